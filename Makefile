@@ -1,0 +1,43 @@
+# Two commands: `make repro` runs the pipeline, `make test` runs the tests. Both set up .venv first.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# Neither tool reports home, and idle OpenMP threads sleep instead of fighting over shared cores.
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: repro test setup lint lock clean
+
+repro: setup  ## images -> models -> metrics -> report.html
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
+
+test: setup  ## the fast tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## ruff
+	@$(BIN)/ruff check .
+
+setup: $(READY)  ## .venv with the exact versions of requirements.lock
+
+$(READY): requirements.lock bootstrap.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Triptych needs Python 3.11, 3.12 or 3.13 with venv; set PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up .venv: about 3 GB of packages on Linux the first time, minutes on a slow line"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## resolve the newest versions that pyproject.toml allows
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group dev -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group setup --no-deps -o bootstrap.lock
+
+clean:  ## remove the environment
+	rm -rf .venv

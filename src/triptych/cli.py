@@ -1,0 +1,273 @@
+"""The command line: the stages as `dvc.yaml` calls them, and what a person needs around them.
+
+Nothing heavy is imported here; each command imports what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from triptych.errors import TriptychError
+
+if TYPE_CHECKING:
+    from triptych.config import Settings
+    from triptych.project import Project
+
+# Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
+# sleeping costs twice on an idle one.
+SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
+
+
+class Commands(click.Group):
+    """Shows the commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+def _open() -> tuple[Project, Settings]:
+    from triptych.config import load
+    from triptych.project import Project
+
+    project = Project.find(Path.cwd())
+    return project, load(project.params)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Print a user's error as one sentence, after putting back what DVC had removed for this stage."""
+    try:
+        yield
+    except TriptychError as error:
+        from triptych.project import Project
+        from triptych.restore import restore_outputs
+
+        restore_outputs(Project.find(Path.cwd()).root) if (Path.cwd() / "params.yaml").exists() else None
+        click.echo(f"triptych: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="triptych")
+def cli() -> None:
+    """Train, judge and compare VAEs, GANs and normalizing flows.
+
+    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate and report are its stages, which
+    DVC calls one by one. All settings are in params.yaml.
+    """
+
+
+@cli.command()
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def repro(words: tuple[str, ...]) -> None:
+    """Bring every result up to date; WORDS go to `dvc repro`."""
+    from triptych.pipeline import repro as run
+
+    project, settings = _open()
+    status = run(project, settings, words)
+    if status:
+        sys.exit(status)
+    click.echo(_closing(project))
+
+
+def _closing(project: Project) -> str:
+    import csv
+
+    with project.summary.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"{'experiment':<16} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
+    for row in rows:
+        likelihood = _number(row["test_elbo"], "ELBO {:.2f} nats") or _number(row["test_log_likelihood"], "log p {:.2f} nats")
+        bits = _number(row["test_bits_per_dimension"], ", {:.3f} bits per dimension") or ""
+        lines.append(
+            f"{row['experiment']:<16} {float(row['fid_classifier']):8.2f} {float(row['kid_classifier']):8.3f} "
+            f"{float(row['is_classifier']):7.3f}   {(likelihood or 'not defined') + bits}"
+        )
+    lines.append(f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})")
+    lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
+    return "\n".join(lines)
+
+
+def _number(cell: str, pattern: str) -> str | None:
+    try:
+        return pattern.format(float(cell))
+    except ValueError:
+        return None
+
+
+@cli.command()
+def check() -> None:
+    """Check params.yaml without running anything."""
+    _, settings = _open()
+    click.echo(f"params.yaml is in order: profile {settings.profile}, experiments {', '.join(settings.experiments)}")
+
+
+@cli.command()
+@click.argument("dataset")
+def fetch(dataset: str) -> None:
+    """Stage: raw images of DATASET."""
+    from triptych.stages.fetch import fetch as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = _open()
+    chosen, profile = settings.dataset(dataset), settings.active
+    inputs = {"dataset": chosen.model_dump(), "profile": profile.model_dump(), "embedded": settings.embedded.model_dump()}
+    with stage(project, "fetch", dataset, inputs) as tracker:
+        run(chosen, profile, settings.embedded, project.private / "downloads", project.raw(dataset), tracker)
+
+
+@cli.command()
+@click.argument("dataset")
+def prepare(dataset: str) -> None:
+    """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
+    from triptych.files import sha256_of_file
+    from triptych.stages.prepare import prepare as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = _open()
+    chosen, raw, splits = settings.dataset(dataset), project.raw(dataset), settings.active.splits
+    if not raw.exists():
+        raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
+    inputs = {"dataset": chosen.model_dump(), "splits": splits.model_dump(), "raw": sha256_of_file(raw)}
+    with stage(project, "prepare", dataset, inputs) as tracker:
+        run(dataset, chosen, splits, raw, project.prepared(dataset), tracker)
+
+
+@cli.command()
+@click.argument("dataset")
+def classifier(dataset: str) -> None:
+    """Stage: the classifier of DATASET, whose features give FID, KID and IS a meaning."""
+    from triptych.data.prepared import PreparedData
+    from triptych.stages.inputs import classifier_inputs
+    from triptych.tracking.tracker import training
+
+    project, settings = _open()
+    chosen, fidelity = settings.classifier(dataset), settings.active.fidelity
+    data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
+    inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
+    from triptych.stages.classifier import train_classifier
+
+    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics) as tracker:
+        train_classifier(
+            dataset, chosen, settings.profile, fidelity, settings.runtime, data, model, metrics, tracker
+        )
+
+
+@cli.command()
+@click.argument("experiment")
+def train(experiment: str) -> None:
+    """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
+    from triptych.code import code_hash, family_modules
+    from triptych.data.prepared import PreparedData
+    from triptych.stages.inputs import train_inputs
+    from triptych.tracking.tracker import training
+
+    project, settings = _open()
+    chosen = settings.experiment(experiment)
+    data, model = project.prepared(chosen.dataset), project.model(experiment)
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
+    from triptych.stages.train import train as run
+
+    code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
+    with training(project, "train", experiment, inputs, model) as tracker:
+        run(
+            experiment, chosen, settings.profile, settings.runtime, data, model, project.private / "checkpoints", code,
+            tracker,
+        )  # fmt: skip
+
+
+@cli.command()
+@click.argument("experiment")
+def evaluate(experiment: str) -> None:
+    """Stage: measure EXPERIMENT and draw its pictures."""
+    from triptych.stages.evaluate import evaluate as run
+    from triptych.tracking.tracker import evaluation
+
+    project, settings = _open()
+    chosen = settings.experiment(experiment)
+    model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
+    with evaluation(project, experiment, model, metrics, plots) as tracker:
+        run(
+            experiment, chosen, settings.active.fidelity, settings.runtime, settings.classifier(chosen.reference),
+            project.prepared(chosen.dataset), model, project.classifier(chosen.reference), metrics, plots, tracker,
+        )  # fmt: skip
+
+
+@cli.command()
+def report() -> None:
+    """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    from triptych.page.build import build_page
+    from triptych.stages.report import report as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = _open()
+    families = {name: experiment.family for name, experiment in settings.experiments.items()}
+    metrics = {name: project.metrics(name) for name in families}
+    classifiers = {name: project.classifier_metrics(name) for name in settings.classifiers}
+    with stage(project, "report", "all", {"experiments": sorted(families)}) as tracker:
+        run(families, metrics, classifiers, project.summary, project.comparison, tracker)
+    build_page(project, settings)
+
+
+@cli.command()
+def page() -> None:
+    """Rebuild report.html from what is on disk."""
+    from triptych.page.build import build_page
+
+    project, settings = _open()
+    click.echo(f"wrote {build_page(project, settings)}")
+
+
+@cli.command()
+@click.option("--port", default=5000, show_default=True, help="where the interface listens, on this machine alone")
+def ui(port: int) -> None:
+    """Open MLflow's interface on the project's runs."""
+    from triptych.tracking.ui import serve
+
+    project, _ = _open()
+    sys.exit(serve(project, port))
+
+
+@cli.command()
+def sync() -> None:
+    """Rebuild MLflow's records from what is on disk."""
+    from triptych.tracking.sync import sync as run
+
+    project, settings = _open()
+    total, rebuilt = run(project, settings)
+    click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
+
+
+@cli.command()
+@click.argument("experiment")
+@click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="images to draw")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="the same seed draws the same images")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
+def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
+    """Draw images from the trained EXPERIMENT."""
+    from triptych.sampling import write_samples
+
+    project, settings = _open()
+    settings.experiment(experiment)
+    place = output or Path(f"{experiment}-samples.png")
+    write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
+    click.echo(f"wrote {count} samples of {experiment} to {place}")
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and exit status 1."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
+    with _one_sentence():
+        cli()
+
+
+if __name__ == "__main__":
+    main()

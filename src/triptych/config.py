@@ -1,0 +1,285 @@
+"""`params.yaml` as validated, typed settings.
+
+The file is the only place that holds a number: the models below have no defaults but "this feature is off". Whatever
+is unknown, of the wrong type or impossible is refused in one sentence that names the key, before any work begins.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
+
+from triptych.errors import TriptychError
+from triptych.models.registry import FAMILIES, load_settings_model
+from triptych.schema import Section
+
+Profile = Literal["quick", "full"]
+
+
+class Budget(Section):
+    """How long to train, in epochs, under each profile."""
+
+    quick: NonNegativeInt
+    full: NonNegativeInt
+
+
+class Splits(Section):
+    """How many images each split holds."""
+
+    train: PositiveInt
+    valid: PositiveInt
+    test: PositiveInt
+
+
+class Fidelity(Section):
+    """The protocol of FID, KID and IS."""
+
+    samples: PositiveInt = Field(ge=2, description="generated images")
+    kid_subsets: PositiveInt = Field(description="random subsets that KID averages over")
+    kid_subset_size: PositiveInt = Field(ge=2, description="images in each of these subsets")
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> Self:
+        if self.kid_subset_size > self.samples:
+            raise ValueError(
+                f"kid_subset_size is {self.kid_subset_size}, more than the {self.samples} samples it draws from"
+            )
+        return self
+
+
+class ProfileSettings(Section):
+    """What a profile decides: where images come from, how many, and how many samples an evaluation draws."""
+
+    source: Literal["embedded", "folder", "public", "auto"]
+    splits: Splits
+    fidelity: Fidelity
+
+    @model_validator(mode="after")
+    def _reference_is_large_enough(self) -> Self:
+        smallest = min(self.splits.valid, self.splits.test)
+        if self.fidelity.kid_subset_size > smallest:
+            raise ValueError(
+                f"fidelity.kid_subset_size is {self.fidelity.kid_subset_size}, more than the {smallest} real images "
+                "it is compared with"
+            )
+        return self
+
+
+class Embedded(Section):
+    """How scikit-learn's digits become a training set: each image is a small random rotation and shift."""
+
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
+    seed: NonNegativeInt
+
+
+class Dataset(Section):
+    """What the prepare stage makes of one set of images."""
+
+    images: Literal["mnist", "binarized_mnist"]
+    binarization: Literal["none", "static", "threshold", "stochastic"]
+    threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
+    dequantization: Literal["none", "uniform"]
+    seed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _preparation_is_possible(self) -> Self:
+        if self.images == "binarized_mnist" and self.binarization != "static":
+            raise ValueError(
+                f"binarization is {self.binarization}, but binarized_mnist is published with its draws fixed: "
+                "write static here, or take images: mnist"
+            )
+        if (self.binarization == "threshold") != (self.threshold is not None):
+            raise ValueError("threshold belongs to binarization: threshold, and only there")
+        if self.binarization != "none" and self.dequantization != "none":
+            raise ValueError("dequantization is for 8-bit images, not for binarised ones: write none for one of the two")
+        return self
+
+
+class Classifier(Section):
+    """The feature extractor behind FID, KID and IS."""
+
+    epochs: Budget
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    channels: list[PositiveInt] = Field(min_length=2, max_length=2)
+    features: PositiveInt
+    dropout: NonNegativeFloat = Field(lt=1.0)
+    max_shift: NonNegativeInt = Field(le=4, description="pixels of random shift in training")
+    seed: NonNegativeInt
+
+
+class Runtime(Section):
+    """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: PositiveInt
+    precision: Literal["float32", "bf16"]
+    checkpoint_seconds: NonNegativeFloat = Field(description="least time between two checkpoints")
+
+
+class Experiment(Section):
+    """One model, its data and its optimiser. `model` is checked by the family's own settings."""
+
+    family: str
+    dataset: str
+    reference: str
+    seed: NonNegativeInt
+    epochs: Budget
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    betas: list[float] = Field(min_length=2, max_length=2)
+    weight_decay: NonNegativeFloat
+    schedule: Literal["constant", "cosine"]
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
+    gradient_clip: PositiveFloat | None = Field(default=None, description="largest gradient norm")
+    model: SerializeAsAny[Section]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_of_the_family(cls, data: Any) -> Any:  # noqa: ANN401 (whatever the YAML holds)
+        if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
+            return data
+        family = data.get("family")
+        if family not in FAMILIES:
+            raise ValueError(f"family is {family!r}; known families: {', '.join(FAMILIES)}")
+        try:
+            return {**data, "model": load_settings_model(family).model_validate(data["model"])}
+        except ValidationError as error:
+            place, reason = first_problem(error)
+            raise ValueError(f"{'.'.join(['model', *place])}: {reason}") from None
+
+    @model_validator(mode="after")
+    def _betas_below_one(self) -> Self:
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas are {self.betas}, but each must lie in [0, 1)")
+        return self
+
+
+class Settings(Section):
+    """The whole of `params.yaml`."""
+
+    profile: Profile
+    profiles: dict[Profile, ProfileSettings]
+    embedded: Embedded
+    runtime: Runtime
+    datasets: dict[str, Dataset]
+    classifiers: dict[str, Classifier]
+    experiments: dict[str, Experiment]
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile is {self.profile}, but profiles has no entry of that name")
+        for name, classifier in self.classifiers.items():
+            if name not in self.datasets:
+                raise ValueError(f"classifiers.{name}: there is no data set of that name under datasets")
+            if self.datasets[name].binarization != "none":
+                raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
+            self._batch_fits(f"classifiers.{name}", classifier.batch_size)
+        for name, experiment in self.experiments.items():
+            self._experiment_fits(f"experiments.{name}", name, experiment)
+        return self
+
+    def _experiment_fits(self, key: str, name: str, experiment: Experiment) -> None:
+        if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("classifier-"):
+            raise ValueError(
+                f"{key}: a name holds letters, digits, - and _, and does not begin with classifier-"
+            )
+        if experiment.dataset not in self.datasets:
+            raise ValueError(f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}")
+        if experiment.reference not in self.classifiers:
+            raise ValueError(
+                f"{key}.reference: no classifier for {experiment.reference!r}; known: {', '.join(self.classifiers)}"
+            )
+        binary = self.datasets[experiment.dataset].binarization != "none"
+        wanted = load_settings_model(experiment.family).pixels
+        if binary != (wanted == "binary"):
+            raise ValueError(
+                f"{key}.dataset: the family {experiment.family} models {wanted} pixels, "
+                f"and {experiment.dataset} holds {'binary' if binary else '8-bit'} ones"
+            )
+        if wanted == "dequantized" and self.datasets[experiment.dataset].dequantization == "none":
+            raise ValueError(f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use")
+        self._batch_fits(key, experiment.batch_size)
+
+    def _batch_fits(self, key: str, batch_size: int) -> None:
+        train = self.active.splits.train
+        if batch_size > train:
+            raise ValueError(
+                f"{key}.batch_size is {batch_size}, larger than the {train} training images of profile {self.profile}"
+            )
+
+    @property
+    def active(self) -> ProfileSettings:
+        """The settings of the profile in force."""
+        return self.profiles[self.profile]
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set of that name; an unknown name is refused."""
+        return _entry(self.datasets, name, "datasets")
+
+    def classifier(self, name: str) -> Classifier:
+        """The classifier of the data set of that name; an unknown name is refused."""
+        return _entry(self.classifiers, name, "classifiers")
+
+    def experiment(self, name: str) -> Experiment:
+        """The experiment of that name; an unknown name is refused."""
+        return _entry(self.experiments, name, "experiments")
+
+
+def _entry(entries: dict[str, Any], name: str, section: str) -> Any:  # noqa: ANN401
+    if name not in entries:
+        raise TriptychError(f"params.yaml has no {section}.{name}; it knows {', '.join(entries)}")
+    return entries[name]
+
+
+def first_problem(error: ValidationError) -> tuple[list[str], str]:
+    """The place and the reason of the first thing that pydantic found wrong."""
+    problem = error.errors(include_url=False)[0]
+    place = [str(part) for part in problem["loc"] if part != "[key]"]
+    kind, found = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        return place, "unknown key; remove it or correct its spelling"
+    if kind == "missing":
+        return place, "this key is missing"
+    if kind == "value_error":
+        return place, str(problem["ctx"]["error"])
+    reason = problem["msg"][0].lower() + problem["msg"][1:]
+    return place, f"{reason}, but it is {found!r}"
+
+
+def parse(data: object, origin: str = "params.yaml") -> Settings:
+    """Validate what a YAML file held. Raises TriptychError, one sentence, at the first thing that is wrong."""
+    if not isinstance(data, dict):
+        raise TriptychError(f"{origin} must hold a mapping of settings, but it holds {type(data).__name__}")
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        place, reason = first_problem(error)
+        raise TriptychError(": ".join(filter(None, [origin, ".".join(place), reason]))) from None
+
+
+def load(path: Path) -> Settings:
+    """Read and validate a settings file, YAML 1.2 as DVC reads it (so `1e-3` is a number)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            data = YAML(typ="safe", pure=True).load(file)
+    except FileNotFoundError:
+        raise TriptychError(f"{path} does not exist: run this in the project's folder") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise TriptychError(f"{path.name} is not valid YAML: {reason}") from None
+    return parse(data, path.name)

@@ -1,0 +1,80 @@
+"""Image sets as they come in: arrays of bytes with labels, checked before anything uses them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from triptych.errors import TriptychError
+
+SPLITS = ("train", "valid", "test")
+IMAGE_SHAPE = (28, 28)
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Raw images: for each split `x_<split>` uint8 (n, 28, 28) and, where known, `y_<split>` uint8 (n,).
+
+    `valid` may be missing: the prepare stage then takes it from the end of `train`. `source` says in words where the
+    images come from, without naming a host or a folder.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    source: str
+
+
+def check(arrays: Mapping[str, np.ndarray], origin: str, *, binary: bool) -> dict[str, np.ndarray]:
+    """Refuse images of the wrong type, shape or range and labels that do not fit, in one sentence naming the origin."""
+    known = {f"{kind}_{split}" for split in SPLITS for kind in "xy"}
+    for name in ("x_train", "x_test"):
+        if name not in arrays:
+            raise TriptychError(f"{origin} has no array {name}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    checked = {name: array for name, array in arrays.items() if name in known}
+    for name, array in checked.items():
+        if name.startswith("x_"):
+            _check_images(array, f"{origin}: {name}", binary=binary)
+        else:
+            _check_labels(array, f"{origin}: {name}", len(checked.get(f"x_{name[2:]}", ())))
+    return {name: np.ascontiguousarray(array, dtype=np.uint8) for name, array in checked.items()}
+
+
+def _check_images(images: np.ndarray, what: str, *, binary: bool) -> None:
+    if images.dtype != np.uint8:
+        raise TriptychError(f"{what} holds {images.dtype}, but images must be uint8 from 0 to 255")
+    if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
+        raise TriptychError(f"{what} has the shape {images.shape}, but images must be (n, 28, 28)")
+    if len(images) == 0:
+        raise TriptychError(f"{what} is empty")
+    if binary and images.max() > 1:
+        raise TriptychError(f"{what} holds the value {images.max()}, but binarised images are made of 0 and 1")
+    if not binary and images.max() <= 1:
+        raise TriptychError(f"{what} holds nothing above 1, but 8-bit images go from 0 to 255")
+
+
+def _check_labels(labels: np.ndarray, what: str, images: int) -> None:
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise TriptychError(f"{what} must be a list of whole numbers, but it is {labels.dtype} of shape {labels.shape}")
+    if len(labels) != images:
+        raise TriptychError(f"{what} has {len(labels)} labels for {images} images")
+    if images and (labels.min() < 0 or labels.max() >= CLASSES):
+        raise TriptychError(f"{what} must lie in 0 to {CLASSES - 1}, but goes from {labels.min()} to {labels.max()}")
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a `.npz` file. Nothing is unpickled; a damaged file is refused in one sentence."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise TriptychError(f"{path} does not exist") from None
+    except (BadZipFile, EOFError, OSError, ValueError, AttributeError) as error:
+        raise TriptychError(f"{path} is not a readable .npz file ({error}): it may be cut short; copy it again") from None
+
+
+def write_npz(path: Path, image_set: ImageSet) -> None:
+    """Write the set as one uncompressed `.npz`, the same bytes for the same images."""
+    with path.open("wb") as file:
+        np.savez(file, source=np.array(image_set.source), **image_set.arrays)

@@ -1,0 +1,143 @@
+"""Where raw images come from: embedded, a folder of the user's, or the public files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.data.embedded import digits
+from triptych.data.images import ImageSet, check, read_npz
+from triptych.data.readers import AMAT_NAME, read_amat_folder, read_torchvision_mnist
+from triptych.errors import TriptychError
+from triptych.files import atomic_file, sha256_of_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from triptych.config import Embedded, Splits
+
+FOLDER_VARIABLE = "TRIPTYCH_DATA"
+AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
+AMAT_MD5 = {
+    "train": "db28b1a6ae0fe70cbd3da91acf46e477",
+    "valid": "bf37822a04e94123630de6a7dfd9c9ef",
+    "test": "14e41ae11040adba6ab8cb291eda0dd8",
+}
+LAYOUTS = {
+    "mnist": "mnist.npz or torchvision's MNIST/raw",
+    "binarized_mnist": "binarized_mnist.npz or binarized_mnist/binarized_mnist_{train,valid,test}.amat",
+}
+
+
+def resolve(source: str) -> str:
+    """What `auto` means here and now: the folder if the user names one, else the public files."""
+    if source == "auto":
+        return "folder" if os.environ.get(FOLDER_VARIABLE) else "public"
+    return source
+
+
+def load(images: str, source: str, embedded: Embedded, splits: Splits, downloads: Path) -> ImageSet:
+    """The raw image set `images` (`mnist` or `binarized_mnist`) from the given source, checked.
+
+    Raises TriptychError if the folder, a file or the network is missing, or if an image is not what it should be.
+    """
+    kind = resolve(source)
+    if kind == "embedded":
+        return digits(embedded, splits)
+    arrays, origin, words = from_folder(images) if kind == "folder" else from_public(images, downloads)
+    return ImageSet(check(arrays, origin, binary=images == "binarized_mnist"), words)
+
+
+def user_folder() -> Path:
+    """The folder that the user names. Raises TriptychError if it is not set or not there."""
+    name = os.environ.get(FOLDER_VARIABLE)
+    if not name:
+        raise TriptychError(f"source: folder needs {FOLDER_VARIABLE}: set it to a folder with your .npz files")
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise TriptychError(f"{FOLDER_VARIABLE} names {folder}, which is not a folder: create it or correct the name")
+    return folder
+
+
+def folder_files(images: str) -> list[Path]:
+    """The files of the user's folder that hold this image set: one `.npz`, or the published raw files."""
+    folder = user_folder()
+    archive = folder / f"{images}.npz"
+    if archive.exists():
+        return [archive]
+    raw = folder / "MNIST" / "raw" if images == "mnist" else folder / "binarized_mnist"
+    if images == "binarized_mnist" and not raw.is_dir():
+        raw = folder
+    files = sorted(raw.glob("*-ubyte*" if images == "mnist" else AMAT_NAME.format("*")))
+    if not files:
+        raise TriptychError(f"{folder} ({FOLDER_VARIABLE}) has no {images}: put {LAYOUTS[images]} there")
+    return files
+
+
+def folder_checksum(images: str) -> str:
+    """One SHA-256 over the files that `from_folder` would read: tells whether the user's data has changed."""
+    return hashlib.sha256("".join(map(sha256_of_file, folder_files(images))).encode()).hexdigest()
+
+
+def from_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
+    """Arrays, their origin for error messages, and words for the record, from the user's folder."""
+    files = folder_files(images)
+    checksum = folder_checksum(images)
+    if files[0].suffix == ".npz":
+        arrays = read_npz(files[0])
+    else:
+        arrays = (read_torchvision_mnist if images == "mnist" else read_amat_folder)(files[0].parent)
+    origin = str(files[0] if files[0].suffix == ".npz" else files[0].parent)
+    return arrays, origin, f"the user's folder, {files[0].name if len(files) == 1 else images} (sha256 {checksum})"
+
+
+def from_public(images: str, downloads: Path) -> tuple[dict[str, np.ndarray], str, str]:
+    """Arrays, their origin for error messages, and words for the record, from the public files, verified by MD5."""
+    folder = downloads / images
+    (download_mnist if images == "mnist" else download_amat)(folder)
+    if images == "mnist":
+        return read_torchvision_mnist(folder / "MNIST" / "raw"), str(folder), "MNIST, as torchvision downloads it"
+    return read_amat_folder(folder), str(folder), "binarised MNIST (Larochelle), the published .amat files"
+
+
+def download_mnist(folder: Path) -> None:
+    """MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
+    from torchvision.datasets import MNIST
+
+    try:
+        MNIST(str(folder), train=True, download=True)
+    except (OSError, RuntimeError) as error:
+        raise TriptychError(_no_network("mnist", error)) from None
+
+
+def download_amat(folder: Path) -> None:
+    """The three `.amat` files; each takes its name only after its MD5 is as published."""
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    for split, expected in AMAT_MD5.items():
+        name = AMAT_NAME.format(split)
+        if (folder / name).exists():
+            continue
+        digest = hashlib.md5(usedforsecurity=False)
+        with atomic_file(folder / name) as draft:
+            try:
+                with contextlib.closing(urlopen(AMAT_ADDRESS + name, timeout=60)) as reply, draft.open("wb") as file:
+                    while chunk := reply.read(1 << 20):
+                        digest.update(chunk)
+                        file.write(chunk)
+            except (URLError, TimeoutError, ConnectionError) as error:
+                raise TriptychError(_no_network("binarized_mnist", error)) from None
+            if digest.hexdigest() != expected:
+                raise TriptychError(f"the download of {name} does not have its published MD5: try again later")
+
+
+def _no_network(images: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"{images} could not be downloaded ({reason}): connect to the network, "
+        f"or set {FOLDER_VARIABLE} to a folder with {LAYOUTS[images]}"
+    )

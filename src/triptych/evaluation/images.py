@@ -1,0 +1,24 @@
+"""From a model's intensities to 8-bit images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.errors import TriptychError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def quantize(intensities: Tensor, what: str) -> Tensor:
+    """uint8 images from intensities in [0, 1], rounded to the nearest level.
+
+    Raises TriptychError where a value is not finite: converted to bytes it would look like a black pixel, and a broken
+    model would get a finite score.
+    """
+    if not torch.isfinite(intensities).all():
+        share = 1 - float(torch.isfinite(intensities).flatten(1).all(1).float().mean())
+        raise TriptychError(f"{what}: {share:.1%} of the images hold NaN or infinity; the model has diverged")
+    return (intensities.clamp(0, 1) * 255).round().to(torch.uint8)

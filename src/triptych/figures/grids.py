@@ -1,0 +1,37 @@
+"""Grids of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triptych.figures.style import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GAP = 2  # pixels between two images
+
+
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """One uint8 image from uint8 images (n, h, w), row by row, with white lines between them."""
+    count, height, width = images.shape
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + GAP), index % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
+    """Grids of uint8 images (n, h, w) side by side, each under its own heading."""
+    figure = new_figure(3.3 * len(panels), 3.9)
+    for axes, (heading, images) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(heading, fontsize=10)
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize=12)
+    return figure

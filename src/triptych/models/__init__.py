@@ -1,0 +1,1 @@
+"""The model families, and the classifier that judges their samples."""

@@ -1,0 +1,56 @@
+"""The small convolutional classifier whose features stand in for Inception's on MNIST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from triptych.training.weights import load_into
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from triptych.config import Classifier
+
+CLASSES = 10
+
+
+class DigitClassifier(nn.Module):
+    """Two convolutions with pooling, one hidden layer (the features), ten logits."""
+
+    def __init__(self, settings: Classifier) -> None:
+        super().__init__()
+        first, second = settings.channels
+        self.body = nn.Sequential(
+            nn.Conv2d(1, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(second * 7 * 7, settings.features), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(settings.features, CLASSES))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """The hidden layer's activations (n, features) of 8-bit images (n, 28, 28)."""
+        return self.body(pixels.float()[:, None] / 255)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (n, 10) of 8-bit images (n, 28, 28)."""
+        return self.head(self.features(pixels))
+
+
+def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
+    """Images (n, h, w) moved down and right by whole pixels, black where nothing came in."""
+    height, width = pixels.shape[1:]
+    margin = max(abs(rows), abs(columns))
+    padded = pad(pixels, (margin, margin, margin, margin))
+    return padded[:, margin - rows : margin - rows + height, margin - columns : margin - columns + width]
+
+
+def load_classifier(folder: Path, settings: Classifier, device: torch.device) -> DigitClassifier:
+    """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or of another shape."""
+    network = DigitClassifier(settings)
+    load_into(network, folder / "weights.safetensors", device)
+    return network.eval()

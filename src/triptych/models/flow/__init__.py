@@ -1,0 +1,1 @@
+"""Normalizing flows (Rezende and Mohamed 2015)."""

@@ -1,0 +1,1 @@
+"""Generative adversarial networks (Goodfellow et al. 2014)."""

@@ -1,0 +1,1 @@
+"""Variational autoencoders (Kingma and Welling 2014)."""

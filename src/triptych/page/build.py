@@ -1,0 +1,143 @@
+"""`report.html`: a view of results, journal and records, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.files import atomic_file, flatten, is_number, read_json
+from triptych.tracking.journal import look_up
+from triptych.tracking.records import record_of
+
+if TYPE_CHECKING:
+    from triptych.config import Settings
+    from triptych.project import Project
+
+NOT_RECORDED = "not recorded"
+FAMILY_NAMES = {"vae": "Variational autoencoder", "gan": "Generative adversarial network", "flow": "Normalizing flow"}
+CAPTIONS = {
+    "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near -784 log 2 = "
+    "-543.4; training values are means over an epoch while the weights move.",
+    "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
+    "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
+    "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
+    "opponent. Validation images are ones that neither has seen.",
+    "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
+    "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; 8 is what a uniform model "
+    "scores. Lower is better.",
+    "U3.8-samples": "25 latents taken back through the flow, the same three times.",
+    "X2-fid": "FID on the features of one classifier for all families. The dashed line is what real validation images score.",
+    "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
+    "X2-is": "Inception score with the classifier in Inception's place, at most 10 for ten classes.",
+}
+
+
+def build_page(project: Project, settings: Settings) -> Path:
+    """Write `report.html` from what is on disk; what the journal does not know is shown as not recorded."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("triptych", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = show_number
+    with project.summary.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    trained = [experiment_section(project, name, item.family) for name, item in settings.experiments.items()]
+    judges = [judge_section(project, name) for name in settings.classifiers]
+    best = {
+        column: choose(float(row[column]) for row in table)
+        for column, choose in (("fid_classifier", min), ("kid_classifier", min), ("is_classifier", max))
+    }
+    for row in table:
+        journal = next(section["train"] for section in trained if section["name"] == row["experiment"])
+        row["train_seconds"] = journal.get("train_seconds", NOT_RECORDED)
+        evaluated = next(section["evaluate"] for section in trained if section["name"] == row["experiment"])
+        row["seconds_per_sample"] = evaluated.get("seconds_per_sample", NOT_RECORDED)
+    html = environment.get_template("page.html.j2").render(
+        profile=settings.profile,
+        table=table,
+        best=best,
+        sections=trained,
+        judges=judges,
+        comparison=pictures(project.comparison),
+        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+    )
+    with atomic_file(project.page) as draft:
+        draft.write_text(html, encoding="utf-8")
+    return project.page
+
+
+def show_number(value: object) -> str:
+    """A number as people read it; words as they are."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if number == 0 or 1e-3 <= abs(number) < 1e5:
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+def pictures(folder: Path) -> list[dict[str, str]]:
+    """Every picture of a folder, inlined, with its identifier and caption."""
+    found = []
+    for path in sorted(folder.glob("*.png")):
+        data = base64.b64encode(path.read_bytes()).decode()
+        identifier = path.stem.split("-", 1)[0]
+        found.append({"id": identifier, "name": path.stem, "caption": CAPTIONS.get(path.stem, ""), "data": data})
+    return found
+
+
+def experiment_section(project: Project, name: str, family: str) -> dict[str, Any]:
+    """All that the page shows of one experiment, with where each number came from."""
+    metrics = read_json(project.metrics(name))
+    fingerprint = metrics["fingerprint"]
+    train = look_up(project, "train", name, fingerprint)
+    evaluate = look_up(project, "evaluate", name, fingerprint)
+    return {
+        "name": name,
+        "family": FAMILY_NAMES[family],
+        "metrics": metrics,
+        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
+        "pictures": pictures(project.plots(name)),
+        "train": train,
+        "evaluate": evaluate,
+        "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
+        "training": [
+            (key, train.get(name_in_journal, NOT_RECORDED))
+            for key, name_in_journal in (
+                ("trained", "started"), ("machine", "machine"), ("device", "device"), ("seconds of training", "train_seconds"),
+                ("images per second", "images_per_second"),
+            )
+        ],
+    }  # fmt: skip
+
+
+def judge_section(project: Project, name: str) -> dict[str, Any]:
+    """The classifier: how good it is, and what real images score."""
+    metrics = read_json(project.classifier_metrics(name))
+    item = f"classifier-{name}"
+    journal = look_up(project, "classifier", item, metrics["fingerprint"])
+    return {
+        "name": item,
+        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
+        "metrics": metrics,
+        "origin": origin(project, f"classifier@{name}", item, metrics, journal),
+    }
+
+
+def origin(project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]) -> list[tuple[str, str]]:
+    """Where the numbers came from."""
+    commit = journal.get("git_commit", NOT_RECORDED)
+    changed = " (with uncommitted changes)" if journal.get("git_dirty") else ""
+    return [
+        ("stage", stage),
+        ("MLflow run", record_of(project, name, metrics["fingerprint"]).run_id or NOT_RECORDED),
+        ("git commit", commit + changed),
+        ("data", f"{metrics['data']['dataset']}: {metrics['data']['source']}"),
+        ("data checksum", f"sha256 {metrics['data']['sha256']}"),
+        ("profile", metrics["profile"]),
+        ("fingerprint", metrics["fingerprint"]),
+    ]

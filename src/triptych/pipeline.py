@@ -1,0 +1,52 @@
+"""`triptych repro`: DVC's pipeline, with the checks that DVC cannot make."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from triptych.data.images import read_npz
+from triptych.data.sources import folder_checksum, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triptych.config import Settings
+    from triptych.project import Project
+
+DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
+
+
+def dvc(project: Project, *words: str) -> int:
+    """Run a DVC command of this environment in the project; return its exit status."""
+    command = [sys.executable, "-m", "dvc", *words]
+    return subprocess.run(command, cwd=project.root, env={**os.environ, **DVC_QUIET}, check=False).returncode
+
+
+def stale_sources(project: Project, settings: Settings) -> list[str]:
+    """Data sets fetched from a folder of the user's whose files have changed since. DVC does not watch that folder."""
+    if resolve(settings.active.source) != "folder":
+        return []
+    stale = []
+    for name, dataset in settings.datasets.items():
+        if project.raw(name).exists():
+            source = str(read_npz(project.raw(name)).get("source", ""))
+            if folder_checksum(dataset.images) not in source:
+                stale.append(name)
+    return stale
+
+
+def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
+    """Bring everything up to date: `dvc repro`, after fetching anew whatever the user's folder has changed."""
+    versioned = project.commit()[0] != "none" or (project.root / ".git").exists()
+    local = project.root / ".dvc" / "config.local"
+    without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
+    if versioned == without_git:  # an unpacked archive has no history; DVC must be told
+        dvc(project, "config", "--local", *(["--unset", "core.no_scm"] if versioned else ["core.no_scm", "true"]))
+    for name in stale_sources(project, settings):
+        status = dvc(project, "repro", "--quiet", "--force", "--single-item", f"fetch@{name}")
+        if status:
+            return status
+    return dvc(project, "repro", *words)

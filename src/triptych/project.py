@@ -1,0 +1,91 @@
+"""Where everything stands in a project folder."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.errors import TriptychError
+
+DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The paths of one checkout."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Project:
+        """The project that `start` lies in: the nearest folder upwards that holds a params.yaml."""
+        for folder in (start, *start.parents):
+            if (folder / "params.yaml").is_file():
+                return cls(folder)
+        raise TriptychError(f"there is no params.yaml in {start} or above it: run this in a Triptych project")
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    def raw(self, dataset: str) -> Path:
+        return self.root / "data" / "raw" / f"{dataset}.npz"
+
+    def prepared(self, dataset: str) -> Path:
+        return self.root / "data" / "prepared" / dataset
+
+    def model(self, experiment: str) -> Path:
+        return self.root / "models" / experiment
+
+    def classifier(self, dataset: str) -> Path:
+        return self.root / "models" / f"classifier-{dataset}"
+
+    def metrics(self, experiment: str) -> Path:
+        return self.root / "metrics" / f"{experiment}.json"
+
+    def classifier_metrics(self, dataset: str) -> Path:
+        return self.root / "metrics" / f"classifier-{dataset}.json"
+
+    def plots(self, experiment: str) -> Path:
+        return self.root / "plots" / experiment
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "metrics" / "summary.csv"
+
+    @property
+    def comparison(self) -> Path:
+        return self.root / "metrics" / "comparison"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def home(self) -> Path:
+        """The checkout that keeps the records: this one, or the one whose DVC runs this one as a queued experiment."""
+        parts = self.root.parts
+        for index in range(len(parts) - len(DVC_EXPERIMENTS)):
+            if parts[index : index + len(DVC_EXPERIMENTS)] == DVC_EXPERIMENTS:
+                return Path(*parts[:index])
+        return self.root
+
+    @property
+    def private(self) -> Path:
+        """What git and DVC do not track: journal, records, checkpoints, downloads."""
+        return self.home / ".triptych"
+
+    def commit(self) -> tuple[str, bool]:
+        """The git commit and whether the tree differs from it; ("none", False) outside git."""
+        head = self._git("rev-parse", "HEAD")
+        if head is None:
+            return "none", False
+        return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
+
+    def _git(self, *words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=self.root, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None

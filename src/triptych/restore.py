@@ -1,0 +1,62 @@
+"""Earlier results, put back after a stage that failed.
+
+DVC removes a stage's outputs before it runs the stage. If the stage then refuses its settings or its data, the earlier
+results would be gone from the folder, though they are still in DVC's cache and still described by `dvc.lock`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands it runs
+
+
+def restore_outputs(root: Path) -> list[Path]:
+    """Put back the outputs of the stage that DVC is running, as `dvc.lock` describes them; return what was put back.
+
+    Outside DVC, or where there was no earlier result, nothing happens.
+    """
+    stage, lock = os.environ.get(STAGE_VARIABLE), root / "dvc.lock"
+    if not stage or not lock.exists():
+        return []
+    from ruamel.yaml import YAML
+
+    stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    restored = []
+    for output in stages.get(stage, {}).get("outs", []):
+        place = root / output["path"]
+        files = list(_files(_cache(root), output["md5"]))
+        if not place.exists() and files and all(cached.exists() for _, cached in files):
+            for name, cached in files:
+                target = place / name if name else place
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cached, target)
+            restored.append(place)
+    return restored
+
+
+def _cache(root: Path) -> Path:
+    """DVC's cache: beside the project, or, in a queued experiment, where `.dvc/config.local` says."""
+    from configparser import ConfigParser, Error
+
+    config = ConfigParser()
+    try:
+        config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+        named = config.get("cache", "dir", fallback=None)
+    except Error:
+        named = None
+    return (root / ".dvc" / named if named else root / ".dvc" / "cache") / "files" / "md5"
+
+
+def _files(cache: Path, md5: str) -> Iterator[tuple[str, Path]]:
+    """The files behind a hash: one without a name, or those of a folder by their relative paths."""
+    cached = cache / md5[:2] / md5[2:]
+    if not md5.endswith(".dir"):
+        yield "", cached
+    elif cached.exists():
+        for entry in json.loads(cached.read_text(encoding="utf-8")):
+            yield entry["relpath"], cache / entry["md5"][:2] / entry["md5"][2:]

@@ -1,0 +1,117 @@
+"""Stage `classifier`: the feature extractor of a data set, and its real test images as features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from triptych.data.prepared import PreparedData
+from triptych.errors import TriptychError
+from triptych.evaluation.fidelity import Reference, extract, measure
+from triptych.files import atomic_folder, sha256_of_json, write_json
+from triptych.models.classifier import DigitClassifier, shift_images
+from triptych.stages.inputs import classifier_inputs
+from triptych.training.checkpoint import write_history
+from triptych.training.progress import Progress
+from triptych.training.reproducible import describe_device, deterministic, generator, seeded
+from triptych.training.weights import save_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Classifier, Fidelity, Runtime
+    from triptych.tracker import Tracker
+
+CHUNK = 1000
+
+
+def train_classifier(
+    name: str, settings: Classifier, profile: str, fidelity: Fidelity, runtime: Runtime, data: Path, output: Path,
+    metrics: Path, tracker: Tracker,
+) -> None:  # fmt: skip
+    """Train the classifier of data set `name`; write its folder `output` and its numbers `metrics`.
+
+    | file | what it holds |
+    | --- | --- |
+    | `weights.safetensors` | the network |
+    | `reference.safetensors` | features and logits of the real test images |
+    | `history.csv`, `manifest.json` | accuracy by epoch; what the extractor is called beside each number |
+
+    The metrics include the distances between real validation and real test images: what a perfect model would score.
+    """
+    prepared, epochs = PreparedData.open(data), getattr(settings.epochs, profile)
+    inputs = classifier_inputs(settings, profile, fidelity, runtime, prepared)
+    fingerprint = sha256_of_json(inputs)
+    with deterministic(runtime) as device:
+        tracker.note(device=describe_device(device))
+        splits = {split: _load(prepared, split, device) for split in ("train", "valid", "test")}
+        with seeded(settings.seed, "initialisation"):
+            network = DigitClassifier(settings).to(device)
+        history = _fit(network, settings, epochs, splits, name, tracker)
+        scores = {split: accuracy(network, *splits[split]) for split in ("valid", "test")}
+        features = {split: extract(network, splits[split][0]) for split in ("valid", "test")}
+    extractor = f"classifier-{name} ({scores['test']:.2%} test accuracy)"
+    reference = Reference(features["test"], f"{name}/test", extractor)
+    with atomic_folder(output) as folder:
+        save_tensors(folder / "weights.safetensors", network.state_dict())
+        save_tensors(folder / "reference.safetensors", features["test"])
+        write_history(folder / "history.csv", history)
+        manifest = {"family": "classifier", "fingerprint": fingerprint, **inputs}
+        write_json(folder / "manifest.json", {**manifest, "reference": reference.split, "extractor": extractor})
+    scored = measure(features["valid"], reference, fidelity)
+    real = {f"{measure_name}_of_real_validation_images": value for measure_name, value in scored.items()}
+    data_used = {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")}
+    write_json(
+        metrics, {"accuracy": scores, **real, "profile": profile, "data": data_used, "fingerprint": fingerprint}
+    )
+    tracker.say(f"classifier-{name}: {scores['test']:.2%} of the test images right")
+
+
+def _load(prepared: PreparedData, split: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels, labels = torch.from_numpy(prepared.images(split)), torch.from_numpy(prepared.labels(split)).long()
+    return pixels.to(device), labels.to(device)
+
+
+def _fit(
+    network: DigitClassifier, settings: Classifier, epochs: int, splits: dict, name: str, tracker: Tracker
+) -> list[dict[str, float]]:
+    pixels, labels = splits["train"]
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+    steps = len(pixels) // settings.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=max(epochs * steps, 1))
+    progress = Progress(f"classifier-{name}", epochs, len(pixels), 0)
+    history = [{"epoch": 0, "valid_accuracy": accuracy(network, *splits["valid"])}]
+    for epoch in range(1, epochs + 1):
+        network.train()
+        order = generator(settings.seed, "order", epoch)
+        total = torch.zeros((), device=pixels.device)
+        with seeded(settings.seed, "epoch", epoch):
+            batches = torch.randperm(len(pixels), generator=order).to(pixels.device).split(settings.batch_size)[:steps]
+            for step, batch in enumerate(batches):
+                rows, columns = torch.randint(-settings.max_shift, settings.max_shift + 1, (2,)).tolist()
+                loss = cross_entropy(network(shift_images(pixels[batch], rows, columns)), labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.detach()
+                if progress.due():
+                    progress.report(epoch, (step + 1) * settings.batch_size, float(loss))
+        if not torch.isfinite(total):
+            raise TriptychError(f"classifier-{name} diverged: lower classifiers.{name}.learning_rate")
+        row = {"epoch": epoch, "train_loss": float(total) / steps, "valid_accuracy": accuracy(network, *splits["valid"])}
+        history.append(row)
+        tracker.log(epoch, row)
+    seconds = progress.finish()
+    tracker.note(train_seconds=seconds, images_per_second=epochs * len(pixels) / seconds if seconds else 0.0)
+    return history
+
+
+@torch.no_grad()
+def accuracy(network: DigitClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> float:
+    """The share of images (n, 28, 28) uint8 that the network names right."""
+    network.eval()
+    right = [network(part).argmax(1) == wanted for part, wanted in zip(pixels.split(CHUNK), labels.split(CHUNK), strict=True)]
+    return float(torch.cat(right).double().mean())

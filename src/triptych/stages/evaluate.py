@@ -1,0 +1,97 @@
+"""Stage `evaluate`: a trained model to `metrics/<experiment>.json` and the pictures in `plots/<experiment>/`."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.data.prepared import PreparedData
+from triptych.evaluation.context import Evaluation
+from triptych.evaluation.fidelity import Reference, extract, measure
+from triptych.evaluation.images import quantize
+from triptych.files import atomic_folder, flatten, is_number, read_json, write_json
+from triptych.models.classifier import load_classifier
+from triptych.models.load import load_family
+from triptych.stages.train import HISTORY, MANIFEST, SNAPSHOTS, WEIGHTS
+from triptych.training.checkpoint import read_history
+from triptych.training.images import HeldOutImages
+from triptych.training.reproducible import describe_device, deterministic, generator, seeded
+from triptych.training.weights import load_into
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Classifier, Experiment, Fidelity, Runtime
+    from triptych.tracker import Tracker
+
+SHOWN = 25  # samples in a picture
+
+
+def evaluate(
+    name: str, experiment: Experiment, protocol: Fidelity, runtime: Runtime, judge: Classifier, data: Path, model: Path,
+    classifier: Path, metrics: Path, plots: Path, tracker: Tracker,
+) -> None:  # fmt: skip
+    """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
+
+    Writes `metrics` (JSON), and into the folder `plots` the pictures, `curves.csv`, the headline curve for `dvc plots`, and
+    `numbers.csv`, the metrics once more as a table. Raises TriptychError if a file is missing or damaged, or if the model gives NaN.
+    """
+    prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
+    family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
+    with deterministic(runtime) as device, atomic_folder(plots) as folder:
+        tracker.note(device=describe_device(device))
+        family = load_family(model, device)
+        shown = family.draw_latents(SHOWN, generator(experiment.seed, "shown samples"))
+        stages = {}
+        for snapshot in SNAPSHOTS:
+            load_into(family.networks, model / f"{snapshot}.safetensors", device)
+            stages[manifest["snapshots"][snapshot]] = family.sample(shown)
+        load_into(family.networks, model / WEIGHTS, device)
+        stages[manifest["settings"]["epochs"]] = family.sample(shown)
+        evaluation = Evaluation(
+            family=family,
+            splits={split: HeldOutImages(prepared, split, device) for split in ("valid", "test")},
+            history=read_history(model / HISTORY),
+            stages=stages,
+            noise=generator(experiment.seed, "pictures"),
+            folder=folder,
+        )
+        with seeded(experiment.seed, "evaluation"):
+            numbers = family_evaluation.measure(evaluation)
+        fidelity = _fidelity(name, family, experiment, protocol, load_classifier(classifier, judge, device), classifier, tracker)
+        family_evaluation.draw_pictures(evaluation)
+        _write_curve(folder / "curves.csv", evaluation.history, family_evaluation.CURVES)
+        result = {
+            **numbers,
+            **fidelity,
+            "samples_are": family_evaluation.SAMPLES_ARE,
+            "parameters": manifest["parameters"],
+            "epochs": manifest["settings"]["epochs"],
+            "profile": manifest["profile"],
+            "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
+            "fingerprint": manifest["fingerprint"],
+        }
+        rows = [f"{key},{value!r}" for key, value in flatten(result).items() if is_number(value)]
+        (folder / "numbers.csv").write_text("\n".join(["metric,value", *rows]) + "\n", encoding="utf-8")
+        write_json(metrics, result)
+    tracker.say(f"{name}: fid_classifier {fidelity['fid_classifier']['value']:.2f}")
+
+
+def _fidelity(
+    name: str, family: object, experiment: Experiment, protocol: Fidelity, network: torch.nn.Module, folder: Path,
+    tracker: Tracker,
+) -> dict[str, dict[str, object]]:  # fmt: skip
+    latents = family.draw_latents(protocol.samples, generator(experiment.seed, "samples"))
+    began = time.monotonic()
+    images = family.sample(latents)
+    tracker.note(seconds_per_sample=(time.monotonic() - began) / protocol.samples)
+    return measure(extract(network, quantize(images, f"samples of {name}")), Reference.load(folder), protocol)
+
+
+def _write_curve(path: Path, history: list[dict[str, float]], columns: tuple[str, str]) -> None:
+    valid, train = columns
+    lines = [f"{row['epoch']},{row[valid]!r},{row[train]!r}" for row in history]
+    path.write_text("\n".join(["epoch,valid,train", *lines]) + "\n", encoding="utf-8")

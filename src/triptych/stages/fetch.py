@@ -1,0 +1,29 @@
+"""Stage `fetch`: raw images into `data/raw/<dataset>.npz`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triptych.data.images import write_npz
+from triptych.data.sources import load
+from triptych.files import atomic_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Dataset, Embedded, ProfileSettings
+    from triptych.tracker import Tracker
+
+
+def fetch(
+    dataset: Dataset, profile: ProfileSettings, embedded: Embedded, downloads: Path, output: Path, tracker: Tracker
+) -> None:
+    """Write the raw images of `dataset`, checked, from the profile's source to the `.npz` file `output`.
+
+    `downloads` keeps public files between runs. Nothing is left at `output` if anything is wrong; what was there stays.
+    """
+    image_set = load(dataset.images, profile.source, embedded, profile.splits, downloads)
+    with atomic_file(output) as draft:
+        write_npz(draft, image_set)
+    counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}
+    tracker.say(f"{image_set.source}: " + ", ".join(f"{count:,} {split}" for split, count in counts.items()))

@@ -1,0 +1,28 @@
+"""What a training run is a function of. The hash of all of it is the run's fingerprint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from triptych.config import Classifier, Experiment, Fidelity, Runtime
+    from triptych.data.prepared import PreparedData
+
+
+def train_inputs(
+    settings: Experiment | Classifier, profile: str, runtime: Runtime, data: PreparedData
+) -> dict[str, object]:
+    """Settings resolved for the profile, arithmetic and data of an experiment."""
+    return {
+        "profile": profile,
+        "settings": settings.model_dump(mode="json") | {"epochs": getattr(settings.epochs, profile)},
+        "runtime": {"device": runtime.device, "threads": runtime.threads, "precision": runtime.precision},
+        "data": {key: data.manifest[key] for key in ("dataset", "source", "sha256", "splits", "image_shape")},
+    }
+
+
+def classifier_inputs(
+    settings: Classifier, profile: str, fidelity: Fidelity, runtime: Runtime, data: PreparedData
+) -> dict[str, object]:
+    """The same of a classifier, which also measures real images against each other."""
+    return {**train_inputs(settings, profile, runtime, data), "fidelity": fidelity.model_dump(mode="json")}

@@ -1,0 +1,74 @@
+"""Stage `report`: all metrics to `metrics/summary.csv` and the comparison plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from triptych.figures.comparison import bars
+from triptych.figures.style import save
+from triptych.files import atomic_file, atomic_folder, read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.tracker import Tracker
+
+FIDELITY = {
+    "fid_classifier": ("FID on classifier features (lower is better)", "X2-fid.png"),
+    "kid_classifier": ("KID on classifier features (lower is better)", "X2-kid.png"),
+    "is_classifier": ("Inception score of the classifier (higher is better)", "X2-is.png"),
+}
+LIKELIHOODS = {
+    "vae": {"bits_per_dimension": "not defined: binary pixels", "log_likelihood": "not defined: only a bound"},
+    "gan": {
+        "elbo": "not defined: no latent posterior",
+        "bits_per_dimension": "not defined: no density",
+        "log_likelihood": "not defined: no density",
+    },
+    "flow": {"elbo": "not defined: the likelihood is exact"},
+}
+
+
+def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, object]:
+    """One row of the comparison: every cell is a number, or says why there is none."""
+    test, absent = metrics["test"], LIKELIHOODS[family]
+    row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
+    for column in ("elbo", "log_likelihood", "bits_per_dimension"):
+        row[f"test_{column}"] = absent.get(column) or test[column]
+    for measure in FIDELITY:
+        row[measure] = metrics[measure]["value"]
+        if "standard_deviation" in metrics[measure]:
+            row[f"{measure}_standard_deviation"] = metrics[measure]["standard_deviation"]
+    protocol = metrics["fid_classifier"]
+    row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
+    row |= {"parameters": metrics["parameters"], "epochs": metrics["epochs"], "data_sha256": metrics["data"]["sha256"]}
+    return row
+
+
+def report(
+    families: Mapping[str, str], metrics: Mapping[str, Path], classifiers: Mapping[str, Path], summary: Path, plots: Path,
+    tracker: Tracker,
+) -> None:  # fmt: skip
+    """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
+
+    `families` gives each experiment's family, `metrics` and `classifiers` the JSON files to read.
+    """
+    import pandas as pd
+
+    numbers = {name: read_json(path) for name, path in metrics.items()}
+    real = {f"{name}/test": read_json(path) for name, path in classifiers.items()}
+    table = pd.DataFrame([summarise(name, families[name], numbers[name]) for name in numbers])
+    with atomic_file(summary) as draft:
+        table.to_csv(draft, index=False)
+    with atomic_folder(plots) as folder:
+        for measure, (words, file_name) in FIDELITY.items():
+            reference = table["reference"].iloc[0]
+            best = real[reference][f"{measure}_of_real_validation_images"]["value"]
+            errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
+            title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
+            figure = bars(
+                table["experiment"], table["family"], table[measure], errors, title, words, best
+            )
+            save(figure, folder / file_name)
+    tracker.say(f"compared {len(table)} experiments in {summary}")

@@ -1,0 +1,74 @@
+"""Stage `train`: prepared images to `models/<experiment>/`: weights, snapshots along the way, history."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from triptych.data.prepared import PreparedData
+from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
+from triptych.models.registry import build
+from triptych.stages.inputs import train_inputs
+from triptych.training.checkpoint import Workplace, write_history
+from triptych.training.images import HeldOutImages, TrainingImages
+from triptych.training.loop import Trainer, fit, snapshot_epochs
+from triptych.training.reproducible import describe_device, deterministic, seeded
+from triptych.training.weights import save_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Experiment, Runtime
+    from triptych.tracker import Tracker
+
+WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
+SNAPSHOTS = ("first", "middle")
+
+
+def train(
+    name: str, experiment: Experiment, profile: str, runtime: Runtime, data: Path, output: Path, checkpoints: Path,
+    code: str, tracker: Tracker,
+) -> None:  # fmt: skip
+    """Train the experiment on the prepared data in `data` and write the model folder `output`.
+
+    | file | what it holds |
+    | --- | --- |
+    | `weights.safetensors` | the weights after the last epoch, averaged where EMA is on |
+    | `first.safetensors`, `middle.safetensors` | the same, before (or, for a flow, one epoch into) and half way through |
+    | `history.csv` | one row an epoch; row 0 is the untrained model |
+    | `manifest.json` | what it was trained on and with |
+
+    An unfinished run of the same settings, data and `code` (a hash) found under `checkpoints` is continued. Raises
+    TriptychError if the run diverges, or if its checkpoint is damaged or in another process's hands.
+    """
+    prepared, epochs = PreparedData.open(data), getattr(experiment.epochs, profile)
+    inputs = train_inputs(experiment, profile, runtime, prepared)
+    fingerprint = sha256_of_json(inputs)
+    with (
+        deterministic(runtime) as device,
+        Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code])[:16]) as workplace,
+    ):
+        with seeded(experiment.seed, "initialisation"):
+            family = build(experiment.family, experiment.model, tuple(prepared.manifest["image_shape"]))
+        family.networks.to(device)
+        trainer = Trainer(name, family, experiment, epochs, runtime)
+        tracker.note(device=describe_device(device))
+        images, held_out = TrainingImages.load(prepared, device), HeldOutImages(prepared, "valid", device)
+        history = fit(trainer, images, held_out, workplace, tracker, time.monotonic)
+        with atomic_folder(output) as folder:
+            save_tensors(folder / WEIGHTS, trainer.snapshot())
+            for snapshot in SNAPSHOTS:
+                shutil.copyfile(workplace.snapshot(snapshot), folder / f"{snapshot}.safetensors")
+            write_history(folder / HISTORY, history)
+            manifest = {
+                "experiment": name,
+                "family": experiment.family,
+                "fingerprint": fingerprint,
+                **inputs,
+                "snapshots": snapshot_epochs(family, epochs),
+                "parameters": sum(parameter.numel() for parameter in family.networks.parameters()),
+                "weights_sha256": sha256_of_file(folder / WEIGHTS),
+            }
+            write_json(folder / MANIFEST, manifest)
+    tracker.say(f"{name}: trained for {epochs} epochs on {prepared.name}")

@@ -1,0 +1,134 @@
+"""Records: the results of every run, kept beside the journal, from which MLflow can be rebuilt at any time.
+
+A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
+
+| file | what it holds |
+| --- | --- |
+| `inputs.json` | all that the run is a function of |
+| `history.csv` | one row an epoch |
+| `metrics.json` | the evaluation, once there is one |
+| `figures/` | its pictures |
+| `mlflow.json` | where MLflow shows the run |
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
+from triptych.training.checkpoint import History, read_history
+
+if TYPE_CHECKING:
+    from triptych.config import Settings
+    from triptych.project import Project
+
+Json = dict[str, Any]
+
+
+def params_of(inputs: Json) -> Json:
+    """Flattened parameters: the settings by their names in `params.yaml`, then the rest of the inputs."""
+    return flatten(inputs["settings"]) | flatten({key: inputs[key] for key in ("runtime", "data")})
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def inputs(self) -> Json:
+        return read_json(self.folder / "inputs.json")
+
+    @property
+    def fingerprint(self) -> str:
+        return self.inputs["fingerprint"]
+
+    @property
+    def params(self) -> Json:
+        return params_of(self.inputs)
+
+    @property
+    def history(self) -> History:
+        return read_history(self.folder / "history.csv")
+
+    @property
+    def metrics(self) -> Json:
+        """The evaluation's numbers, flattened; empty before there is one."""
+        path = self.folder / "metrics.json"
+        return {key: value for key, value in flatten(read_json(path)).items() if is_number(value)} if path.exists() else {}
+
+    @property
+    def figures(self) -> list[Path]:
+        return sorted((self.folder / "figures").glob("*.png"))
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that MLflow shows of this run: equal digests need no work."""
+        figures = {path.name: sha256_of_file(path) for path in self.figures}
+        return sha256_of_json([self.inputs, self.history, self.metrics, figures])
+
+    def link(self, tracking_uri: str, run_id: str) -> None:
+        """Remember where MLflow shows this run."""
+        write_json(self.folder / "mlflow.json", {"tracking_uri": tracking_uri, "run_id": run_id})
+
+    @property
+    def run_id(self) -> str | None:
+        path = self.folder / "mlflow.json"
+        return read_json(path)["run_id"] if path.exists() else None
+
+
+def record_of(project: Project, name: str, fingerprint: str) -> Record:
+    """The record of that run, whether or not it exists yet."""
+    return Record(project.private / "runs" / name / fingerprint[:16])
+
+
+def all_records(project: Project) -> Iterator[Record]:
+    """Every complete record, in a stable order."""
+    for path in sorted((project.private / "runs").glob("*/*/inputs.json")):
+        if (path.parent / "history.csv").exists():
+            yield Record(path.parent)
+
+
+def keep_model(project: Project, name: str, folder: Path) -> Record:
+    """Take what a trained model's folder holds into its record."""
+    manifest = read_json(folder / "manifest.json")
+    record = record_of(project, name, manifest["fingerprint"])
+    inputs = {key: manifest[key] for key in ("fingerprint", "family", "profile", "settings", "runtime", "data")}
+    write_json(record.folder / "inputs.json", inputs)
+    shutil.copyfile(folder / "history.csv", record.folder / "history.csv")
+    return record
+
+
+def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path, plots: Path | None) -> Record:
+    """Take an evaluation's metrics and pictures into the record of its run."""
+    record = record_of(project, name, fingerprint)
+    shutil.copyfile(metrics, record.folder / "metrics.json")
+    shutil.rmtree(record.folder / "figures", ignore_errors=True)
+    (record.folder / "figures").mkdir()
+    for picture in sorted(plots.glob("*.png")) if plots else ():
+        shutil.copyfile(picture, record.folder / "figures" / picture.name)
+    return record
+
+
+def keep_all(project: Project, settings: Settings) -> None:
+    """Take every result that stands on disk into a record: after `dvc checkout`, say, or on another machine."""
+    runs = [(name, project.model(name), project.metrics(name), project.plots(name)) for name in settings.experiments]
+    runs += [
+        (f"classifier-{name}", project.classifier(name), project.classifier_metrics(name), None)
+        for name in settings.classifiers
+    ]
+    for name, model, metrics, plots in runs:
+        if not (model / "manifest.json").exists():
+            continue
+        record = keep_model(project, name, model)
+        if metrics.exists() and read_json(metrics)["fingerprint"] == record.fingerprint:
+            keep_evaluation(project, name, record.fingerprint, metrics, plots)

@@ -1,0 +1,291 @@
+"""MLflow as a view of the records: live while a run trains, rebuilt from disk whenever it is not there.
+
+Results come first. Whatever goes wrong here costs one warning, never a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.files import disk_errors, is_number
+from triptych.tracking.records import Json, Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from triptych.project import Project
+    from triptych.training.checkpoint import History
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
+QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def import_client() -> type[MlflowClient]:
+    """MLflow's client, quietened: no telemetry, no migration log."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """What a database or a server that is missing, locked, full or slow raises."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError
+
+
+@dataclass
+class Store:
+    """The project's MLflow tracking store: a server of the user's if one is named, else a database in the project."""
+
+    project: Project
+
+    @property
+    def uri(self) -> str:
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.project.home / 'mlflow.db'}"
+
+    @property
+    def local(self) -> bool:
+        return not os.environ.get(URI_VARIABLE)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """A client. The database is created under a lock: two processes creating it at once would break it."""
+        client_class = import_client()
+        if self.local and not (self.project.home / "mlflow.db").exists():
+            from filelock import FileLock
+
+            with disk_errors(self.project.private):
+                self.project.private.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.project.private / "mlflow.lock"):
+                client = client_class(self.uri)
+                client.search_experiments(max_results=1)
+                return client
+        return client_class(self.uri)
+
+    def experiment_id(self, family: str) -> str:
+        """The MLflow experiment of a family, created at first use."""
+        found = self.client.get_experiment_by_name(family)
+        if found:
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            return found.experiment_id
+        place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
+        return self.client.create_experiment(family, artifact_location=place)
+
+    def runs(self, record_name: str, fingerprint: str, family: str) -> list[Any]:
+        """Every run of this name and fingerprint that MLflow shows."""
+        experiment = self.experiment_id(family)
+        query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'"
+        return list(self.client.search_runs([experiment], query))
+
+    def create_run(self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None) -> str:
+        """A run with its parameters, tags and data sets; runs of the same fingerprint give way to it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+
+        family, fingerprint = inputs["family"], inputs["fingerprint"]
+        for older in self.runs(name, fingerprint, family):
+            self.client.delete_run(older.info.run_id)
+        run = self.client.create_run(self.experiment_id(family), start_time=started, run_name=name)
+        run_id = run.info.run_id
+        labels = {
+            "triptych_experiment": name,
+            "fingerprint": fingerprint,
+            "profile": inputs["profile"],
+            "family": family,
+            "mlflow.source.name": f"triptych {'classifier' if family == 'classifier' else 'train'} {name}",
+            **tags,
+        }
+        self.client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in labels.items()])
+        pairs = [Param(key, str(value)) for key, value in {"profile": inputs["profile"], **params}.items()]
+        for batch in chunks(pairs, LIMITS["params"]):
+            self.client.log_batch(run_id, params=batch)
+        data = inputs["data"]
+        dataset = Dataset(
+            name=data["dataset"], digest=data["sha256"][:32], source_type="local", source=data["source"],
+            profile=str(data["splits"]),
+        )  # fmt: skip
+        context = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, context)])
+        return run_id
+
+    def log_history(self, run_id: str, history: History) -> None:
+        """Every number of every epoch, in batches."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [
+            Metric(key, value, now, int(row["epoch"])) for row in history for key, value in row.items() if key != "epoch"
+        ]
+        for batch in chunks(points, LIMITS["metrics"]):
+            self.client.log_batch(run_id, metrics=batch)
+
+    def log_evaluation(self, run_id: str, record: Record) -> None:
+        """The evaluation's numbers, at the last epoch, and its pictures."""
+        epochs = record.inputs["settings"]["epochs"]
+        self.log_history(run_id, [{"epoch": epochs, **{key: float(value) for key, value in record.metrics.items()}}])
+        for picture in record.figures:
+            self.client.log_artifact(run_id, str(picture), "figures")
+
+    def finish(self, run_id: str, record: Record, status: str = "FINISHED") -> None:
+        """Close the run and say what it shows."""
+        self.client.set_tag(run_id, "digest", record.digest)
+        self.client.set_terminated(run_id, status)
+        record.link(self.uri, run_id)
+
+    def bring_up_to_date(self, record: Record, tags: dict[str, str], model: Path | None = None) -> bool:
+        """Make MLflow show exactly what the record holds; tell whether anything had to be done."""
+        inputs = record.inputs
+        runs = self.runs(record.name, inputs["fingerprint"], inputs["family"])
+        if len(runs) == 1 and runs[0].data.tags.get("digest") == record.digest:
+            record.link(self.uri, runs[0].info.run_id)
+            return False
+        run_id = self.create_run(record.name, inputs, record.params, tags)
+        self.log_history(run_id, record.history)
+        self.log_evaluation(run_id, record)
+        if model:
+            self.log_model(run_id, model)
+        self.finish(run_id, record)
+        return True
+
+    def log_model(self, run_id: str, folder: Path) -> None:
+        """The trained model as an MLflow model: `mlflow.pyfunc.load_model("runs:/<id>/model")` samples from it."""
+        import tempfile
+
+        from triptych.tracking.model import write_mlflow_model
+
+        with tempfile.TemporaryDirectory() as place:
+            write_mlflow_model(folder, Path(place) / "model", run_id)
+            self.client.log_artifacts(run_id, str(Path(place) / "model"), "model")
+
+    def mark_dead_runs(self) -> int:
+        """Runs that say RUNNING although their process on this machine is gone are marked KILLED."""
+        import platform
+
+        marked = 0
+        ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        for run in self.client.search_runs(ids, "attributes.status = 'RUNNING'") if ids else ():
+            host, pid = run.data.tags.get("host"), run.data.tags.get("pid")
+            if host == platform.node() and pid and not _alive(int(pid)):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+                marked += 1
+        return marked
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@dataclass
+class LiveRun:
+    """One run as it happens. The first failure is said once; the records stay whole, and `triptych sync` mends the rest."""
+
+    store: Store
+    name: str
+    inputs: Json
+    params: Json
+    flush_seconds: float = 2.0
+    run_id: str | None = None
+    broken: bool = False
+    waiting: History = field(default_factory=list)
+    flushed: float = 0.0
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if self.broken:
+            return
+        try:
+            action()
+        except expected_errors() as error:
+            self.broken = True
+            reason = " ".join(str(error).split())[:200]
+            print(
+                f"warning: MLflow does not answer ({reason}); the run goes on, and `triptych sync` records it later",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def start(self, tags: dict[str, str]) -> None:
+        """Show the run as running."""
+
+        def create() -> None:
+            self.run_id = self.store.create_run(self.name, self.inputs, self.params, tags)
+
+        self._try(create)
+
+    def log(self, row: dict[str, float]) -> None:
+        """Keep a row; send what has gathered every other second."""
+        self.waiting.append({key: value for key, value in row.items() if is_number(value)})
+        if time.monotonic() - self.flushed >= self.flush_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        rows, self.waiting = self.waiting, []
+        if rows:
+            self._try(lambda: self.store.log_history(self.run_id, rows))
+        self.flushed = time.monotonic()
+
+    def finish(self, record: Record, model: Path | None) -> None:
+        """Send the rest, the evaluation and the model where there are any; close the run."""
+        self.flush()
+
+        def close() -> None:
+            if record.metrics:
+                self.store.log_evaluation(self.run_id, record)
+            if model:
+                self.store.log_model(self.run_id, model)
+            self.store.finish(self.run_id, record)
+
+        self._try(close)
+
+    def fail(self) -> None:
+        """Close the run as failed."""
+        self.flush()
+        if self.run_id:
+            self._try(lambda: self.store.client.set_terminated(self.run_id, "FAILED"))
+
+    def add_evaluation(self, record: Record, before: str, tags: dict[str, str], model: Path) -> None:
+        """Add an evaluation to the run of its training if that is what MLflow shows, else rebuild the run."""
+
+        def add() -> None:
+            runs = self.store.runs(record.name, record.fingerprint, self.inputs["family"])
+            if len(runs) == 1 and runs[0].data.tags.get("digest") == before:
+                run_id = runs[0].info.run_id
+                self.store.log_evaluation(run_id, record)
+                self.store.finish(run_id, record)
+            else:
+                self.store.bring_up_to_date(record, tags, model)
+
+        self._try(add)

@@ -1,0 +1,47 @@
+"""`triptych sync`: MLflow rebuilt from what is on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triptych.errors import TriptychError
+from triptych.files import read_json
+from triptych.tracking.journal import look_up
+from triptych.tracking.records import Record, all_records, keep_all
+from triptych.tracking.store import Store, expected_errors, import_client
+from triptych.tracking.tracker import run_tags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Settings
+    from triptych.project import Project
+
+
+def sync(project: Project, settings: Settings) -> tuple[int, int]:
+    """Make MLflow show every record on disk; return how many runs there are and how many had to be rebuilt.
+
+    Raises TriptychError if the database or the server cannot be reached.
+    """
+    import_client()
+    keep_all(project, settings)
+    store, rebuilt, records = Store(project), 0, list(all_records(project))
+    try:
+        for record in records:
+            stage = "classifier" if record.inputs["family"] == "classifier" else "train"
+            facts = look_up(project, stage, record.name, record.fingerprint)
+            rebuilt += store.bring_up_to_date(record, run_tags(facts), _model_of(project, record))
+        store.mark_dead_runs()
+    except expected_errors() as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TriptychError(f"MLflow at {store.uri} does not answer ({reason}): nothing is lost, sync again later") from None
+    return len(records), rebuilt
+
+
+def _model_of(project: Project, record: Record) -> Path | None:
+    """The trained model, if the one on disk is this run's."""
+    folder = project.model(record.name)
+    manifest = folder / "manifest.json"
+    if record.inputs["family"] == "classifier" or not manifest.exists():
+        return None
+    return folder if read_json(manifest)["fingerprint"] == record.fingerprint else None

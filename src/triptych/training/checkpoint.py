@@ -1,0 +1,118 @@
+"""Checkpoints: a stopped run goes on where it was and ends with the bytes of an undisturbed one.
+
+They live outside DVC's outputs, in a folder named by a key that covers settings, data and code, so that no other run
+ever picks one up. Random numbers need no saving: every epoch seeds its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.errors import TriptychError
+from triptych.files import atomic_file, disk_errors, read_json, sha256_of_file, write_json
+from triptych.training.weights import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STATE, INDEX, LOCK = "state.safetensors", "index.json", "lock"
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folder of one unfinished run: its last checkpoint and the snapshots taken so far."""
+
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def claim(cls, root: Path, name: str, key: str) -> Iterator[Workplace]:
+        """Hold the workplace of this run for this process alone; it is removed when the block succeeds.
+
+        Workplaces of the same name under another key belong to settings that are gone: they are removed at the start.
+        Raises TriptychError if another process holds one of them.
+        """
+        from filelock import FileLock, Timeout
+
+        with disk_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            lock, owner = FileLock(root / f"{name}.{LOCK}"), root / f"{name}.pid"
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                pid = owner.read_text() if owner.exists() else "unknown"
+                raise TriptychError(
+                    f"{name} is being trained by another process (pid {pid}): wait for it or stop it"
+                ) from None
+            try:
+                owner.write_text(str(os.getpid()))
+                for other in root.glob(f"{name}@*"):
+                    if other.name != f"{name}@{key}":
+                        shutil.rmtree(other)
+                workplace = cls(root / f"{name}@{key}")
+                workplace.folder.mkdir(exist_ok=True)
+                yield workplace
+                shutil.rmtree(workplace.folder)
+            finally:
+                owner.unlink(missing_ok=True)
+                lock.release()
+
+    def snapshot(self, name: str) -> Path:
+        """Where the snapshot of that name stands."""
+        return self.folder / f"{name}.safetensors"
+
+    def save(self, epoch: int, tensors: dict[str, Tensor], history: History) -> None:
+        """Replace the checkpoint. The index, written last, names the state by its checksum: a torn pair shows."""
+        state = self.folder / f"{epoch:06d}.{STATE}"
+        save_tensors(state, tensors)
+        write_json(
+            self.folder / INDEX,
+            {"epoch": epoch, "history": history, "state": state.name, "sha256": sha256_of_file(state)},
+        )
+        for older in self.folder.glob(f"*.{STATE}"):
+            if older != state:
+                older.unlink()
+
+    def load(self) -> tuple[int, dict[str, Tensor], History] | None:
+        """The last checkpoint, or None if there is none. Raises TriptychError if it is damaged."""
+        index_path = self.folder / INDEX
+        if not index_path.exists():
+            return None
+        index = read_json(index_path)
+        state = self.folder / index["state"]
+        if not state.exists() or sha256_of_file(state) != index["sha256"]:
+            raise TriptychError(f"the checkpoint {state} is damaged: delete {self.folder} to train from the start")
+        return index["epoch"], load_tensors(state), index["history"]
+
+
+def write_history(path: Path, history: History) -> None:
+    """Write one row an epoch; a number not known at an epoch stays empty. Floats keep all their digits."""
+    columns = ["epoch", *dict.fromkeys(name for row in history for name in row if name != "epoch")]
+    lines = [",".join(columns)]
+    lines += [",".join(json.dumps(row[name]) if name in row else "" for name in columns) for row in history]
+    with atomic_file(path) as draft:
+        draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_history(path: Path) -> History:
+    """The rows of a history file, without the empty cells. Raises TriptychError if it is missing or damaged."""
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        columns = header.split(",")
+        rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines]
+        return [
+            {name: int(cell) if name == "epoch" else float(cell) for name, cell in row.items() if cell} for row in rows
+        ]
+    except FileNotFoundError:
+        raise TriptychError(f"{path} does not exist: run the stage that makes it, `dvc repro` does") from None
+    except ValueError as error:
+        raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None

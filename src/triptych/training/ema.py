@@ -1,0 +1,40 @@
+"""Exponential moving average of a network's weights (Polyak and Juditsky 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """Keeps averaged <- decay * averaged + (1 - decay) * weight beside a module.
+
+    Parameters are averaged; buffers, such as the running statistics of batch normalisation, are copied as they are:
+    they are averages already.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the module's present weights; call it after each optimiser step."""
+        parameters = dict(self.module.named_parameters())
+        torch._foreach_lerp_([self.shadow[name] for name in parameters], list(parameters.values()), 1 - self.decay)
+        for name, buffer in self.module.named_buffers():
+            if name in self.shadow:
+                self.shadow[name].copy_(buffer)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside the block the module carries the averaged weights."""
+        trained: dict[str, Tensor] = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self.module.load_state_dict(self.shadow)
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(trained)

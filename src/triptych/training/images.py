@@ -1,0 +1,60 @@
+"""Images as tensors on the device: bytes until the moment they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from triptych.data.transforms import StochasticBinarize
+
+if TYPE_CHECKING:
+    from triptych.data.prepared import PreparedData
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """All training images, uint8 (n, 28, 28), resident on the device."""
+
+    pixels: Tensor
+    redraws: bool
+
+    @classmethod
+    def load(cls, data: PreparedData, device: torch.device) -> TrainingImages:
+        return cls(torch.from_numpy(data.images("train")).to(device), data.redraws)
+
+    def batches(self, size: int, order: torch.Generator) -> Iterator[Tensor]:
+        """Full batches (size, 28, 28) uint8 in a fresh order; the rest of the last one waits for another epoch.
+
+        Where the data set is binarised stochastically, every visit draws anew from torch's global generator.
+        """
+        permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
+        for start in range(0, len(permutation) - size + 1, size):
+            batch = self.pixels[permutation[start : start + size]]
+            if self.redraws:
+                noise = torch.rand(batch.shape, device=batch.device)
+                batch = StochasticBinarize().forward(batch, noise).to(torch.uint8)
+            yield batch
+
+
+@dataclass(frozen=True)
+class HeldOutImages:
+    """One split to judge on, always the same numbers."""
+
+    data: PreparedData
+    split: str
+    device: torch.device
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """uint8 (n, 28, 28)."""
+        return torch.from_numpy(self.data.images(self.split)).to(self.device)
+
+    @cached_property
+    def continuous(self) -> Tensor:
+        """float32 (n, 28, 28) in [0, 1), the dequantised copy."""
+        return torch.from_numpy(self.data.continuous(self.split)).to(self.device)

@@ -1,0 +1,211 @@
+"""The training loop of every family.
+
+A family brings its networks, its parameter groups (one optimiser each: a GAN has two players) and `step`, one update
+from one batch. Order, seeds, schedules, clipping, averaging, validation, snapshots and checkpoints are the same for all.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from triptych.errors import TriptychError
+from triptych.training.checkpoint import History, Workplace
+from triptych.training.ema import Ema
+from triptych.training.progress import Progress
+from triptych.training.reproducible import generator, seeded
+from triptych.training.weights import save_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from triptych.config import Experiment, Runtime
+    from triptych.models.base import Family
+    from triptych.tracker import Tracker
+    from triptych.training.images import HeldOutImages, TrainingImages
+
+FINITE_CHECK = 50  # steps between two looks for NaN; looking at every step would make a GPU wait
+
+
+class Trainer:
+    """One family in training: its optimisers, its averaged weights, and where it stands."""
+
+    def __init__(self, name: str, family: Family, experiment: Experiment, epochs: int, runtime: Runtime) -> None:
+        self.name, self.family, self.experiment, self.epochs, self.runtime = name, family, experiment, epochs, runtime
+        self.optimizers = {
+            player: torch.optim.Adam(
+                parameters,
+                lr=experiment.learning_rate,
+                betas=tuple(experiment.betas),
+                weight_decay=experiment.weight_decay,
+                fused=True,
+            )
+            for player, parameters in family.players().items()
+        }
+        self.ema = Ema(family.averaged, experiment.ema) if experiment.ema else None
+        self.device = next(family.networks.parameters()).device
+
+    def evaluated(self) -> object:
+        """A context in which the networks carry the weights to judge: the averaged ones where EMA is on."""
+        return self.ema.applied() if self.ema else nullcontext()
+
+    def learning_rate(self, progress: float) -> float:
+        """The rate after that share of all steps: constant, or half a cosine down to zero (Loshchilov and Hutter 2017)."""
+        factor = 1.0 if self.experiment.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
+        return self.experiment.learning_rate * factor
+
+    def update(self, player: str, loss: Tensor) -> None:
+        """One optimiser step of one player on its loss; only its own parameters receive gradients."""
+        optimizer = self.optimizers[player]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        with torch.autocast(self.device.type, enabled=False):
+            gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        if self.experiment.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(parameters, self.experiment.gradient_clip)
+        optimizer.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next epoch depends on, by name."""
+        tensors = {f"networks/{name}": value for name, value in self.family.networks.state_dict().items()}
+        if self.ema:
+            tensors |= {f"ema/{name}": value for name, value in self.ema.shadow.items()}
+        for player, optimizer in self.optimizers.items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{player}/{index}/{name}": value for name, value in moments.items()}
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        parts: dict[str, dict[str, Tensor]] = {"networks": {}, "ema": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            part, rest = name.split("/", 1)
+            parts[part][rest] = value
+        self.family.networks.load_state_dict(parts["networks"])
+        if self.ema:
+            for name, value in parts["ema"].items():
+                self.ema.shadow[name].copy_(value)
+        for player, optimizer in self.optimizers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in parts["optimizer"].items():
+                owner, index, moment = name.split("/")
+                if owner == player:
+                    moments.setdefault(int(index), {})[moment] = value
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+
+    def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
+        """One pass over the images; the mean of every quantity that `step` returns."""
+        size, steps = self.experiment.batch_size, len(images.pixels) // self.experiment.batch_size
+        totals: dict[str, Tensor] = {}
+        recent: list[Tensor] = []
+        self.family.networks.train()
+        order = generator(self.experiment.seed, "order", epoch)
+        for step, batch in enumerate(images.batches(size, order)):
+            rate = self.learning_rate(((epoch - 1) * steps + step) / (self.epochs * steps))
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.runtime.precision == "bf16"):
+                quantities = self.family.step(batch, self.update)
+            if self.ema:
+                self.ema.update()
+            for name, value in quantities.items():
+                totals[name] = totals[name] + value if name in totals else value.clone()
+            recent.append(next(iter(quantities.values())))
+            if len(recent) == FINITE_CHECK or step + 1 == steps:
+                self._refuse_divergence(recent, epoch, (epoch - 1) * steps + step + 1)
+                recent = []
+            if progress.due():
+                progress.report(epoch, (step + 1) * size, float(next(iter(quantities.values()))))
+        return {f"train_{name}": float(total) / steps for name, total in totals.items()}
+
+    def untrained_epoch(self, images: TrainingImages, count: int) -> dict[str, float]:
+        """What `train_epoch` would report of `count` training images if no weight moved: the first point of a curve."""
+        size = self.experiment.batch_size
+        steps = max(1, min(count, len(images.pixels)) // size)
+        before = {name: value.clone() for name, value in self.family.networks.state_dict().items()}
+        self.family.networks.train()
+        totals: dict[str, float] = {}
+        batches = images.batches(size, generator(self.experiment.seed, "order", 0))
+        for _, batch in zip(range(steps), batches, strict=False):
+            for name, value in self.family.step(batch, lambda player, loss: None).items():
+                totals[f"train_{name}"] = totals.get(f"train_{name}", 0.0) + float(value) / steps
+        self.family.networks.load_state_dict(before)
+        return totals
+
+    def _refuse_divergence(self, losses: list[Tensor], epoch: int, last_step: int) -> None:
+        bad = (~torch.stack(losses).isfinite()).nonzero()
+        if len(bad):
+            step = last_step - len(losses) + 1 + int(bad[0])
+            raise TriptychError(
+                f"{self.name} diverged: the loss is not finite at step {step:,} (epoch {epoch}); "
+                f"lower experiments.{self.name}.learning_rate or set its gradient_clip"
+            )
+
+    def validate(self, epoch: int, images: HeldOutImages) -> dict[str, float]:
+        """The family's numbers on held-out images, from the same noise at every epoch."""
+        self.family.networks.eval()
+        with self.evaluated(), torch.no_grad(), seeded(self.experiment.seed, "validation"):
+            row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise TriptychError(f"{self.name} diverged: {name} is {value} after epoch {epoch}")
+        return row
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """The weights to sample from and to judge, copied."""
+        with self.evaluated():
+            return {name: value.clone() for name, value in self.family.networks.state_dict().items()}
+
+
+def fit(
+    trainer: Trainer,
+    images: TrainingImages,
+    held_out: HeldOutImages,
+    workplace: Workplace,
+    tracker: Tracker,
+    clock: Callable[[], float],
+) -> History:
+    """Train to the last epoch, from the last checkpoint if there is one; return the history, one row an epoch.
+
+    Row 0 is the model before its first step. Snapshots `first` and `middle` are left in the workplace.
+    """
+    epochs, snapshots = trainer.epochs, snapshot_epochs(trainer.family, trainer.epochs)
+    checkpoint = workplace.load()
+    if checkpoint:
+        done, tensors, history = checkpoint
+        trainer.restore(tensors)
+        tracker.resume(history)
+        tracker.say(f"{trainer.name}: going on after epoch {done} of {epochs}")
+    else:
+        done, history = -1, []
+    progress = Progress(trainer.name, epochs, len(images.pixels), max(done, 0))
+    saved = clock()
+    for epoch in range(done + 1, epochs + 1):
+        with seeded(trainer.experiment.seed, "epoch", epoch):
+            row = (
+                trainer.train_epoch(epoch, images, progress)
+                if epoch
+                else trainer.untrained_epoch(images, held_out.data.size(held_out.split))
+            )
+        history.append({"epoch": epoch, **row, **trainer.validate(epoch, held_out)})
+        tracker.log(epoch, history[-1])
+        for name in [name for name, at in snapshots.items() if at == epoch]:
+            save_tensors(workplace.snapshot(name), trainer.snapshot())
+        if epoch < epochs and clock() - saved >= trainer.runtime.checkpoint_seconds:
+            workplace.save(epoch, trainer.state(), history)
+            saved = clock()
+    seconds = progress.finish()
+    trained = max(epochs - max(done, 0), 0) * len(images.pixels)
+    tracker.note(train_seconds=seconds, images_per_second=trained / seconds if seconds else 0.0)
+    return history
+
+
+def snapshot_epochs(family: Family, epochs: int) -> dict[str, int]:
+    """The epochs after which the snapshots `first` and `middle` are taken."""
+    return {"first": min(family.first_snapshot, epochs), "middle": (epochs + 1) // 2}

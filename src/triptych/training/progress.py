@@ -1,0 +1,48 @@
+"""Progress on the terminal: alive in a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
+
+
+class Progress:
+    """Reports epoch, loss, speed and time left. In a log the first report comes after a moment, then every 15 s."""
+
+    def __init__(self, name: str, epochs: int, images_per_epoch: int, done_epochs: int) -> None:
+        self.name, self.epochs, self.images_per_epoch = name, epochs, images_per_epoch
+        self.total = epochs * images_per_epoch
+        self.first = done_epochs * images_per_epoch
+        self.began = self.last = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.wait = IN_TERMINAL if self.terminal else IN_LOG
+
+    def due(self) -> bool:
+        """Whether it is time to report: cheap, to be asked at every step."""
+        return time.monotonic() - self.last >= self.wait
+
+    def report(self, epoch: int, images: int, loss: float) -> None:
+        """Say where the run is: `images` seen in this epoch, the loss of the last step."""
+        self.last = time.monotonic()
+        seen = (epoch - 1) * self.images_per_epoch + images
+        speed = (seen - self.first) / max(self.last - self.began, 1e-9)
+        left = (self.total - seen) / speed if speed else 0.0
+        text = (
+            f"{self.name}  epoch {epoch}/{self.epochs}  loss {loss:,.3f}  {speed:,.0f} images/s  "
+            f"{_clock(left)} left"
+        )
+        print(f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+
+    def finish(self) -> float:
+        """Clear the line; return the seconds since the start."""
+        if self.terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        return time.monotonic() - self.began
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,66 @@
+"""Devices, threads and seeds: what makes a run repeat itself bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.errors import TriptychError
+
+if TYPE_CHECKING:
+    from triptych.config import Runtime
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device to run on; `auto` takes a CUDA GPU if there is one, else the CPU. Refuses one that is not there."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available[wanted]:
+        raise TriptychError(f"runtime.device is {wanted}, which this machine does not have: write auto or cpu")
+    return torch.device(wanted)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for the journal."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def derive_seed(seed: int, *purpose: str | int) -> int:
+    """A seed of its own for each purpose, so that streams never overlap."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator seeded for one purpose: the same numbers on every device."""
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
+
+
+@contextmanager
+def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Run a block on torch's global generators, seeded for one purpose, and leave them as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(derive_seed(seed, *purpose))
+        yield
+
+
+@contextmanager
+def deterministic(runtime: Runtime) -> Iterator[torch.device]:
+    """Yield the device; inside, the thread count is fixed and only deterministic kernels run."""
+    device = pick_device(runtime.device)
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
+    try:
+        yield device
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)

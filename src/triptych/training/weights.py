@@ -1,0 +1,45 @@
+"""Tensors on disk, as safetensors: nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.errors import TriptychError
+from triptych.files import atomic_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors atomically, the same bytes for the same tensors."""
+    from safetensors.torch import save_file
+
+    with atomic_file(path) as draft:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, draft)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors onto the CPU. Raises TriptychError if the file is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise TriptychError(f"{path} does not exist: run the stage that makes it, `dvc repro` does") from None
+    except SafetensorError as error:
+        raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None
+
+
+def load_into(module: nn.Module, path: Path, device: torch.device) -> None:
+    """Load weights into a module and move it to the device. Refuses a file that does not fit the module."""
+    tensors = load_tensors(path)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise TriptychError(f"{path} does not fit the model that params.yaml describes ({reason}): train again") from None
+    module.to(device)
