@@ -28,7 +28,7 @@ SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 class Commands(click.Group):
     """Shows the commands in the order of the work, not of the alphabet."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
@@ -59,8 +59,8 @@ def _one_sentence() -> Iterator[None]:
 def cli() -> None:
     """Train, judge and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate and report are its stages, which
-    DVC calls one by one. All settings are in params.yaml.
+    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate and report are its
+    stages, which DVC calls one by one. All settings are in params.yaml.
     """
 
 
@@ -84,13 +84,17 @@ def _closing(project: Project) -> str:
         rows = list(csv.DictReader(file))
     lines = [f"{'experiment':<16} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
     for row in rows:
-        likelihood = _number(row["test_elbo"], "ELBO {:.2f} nats") or _number(row["test_log_likelihood"], "log p {:.2f} nats")
+        likelihood = _number(row["test_elbo"], "ELBO {:.2f} nats") or _number(
+            row["test_log_likelihood"], "log p {:.2f} nats"
+        )
         bits = _number(row["test_bits_per_dimension"], ", {:.3f} bits per dimension") or ""
         lines.append(
             f"{row['experiment']:<16} {float(row['fid_classifier']):8.2f} {float(row['kid_classifier']):8.3f} "
             f"{float(row['is_classifier']):7.3f}   {(likelihood or 'not defined') + bits}"
         )
-    lines.append(f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})")
+    lines.append(
+        f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})"
+    )
     lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
     return "\n".join(lines)
 
@@ -118,9 +122,20 @@ def fetch(dataset: str) -> None:
 
     project, settings = _open()
     chosen, profile = settings.dataset(dataset), settings.active
-    inputs = {"dataset": chosen.model_dump(), "profile": profile.model_dump(), "embedded": settings.embedded.model_dump()}
+    inputs = {
+        "dataset": chosen.model_dump(),
+        "profile": profile.model_dump(),
+        "embedded": settings.embedded.model_dump(),
+    }
     with stage(project, "fetch", dataset, inputs) as tracker:
-        run(chosen, profile, settings.embedded, project.private / "downloads", project.raw(dataset), tracker)
+        run(
+            dataset=chosen,
+            profile=profile,
+            embedded=settings.embedded,
+            downloads=project.private / "downloads",
+            output=project.raw(dataset),
+            tracker=tracker,
+        )
 
 
 @cli.command()
@@ -137,7 +152,7 @@ def prepare(dataset: str) -> None:
         raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
     inputs = {"dataset": chosen.model_dump(), "splits": splits.model_dump(), "raw": sha256_of_file(raw)}
     with stage(project, "prepare", dataset, inputs) as tracker:
-        run(dataset, chosen, splits, raw, project.prepared(dataset), tracker)
+        run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=project.prepared(dataset), tracker=tracker)
 
 
 @cli.command()
@@ -154,9 +169,17 @@ def classifier(dataset: str) -> None:
     inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
-    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics) as tracker:
+    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
         train_classifier(
-            dataset, chosen, settings.profile, fidelity, settings.runtime, data, model, metrics, tracker
+            name=dataset,
+            settings=chosen,
+            profile=settings.profile,
+            fidelity=fidelity,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            metrics=metrics,
+            tracker=tracker,
         )
 
 
@@ -178,9 +201,16 @@ def train(experiment: str) -> None:
     code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
     with training(project, "train", experiment, inputs, model) as tracker:
         run(
-            experiment, chosen, settings.profile, settings.runtime, data, model, project.private / "checkpoints", code,
-            tracker,
-        )  # fmt: skip
+            name=experiment,
+            experiment=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
 
 
 @cli.command()
@@ -195,9 +225,18 @@ def evaluate(experiment: str) -> None:
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
     with evaluation(project, experiment, model, metrics, plots) as tracker:
         run(
-            experiment, chosen, settings.active.fidelity, settings.runtime, settings.classifier(chosen.reference),
-            project.prepared(chosen.dataset), model, project.classifier(chosen.reference), metrics, plots, tracker,
-        )  # fmt: skip
+            name=experiment,
+            experiment=chosen,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            judge=settings.classifier(chosen.reference),
+            data=project.prepared(chosen.dataset),
+            model=model,
+            classifier=project.classifier(chosen.reference),
+            metrics=metrics,
+            plots=plots,
+            tracker=tracker,
+        )
 
 
 @cli.command()
@@ -212,7 +251,14 @@ def report() -> None:
     metrics = {name: project.metrics(name) for name in families}
     classifiers = {name: project.classifier_metrics(name) for name in settings.classifiers}
     with stage(project, "report", "all", {"experiments": sorted(families)}) as tracker:
-        run(families, metrics, classifiers, project.summary, project.comparison, tracker)
+        run(
+            families=families,
+            metrics=metrics,
+            classifiers=classifiers,
+            summary=project.summary,
+            plots=project.comparison,
+            tracker=tracker,
+        )
     build_page(project, settings)
 
 
@@ -248,7 +294,9 @@ def sync() -> None:
 @cli.command()
 @click.argument("experiment")
 @click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="images to draw")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="the same seed draws the same images")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="the same seed draws the same images"
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""

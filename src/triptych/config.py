@@ -101,7 +101,9 @@ class Dataset(Section):
         if (self.binarization == "threshold") != (self.threshold is not None):
             raise ValueError("threshold belongs to binarization: threshold, and only there")
         if self.binarization != "none" and self.dequantization != "none":
-            raise ValueError("dequantization is for 8-bit images, not for binarised ones: write none for one of the two")
+            raise ValueError(
+                "dequantization is for 8-bit images, not for binarised ones: write none for one of the two"
+            )
         return self
 
 
@@ -192,11 +194,11 @@ class Settings(Section):
 
     def _experiment_fits(self, key: str, name: str, experiment: Experiment) -> None:
         if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("classifier-"):
-            raise ValueError(
-                f"{key}: a name holds letters, digits, - and _, and does not begin with classifier-"
-            )
+            raise ValueError(f"{key}: a name holds letters, digits, - and _, and does not begin with classifier-")
         if experiment.dataset not in self.datasets:
-            raise ValueError(f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}")
+            raise ValueError(
+                f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}"
+            )
         if experiment.reference not in self.classifiers:
             raise ValueError(
                 f"{key}.reference: no classifier for {experiment.reference!r}; known: {', '.join(self.classifiers)}"
@@ -209,7 +211,9 @@ class Settings(Section):
                 f"and {experiment.dataset} holds {'binary' if binary else '8-bit'} ones"
             )
         if wanted == "dequantized" and self.datasets[experiment.dataset].dequantization == "none":
-            raise ValueError(f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use")
+            raise ValueError(
+                f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use"
+            )
         self._batch_fits(key, experiment.batch_size)
 
     def _batch_fits(self, key: str, batch_size: int) -> None:

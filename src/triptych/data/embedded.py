@@ -44,8 +44,6 @@ def _vary(digit: np.ndarray, settings: Embedded, rng: np.random.Generator) -> np
     canvas = Image.new("L", IMAGE_SHAPE)
     margin = (IMAGE_SHAPE[0] - INK) // 2
     shift = rng.integers(-settings.max_shift, settings.max_shift, size=2, endpoint=True)
-    canvas.paste(
-        small.resize((INK, INK), Image.Resampling.BICUBIC), (margin + int(shift[0]), margin + int(shift[1]))
-    )
+    canvas.paste(small.resize((INK, INK), Image.Resampling.BICUBIC), (margin + int(shift[0]), margin + int(shift[1])))
     angle = rng.uniform(-settings.max_rotation, settings.max_rotation)
     return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR))

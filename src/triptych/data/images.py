@@ -71,7 +71,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise TriptychError(f"{path} does not exist") from None
     except (BadZipFile, EOFError, OSError, ValueError, AttributeError) as error:
-        raise TriptychError(f"{path} is not a readable .npz file ({error}): it may be cut short; copy it again") from None
+        raise TriptychError(
+            f"{path} is not a readable .npz file ({error}): it may be cut short; copy it again"
+        ) from None
 
 
 def write_npz(path: Path, image_set: ImageSet) -> None:

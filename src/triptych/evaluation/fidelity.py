@@ -79,7 +79,12 @@ def extract(classifier: DigitClassifier, images: Tensor) -> dict[str, Tensor]:
     if images.dtype != torch.uint8:
         raise TypeError(f"fidelity is measured on uint8 images, not on {images.dtype}")
     found = get_featuresdict_from_dataset(
-        ByteImages(images), ClassifierExtractor(classifier), BATCH, device.type == "cuda", save_cpu_ram=True, verbose=False
+        ByteImages(images),
+        ClassifierExtractor(classifier),
+        BATCH,
+        device.type == "cuda",
+        save_cpu_ram=True,
+        verbose=False,
     )
     return {name: values.contiguous() for name, values in found.items()}
 
@@ -105,9 +110,9 @@ class Reference:
 def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fidelity) -> dict[str, dict[str, object]]:
     """`fid_classifier`, `kid_classifier` and `is_classifier`, each with its protocol.
 
-    FID: squared Frechet distance of Gaussians fitted to the features (Heusel et al. 2017). KID: unbiased squared MMD with
-    a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018). IS: exp E KL(p(y|x) || p(y)), mean
-    and standard deviation over 10 parts (Salimans et al. 2016), of the generated images alone.
+    FID: squared Frechet distance of Gaussians fitted to the features (Heusel et al. 2017). KID: unbiased squared MMD
+    with a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018). IS: exp E KL(p(y|x) ||
+    p(y)), mean and standard deviation over 10 parts (Salimans et al. 2016), of the generated images alone.
     """
     ours, theirs = generated[FEATURES].double(), reference.features[FEATURES].double()
     needed = protocol.kid_subset_size

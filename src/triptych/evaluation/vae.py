@@ -49,4 +49,6 @@ def draw_pictures(evaluation: Evaluation) -> None:
     draws = {epoch: StochasticBinarize().forward(images, noise) * 255 for epoch, images in means.items()}
     for images, name, words in ((means, "means", "means of the pixels"), (draws, "draws", "Bernoulli draws")):
         panels = [(f"after epoch {epoch}" if epoch else "before training", images[epoch].numpy()) for epoch in images]
-        save(grids(panels, 5, f"U1.14  Samples, {words}, from the same latents"), evaluation.folder / f"U1.14-{name}.png")
+        save(
+            grids(panels, 5, f"U1.14  Samples, {words}, from the same latents"), evaluation.folder / f"U1.14-{name}.png"
+        )

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 
 def bars(
-    names: Sequence[str], families: Sequence[str], values: Sequence[float], errors: Sequence[float], title: str,
-    y_label: str, real: float | None,
-) -> Figure:  # fmt: skip
+    *,
+    names: Sequence[str],
+    families: Sequence[str],
+    values: Sequence[float],
+    errors: Sequence[float],
+    title: str,
+    y_label: str,
+    real: float | None,
+) -> Figure:
     """One bar an experiment, coloured by family; a grey line where real images stand on the same scale."""
     figure = new_figure()
     axes = figure.subplots()
@@ -23,7 +29,9 @@ def bars(
     if any(errors):
         axes.errorbar(places, values, yerr=errors, fmt="none", ecolor="#333333", capsize=3)
     for place, value in zip(places, values, strict=True):
-        axes.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom", xytext=(14, 2), textcoords="offset points")
+        axes.annotate(
+            f"{value:.3g}", (place, value), ha="center", va="bottom", xytext=(14, 2), textcoords="offset points"
+        )
     if real is not None:
         axes.axhline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
         axes.legend(frameon=False)

@@ -32,7 +32,11 @@ def curves(history: Sequence[dict[str, float]], lines: Sequence[Curve], title: s
         for line in lines:
             points = [(row["epoch"], line.factor * row[line.column]) for row in history[first:] if line.column in row]
             epochs, values = zip(*points, strict=True) if points else ((), ())
-            style = {"linestyle": "--" if line.dashed else "-", "marker": "o" if len(points) < 25 else "", "markersize": 3}
+            style = {
+                "linestyle": "--" if line.dashed else "-",
+                "marker": "o" if len(points) < 25 else "",
+                "markersize": 3,
+            }
             panel.plot(epochs, values, color=COLOURS[line.colour], label=f"{line.label}", **style)
         tidy(panel, "epoch", y_label)
         panel.xaxis.get_major_locator().set_params(integer=True)

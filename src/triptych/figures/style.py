@@ -1,4 +1,4 @@
-"""One look for every figure: colour-blind safe colours, each with one meaning, and PNG files that repeat byte for byte."""
+"""One look for every figure: colour-blind safe colours, each with one meaning, and PNG files that repeat exactly."""
 
 from __future__ import annotations
 

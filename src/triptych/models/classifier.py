@@ -50,7 +50,7 @@ def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def load_classifier(folder: Path, settings: Classifier, device: torch.device) -> DigitClassifier:
-    """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or of another shape."""
+    """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
     network = DigitClassifier(settings)
     load_into(network, folder / "weights.safetensors", device)
     return network.eval()

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 NOT_RECORDED = "not recorded"
 FAMILY_NAMES = {"vae": "Variational autoencoder", "gan": "Generative adversarial network", "flow": "Normalizing flow"}
 CAPTIONS = {
-    "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near -784 log 2 = "
-    "-543.4; training values are means over an epoch while the weights move.",
+    "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
+    "-784 log 2 = -543.4; training values are means over an epoch while the weights move.",
     "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
     "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
     "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
     "opponent. Validation images are ones that neither has seen.",
     "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
-    "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; 8 is what a uniform model "
-    "scores. Lower is better.",
+    "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
+    "scores 8. Lower is better.",
     "U3.8-samples": "25 latents taken back through the flow, the same three times.",
-    "X2-fid": "FID on the features of one classifier for all families. The dashed line is what real validation images score.",
+    "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
     "X2-is": "Inception score with the classifier in Inception's place, at most 10 for ten classes.",
 }
@@ -39,7 +39,11 @@ def build_page(project: Project, settings: Settings) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("triptych", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("triptych", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = show_number
     with project.summary.open(encoding="utf-8", newline="") as file:
@@ -108,7 +112,10 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "training": [
             (key, train.get(name_in_journal, NOT_RECORDED))
             for key, name_in_journal in (
-                ("trained", "started"), ("machine", "machine"), ("device", "device"), ("seconds of training", "train_seconds"),
+                ("trained", "started"),
+                ("machine", "machine"),
+                ("device", "device"),
+                ("seconds of training", "train_seconds"),
                 ("images per second", "images_per_second"),
             )
         ],
@@ -128,7 +135,9 @@ def judge_section(project: Project, name: str) -> dict[str, Any]:
     }
 
 
-def origin(project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]) -> list[tuple[str, str]]:
+def origin(
+    project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]
+) -> list[tuple[str, str]]:
     """Where the numbers came from."""
     commit = journal.get("git_commit", NOT_RECORDED)
     changed = " (with uncommitted changes)" if journal.get("git_dirty") else ""

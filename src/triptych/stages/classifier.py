@@ -28,9 +28,17 @@ CHUNK = 1000
 
 
 def train_classifier(
-    name: str, settings: Classifier, profile: str, fidelity: Fidelity, runtime: Runtime, data: Path, output: Path,
-    metrics: Path, tracker: Tracker,
-) -> None:  # fmt: skip
+    *,
+    name: str,
+    settings: Classifier,
+    profile: str,
+    fidelity: Fidelity,
+    runtime: Runtime,
+    data: Path,
+    output: Path,
+    metrics: Path,
+    tracker: Tracker,
+) -> None:
     """Train the classifier of data set `name`; write its folder `output` and its numbers `metrics`.
 
     | file | what it holds |
@@ -49,7 +57,7 @@ def train_classifier(
         splits = {split: _load(prepared, split, device) for split in ("train", "valid", "test")}
         with seeded(settings.seed, "initialisation"):
             network = DigitClassifier(settings).to(device)
-        history = _fit(network, settings, epochs, splits, name, tracker)
+        history = _fit(network=network, settings=settings, epochs=epochs, splits=splits, name=name, tracker=tracker)
         scores = {split: accuracy(network, *splits[split]) for split in ("valid", "test")}
         features = {split: extract(network, splits[split][0]) for split in ("valid", "test")}
     extractor = f"classifier-{name} ({scores['test']:.2%} test accuracy)"
@@ -63,9 +71,7 @@ def train_classifier(
     scored = measure(features["valid"], reference, fidelity)
     real = {f"{measure_name}_of_real_validation_images": value for measure_name, value in scored.items()}
     data_used = {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")}
-    write_json(
-        metrics, {"accuracy": scores, **real, "profile": profile, "data": data_used, "fingerprint": fingerprint}
-    )
+    write_json(metrics, {"accuracy": scores, **real, "profile": profile, "data": data_used, "fingerprint": fingerprint})
     tracker.say(f"classifier-{name}: {scores['test']:.2%} of the test images right")
 
 
@@ -75,12 +81,14 @@ def _load(prepared: PreparedData, split: str, device: torch.device) -> tuple[tor
 
 
 def _fit(
-    network: DigitClassifier, settings: Classifier, epochs: int, splits: dict, name: str, tracker: Tracker
+    *, network: DigitClassifier, settings: Classifier, epochs: int, splits: dict, name: str, tracker: Tracker
 ) -> list[dict[str, float]]:
     pixels, labels = splits["train"]
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     steps = len(pixels) // settings.batch_size
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=max(epochs * steps, 1))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=max(epochs * steps, 1)
+    )
     progress = Progress(f"classifier-{name}", epochs, len(pixels), 0)
     history = [{"epoch": 0, "valid_accuracy": accuracy(network, *splits["valid"])}]
     for epoch in range(1, epochs + 1):
@@ -101,7 +109,11 @@ def _fit(
                     progress.report(epoch, (step + 1) * settings.batch_size, float(loss))
         if not torch.isfinite(total):
             raise TriptychError(f"classifier-{name} diverged: lower classifiers.{name}.learning_rate")
-        row = {"epoch": epoch, "train_loss": float(total) / steps, "valid_accuracy": accuracy(network, *splits["valid"])}
+        row = {
+            "epoch": epoch,
+            "train_loss": float(total) / steps,
+            "valid_accuracy": accuracy(network, *splits["valid"]),
+        }
         history.append(row)
         tracker.log(epoch, row)
     seconds = progress.finish()
@@ -113,5 +125,7 @@ def _fit(
 def accuracy(network: DigitClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> float:
     """The share of images (n, 28, 28) uint8 that the network names right."""
     network.eval()
-    right = [network(part).argmax(1) == wanted for part, wanted in zip(pixels.split(CHUNK), labels.split(CHUNK), strict=True)]
+    right = [
+        network(part).argmax(1) == wanted for part, wanted in zip(pixels.split(CHUNK), labels.split(CHUNK), strict=True)
+    ]
     return float(torch.cat(right).double().mean())

@@ -25,19 +25,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.config import Classifier, Experiment, Fidelity, Runtime
+    from triptych.models.base import Family
     from triptych.tracker import Tracker
 
 SHOWN = 25  # samples in a picture
 
 
 def evaluate(
-    name: str, experiment: Experiment, protocol: Fidelity, runtime: Runtime, judge: Classifier, data: Path, model: Path,
-    classifier: Path, metrics: Path, plots: Path, tracker: Tracker,
-) -> None:  # fmt: skip
+    *,
+    name: str,
+    experiment: Experiment,
+    protocol: Fidelity,
+    runtime: Runtime,
+    judge: Classifier,
+    data: Path,
+    model: Path,
+    classifier: Path,
+    metrics: Path,
+    plots: Path,
+    tracker: Tracker,
+) -> None:
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
 
-    Writes `metrics` (JSON), and into the folder `plots` the pictures, `curves.csv`, the headline curve for `dvc plots`, and
-    `numbers.csv`, the metrics once more as a table. Raises TriptychError if a file is missing or damaged, or if the model gives NaN.
+    Writes `metrics` (JSON), and into the folder `plots` the pictures, `curves.csv`, the headline curve for `dvc plots`,
+    and `numbers.csv`, the metrics once more as a table. Raises TriptychError if a file is missing or damaged, or if the
+    model gives NaN.
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
@@ -61,7 +73,11 @@ def evaluate(
         )
         with seeded(experiment.seed, "evaluation"):
             numbers = family_evaluation.measure(evaluation)
-        fidelity = _fidelity(name, family, experiment, protocol, load_classifier(classifier, judge, device), classifier, tracker)
+        fidelity = measure(
+            extract(load_classifier(classifier, judge, device), _samples(name, family, experiment, protocol, tracker)),
+            Reference.load(classifier),
+            protocol,
+        )
         family_evaluation.draw_pictures(evaluation)
         _write_curve(folder / "curves.csv", evaluation.history, family_evaluation.CURVES)
         result = {
@@ -80,15 +96,12 @@ def evaluate(
     tracker.say(f"{name}: fid_classifier {fidelity['fid_classifier']['value']:.2f}")
 
 
-def _fidelity(
-    name: str, family: object, experiment: Experiment, protocol: Fidelity, network: torch.nn.Module, folder: Path,
-    tracker: Tracker,
-) -> dict[str, dict[str, object]]:  # fmt: skip
+def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> torch.Tensor:
     latents = family.draw_latents(protocol.samples, generator(experiment.seed, "samples"))
     began = time.monotonic()
     images = family.sample(latents)
     tracker.note(seconds_per_sample=(time.monotonic() - began) / protocol.samples)
-    return measure(extract(network, quantize(images, f"samples of {name}")), Reference.load(folder), protocol)
+    return quantize(images, f"samples of {name}")
 
 
 def _write_curve(path: Path, history: list[dict[str, float]], columns: tuple[str, str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    dataset: Dataset, profile: ProfileSettings, embedded: Embedded, downloads: Path, output: Path, tracker: Tracker
+    *, dataset: Dataset, profile: ProfileSettings, embedded: Embedded, downloads: Path, output: Path, tracker: Tracker
 ) -> None:
     """Write the raw images of `dataset`, checked, from the profile's source to the `.npz` file `output`.
 

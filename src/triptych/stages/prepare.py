@@ -1,4 +1,4 @@
-"""Stage `prepare`: raw images to the splits, binarised or dequantised evaluation copies in `data/prepared/<dataset>/`."""
+"""Stage `prepare`: raw images to splits and binarised or dequantised evaluation copies, `data/prepared/<dataset>/`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from triptych.tracker import Tracker
 
 
-def prepare(name: str, dataset: Dataset, splits: Splits, raw: Path, output: Path, tracker: Tracker) -> None:
+def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: Path, tracker: Tracker) -> None:
     """Write the prepared data set `name` (see `PreparedData`) from the raw `.npz` file.
 
-    Every random draw comes from `dataset.seed`, one stream a split and purpose, so that all models see the same numbers.
+    Every random draw comes from `dataset.seed`, one stream a split and purpose: all models see the same numbers.
     """
     arrays = read_npz(raw)
     source = str(arrays.pop("source", "unknown"))

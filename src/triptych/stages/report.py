@@ -47,9 +47,14 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
 
 
 def report(
-    families: Mapping[str, str], metrics: Mapping[str, Path], classifiers: Mapping[str, Path], summary: Path, plots: Path,
+    *,
+    families: Mapping[str, str],
+    metrics: Mapping[str, Path],
+    classifiers: Mapping[str, Path],
+    summary: Path,
+    plots: Path,
     tracker: Tracker,
-) -> None:  # fmt: skip
+) -> None:
     """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
 
     `families` gives each experiment's family, `metrics` and `classifiers` the JSON files to read.
@@ -68,7 +73,13 @@ def report(
             errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
             title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
             figure = bars(
-                table["experiment"], table["family"], table[measure], errors, title, words, best
+                names=table["experiment"],
+                families=table["family"],
+                values=table[measure],
+                errors=errors,
+                title=title,
+                y_label=words,
+                real=best,
             )
             save(figure, folder / file_name)
     tracker.say(f"compared {len(table)} experiments in {summary}")

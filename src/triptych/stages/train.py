@@ -27,15 +27,23 @@ SNAPSHOTS = ("first", "middle")
 
 
 def train(
-    name: str, experiment: Experiment, profile: str, runtime: Runtime, data: Path, output: Path, checkpoints: Path,
-    code: str, tracker: Tracker,
-) -> None:  # fmt: skip
+    *,
+    name: str,
+    experiment: Experiment,
+    profile: str,
+    runtime: Runtime,
+    data: Path,
+    output: Path,
+    checkpoints: Path,
+    code: str,
+    tracker: Tracker,
+) -> None:
     """Train the experiment on the prepared data in `data` and write the model folder `output`.
 
     | file | what it holds |
     | --- | --- |
     | `weights.safetensors` | the weights after the last epoch, averaged where EMA is on |
-    | `first.safetensors`, `middle.safetensors` | the same, before (or, for a flow, one epoch into) and half way through |
+    | `first.safetensors`, `middle.safetensors` | the same, before (for a flow: one epoch into) and half way through |
     | `history.csv` | one row an epoch; row 0 is the untrained model |
     | `manifest.json` | what it was trained on and with |
 
@@ -55,7 +63,9 @@ def train(
         trainer = Trainer(name, family, experiment, epochs, runtime)
         tracker.note(device=describe_device(device))
         images, held_out = TrainingImages.load(prepared, device), HeldOutImages(prepared, "valid", device)
-        history = fit(trainer, images, held_out, workplace, tracker, time.monotonic)
+        history = fit(
+            trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
+        )
         with atomic_folder(output) as folder:
             save_tensors(folder / WEIGHTS, trainer.snapshot())
             for snapshot in SNAPSHOTS:

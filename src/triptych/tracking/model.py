@@ -52,7 +52,7 @@ class Sampler:
 
         self.family = load_family(folder, torch.device("cpu"))
 
-    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> np.ndarray:  # noqa: ANN401, ARG002
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> np.ndarray:  # noqa: ANN401
         """uint8 images (count, 28, 28) from a frame or mapping with `count` and `seed` in its first row."""
         from triptych.sampling import draw
 

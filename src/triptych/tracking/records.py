@@ -64,7 +64,9 @@ class Record:
     def metrics(self) -> Json:
         """The evaluation's numbers, flattened; empty before there is one."""
         path = self.folder / "metrics.json"
-        return {key: value for key, value in flatten(read_json(path)).items() if is_number(value)} if path.exists() else {}
+        return (
+            {key: value for key, value in flatten(read_json(path)).items() if is_number(value)} if path.exists() else {}
+        )
 
     @property
     def figures(self) -> list[Path]:

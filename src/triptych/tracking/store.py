@@ -100,7 +100,9 @@ class Store:
         query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'"
         return list(self.client.search_runs([experiment], query))
 
-    def create_run(self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None) -> str:
+    def create_run(
+        self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None
+    ) -> str:
         """A run with its parameters, tags and data sets; runs of the same fingerprint give way to it."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
@@ -136,7 +138,10 @@ class Store:
 
         now = int(time.time() * 1000)
         points = [
-            Metric(key, value, now, int(row["epoch"])) for row in history for key, value in row.items() if key != "epoch"
+            Metric(key, value, now, int(row["epoch"]))
+            for row in history
+            for key, value in row.items()
+            if key != "epoch"
         ]
         for batch in chunks(points, LIMITS["metrics"]):
             self.client.log_batch(run_id, metrics=batch)
@@ -210,7 +215,7 @@ def chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
 
 @dataclass
 class LiveRun:
-    """One run as it happens. The first failure is said once; the records stay whole, and `triptych sync` mends the rest."""
+    """One run as it happens. A failure is said once; the records stay whole, and `triptych sync` mends the rest."""
 
     store: Store
     name: str

@@ -34,7 +34,9 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         store.mark_dead_runs()
     except expected_errors() as error:
         reason = " ".join(str(error).split())[:200]
-        raise TriptychError(f"MLflow at {store.uri} does not answer ({reason}): nothing is lost, sync again later") from None
+        raise TriptychError(
+            f"MLflow at {store.uri} does not answer ({reason}): nothing is lost, sync again later"
+        ) from None
     return len(records), rebuilt
 
 

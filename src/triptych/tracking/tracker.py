@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.files import read_json, sha256_of_json
 from triptych.tracker import Console
 from triptych.tracking.journal import Execution
-from triptych.tracking.records import keep_evaluation, keep_model, params_of, record_of
+from triptych.tracking.records import Record, keep_evaluation, keep_model, params_of, record_of
 from triptych.tracking.store import LiveRun, Store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def stage(project: Project, name: str, item: str, inputs: Mapping[str, Any]) -> 
 
 @contextmanager
 def training(
-    project: Project, name: str, item: str, inputs: dict[str, Any], model: Path, metrics: Path | None = None
+    project: Project, name: str, item: str, inputs: dict[str, Any], model: Path, *, metrics: Path | None = None
 ) -> Iterator[RunTracker]:
     """A stage that trains `item` into the folder `model`: terminal, journal, record, and a live run in MLflow.
 

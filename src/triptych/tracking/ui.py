@@ -36,7 +36,9 @@ def serve(project: Project, port: int) -> int:
         "--backend-store-uri", store.uri, "--artifacts-destination", (project.home / "mlartifacts").as_uri(),
     ]  # fmt: skip
     environment = {**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(command, env=environment, cwd=project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    server = subprocess.Popen(
+        command, env=environment, cwd=project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     address = f"http://{HOST}:{port}"
     try:
         _wait(server, address)

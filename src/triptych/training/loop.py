@@ -1,7 +1,7 @@
 """The training loop of every family.
 
 A family brings its networks, its parameter groups (one optimiser each: a GAN has two players) and `step`, one update
-from one batch. Order, seeds, schedules, clipping, averaging, validation, snapshots and checkpoints are the same for all.
+from one batch. Order, seeds, schedules, clipping, averaging, validation, snapshots and checkpoints are common to all.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Trainer:
         return self.ema.applied() if self.ema else nullcontext()
 
     def learning_rate(self, progress: float) -> float:
-        """The rate after that share of all steps: constant, or half a cosine down to zero (Loshchilov and Hutter 2017)."""
+        """The rate after that share of all steps: constant, or half a cosine to zero (Loshchilov and Hutter 2017)."""
         factor = 1.0 if self.experiment.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
         return self.experiment.learning_rate * factor
 
@@ -165,6 +165,7 @@ class Trainer:
 
 def fit(
     trainer: Trainer,
+    *,
     images: TrainingImages,
     held_out: HeldOutImages,
     workplace: Workplace,

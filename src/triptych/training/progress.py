@@ -29,11 +29,10 @@ class Progress:
         seen = (epoch - 1) * self.images_per_epoch + images
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
-        text = (
-            f"{self.name}  epoch {epoch}/{self.epochs}  loss {loss:,.3f}  {speed:,.0f} images/s  "
-            f"{_clock(left)} left"
+        text = f"{self.name}  epoch {epoch}/{self.epochs}  loss {loss:,.3f}  {speed:,.0f} images/s  {_clock(left)} left"
+        print(
+            f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )
-        print(f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
 
     def finish(self) -> float:
         """Clear the line; return the seconds since the start."""

@@ -41,5 +41,7 @@ def load_into(module: nn.Module, path: Path, device: torch.device) -> None:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise TriptychError(f"{path} does not fit the model that params.yaml describes ({reason}): train again") from None
+        raise TriptychError(
+            f"{path} does not fit the model that params.yaml describes ({reason}): train again"
+        ) from None
     module.to(device)

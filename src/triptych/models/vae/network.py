@@ -26,7 +26,9 @@ class Vae(nn.Module):
     decoder's logits: a negative one starts the model from mostly black images.
     """
 
-    def __init__(self, image_shape: tuple[int, ...], latent: int, hidden: list[int], activation: str, shift: float) -> None:
+    def __init__(
+        self, image_shape: tuple[int, ...], latent: int, hidden: list[int], activation: str, shift: float
+    ) -> None:
         super().__init__()
         self.image_shape, self.shift = image_shape, shift
         pixels = math.prod(image_shape)
