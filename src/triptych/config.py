@@ -79,6 +79,7 @@ class Embedded(Section):
 
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
+    contrast: PositiveFloat = Field(ge=1.0, description="factor about mid-grey, against the blur of enlarging")
     seed: NonNegativeInt
 
 

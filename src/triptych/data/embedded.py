@@ -37,7 +37,7 @@ def digits(settings: Embedded, splits: Splits) -> ImageSet:
 
 
 def _vary(digit: np.ndarray, settings: Embedded, rng: np.random.Generator) -> np.ndarray:
-    """One 8 by 8 digit of 0 to 16, enlarged to 20 by 20, turned and moved on a canvas of 28 by 28."""
+    """One 8 by 8 digit of 0 to 16, enlarged to 20 by 20, turned and moved on a canvas of 28 by 28, and sharpened."""
     from PIL import Image
 
     small = Image.fromarray((digit * (255 / 16)).round().astype(np.uint8))
@@ -46,4 +46,5 @@ def _vary(digit: np.ndarray, settings: Embedded, rng: np.random.Generator) -> np
     shift = rng.integers(-settings.max_shift, settings.max_shift, size=2, endpoint=True)
     canvas.paste(small.resize((INK, INK), Image.Resampling.BICUBIC), (margin + int(shift[0]), margin + int(shift[1])))
     angle = rng.uniform(-settings.max_rotation, settings.max_rotation)
-    return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR))
+    blurred = np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR), np.float32)
+    return ((blurred - 127.5) * settings.contrast + 127.5).round().clip(0, 255).astype(np.uint8)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triptych.project import Project
 
 NOT_RECORDED = "not recorded"
+WIDE = 1000  # pixels
 FAMILY_NAMES = {"vae": "Variational autoencoder", "gan": "Generative adversarial network", "flow": "Normalizing flow"}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
@@ -90,7 +91,10 @@ def pictures(folder: Path) -> list[dict[str, str]]:
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         identifier = path.stem.split("-", 1)[0]
-        found.append({"id": identifier, "name": path.stem, "caption": CAPTIONS.get(path.stem, ""), "data": data})
+        wide = int.from_bytes(path.read_bytes()[16:20], "big") > WIDE  # a PNG's width stands there
+        shape = "wide" if wide else ""
+        caption = CAPTIONS.get(path.stem, "")
+        found.append({"id": identifier, "name": path.stem, "caption": caption, "shape": shape, "data": data})
     return found
 
 

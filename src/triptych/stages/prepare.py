@@ -91,10 +91,10 @@ def _refuse_sorted(pieces: dict[str, tuple[np.ndarray, np.ndarray | None]], orig
     labels = {split: piece[1] for split, piece in pieces.items()}
     if labels["train"] is None or labels["valid"] is None:
         return
-    missing = set(np.unique(labels["train"])) ^ set(np.unique(labels["valid"]))
-    if missing:
+    trained, validated = set(labels["train"].tolist()), set(labels["valid"].tolist())
+    if validated - trained or len(validated) <= len(trained) / 2:
         raise TriptychError(
-            f"{origin}: training and validation images do not share the class {sorted(missing)[0]}; "
+            f"{origin} seems sorted by class (training has {sorted(trained)}, validation {sorted(validated)}): "
             "shuffle the training images before saving them"
         )
 

@@ -181,7 +181,7 @@ def fit(
     if checkpoint:
         done, tensors, history = checkpoint
         trainer.restore(tensors)
-        tracker.resume(history)
+        tracker.resume(list(history))
         tracker.say(f"{trainer.name}: going on after epoch {done} of {epochs}")
     else:
         done, history = -1, []

@@ -1,0 +1,73 @@
+"""A small world for every test: the project's own settings with tiny budgets, on embedded digits."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from triptych.config import Settings, parse
+from triptych.stages.fetch import fetch
+from triptych.stages.prepare import prepare
+from triptych.tracker import Console
+
+ROOT = Path(__file__).parents[1]
+
+
+def shrink(data: dict) -> dict:
+    """The settings at a size that a test can afford."""
+    data["profiles"]["quick"] |= {
+        "splits": {"train": 300, "valid": 100, "test": 120},
+        "fidelity": {"samples": 150, "kid_subsets": 5, "kid_subset_size": 50},
+    }
+    data["runtime"] |= {"checkpoint_seconds": 0.0, "device": "cpu", "threads": 1}
+    data["classifiers"]["mnist"] |= {
+        "epochs": {"quick": 2, "full": 2},
+        "batch_size": 20,
+        "channels": [4, 8],
+        "features": 16,
+    }
+    for experiment in data["experiments"].values():
+        experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}
+    experiments = data["experiments"]
+    experiments["vae-20d"]["model"] |= {"hidden": [32], "latent": 4}
+    experiments["gan-mnist"]["model"] |= {"latent": 8, "generator": [16, 32], "discriminator": [32, 16]}
+    experiments["realnvp-mnist"]["model"] |= {"hidden": [32], "couplings": 2}
+    return data
+
+
+@pytest.fixture(scope="session")
+def params() -> dict:
+    """`params.yaml` as it is committed."""
+    return YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def tiny_params(params: dict) -> dict:
+    return shrink(copy.deepcopy(params))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_params: dict) -> Settings:
+    """Validated settings with tiny budgets."""
+    return parse(tiny_params)
+
+
+@pytest.fixture(scope="session")
+def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both prepared data sets, and under `raw/` what they were made from."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, dataset in tiny.datasets.items():
+        raw = folder / "raw" / f"{name}.npz"
+        fetch(
+            dataset=dataset,
+            profile=tiny.active,
+            embedded=tiny.embedded,
+            downloads=folder / "downloads",
+            output=raw,
+            tracker=Console(),
+        )
+        prepare(name=name, dataset=dataset, splits=tiny.active.splits, raw=raw, output=folder / name, tracker=Console())
+    return folder

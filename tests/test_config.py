@@ -1,0 +1,131 @@
+"""Settings: what is wrong is refused in one sentence that names the key."""
+
+from __future__ import annotations
+
+import copy
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from triptych.config import Settings, load, parse
+from triptych.errors import TriptychError
+
+
+def changed(params: dict, key: str, value: object) -> dict:
+    data = copy.deepcopy(params)
+    *path, last = key.split("/")
+    reduce(lambda part, name: part[name], path, data)[last] = value
+    return data
+
+
+def test_the_committed_file_is_valid(params: dict) -> None:
+    settings = load(ROOT / "params.yaml")
+    assert settings.profile == "quick"
+    assert list(settings.experiments) == list(params["experiments"])
+
+
+def test_documents_settings(params: dict) -> None:
+    full = parse(params | {"profile": "full"})
+    vae, gan, flow = (full.experiment(name) for name in ("vae-20d", "gan-mnist", "realnvp-mnist"))
+    assert (vae.epochs.full, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
+        40, 128, 1e-3, [500], 20
+    )  # fmt: skip
+    assert (gan.epochs.full, gan.batch_size, gan.learning_rate, gan.model.generator) == (
+        200, 64, 2e-4, [128, 256, 512, 1024]
+    )  # fmt: skip
+    assert (flow.epochs.full, flow.batch_size, flow.learning_rate, flow.model.couplings, flow.model.alpha) == (
+        40, 128, 1e-3, 8, 1e-5
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [
+        ("experiments/vae-20d/learning_rat", 0.1, "experiments.vae-20d.learning_rat"),
+        ("experiments/vae-20d/model/latnt", 3, "model.latnt"),
+        ("experiments/vae-20d/model/latent", 0, "model.latent"),
+        ("experiments/vae-20d/epochs/quick", -1, "experiments.vae-20d.epochs.quick"),
+        ("experiments/vae-20d/epochs/full", 2.5, "experiments.vae-20d.epochs.full"),
+        ("experiments/vae-20d/batch_size", "128", "experiments.vae-20d.batch_size"),
+        ("experiments/vae-20d/batch_size", 10**6, "experiments.vae-20d.batch_size"),
+        ("experiments/vae-20d/learning_rate", 0.0, "experiments.vae-20d.learning_rate"),
+        ("experiments/vae-20d/learning_rate", float("nan"), "experiments.vae-20d.learning_rate"),
+        ("experiments/vae-20d/betas", [0.9, 1.0], "betas"),
+        ("experiments/vae-20d/dataset", "cifar", "experiments.vae-20d.dataset"),
+        ("experiments/vae-20d/dataset", "mnist", "experiments.vae-20d.dataset"),
+        ("experiments/realnvp-mnist/dataset", "binarized_mnist", "experiments.realnvp-mnist.dataset"),
+        ("experiments/vae-20d/reference", "cifar", "experiments.vae-20d.reference"),
+        ("experiments/vae-20d/family", "diffusion", "family"),
+        ("experiments/vae-20d/ema", 1.0, "experiments.vae-20d.ema"),
+        ("experiments/vae-20d", None, "experiments.vae-20d"),
+        ("profile", "fast", "profile"),
+        ("profiles/quick/source", "internet", "profiles.quick.source"),
+        ("profiles/quick/splits/train", True, "profiles.quick.splits.train"),
+        ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
+        ("datasets/mnist/binarization", "threshold", "threshold"),
+        ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
+        ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
+        ("runtime/threads", 0, "runtime.threads"),
+        ("surprise", 1, "surprise"),
+    ],
+)
+def test_what_is_wrong_is_named(params: dict, key: str, value: object, names: str) -> None:
+    with pytest.raises(TriptychError) as caught:
+        parse(changed(params, key, value))
+    sentence = str(caught.value)
+    assert names in sentence
+    assert "\n" not in sentence
+
+
+def test_a_missing_key_is_named(params: dict) -> None:
+    data = copy.deepcopy(params)
+    del data["experiments"]["gan-mnist"]["learning_rate"]
+    with pytest.raises(TriptychError, match=r"experiments\.gan-mnist\.learning_rate: this key is missing"):
+        parse(data)
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("learning_rate: 1.0e-3", "learning_rate: 1e-3")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "params.yaml").experiment("vae-20d").learning_rate == 1e-3
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(TriptychError, match=r"params\.yaml"):
+        load(tmp_path / "params.yaml")
+
+
+def test_stochastic_and_threshold_binarisation_are_options(params: dict) -> None:
+    for kind in ({"binarization": "stochastic"}, {"binarization": "threshold", "threshold": 0.5}):
+        data = changed(
+            params, "datasets/binarized_mnist", {"images": "mnist", "dequantization": "none", "seed": 0, **kind}
+        )
+        assert isinstance(parse(data), Settings)
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 10**7), st.floats(), st.text(max_size=5), st.just([]), st.just({})
+)
+
+
+@given(data=st.data())
+def test_any_mutation_works_or_is_refused_in_one_sentence(params: dict, data: st.DataObject) -> None:
+    def paths(tree: dict, prefix: str = "") -> list[str]:
+        found = []
+        for key, value in tree.items():
+            found.append(prefix + key)
+            found += paths(value, f"{prefix}{key}/") if isinstance(value, dict) else []
+        return found
+
+    key = data.draw(st.sampled_from(paths(params)))
+    try:
+        parse(changed(params, key, data.draw(LEAVES)))
+    except TriptychError as error:
+        assert "\n" not in str(error)
+        assert key.split("/")[0] in str(error) or "experiments" in str(error) or "classifiers" in str(error)

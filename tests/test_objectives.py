@@ -1,0 +1,93 @@
+"""Losses against torch.distributions and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+
+from triptych.objectives.flow import bits_per_dimension, log_likelihood
+from triptych.objectives.gan import discriminator_loss, generator_loss
+from triptych.objectives.likelihoods import (
+    kl_to_standard_normal,
+    log_likelihood_bernoulli_logits,
+    log_likelihood_standard_normal,
+)
+from triptych.objectives.vae import negative_elbo
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
+    return scale * torch.randn(*shape, generator=GENERATOR, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 4), (1, 1, 2, 3)])
+def test_bernoulli(shape: tuple[int, ...]) -> None:
+    logits, target = normal(*shape, scale=10), (normal(*shape) > 0).double()
+    oracle = Independent(Bernoulli(logits=logits), len(shape) - 1).log_prob(target)
+    assert torch.allclose(log_likelihood_bernoulli_logits(logits, target), oracle, atol=1e-10)
+
+
+def test_bernoulli_is_finite_where_sigmoid_saturates() -> None:
+    logits = torch.tensor([[1e4, -1e4], [-1e4, 1e4]])
+    value = log_likelihood_bernoulli_logits(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    assert value.tolist() == [0.0, -2e4]
+
+
+def test_standard_normal() -> None:
+    z = normal(6, 2, 3)
+    oracle = Independent(Normal(torch.zeros(2, 3), torch.ones(2, 3)), 2).log_prob(z)
+    assert torch.allclose(log_likelihood_standard_normal(z), oracle, atol=1e-10)
+
+
+def test_kl_to_the_prior() -> None:
+    mean, log_variance = normal(7, 100, scale=3), normal(7, 100, scale=4)
+    prior = Normal(torch.zeros(100, dtype=torch.float64), torch.ones(100, dtype=torch.float64))
+    oracle = kl_divergence(Normal(mean, (log_variance / 2).exp()), prior).sum(1)
+    assert torch.allclose(kl_to_standard_normal(mean, log_variance), oracle, rtol=1e-12)
+    assert kl_to_standard_normal(torch.zeros(1, 5), torch.zeros(1, 5)).item() == 0.0
+
+
+def test_elbo_of_an_undecided_decoder() -> None:
+    images, zeros = torch.ones(2, 28, 28), torch.zeros(2, 20)
+    reconstruction, kl = negative_elbo(images, torch.zeros(2, 28, 28), zeros, zeros)
+    assert reconstruction.tolist() == pytest.approx([784 * math.log(2)] * 2, rel=1e-6)
+    assert kl.tolist() == [0.0, 0.0]
+
+
+def test_gan_losses_where_nobody_can_tell() -> None:
+    zeros = torch.zeros(8)
+    assert discriminator_loss(zeros, zeros).item() == pytest.approx(2 * math.log(2))
+    assert generator_loss(zeros).item() == pytest.approx(math.log(2))
+
+
+def test_gan_losses_are_their_definitions() -> None:
+    real, fake = normal(9), normal(9)
+    wanted = -(real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean())
+    assert discriminator_loss(real, fake).item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert generator_loss(fake).item() == pytest.approx(-fake.sigmoid().log().mean().item(), rel=1e-6)
+
+
+def test_gan_losses_stay_finite_and_do_not_saturate() -> None:
+    fake = torch.tensor([-1e4], requires_grad=True)
+    loss = generator_loss(fake)
+    assert loss.item() == pytest.approx(1e4)
+    assert torch.autograd.grad(loss, fake)[0].item() == pytest.approx(-1.0)
+    assert discriminator_loss(torch.tensor([-1e4]), torch.tensor([1e4])).isfinite()
+
+
+def test_label_noise_flips_its_share() -> None:
+    torch.manual_seed(0)
+    sure = torch.full((20_000,), 100.0)
+    flipped = discriminator_loss(sure, -sure, label_noise=0.1).item() / (2 * 100)
+    assert flipped == pytest.approx(0.1, abs=0.01)
+
+
+def test_flow_likelihood_of_a_known_map() -> None:
+    x, scale = normal(5, 3), torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
+    oracle = Normal(torch.zeros(3, dtype=torch.float64), 1 / scale).log_prob(x).sum(1)
+    assert torch.allclose(log_likelihood(x * scale, scale.log().sum().expand(5)), oracle, atol=1e-10)
+    assert bits_per_dimension(torch.tensor(784 * 8 * math.log(2)), 784).item() == pytest.approx(8.0)

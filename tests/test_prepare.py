@@ -1,0 +1,125 @@
+"""The prepare stage: splits, binarisation, dequantisation, fixed draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triptych.config import Dataset, Settings, Splits
+from triptych.data.images import ImageSet, write_npz
+from triptych.data.prepared import PreparedData
+from triptych.errors import TriptychError
+from triptych.stages.prepare import prepare
+from triptych.tracker import Console
+
+RNG = np.random.default_rng(1)
+SIZES = Splits(train=60, valid=20, test=30)
+
+
+def grey(count: int) -> dict[str, np.ndarray]:
+    return {
+        "x": RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+        "y": RNG.permutation(count).astype(np.uint8) % 10,
+    }
+
+
+def raw_file(path: Path, **counts: int) -> dict[str, np.ndarray]:
+    arrays = {f"{kind}_{split}": array for split, count in counts.items() for kind, array in grey(count).items()}
+    write_npz(path, ImageSet(arrays, "a test"))
+    return arrays
+
+
+def dataset(**settings: object) -> Dataset:
+    return Dataset.model_validate(
+        {"images": "mnist", "binarization": "none", "dequantization": "none", "seed": 3, **settings}
+    )
+
+
+def run(tmp_path: Path, chosen: Dataset, splits: Splits = SIZES) -> PreparedData:
+    prepare(name="d", dataset=chosen, splits=splits, raw=tmp_path / "raw.npz", output=tmp_path / "d", tracker=Console())
+    return PreparedData.open(tmp_path / "d")
+
+
+def test_validation_is_the_end_of_training(tmp_path: Path) -> None:
+    arrays = raw_file(tmp_path / "raw.npz", train=80, test=30)
+    data = run(tmp_path, dataset())
+    assert np.array_equal(data.images("train"), arrays["x_train"][:60])
+    assert np.array_equal(data.images("valid"), arrays["x_train"][60:])
+    assert np.array_equal(data.labels("valid"), arrays["y_train"][60:])
+    assert np.array_equal(data.images("test"), arrays["x_test"])
+
+
+def test_a_large_test_set_is_thinned_at_random(tmp_path: Path) -> None:
+    arrays = raw_file(tmp_path / "raw.npz", train=80, test=300)
+    chosen = run(tmp_path, dataset()).images("test")
+    where = [int(np.flatnonzero((arrays["x_test"] == image).all((1, 2)))[0]) for image in chosen]
+    assert len(set(where)) == 30
+    assert max(where) > 200
+
+
+def test_too_few_images_are_refused(tmp_path: Path) -> None:
+    raw_file(tmp_path / "raw.npz", train=70, test=30)
+    with pytest.raises(TriptychError, match=r"splits\.train \+ splits\.valid"):
+        run(tmp_path, dataset())
+
+
+def test_sorted_data_is_refused(tmp_path: Path) -> None:
+    images = grey(80)["x"]
+    arrays = {
+        "x_train": images,
+        "y_train": np.sort(np.arange(80) % 10).astype(np.uint8),
+        "x_test": images,
+        "y_test": np.zeros(80, np.uint8),
+    }
+    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "sorted"))
+    with pytest.raises(TriptychError, match="shuffle"):
+        run(tmp_path, dataset())
+
+
+def test_dequantised_copies_lie_in_their_levels_and_repeat(tmp_path: Path) -> None:
+    raw_file(tmp_path / "raw.npz", train=80, test=30)
+    data = run(tmp_path, dataset(dequantization="uniform"))
+    for split in ("valid", "test"):
+        noise = data.continuous(split) * 256 - data.images(split)
+        assert noise.min() >= -1e-4
+        assert noise.max() <= 1 + 1e-4
+        assert abs(noise.mean() - 0.5) < 0.02
+    checksum = data.checksum
+    assert run(tmp_path, dataset(dequantization="uniform")).checksum == checksum
+    assert run(tmp_path, dataset(dequantization="uniform", seed=4)).checksum != checksum
+    assert not (tmp_path / "d" / "continuous_train.npy").exists()
+
+
+def test_binarisations(tmp_path: Path) -> None:
+    arrays = raw_file(tmp_path / "raw.npz", train=60, valid=20, test=30)
+    threshold = run(tmp_path, dataset(binarization="threshold", threshold=0.25)).images("test")
+    assert np.array_equal(threshold, arrays["x_test"] >= 0.25 * 255)
+    stochastic = run(tmp_path, dataset(binarization="stochastic"))
+    assert np.array_equal(stochastic.images("train"), arrays["x_train"])
+    assert set(np.unique(stochastic.images("valid"))) == {0, 1}
+    assert stochastic.redraws
+    static = run(tmp_path, dataset(binarization="static"))
+    assert set(np.unique(static.images("train"))) == {0, 1}
+    error = static.images("train").mean() - arrays["x_train"].mean() / 255
+    assert abs(error) < 5 * 0.5 / np.sqrt(arrays["x_train"].size)
+
+
+def test_published_binary_images_stay_as_they_are(tmp_path: Path) -> None:
+    arrays = {
+        f"x_{split}": RNG.integers(0, 2, (size, 28, 28), dtype=np.uint8)
+        for split, size in (("train", 60), ("valid", 20), ("test", 30))
+    }
+    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "published"))
+    data = run(tmp_path, dataset(images="binarized_mnist", binarization="static"))
+    for split in ("train", "valid", "test"):
+        assert np.array_equal(data.images(split), arrays[f"x_{split}"])
+    with pytest.raises(TriptychError, match=r"y_train\.npy is missing"):
+        data.labels("train")
+
+
+def test_the_pipeline_data_is_what_the_settings_say(tiny: Settings, prepared: Path) -> None:
+    for name in tiny.datasets:
+        data = PreparedData.open(prepared / name)
+        assert {split: data.size(split) for split in ("train", "valid", "test")} == tiny.active.splits.model_dump()

@@ -1,0 +1,186 @@
+"""The stage functions, called as plain functions: no DVC, no git, no MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from triptych.config import Settings
+from triptych.errors import TriptychError
+from triptych.files import read_json
+from triptych.sampling import write_samples
+from triptych.stages.classifier import train_classifier
+from triptych.stages.evaluate import evaluate
+from triptych.stages.report import report
+from triptych.stages.train import train
+from triptych.tracker import Console
+
+PICTURES = {
+    "vae-20d": ["U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
+    "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png"],
+    "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-samples.png"],
+}
+
+
+def judge(tiny: Settings, prepared: Path, folder: Path) -> None:
+    train_classifier(
+        name="mnist",
+        settings=tiny.classifier("mnist"),
+        profile="quick",
+        fidelity=tiny.active.fidelity,
+        runtime=tiny.runtime,
+        data=prepared / "mnist",
+        output=folder / "classifier",
+        metrics=folder / "classifier.json",
+        tracker=Console(),
+    )
+
+
+def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
+    experiment = tiny.experiment(name)
+    evaluate(
+        name=name,
+        experiment=experiment,
+        protocol=tiny.active.fidelity,
+        runtime=tiny.runtime,
+        judge=tiny.classifier("mnist"),
+        data=prepared / experiment.dataset,
+        model=folder / "models" / name,
+        classifier=folder / "classifier",
+        metrics=folder / f"{name}.json",
+        plots=folder / "plots" / name,
+        tracker=Console(),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tiny: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    judge(tiny, prepared, folder)
+    for name, experiment in tiny.experiments.items():
+        train(
+            name=name,
+            experiment=experiment,
+            profile="quick",
+            runtime=tiny.runtime,
+            data=prepared / experiment.dataset,
+            output=folder / "models" / name,
+            checkpoints=folder / "checkpoints",
+            code="code",
+            tracker=Console(),
+        )
+        assess(tiny, prepared, folder, name)
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_an_evaluation_repeats_byte_for_byte(tiny: Settings, prepared: Path, results: Path) -> None:
+    before = tree(results)
+    judge(tiny, prepared, results)
+    for name in tiny.experiments:
+        assess(tiny, prepared, results, name)
+    assert tree(results) == before
+
+
+def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> None:
+    for name in tiny.experiments:
+        metrics = read_json(results / f"{name}.json")
+        for measure in ("fid_classifier", "kid_classifier"):
+            assert metrics[measure]["samples"] == tiny.active.fidelity.samples
+            assert metrics[measure]["reference"] == "mnist/test"
+            assert metrics[measure]["reference_images"] == tiny.active.splits.test
+            assert metrics[measure]["extractor"].startswith("classifier-mnist (")
+        assert 1 <= metrics["is_classifier"]["value"] <= 10
+        assert "fid" not in metrics
+        assert metrics["data"]["sha256"]
+        assert str(results) not in json.dumps(metrics)
+
+
+def test_likelihoods(results: Path) -> None:
+    vae, flow = (read_json(results / f"{name}.json")["test"] for name in ("vae-20d", "realnvp-mnist"))
+    assert vae["elbo"] == pytest.approx(-vae["reconstruction"] - vae["kl"], rel=1e-9)
+    assert vae["kl"] > 0
+    assert flow["bits_per_dimension"] == pytest.approx(-flow["log_likelihood"] / (784 * np.log(2)), rel=1e-9)
+    assert read_json(results / "realnvp-mnist.json")["inverse_error"]["value"] <= 1e-4
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
+    from PIL import Image
+
+    folder = results / "plots" / name
+    assert sorted(path.name for path in folder.glob("*.png")) == PICTURES[name]
+    for picture in folder.glob("*.png"):
+        with Image.open(picture) as image:
+            assert min(image.size) > 300
+        assert picture.stat().st_size < 400_000
+    curve = pd.read_csv(folder / "curves.csv")
+    assert curve.columns.tolist() == ["epoch", "valid", "train"]
+    assert curve["epoch"].tolist() == [0, 1, 2, 3]
+    numbers = pd.read_csv(folder / "numbers.csv").set_index("metric")["value"]
+    assert numbers["fid_classifier.value"] == read_json(results / f"{name}.json")["fid_classifier"]["value"]
+
+
+def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: Path) -> None:
+    metrics = read_json(results / "classifier.json")
+    assert metrics["accuracy"]["test"] > 0.15
+    real = metrics["fid_classifier_of_real_validation_images"]["value"]
+    assert all(real < read_json(results / f"{name}.json")["fid_classifier"]["value"] for name in tiny.experiments)
+
+
+def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
+    report(
+        families={name: experiment.family for name, experiment in tiny.experiments.items()},
+        metrics={name: results / f"{name}.json" for name in tiny.experiments},
+        classifiers={"mnist": results / "classifier.json"},
+        summary=tmp_path / "summary.csv",
+        plots=tmp_path / "comparison",
+        tracker=Console(),
+    )
+    table = pd.read_csv(tmp_path / "summary.csv").set_index("experiment")
+    assert table.notna().all(axis=None)
+    assert float(table.loc["vae-20d", "test_elbo"]) == read_json(results / "vae-20d.json")["test"]["elbo"]
+    assert table.loc["gan-mnist", "test_bits_per_dimension"].startswith("not defined: ")
+    assert sorted(path.name for path in (tmp_path / "comparison").iterdir()) == [
+        "X2-fid.png",
+        "X2-is.png",
+        "X2-kid.png",
+    ]
+
+
+def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
+    model = results / "models" / "gan-mnist"
+    for name in ("a.npy", "b.npy"):
+        write_samples(model, 9, 3, "cpu", tmp_path / name)
+    images = np.load(tmp_path / "a.npy")
+    assert images.shape == (9, 28, 28)
+    assert images.dtype == np.uint8
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    write_samples(model, 9, 4, "cpu", tmp_path / "c.npy")
+    assert not np.array_equal(images, np.load(tmp_path / "c.npy"))
+    write_samples(model, 9, 3, "cpu", tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(TriptychError, match=r"\.png"):
+        write_samples(model, 9, 3, "cpu", tmp_path / "grid.gif")
+
+
+def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, results: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(results, tmp_path / "copy")
+    weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    before = tree(tmp_path / "copy" / "plots")
+    with pytest.raises(TriptychError, match="missing or damaged"):
+        assess(tiny, prepared, tmp_path / "copy", "vae-20d")
+    shutil.rmtree(weights.parent)
+    with pytest.raises(TriptychError, match="does not exist: run the stage"):
+        assess(tiny, prepared, tmp_path / "copy", "vae-20d")
+    assert tree(tmp_path / "copy" / "plots") == before

@@ -1,0 +1,199 @@
+"""The loop: the same bytes every time, after any interruption, and a clear word when something is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from triptych.config import Settings
+from triptych.errors import TriptychError
+from triptych.files import read_json
+from triptych.stages.train import train
+from triptych.tracker import Console
+from triptych.training.checkpoint import read_history, write_history
+from triptych.training.ema import Ema
+from triptych.training.loop import Trainer
+from triptych.training.weights import load_tensors
+
+NAMES = ["vae-20d", "gan-mnist", "realnvp-mnist"]
+
+
+class Recorder(Console):
+    """Keeps what is logged; stops the run after an epoch if told to."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.rows: list[int] = []
+        self.resumed: list[dict[str, float]] = []
+        self.stop_after = stop_after
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.rows.append(step)
+        if step == self.stop_after:
+            raise KeyboardInterrupt
+
+    def resume(self, history: list[dict[str, float]]) -> None:
+        self.resumed = history
+
+
+def run(
+    tiny: Settings, name: str, prepared: Path, folder: Path, tracker: Console | None = None, **changes: object
+) -> Path:
+    experiment = tiny.experiment(name).model_copy(update=changes)
+    train(
+        name=name,
+        experiment=experiment,
+        profile="quick",
+        runtime=tiny.runtime,
+        data=prepared / experiment.dataset,
+        output=folder / name,
+        checkpoints=folder / "checkpoints",
+        code="code",
+        tracker=tracker or Console(),
+    )
+    return folder / name
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tiny: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, bytes]]:
+    return {
+        name: contents(run(tiny, name, prepared, tmp_path_factory.mktemp("runs"), ema=0.9, schedule="cosine"))
+        for name in NAMES
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_run_gives_the_same_bytes(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str, undisturbed: dict
+) -> None:
+    torch.manual_seed(12345)
+    torch.rand(17)
+    assert contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine")) == undisturbed[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stop_after", [0, 1, 2])
+def test_a_stopped_run_ends_with_the_same_bytes(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str, stop_after: int, undisturbed: dict
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, name, prepared, tmp_path, Recorder(stop_after), ema=0.9, schedule="cosine")
+    assert not (tmp_path / name).exists()
+    tracker = Recorder()
+    folder = run(tiny, name, prepared, tmp_path, tracker, ema=0.9, schedule="cosine")
+    assert contents(folder) == undisturbed[name]
+    assert [*[row["epoch"] for row in tracker.resumed], *tracker.rows] == [0, 1, 2, 3]
+    assert not list((tmp_path / "checkpoints").glob("*@*"))
+
+
+def test_another_setting_never_takes_a_checkpoint(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
+    assert list((tmp_path / "checkpoints").glob("vae-20d@*"))
+    tracker = Recorder()
+    run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=0.002)
+    assert tracker.rows == [0, 1, 2, 3]
+
+
+def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
+    state = next((tmp_path / "checkpoints").glob("vae-20d@*/*.state.safetensors"))
+    content = bytearray(state.read_bytes())
+    content[-5] ^= 1
+    state.write_bytes(content)
+    with pytest.raises(TriptychError, match="checkpoint .* is damaged: delete"):
+        run(tiny, "vae-20d", prepared, tmp_path)
+
+
+def test_a_second_process_is_refused(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "vae-20d.pid").write_text("4321")
+    with FileLock(tmp_path / "checkpoints" / "vae-20d.lock"), pytest.raises(TriptychError, match="pid 4321"):
+        run(tiny, "vae-20d", prepared, tmp_path)
+
+
+def test_divergence_stops_the_run_and_says_where(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match=r"realnvp-mnist diverged: .* step \d+ .*learning_rate"):
+        run(tiny, "realnvp-mnist", prepared, tmp_path, learning_rate=1e38)
+    assert not (tmp_path / "realnvp-mnist").exists()
+
+
+def test_no_epochs_at_all(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    budget = tiny.experiment("realnvp-mnist").epochs.model_copy(update={"quick": 0})
+    folder = run(tiny, "realnvp-mnist", prepared, tmp_path, epochs=budget)
+    assert [row["epoch"] for row in read_history(folder / "history.csv")] == [0]
+    assert contents(folder)["first.safetensors"] == contents(folder)["weights.safetensors"]
+
+
+def test_what_a_model_folder_holds(undisturbed: dict, tmp_path: Path) -> None:
+    for name in NAMES:
+        for file, content in undisturbed[name].items():
+            (tmp_path / file).write_bytes(content)
+        manifest, history = read_json(tmp_path / "manifest.json"), read_history(tmp_path / "history.csv")
+        assert manifest["snapshots"] == {"first": int(name == "realnvp-mnist"), "middle": 2}
+        assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+        assert manifest["parameters"] > 0
+        headline = next(key for key in history[0] if key.startswith("valid_"))
+        assert all(headline in row and "train_" + headline[6:] in row for row in history)
+        if name != "gan-mnist":
+            assert history[-1][headline] < history[0][headline]
+        assert (
+            load_tensors(tmp_path / "first.safetensors").keys() == load_tensors(tmp_path / "weights.safetensors").keys()
+        )
+
+
+def test_history_keeps_every_digit(tmp_path: Path) -> None:
+    rows = [{"epoch": 0, "valid_x": 0.1 + 0.2}, {"epoch": 1, "train_x": 1e-300, "valid_x": -math.pi}]
+    write_history(tmp_path / "history.csv", rows)
+    assert read_history(tmp_path / "history.csv") == rows
+
+
+def test_ema_is_its_formula_and_copies_buffers() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    ema, expected = Ema(network, 0.9), network[0].weight.detach().clone()
+    for _ in range(5):
+        with torch.no_grad():
+            network[0].weight += torch.randn(3, 3)
+        network(torch.randn(8, 3))
+        ema.update()
+        expected = 0.9 * expected + 0.1 * network[0].weight.detach()
+    trained = network[0].weight.clone()
+    with ema.applied():
+        assert torch.allclose(network[0].weight, expected, atol=1e-6)
+        assert torch.equal(network[1].running_mean, ema.shadow["1.running_mean"])
+    assert torch.equal(network[0].weight, trained)
+    assert int(ema.shadow["1.num_batches_tracked"]) == 5
+
+
+def test_schedules_and_clipping(tiny: Settings) -> None:
+    from triptych.models.registry import build
+
+    experiment = tiny.experiment("vae-20d").model_copy(update={"schedule": "cosine", "gradient_clip": 1e-3})
+    family = build("vae", experiment.model, (28, 28))
+    trainer = Trainer("v", family, experiment, 1, tiny.runtime)
+    assert [trainer.learning_rate(progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([1e-3, 5e-4, 0.0])
+    trainer.update("model", 1e6 * family.networks(torch.rand(4, 784))[0].square().sum())
+    norm = torch.stack([parameter.grad.norm() for parameter in family.networks.parameters()]).norm()
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
+    from triptych.training.images import TrainingImages
+
+    images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), redraws=True)
+    visits = [torch.cat(list(images.batches(20, torch.Generator().manual_seed(0)))) for _ in range(2)]
+    assert not torch.equal(*visits)
+    assert set(visits[0].unique().tolist()) == {0, 1}
+    assert visits[0].float().mean().item() == pytest.approx(128 / 255, abs=0.02)
