@@ -24,10 +24,12 @@ def shrink(data: dict) -> dict:
     }
     data["runtime"] |= {"checkpoint_seconds": 0.0, "device": "cpu", "threads": 1}
     data["classifiers"]["mnist"] |= {
-        "epochs": {"quick": 2, "full": 2},
+        "epochs": {"quick": 10, "full": 10},
         "batch_size": 20,
+        "learning_rate": 1.0e-2,
         "channels": [4, 8],
         "features": 16,
+        "dropout": 0.0,
     }
     for experiment in data["experiments"].values():
         experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}

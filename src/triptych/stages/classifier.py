@@ -91,6 +91,7 @@ def _fit(
     )
     progress = Progress(f"classifier-{name}", epochs, len(pixels), 0)
     history = [{"epoch": 0, "valid_accuracy": accuracy(network, *splits["valid"])}]
+    tracker.log(0, history[0])
     for epoch in range(1, epochs + 1):
         network.train()
         order = generator(settings.seed, "order", epoch)

@@ -36,13 +36,13 @@ QUIET = {  # a server that does not answer may hold a run up for seconds, not mi
 
 
 def import_client() -> type[MlflowClient]:
-    """MLflow's client, quietened: no telemetry, no migration log."""
+    """MLflow's client, quietened: no telemetry, no migration log, no stack trace beside our own warning."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return MlflowClient
 
 

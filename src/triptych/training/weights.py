@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors atomically, the same bytes for the same tensors."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     with atomic_file(path) as draft:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, draft)
+        draft.write_bytes(content)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

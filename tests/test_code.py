@@ -1,0 +1,71 @@
+"""Habits of the code base that are easy to lose."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "dvc")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "triptych.cli",
+        "triptych.config",
+        "triptych.models.vae.settings",
+        "triptych.stages.fetch",
+        "triptych.stages.prepare",
+    ],
+)
+def test_light_modules_import_nothing_heavy(module: str) -> None:
+    script = f"import sys, {module}; print(sorted(set(sys.modules) & set({HEAVY})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["triptych.stages.train", "triptych.stages.report", "triptych.page.build"])
+def test_stages_do_not_need_mlflow_or_torchvision(module: str) -> None:
+    script = f"import sys, {module}; print(sorted(set(sys.modules) & {{'mlflow', 'torchvision', 'dvc'}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_the_documents_forbid_is_not_used() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "torch.distributions" not in text, path
+        for unsafe in ("pickle.load", "allow_pickle=True", "yaml.load(", "weights_only=False", "shell=True", "eval("):
+            assert unsafe not in text.replace("network.eval()", "").replace(".eval()", ""), (path, unsafe)
+
+
+def test_the_lock_names_no_addresses_and_holds_the_pins() -> None:
+    for name in ("requirements.lock", "bootstrap.lock"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "://" not in text
+        assert "--hash=sha256:" in text
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for pin in ("torch==2.14.0", "torchvision==0.29.2", "dvc==3.67.1", "mlflow==3.17.2", "torch-fidelity==0.4.0"):
+        assert f"\n{pin} " in lock
+
+
+def test_help_names_every_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "triptych.cli", "--help"], capture_output=True, text=True, check=True)
+    for command in (
+        "fetch",
+        "prepare",
+        "classifier",
+        "train",
+        "evaluate",
+        "report",
+        "ui",
+        "sync",
+        "sample",
+        "page",
+        "repro",
+    ):
+        assert f"\n  {command} " in done.stdout

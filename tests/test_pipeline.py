@@ -1,0 +1,342 @@
+"""The pipeline as a user runs it: a clone, DVC, MLflow, the page. One small world, looked at from all sides."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import ROOT, shrink
+from triptych.code import PACKAGE, closure, family_modules
+from triptych.models.registry import FAMILIES
+
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config")
+BIN = Path(sys.executable).parent
+
+
+class Clone:
+    """A clone of the project with tiny budgets."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("TRIPTYCH_", "MLFLOW_", "DVC_"))},
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "DO_NOT_TRACK": "true",
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@t",
+            "GIT_COMMITTER_NAME": "t",
+            "GIT_COMMITTER_EMAIL": "t@t",
+        }
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, cwd=self.root, env={**self.environment, **environment}, capture_output=True, text=True, check=False
+        )
+
+    def succeed(self, *words: str, **environment: str) -> str:
+        done = self.run(*words, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def refuse(self, *words: str, **environment: str) -> str:
+        """The one sentence with which a command stops."""
+        done = self.run(*words, **environment)
+        assert done.returncode == 1, done.stdout + done.stderr
+        sentences = [line for line in done.stderr.splitlines() if line.startswith("triptych: ")]
+        assert len(sentences) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        return sentences[0]
+
+    def edit(self, change: Callable[[dict], object]) -> None:
+        yaml = YAML()
+        data = yaml.load(self.root / "params.yaml")
+        change(data)
+        yaml.dump(data, self.root / "params.yaml")
+
+    def results(self) -> dict[str, bytes]:
+        folders = [self.root / name for name in ("data", "models", "metrics", "plots")]
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for folder in folders
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def ran(self, output: str) -> list[str]:
+        return re.findall(r"Running stage '(.+?)'", output)
+
+
+def make_clone(folder: Path) -> Clone:
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(source, target)
+    clone = Clone(folder)
+    clone.edit(shrink)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "tiny"]):
+        clone.succeed("git", *words)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    made = make_clone(tmp_path_factory.mktemp("clone"))
+    output = made.succeed("triptych", "repro")
+    assert "report.html" in output
+    assert "realnvp-mnist" in output
+    made.succeed("git", "add", "-A")
+    made.succeed("git", "commit", "-qm", "results")
+    return made
+
+
+@pytest.fixture
+def fresh(clone: Clone, tmp_path: Path) -> Clone:
+    """A copy of the finished clone that a test may spoil."""
+    shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
+    return Clone(tmp_path / "copy")
+
+
+def runs_of(clone: Clone) -> dict[str, dict]:
+    """What MLflow holds: by run name, parameters, metric histories and pictures."""
+    script = """
+import json, mlflow, os
+client = mlflow.MlflowClient("sqlite:///" + os.path.abspath("mlflow.db"))
+found = {}
+kept = ("profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
+for run in client.search_runs([e.experiment_id for e in client.search_experiments()]):
+    run_id, tags = run.info.run_id, run.data.tags
+    points = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
+    key = run.info.run_name + " " + run.data.params["learning_rate"]
+    assert key not in found
+    found[key] = {
+        "params": run.data.params,
+        "metrics": {key: sorted([point.step, point.value] for point in line) for key, line in points.items()},
+        "pictures": sorted(file.path for file in client.list_artifacts(run_id, "figures")),
+        "model": sorted(file.path for file in client.list_artifacts(run_id, "model")),
+        "tags": {key: tags[key] for key in kept},
+        "data": [[used.dataset.name, used.dataset.digest] for used in run.inputs.dataset_inputs],
+        "status": run.info.status,
+    }
+print("FOUND" + json.dumps(found, sort_keys=True))
+"""
+    output = clone.succeed(sys.executable, "-c", script, MLFLOW_DISABLE_TELEMETRY="true")
+    return json.loads(output.split("FOUND")[1].splitlines()[0])
+
+
+def test_a_second_repro_runs_nothing(clone: Clone) -> None:
+    assert clone.ran(clone.succeed("dvc", "repro")) == []
+    assert clone.succeed("git", "status", "--porcelain") == ""
+
+
+def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
+    before, lock = fresh.results(), (fresh.root / "dvc.lock").read_bytes()
+    assert len(fresh.ran(fresh.succeed("dvc", "repro", "--force"))) == 12
+    assert (fresh.root / "dvc.lock").read_bytes() == lock
+    assert fresh.results() == before
+    runs = runs_of(fresh)
+    assert len(runs) == 4
+    assert all(run["status"] == "FINISHED" for run in runs.values())
+
+
+def test_a_learning_rate_re_runs_one_experiment_and_shows_in_the_diffs(fresh: Clone) -> None:
+    fresh.edit(lambda data: data["experiments"]["gan-mnist"].update(learning_rate=0.0005))
+    assert fresh.ran(fresh.succeed("dvc", "repro")) == ["train@gan-mnist", "evaluate@gan-mnist", "report"]
+    assert "experiments.gan-mnist.learning_rate" in fresh.succeed("dvc", "params", "diff")
+    difference = fresh.succeed("dvc", "metrics", "diff")
+    assert "fid_classifier.value" in difference
+    assert "metrics/vae-20d.json" not in difference
+    before = runs_of(fresh)
+    assert len(before) == 5
+    (fresh.root / "mlflow.db").unlink()
+    shutil.rmtree(fresh.root / "mlartifacts")
+    assert "5 runs, 5 of them rebuilt" in fresh.succeed("triptych", "sync")
+    after = runs_of(fresh)
+    before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
+    assert after == before
+    assert "5 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
+    runs = runs_of(clone)
+    assert len(runs) == 4
+    for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
+        run = next(run for key, run in runs.items() if key.startswith(name))
+        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        assert run["metrics"]["fid_classifier.value"] == [[3, metrics["fid_classifier"]["value"]]]
+        valid = next(key for key in run["metrics"] if key.startswith("valid_"))
+        assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
+        pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("*.png"))
+        assert run["pictures"] == [f"figures/{picture}" for picture in pictures]
+        assert run["tags"]["profile"] == "quick"
+        assert run["tags"]["fingerprint"] == metrics["fingerprint"]
+        assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
+        assert "model/MLmodel" in run["model"]
+
+
+def test_a_model_is_loadable_from_its_run(clone: Clone) -> None:
+    script = """
+import mlflow, os, pandas as pd
+uri = "sqlite:///" + os.path.abspath("mlflow.db")
+mlflow.set_tracking_uri(uri)
+run = mlflow.search_runs(search_all_experiments=True, filter_string="tags.triptych_experiment = 'vae-20d'").run_id[0]
+images = mlflow.pyfunc.load_model(f"runs:/{run}/model").predict(pd.DataFrame({"count": [5], "seed": [1]}))
+print(images.shape, images.dtype)
+"""
+    output = clone.succeed(sys.executable, "-c", script, MLFLOW_DISABLE_TELEMETRY="true", TQDM_DISABLE="1")
+    assert "(5, 28, 28) uint8" in output
+
+
+def test_a_lost_tracking_server_costs_one_warning(fresh: Clone) -> None:
+    fresh.edit(lambda data: data["experiments"]["vae-20d"].update(seed=7))
+    output = fresh.succeed("dvc", "repro", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert fresh.ran(output) == ["train@vae-20d", "evaluate@vae-20d", "report"]
+    assert output.count("warning: MLflow does not answer") == 2
+    assert "1 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "not answer" in fresh.refuse("triptych", "sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+
+
+def test_the_page_is_whole_and_needs_nothing(clone: Clone) -> None:
+    html = (clone.root / "report.html").read_text(encoding="utf-8")
+    for identifier in ("U1.13", "U1.14", "U2.5", "U2.6", "U3.8", "U4.1", "X2"):
+        assert identifier in html
+    for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
+        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        assert metrics["data"]["sha256"] in html
+        assert metrics["fingerprint"] in html
+    commits = clone.succeed("git", "log", "--format=%H").split()
+    assert any(commit in html for commit in commits)
+    assert "not recorded" not in html
+    assert not re.search(r"(src|href)=.(https?:)?//", html)
+    assert len(html) < 10_000_000
+
+
+def test_the_page_says_what_the_journal_forgot(fresh: Clone) -> None:
+    shutil.rmtree(fresh.root / ".triptych")
+    fresh.succeed("triptych", "page")
+    assert "not recorded" in (fresh.root / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda data: data["experiments"]["vae-20d"].update(learning_rat=1), "experiments.vae-20d.learning_rat"),
+        (lambda data: data["experiments"]["vae-20d"]["epochs"].update(quick=-1), "experiments.vae-20d.epochs.quick"),
+    ],
+)
+def test_wrong_settings_leave_every_earlier_result(fresh: Clone, change: Callable, names: str) -> None:
+    before = fresh.results()
+    fresh.edit(change)
+    done = fresh.run("dvc", "repro")
+    assert done.returncode != 0
+    assert names in done.stderr
+    assert fresh.results() == before
+    assert names in fresh.refuse("triptych", "repro")
+
+
+def test_broken_data_leaves_every_earlier_result(fresh: Clone, tmp_path: Path) -> None:
+    before = fresh.results()
+    fresh.edit(lambda data: data["profiles"]["quick"].update(source="folder"))
+    sentence = fresh.run("dvc", "repro", TRIPTYCH_DATA=str(tmp_path / "nowhere")).stderr
+    assert "TRIPTYCH_DATA names" in sentence
+    (tmp_path / "mnist.npz").write_bytes(b"PK\3\4")
+    assert "mnist.npz" in fresh.run("dvc", "repro", TRIPTYCH_DATA=str(tmp_path)).stderr
+    assert fresh.results() == before
+
+
+def test_changed_data_of_the_user_is_noticed(fresh: Clone, tmp_path: Path) -> None:
+    import numpy as np
+
+    rng, checksums = np.random.default_rng(0), set()
+    fresh.edit(lambda data: data["profiles"]["quick"].update(source="folder"))
+    for _ in range(2):
+        for name, top in (("mnist", 256), ("binarized_mnist", 2)):
+            sizes = {"train": 450, "test": 120}
+            arrays = {f"x_{key}": rng.integers(0, top, (size, 28, 28), dtype=np.uint8) for key, size in sizes.items()}
+            arrays |= {f"y_{key}": (np.arange(size) % 10).astype(np.uint8) for key, size in sizes.items()}
+            np.savez(tmp_path / f"{name}.npz", **arrays)
+        fresh.succeed("triptych", "repro", "train@vae-20d", TRIPTYCH_DATA=str(tmp_path))
+        manifest = json.loads((fresh.root / "models" / "vae-20d" / "manifest.json").read_text())
+        checksums.add(manifest["data"]["sha256"])
+    assert len(checksums) == 2
+
+
+def test_a_full_disk(fresh: Clone) -> None:
+    before = fresh.results()
+    fresh.edit(lambda data: data["experiments"]["vae-20d"].update(seed=9))
+    limited = fresh.run("sh", "-c", "ulimit -f 20; exec triptych train vae-20d")
+    assert limited.returncode == 1
+    assert "triptych: no space left on the disk while writing" in limited.stderr
+    assert "Traceback" not in limited.stderr
+    assert fresh.results() == before
+
+
+def test_commands_refuse_in_one_sentence(fresh: Clone) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port} is in use" in fresh.refuse("triptych", "ui", "--port", str(port))
+    assert "experiments.nothing" in fresh.refuse("triptych", "sample", "nothing")
+    assert "experiments.nothing" in fresh.refuse("triptych", "train", "nothing")
+    assert "datasets.nothing" in fresh.refuse("triptych", "fetch", "nothing")
+    weights = fresh.root / "models" / "vae-20d" / "weights.safetensors"
+    weights.write_bytes(b"nonsense")
+    assert "damaged" in fresh.refuse("triptych", "sample", "vae-20d")
+
+
+def test_samples_from_the_command_line(fresh: Clone) -> None:
+    fresh.succeed("triptych", "sample", "realnvp-mnist", "--count", "4", "--seed", "2", "--output", "s.npy")
+    fresh.succeed("triptych", "sample", "gan-mnist")
+    assert (fresh.root / "s.npy").exists()
+    assert (fresh.root / "gan-mnist-samples.png").exists()
+
+
+def test_without_git(clone: Clone, tmp_path: Path) -> None:
+    """An unpacked archive has no .git; everything but the commit is there."""
+    copy = tmp_path / "archive"
+    shutil.copytree(clone.root, copy, ignore=shutil.ignore_patterns(".git", "mlflow.db"))
+    archive = Clone(copy)
+    archive.environment["GIT_CEILING_DIRECTORIES"] = str(tmp_path)
+    archive.edit(lambda data: data["experiments"]["vae-20d"].update(seed=3))
+    output = archive.succeed("triptych", "repro")
+    assert archive.ran(output) == ["train@vae-20d", "evaluate@vae-20d", "report"]
+
+
+def declared(stage: str, item: dict) -> set[Path]:
+    """The code that `dvc.yaml` declares for a stage, folders opened."""
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    dependencies = stages[stage].get("do", stages[stage])["deps"]
+    named = (re.sub(r"\$\{item\.(\w+)\}", lambda match: item.get(match[1], ""), path) for path in dependencies)
+    code = [path for path in named if path.startswith("src")]
+    files: set[Path] = set()
+    for path in (ROOT / name for name in code):
+        assert path.exists(), f"{path} is declared for {stage} but does not exist"
+        files |= set(path.rglob("*.py")) if path.is_dir() else {path}
+    return {PACKAGE / file.relative_to(ROOT / "src" / "triptych") for file in files if file.name != "__init__.py"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("stage", ["fetch", "prepare", "classifier", "train", "evaluate", "report"])
+def test_a_stage_declares_the_code_it_is_made_of(stage: str, family: str) -> None:
+    modules = [f"triptych.stages.{stage}"]
+    modules += family_modules(family, evaluation=stage == "evaluate") if stage in ("train", "evaluate") else []
+    used = set(closure(modules))
+    found = declared(stage, {"family": family})
+    assert used - found == set(), f"{stage} uses code that dvc.yaml does not declare"
+    unused = {path for path in found - used if path.parent.name not in ("training", "objectives")}
+    assert unused == set(), f"dvc.yaml declares code that {stage} does not use"
