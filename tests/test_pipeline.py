@@ -178,7 +178,7 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert run["metrics"]["fid_classifier.value"] == [[3, metrics["fid_classifier"]["value"]]]
         valid = next(key for key in run["metrics"] if key.startswith("valid_"))
         assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
-        pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("*.png"))
+        pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("[A-Z]*.png"))
         assert run["pictures"] == [f"figures/{picture}" for picture in pictures]
         assert run["tags"]["profile"] == "quick"
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]

@@ -116,8 +116,8 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
     from PIL import Image
 
     folder = results / "plots" / name
-    assert sorted(path.name for path in folder.glob("*.png")) == PICTURES[name]
-    for picture in folder.glob("*.png"):
+    assert sorted(path.name for path in folder.glob("[A-Z]*.png")) == PICTURES[name]
+    for picture in folder.glob("[A-Z]*.png"):
         with Image.open(picture) as image:
             assert min(image.size) > 300
         assert picture.stat().st_size < 400_000
@@ -140,6 +140,7 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
         metrics={name: results / f"{name}.json" for name in tiny.experiments},
         classifiers={"mnist": results / "classifier.json"},
+        samples={name: results / "plots" / name / "samples.png" for name in tiny.experiments},
         summary=tmp_path / "summary.csv",
         plots=tmp_path / "comparison",
         tracker=Console(),
@@ -152,6 +153,7 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
         "X2-fid.png",
         "X2-is.png",
         "X2-kid.png",
+        "X2-samples.png",
     ]
 
 

@@ -242,6 +242,7 @@ def evaluate(experiment: str) -> None:
 @cli.command()
 def report() -> None:
     """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    from triptych.figures.grids import SHEET
     from triptych.page.build import build_page
     from triptych.stages.report import report as run
     from triptych.tracking.tracker import stage
@@ -255,6 +256,7 @@ def report() -> None:
             families=families,
             metrics=metrics,
             classifiers=classifiers,
+            samples={name: project.plots(name) / SHEET for name in families},
             summary=project.summary,
             plots=project.comparison,
             tracker=tracker,
@@ -307,6 +309,18 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     place = output or Path(f"{experiment}-samples.png")
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
+
+
+@cli.command()
+@click.argument("experiment")
+def reference(experiment: str) -> None:
+    """Keep the results of EXPERIMENT in git, under metrics/reference and plots/reference."""
+    from triptych.tracking.reference import keep_reference
+
+    project, settings = _open()
+    settings.experiment(experiment)
+    keep_reference(project, experiment)
+    click.echo(f"kept the results of {experiment} in metrics/reference and plots/reference")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP = 2  # pixels between two images
+SHEET = "samples.png"  # an experiment's bare samples, among its plots
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -28,9 +29,14 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
 
 def grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
     """Grids of uint8 images (n, h, w) side by side, each under its own heading."""
+    return sheets([(heading, tile(images, columns)) for heading, images in panels], title)
+
+
+def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
+    """Grey uint8 images (h, w) side by side, each under its own heading."""
     figure = new_figure(3.3 * len(panels), 3.9)
-    for axes, (heading, images) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for axes, (heading, image) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(heading, fontsize=10)
         axes.set_axis_off()
     figure.suptitle(title, fontsize=12)

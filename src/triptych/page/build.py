@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from triptych.project import Project
 
 NOT_RECORDED = "not recorded"
-WIDE = 1000  # pixels
+WIDE = 900  # pixels
 FAMILY_NAMES = {"vae": "Variational autoencoder", "gan": "Generative adversarial network", "flow": "Normalizing flow"}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
@@ -31,6 +31,7 @@ CAPTIONS = {
     "U3.8-samples": "25 latents taken back through the flow, the same three times.",
     "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
+    "X2-samples": "What the three families make of noise after training, side by side.",
     "X2-is": "Inception score with the classifier in Inception's place, at most 10 for ten classes.",
 }
 
@@ -88,7 +89,7 @@ def show_number(value: object) -> str:
 def pictures(folder: Path) -> list[dict[str, str]]:
     """Every picture of a folder, inlined, with its identifier and caption."""
     found = []
-    for path in sorted(folder.glob("*.png")):
+    for path in sorted(folder.glob("[A-Z][0-9]*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         identifier = path.stem.split("-", 1)[0]
         wide = int.from_bytes(path.read_bytes()[16:20], "big") > WIDE  # a PNG's width stands there

@@ -7,11 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import Evaluation
 from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.evaluation.images import quantize
+from triptych.figures.grids import SHEET, tile
 from triptych.files import atomic_folder, flatten, is_number, read_json, write_json
 from triptych.models.classifier import load_classifier
 from triptych.models.load import load_family
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from triptych.models.base import Family
     from triptych.tracker import Tracker
 
-SHOWN = 25  # samples in a picture
+SHOWN, COLUMNS = 25, 5  # samples in a picture
 
 
 def evaluate(
@@ -47,9 +49,9 @@ def evaluate(
 ) -> None:
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
 
-    Writes `metrics` (JSON), and into the folder `plots` the pictures, `curves.csv`, the headline curve for `dvc plots`,
-    and `numbers.csv`, the metrics once more as a table. Raises TriptychError if a file is missing or damaged, or if the
-    model gives NaN.
+    Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
+    `curves.csv`, the headline curve for `dvc plots`; and `numbers.csv`, the metrics once more as a table. Raises
+    TriptychError if a file is missing or damaged, or if the model gives NaN.
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
@@ -79,6 +81,8 @@ def evaluate(
             protocol,
         )
         family_evaluation.draw_pictures(evaluation)
+        last = stages[manifest["settings"]["epochs"]]
+        Image.fromarray(tile(quantize(last, f"samples of {name}").numpy(), COLUMNS)).save(folder / SHEET)
         _write_curve(folder / "curves.csv", evaluation.history, family_evaluation.CURVES)
         result = {
             **numbers,

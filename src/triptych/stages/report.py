@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from triptych.figures.comparison import bars
+from triptych.figures.grids import sheets
 from triptych.figures.style import save
 from triptych.files import atomic_file, atomic_folder, read_json
 
@@ -42,7 +43,12 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
             row[f"{measure}_standard_deviation"] = metrics[measure]["standard_deviation"]
     protocol = metrics["fid_classifier"]
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
-    row |= {"parameters": metrics["parameters"], "epochs": metrics["epochs"], "data_sha256": metrics["data"]["sha256"]}
+    row |= {
+        "parameters": metrics["parameters"],
+        "epochs": metrics["epochs"],
+        "profile": metrics["profile"],
+        "data_sha256": metrics["data"]["sha256"],
+    }
     return row
 
 
@@ -51,15 +57,19 @@ def report(
     families: Mapping[str, str],
     metrics: Mapping[str, Path],
     classifiers: Mapping[str, Path],
+    samples: Mapping[str, Path],
     summary: Path,
     plots: Path,
     tracker: Tracker,
 ) -> None:
     """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
 
-    `families` gives each experiment's family, `metrics` and `classifiers` the JSON files to read.
+    `families` gives each experiment's family, `metrics` and `classifiers` the JSON files to read, `samples` the sheets
+    of bare samples.
     """
+    import numpy as np
     import pandas as pd
+    from PIL import Image
 
     numbers = {name: read_json(path) for name, path in metrics.items()}
     real = {f"{name}/test": read_json(path) for name, path in classifiers.items()}
@@ -82,4 +92,7 @@ def report(
                 real=best,
             )
             save(figure, folder / file_name)
+        sheets_of = [(name, np.asarray(Image.open(path))) for name, path in samples.items()]
+        title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
+        save(sheets(sheets_of, title), folder / "X2-samples.png")
     tracker.say(f"compared {len(table)} experiments in {summary}")

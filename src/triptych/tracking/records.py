@@ -116,7 +116,7 @@ def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path
     shutil.copyfile(metrics, record.folder / "metrics.json")
     shutil.rmtree(record.folder / "figures", ignore_errors=True)
     (record.folder / "figures").mkdir()
-    for picture in sorted(plots.glob("*.png")) if plots else ():
+    for picture in sorted(plots.glob("[A-Z][0-9]*.png")) if plots else ():
         shutil.copyfile(picture, record.folder / "figures" / picture.name)
     return record
 
