@@ -115,7 +115,7 @@ def runs_of(clone: Clone) -> dict[str, dict]:
 import json, mlflow, os
 client = mlflow.MlflowClient("sqlite:///" + os.path.abspath("mlflow.db"))
 found = {}
-kept = ("profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
+kept = ("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
 for run in client.search_runs([e.experiment_id for e in client.search_experiments()]):
     run_id, tags = run.info.run_id, run.data.tags
     points = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
@@ -126,7 +126,7 @@ for run in client.search_runs([e.experiment_id for e in client.search_experiment
         "metrics": {key: sorted([point.step, point.value] for point in line) for key, line in points.items()},
         "pictures": sorted(file.path for file in client.list_artifacts(run_id, "figures")),
         "model": sorted(file.path for file in client.list_artifacts(run_id, "model")),
-        "tags": {key: tags[key] for key in kept},
+        "tags": {key: tags[key] for key in kept if key in tags},
         "data": [[used.dataset.name, used.dataset.digest] for used in run.inputs.dataset_inputs],
         "status": run.info.status,
     }
@@ -175,7 +175,10 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
         metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
-        assert run["metrics"]["fid_classifier.value"] == [[3, metrics["fid_classifier"]["value"]]]
+        for measure in ("fid_classifier", "kid_classifier", "is_classifier"):
+            assert run["metrics"][measure] == [[3, metrics[measure]["value"]]]
+        assert run["tags"]["fidelity"].startswith("150 samples against mnist/test (120 images)")
+        assert not any(key.endswith(("samples", "epochs")) for key in run["metrics"])
         valid = next(key for key in run["metrics"] if key.startswith("valid_"))
         assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
         pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("[A-Z]*.png"))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+PROTOCOL = ("samples", "reference_images", "subsets", "subset_size", "dequantization_draws", "images", "epochs")
+"""Numbers in `metrics.json` that say how something was measured, not what came out."""
+
 
 def params_of(inputs: Json) -> Json:
     """Flattened parameters: the settings by their names in `params.yaml`, then the rest of the inputs."""
@@ -62,11 +65,28 @@ class Record:
 
     @property
     def metrics(self) -> Json:
-        """The evaluation's numbers, flattened; empty before there is one."""
-        path = self.folder / "metrics.json"
+        """What the evaluation measured, flattened, `fid_classifier.value` by its plain name; empty before that."""
+        return {
+            key.removesuffix(".value"): value
+            for key, value in flatten(self._evaluation).items()
+            if is_number(value) and key.split(".")[-1] not in PROTOCOL
+        }
+
+    @property
+    def protocol(self) -> str:
+        """How fidelity was measured, in words; empty before it was."""
+        found = self._evaluation.get("fid_classifier")
+        if not found:
+            return ""
         return (
-            {key: value for key, value in flatten(read_json(path)).items() if is_number(value)} if path.exists() else {}
+            f"{found['samples']:,} samples against {found['reference']} ({found['reference_images']:,} images), "
+            f"features of {found['extractor']}"
         )
+
+    @property
+    def _evaluation(self) -> Json:
+        path = self.folder / "metrics.json"
+        return read_json(path) if path.exists() else {}
 
     @property
     def figures(self) -> list[Path]:

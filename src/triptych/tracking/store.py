@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from triptych.training.checkpoint import History
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the interface for training, not for agents
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
 QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -92,7 +94,7 @@ class Store:
                 self.client.restore_experiment(found.experiment_id)
             return found.experiment_id
         place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
-        return self.client.create_experiment(family, artifact_location=place)
+        return self.client.create_experiment(family, artifact_location=place, tags=EXPERIMENT_TAGS)
 
     def runs(self, record_name: str, fingerprint: str, family: str) -> list[Any]:
         """Every run of this name and fingerprint that MLflow shows."""
@@ -150,28 +152,31 @@ class Store:
         """The evaluation's numbers, at the last epoch, and its pictures."""
         epochs = record.inputs["settings"]["epochs"]
         self.log_history(run_id, [{"epoch": epochs, **{key: float(value) for key, value in record.metrics.items()}}])
+        if record.protocol:
+            self.client.set_tag(run_id, "fidelity", record.protocol)
         for picture in record.figures:
             self.client.log_artifact(run_id, str(picture), "figures")
 
-    def finish(self, run_id: str, record: Record, status: str = "FINISHED") -> None:
-        """Close the run and say what it shows."""
+    def seal(self, run_id: str, record: Record) -> None:
+        """Say what the run shows, on both sides."""
         self.client.set_tag(run_id, "digest", record.digest)
-        self.client.set_terminated(run_id, status)
         record.link(self.uri, run_id)
 
-    def bring_up_to_date(self, record: Record, tags: dict[str, str], model: Path | None = None) -> bool:
-        """Make MLflow show exactly what the record holds; tell whether anything had to be done."""
+    def bring_up_to_date(self, record: Record, facts: Json, model: Path | None = None) -> bool:
+        """Make MLflow show exactly what the record and the journal's facts hold; tell whether it had to be rebuilt."""
         inputs = record.inputs
         runs = self.runs(record.name, inputs["fingerprint"], inputs["family"])
         if len(runs) == 1 and runs[0].data.tags.get("digest") == record.digest:
             record.link(self.uri, runs[0].info.run_id)
             return False
-        run_id = self.create_run(record.name, inputs, record.params, tags)
+        began, ended = _times(facts)
+        run_id = self.create_run(record.name, inputs, record.params, run_tags(facts), began)
         self.log_history(run_id, record.history)
         self.log_evaluation(run_id, record)
         if model:
             self.log_model(run_id, model)
-        self.finish(run_id, record)
+        self.client.set_terminated(run_id, "FINISHED", ended)
+        self.seal(run_id, record)
         return True
 
     def log_model(self, run_id: str, folder: Path) -> None:
@@ -196,6 +201,23 @@ class Store:
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 marked += 1
         return marked
+
+
+def run_tags(facts: Json) -> dict[str, str]:
+    """The journal's facts of an execution as tags of its run."""
+    wanted = ("stage", "git_commit", "git_dirty", "machine", "started")
+    tags = {key: str(facts[key]) for key in wanted if key in facts}
+    if facts.get("git_commit", "none") != "none":
+        tags["mlflow.source.git.commit"] = facts["git_commit"]
+    return tags
+
+
+def _times(facts: Json) -> tuple[int | None, int | None]:
+    """When the execution began and ended, in milliseconds since 1970, as far as the journal knows."""
+    if "started" not in facts or "seconds" not in facts:
+        return None, None
+    began = int(datetime.fromisoformat(facts["started"]).timestamp() * 1000)
+    return began, began + int(facts["seconds"] * 1000)
 
 
 def _alive(pid: int) -> bool:
@@ -271,7 +293,8 @@ class LiveRun:
                 self.store.log_evaluation(self.run_id, record)
             if model:
                 self.store.log_model(self.run_id, model)
-            self.store.finish(self.run_id, record)
+            self.store.client.set_terminated(self.run_id)
+            self.store.seal(self.run_id, record)
 
         self._try(close)
 
@@ -281,16 +304,19 @@ class LiveRun:
         if self.run_id:
             self._try(lambda: self.store.client.set_terminated(self.run_id, "FAILED"))
 
-    def add_evaluation(self, record: Record, before: str, tags: dict[str, str], model: Path) -> None:
-        """Add an evaluation to the run of its training if that is what MLflow shows, else rebuild the run."""
+    def add_evaluation(self, record: Record, before: str, training: Json, model: Path) -> None:
+        """Add an evaluation to the run of its training if that is what MLflow shows, else rebuild the run.
+
+        `before` is the digest of the record without the evaluation, `training` the journal's facts of the training.
+        """
 
         def add() -> None:
             runs = self.store.runs(record.name, record.fingerprint, self.inputs["family"])
             if len(runs) == 1 and runs[0].data.tags.get("digest") == before:
                 run_id = runs[0].info.run_id
                 self.store.log_evaluation(run_id, record)
-                self.store.finish(run_id, record)
+                self.store.seal(run_id, record)
             else:
-                self.store.bring_up_to_date(record, tags, model)
+                self.store.bring_up_to_date(record, training, model)
 
         self._try(add)

@@ -9,7 +9,6 @@ from triptych.files import read_json
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import Record, all_records, keep_all
 from triptych.tracking.store import Store, expected_errors, import_client
-from triptych.tracking.tracker import run_tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         for record in records:
             stage = "classifier" if record.inputs["family"] == "classifier" else "train"
             facts = look_up(project, stage, record.name, record.fingerprint)
-            rebuilt += store.bring_up_to_date(record, run_tags(facts), _model_of(project, record))
+            rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
         store.mark_dead_runs()
     except expected_errors() as error:
         reason = " ".join(str(error).split())[:200]

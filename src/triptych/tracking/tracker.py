@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.files import read_json, sha256_of_json
 from triptych.tracker import Console
-from triptych.tracking.journal import Execution
+from triptych.tracking.journal import Execution, look_up
 from triptych.tracking.records import Record, keep_evaluation, keep_model, params_of, record_of
-from triptych.tracking.store import LiveRun, Store
+from triptych.tracking.store import LiveRun, Store, run_tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +44,6 @@ class RunTracker(StageTracker):
 
     def resume(self, history: History) -> None:
         self.live.waiting = [*history, *self.live.waiting]
-
-
-def run_tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The journal's facts of an execution as tags of its run."""
-    wanted = ("stage", "git_commit", "git_dirty", "machine", "started")
-    tags = {key: str(facts[key]) for key in wanted if key in facts}
-    if facts.get("git_commit", "none") != "none":
-        tags["mlflow.source.git.commit"] = facts["git_commit"]
-    return tags
 
 
 @contextmanager
@@ -101,7 +92,8 @@ def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: P
     before = _digest_without_evaluation(record)
     record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
     live = LiveRun(Store(project), item, record.inputs, record.params)
-    live.add_evaluation(record, before, run_tags(execution.facts), model)
+    training_facts = look_up(project, "train", item, record.fingerprint)
+    live.add_evaluation(record, before, training_facts, model)
     execution.write(manifest["fingerprint"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,8 @@ def serve(project: Project, port: int) -> int:
     if not store.local:
         raise TriptychError(f"MLFLOW_TRACKING_URI is set: your records are at {store.uri}, open that in a browser")
     _refuse_taken(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive us
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     store.client.search_experiments(max_results=1)
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
