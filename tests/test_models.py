@@ -78,7 +78,7 @@ def test_the_reduced_coupling_is_the_masked_formula() -> None:
     wide_in = torch.zeros(7, 6).index_copy(1, coupling.kept, first.weight)
     hidden = torch.relu((b * x) @ wide_in.T + first.bias)
     raw_scale, raw_shift = (hidden @ last.weight.T + last.bias).chunk(2, dim=1)
-    scale = torch.zeros(5, 6).index_copy(1, coupling.moved, raw_scale.tanh())
+    scale = torch.zeros(5, 6).index_copy(1, coupling.moved, raw_scale.tanh() * coupling.factor)
     shift = torch.zeros(5, 6).index_copy(1, coupling.moved, raw_shift)
     z, log_det = coupling(x)
     assert torch.allclose(z, b * x + (1 - b) * (x * scale.exp() + shift), atol=1e-5)

@@ -131,7 +131,7 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
 def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: Path) -> None:
     metrics = read_json(results / "classifier.json")
     assert metrics["accuracy"]["test"] > 0.3
-    real = metrics["fid_classifier_of_real_validation_images"]["value"]
+    real = metrics["real_validation_images"]["fid_classifier"]["value"]
     assert all(real < read_json(results / f"{name}.json")["fid_classifier"]["value"] for name in tiny.experiments)
 
 

@@ -68,10 +68,14 @@ def train_classifier(
         write_history(folder / "history.csv", history)
         manifest = {"family": "classifier", "fingerprint": fingerprint, **inputs}
         write_json(folder / "manifest.json", {**manifest, "reference": reference.split, "extractor": extractor})
-    scored = measure(features["valid"], reference, fidelity)
-    real = {f"{measure_name}_of_real_validation_images": value for measure_name, value in scored.items()}
-    data_used = {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")}
-    write_json(metrics, {"accuracy": scores, **real, "profile": profile, "data": data_used, "fingerprint": fingerprint})
+    result = {
+        "accuracy": scores,
+        "real_validation_images": measure(features["valid"], reference, fidelity),
+        "profile": profile,
+        "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
+        "fingerprint": fingerprint,
+    }
+    write_json(metrics, result)
     tracker.say(f"classifier-{name}: {scores['test']:.2%} of the test images right")
 
 

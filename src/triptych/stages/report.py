@@ -79,7 +79,7 @@ def report(
     with atomic_folder(plots) as folder:
         for measure, (words, file_name) in FIDELITY.items():
             reference = table["reference"].iloc[0]
-            best = real[reference][f"{measure}_of_real_validation_images"]["value"]
+            best = real[reference]["real_validation_images"][measure]["value"]
             errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
             title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
             figure = bars(
