@@ -27,7 +27,7 @@ def grey(count: int) -> dict[str, np.ndarray]:
 
 def raw_file(path: Path, **counts: int) -> dict[str, np.ndarray]:
     arrays = {f"{kind}_{split}": array for split, count in counts.items() for kind, array in grey(count).items()}
-    write_npz(path, ImageSet(arrays, "a test"))
+    write_npz(path, ImageSet(arrays, "a test", "folder"))
     return arrays
 
 
@@ -73,7 +73,7 @@ def test_sorted_data_is_refused(tmp_path: Path) -> None:
         "x_test": images,
         "y_test": np.zeros(80, np.uint8),
     }
-    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "sorted"))
+    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "sorted", "folder"))
     with pytest.raises(TriptychError, match="shuffle"):
         run(tmp_path, dataset())
 
@@ -111,7 +111,7 @@ def test_published_binary_images_stay_as_they_are(tmp_path: Path) -> None:
         f"x_{split}": RNG.integers(0, 2, (size, 28, 28), dtype=np.uint8)
         for split, size in (("train", 60), ("valid", 20), ("test", 30))
     }
-    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "published"))
+    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "published", "folder"))
     data = run(tmp_path, dataset(images="binarized_mnist", binarization="static"))
     for split in ("train", "valid", "test"):
         assert np.array_equal(data.images(split), arrays[f"x_{split}"])

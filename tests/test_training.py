@@ -117,10 +117,42 @@ def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Pat
 
 
 def test_a_second_process_is_refused(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "vae-20d.pid").write_text("4321")
-    with FileLock(tmp_path / "checkpoints" / "vae-20d.lock"), pytest.raises(TriptychError, match="pid 4321"):
-        run(tiny, "vae-20d", prepared, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
+    place = next((tmp_path / "checkpoints").glob("vae-20d@*"))
+    Path(f"{place}.pid").write_text("4321")
+    with FileLock(f"{place}.lock"):
+        with pytest.raises(TriptychError, match="pid 4321"):
+            run(tiny, "vae-20d", prepared, tmp_path)
+        run(tiny, "vae-20d", prepared, tmp_path, learning_rate=0.002)
+    tracker = Recorder()
+    run(tiny, "vae-20d", prepared, tmp_path, tracker)
+    assert tracker.rows == [2, 3]
+
+
+def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    for seed in range(6):
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, "vae-20d", prepared, tmp_path, Recorder(2), seed=seed)
+    assert len([place for place in (tmp_path / "checkpoints").iterdir() if place.is_dir()]) == 4
+
+
+def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> None:
+    from triptych.models.registry import build
+
+    torch.manual_seed(0)
+    experiment = tiny.experiment("gan-mnist")
+    family = build("gan", experiment.model, (28, 28))
+    trainer = Trainer("g", family, experiment, 1, tiny.runtime.model_copy(update={"precision": "bf16"}))
+
+    def forget(player: str, loss: torch.Tensor) -> None:  # a discriminator of zeros gives every image log 2
+        for parameter in family.players()[player]:
+            parameter.data.zero_()
+
+    family.networks.train()
+    with trainer.mixed_precision():
+        found = family.step(torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8), forget)
+    assert found["generator_loss"].item() == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_divergence_stops_the_run_and_says_where(tiny: Settings, prepared: Path, tmp_path: Path) -> None:

@@ -42,16 +42,23 @@ def _open() -> tuple[Project, Settings]:
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Print a user's error as one sentence, after putting back what DVC had removed for this stage."""
+    """Print a user's error as one sentence, and put back what DVC had removed for this stage."""
     try:
         yield
     except TriptychError as error:
-        from triptych.project import Project
-        from triptych.restore import restore_outputs
-
-        restore_outputs(Project.find(Path.cwd()).root) if (Path.cwd() / "params.yaml").exists() else None
         click.echo(f"triptych: {error}", err=True)
+        _put_back_earlier_results()
         sys.exit(1)
+
+
+def _put_back_earlier_results() -> None:
+    from triptych.project import Project
+    from triptych.restore import restore_outputs
+
+    try:
+        restore_outputs(Project.find(Path.cwd()).root)
+    except TriptychError as error:
+        click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -64,24 +71,27 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def repro(words: tuple[str, ...]) -> None:
     """Bring every result up to date; WORDS go to `dvc repro`."""
+    from triptych.page.build import build_page
     from triptych.pipeline import repro as run
 
     project, settings = _open()
     status = run(project, settings, words)
     if status:
         sys.exit(status)
-    click.echo(_closing(project))
+    if project.summary.exists():
+        if not project.page.exists():
+            build_page(project, settings)
+        click.echo(_closing(project))
 
 
 def _closing(project: Project) -> str:
-    import csv
+    from triptych.page.build import read_summary
 
-    with project.summary.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_summary(project)
     lines = [f"{'experiment':<16} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
     for row in rows:
         likelihood = _number(row["test_elbo"], "ELBO {:.2f} nats") or _number(
@@ -122,12 +132,7 @@ def fetch(dataset: str) -> None:
 
     project, settings = _open()
     chosen, profile = settings.dataset(dataset), settings.active
-    inputs = {
-        "dataset": chosen.model_dump(),
-        "profile": profile.model_dump(),
-        "embedded": settings.embedded.model_dump(),
-    }
-    with stage(project, "fetch", dataset, inputs) as tracker:
+    with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
         run(
             dataset=chosen,
             profile=profile,
@@ -142,7 +147,6 @@ def fetch(dataset: str) -> None:
 @click.argument("dataset")
 def prepare(dataset: str) -> None:
     """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
-    from triptych.files import sha256_of_file
     from triptych.stages.prepare import prepare as run
     from triptych.tracking.tracker import stage
 
@@ -150,8 +154,7 @@ def prepare(dataset: str) -> None:
     chosen, raw, splits = settings.dataset(dataset), project.raw(dataset), settings.active.splits
     if not raw.exists():
         raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
-    inputs = {"dataset": chosen.model_dump(), "splits": splits.model_dump(), "raw": sha256_of_file(raw)}
-    with stage(project, "prepare", dataset, inputs) as tracker:
+    with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
         run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=project.prepared(dataset), tracker=tracker)
 
 
@@ -250,12 +253,10 @@ def report() -> None:
     project, settings = _open()
     families = {name: experiment.family for name, experiment in settings.experiments.items()}
     metrics = {name: project.metrics(name) for name in families}
-    classifiers = {name: project.classifier_metrics(name) for name in settings.classifiers}
-    with stage(project, "report", "all", {"experiments": sorted(families)}) as tracker:
+    with stage(project, "report", "all", project.summary) as tracker:
         run(
             families=families,
             metrics=metrics,
-            classifiers=classifiers,
             samples={name: project.plots(name) / SHEET for name in families},
             summary=project.summary,
             plots=project.comparison,
@@ -274,7 +275,13 @@ def page() -> None:
 
 
 @cli.command()
-@click.option("--port", default=5000, show_default=True, help="where the interface listens, on this machine alone")
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="where the interface listens, on this machine alone",
+)
 def ui(port: int) -> None:
     """Open MLflow's interface on the project's runs."""
     from triptych.tracking.ui import serve
@@ -312,15 +319,15 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("experiment")
-def reference(experiment: str) -> None:
-    """Keep the results of EXPERIMENT in git, under metrics/reference and plots/reference."""
-    from triptych.tracking.reference import keep_reference
+def reference() -> None:
+    """Keep the present results in git, under metrics/reference and plots/reference."""
+    from triptych.tracking.reference import keep_comparison, keep_reference
 
     project, settings = _open()
-    settings.experiment(experiment)
-    keep_reference(project, experiment)
-    click.echo(f"kept the results of {experiment} in metrics/reference and plots/reference")
+    for experiment in settings.experiments:
+        keep_reference(project, experiment)
+    keep_comparison(project)
+    click.echo(f"kept {', '.join(settings.experiments)} in metrics/reference and plots/reference")
 
 
 def main() -> None:

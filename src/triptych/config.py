@@ -5,7 +5,7 @@ is unknown, of the wrong type or impossible is refused in one sentence that name
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -23,6 +23,8 @@ from triptych.models.registry import FAMILIES, load_settings_model
 from triptych.schema import Section
 
 Profile = Literal["quick", "full"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+RESERVED = ("reference", "comparison", "summary")  # files and folders beside those of the experiments
 
 
 class Budget(Section):
@@ -43,7 +45,7 @@ class Splits(Section):
 class Fidelity(Section):
     """The protocol of FID, KID and IS."""
 
-    samples: PositiveInt = Field(ge=2, description="generated images")
+    samples: PositiveInt = Field(ge=10, description="generated images; IS splits them in ten")
     kid_subsets: PositiveInt = Field(description="random subsets that KID averages over")
     kid_subset_size: PositiveInt = Field(ge=2, description="images in each of these subsets")
 
@@ -153,7 +155,7 @@ class Experiment(Section):
         if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
             return data
         family = data.get("family")
-        if family not in FAMILIES:
+        if family not in tuple(FAMILIES):  # whatever the YAML holds, hashable or not
             raise ValueError(f"family is {family!r}; known families: {', '.join(FAMILIES)}")
         try:
             return {**data, "model": load_settings_model(family).model_validate(data["model"])}
@@ -175,9 +177,9 @@ class Settings(Section):
     profiles: dict[Profile, ProfileSettings]
     embedded: Embedded
     runtime: Runtime
-    datasets: dict[str, Dataset]
-    classifiers: dict[str, Classifier]
-    experiments: dict[str, Experiment]
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    classifiers: dict[Name, Classifier] = Field(min_length=1)
+    experiments: dict[Name, Experiment] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -194,8 +196,8 @@ class Settings(Section):
         return self
 
     def _experiment_fits(self, key: str, name: str, experiment: Experiment) -> None:
-        if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("classifier-"):
-            raise ValueError(f"{key}: a name holds letters, digits, - and _, and does not begin with classifier-")
+        if name in RESERVED or name.startswith("classifier-"):
+            raise ValueError(f"{key}: this name is taken by files of the pipeline's own; choose another")
         if experiment.dataset not in self.datasets:
             raise ValueError(
                 f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}"

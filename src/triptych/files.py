@@ -57,6 +57,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 path.replace(retired)
             draft.replace(path)
         finally:
+            if retired.exists() and not path.exists():
+                retired.replace(path)
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(retired, ignore_errors=True)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from triptych.data.images import read_npz
+from triptych.data.images import read_origin
 from triptych.data.sources import folder_checksum, resolve
 
 if TYPE_CHECKING:
@@ -26,14 +26,12 @@ def dvc(project: Project, *words: str) -> int:
 
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:
-    """Data sets fetched from a folder of the user's whose files have changed since. DVC does not watch that folder."""
-    if resolve(settings.active.source) != "folder":
-        return []
-    stale = []
+    """Data sets that would come out differently now: DVC watches neither the user's folder nor `TRIPTYCH_DATA`."""
+    kind, stale = resolve(settings.active.source), []
     for name, dataset in settings.datasets.items():
         if project.raw(name).exists():
-            source = str(read_npz(project.raw(name)).get("source", ""))
-            if folder_checksum(dataset.images) not in source:
+            fetched, source = read_origin(project.raw(name))
+            if fetched != kind or (kind == "folder" and folder_checksum(dataset.images) not in source):
                 stale.append(name)
     return stale
 

@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from triptych.files import atomic_file, atomic_folder
+
 STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands it runs
 
 
@@ -31,12 +33,20 @@ def restore_outputs(root: Path) -> list[Path]:
         place = root / output["path"]
         files = list(_files(_cache(root), output["md5"]))
         if not place.exists() and files and all(cached.exists() for _, cached in files):
-            for name, cached in files:
-                target = place / name if name else place
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(cached, target)
+            _put_back(place, files)
             restored.append(place)
     return restored
+
+
+def _put_back(place: Path, files: list[tuple[str, Path]]) -> None:
+    if files[0][0]:
+        with atomic_folder(place) as draft:
+            for name, cached in files:
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cached, draft / name)
+    else:
+        with atomic_file(place) as draft:
+            shutil.copyfile(files[0][1], draft)
 
 
 def _cache(root: Path) -> Path:

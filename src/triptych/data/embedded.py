@@ -33,7 +33,7 @@ def digits(settings: Embedded, splits: Splits) -> ImageSet:
         chosen = rng.permutation(np.resize(originals, sizes[split]))
         arrays[f"x_{split}"] = np.stack([_vary(bunch.images[index], settings, rng) for index in chosen])
         arrays[f"y_{split}"] = bunch.target[chosen].astype(np.uint8)
-    return ImageSet(arrays, "scikit-learn's 1,797 handwritten digits, resized and varied (not MNIST)")
+    return ImageSet(arrays, "scikit-learn's 1,797 handwritten digits, resized and varied (not MNIST)", "embedded")
 
 
 def _vary(digit: np.ndarray, settings: Embedded, rng: np.random.Generator) -> np.ndarray:

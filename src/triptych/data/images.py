@@ -1,5 +1,6 @@
 """Image sets as they come in: arrays of bytes with labels, checked before anything uses them."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,18 @@ class ImageSet:
     """Raw images: for each split `x_<split>` uint8 (n, 28, 28) and, where known, `y_<split>` uint8 (n,).
 
     `valid` may be missing: the prepare stage then takes it from the end of `train`. `source` says in words where the
-    images come from, without naming a host or a folder.
+    images come from, without naming a host or a folder; `kind` is `embedded`, `folder` or `public`.
     """
 
     arrays: Mapping[str, np.ndarray]
     source: str
+    kind: str
 
 
 def check(arrays: Mapping[str, np.ndarray], origin: str, *, binary: bool) -> dict[str, np.ndarray]:
     """Refuse images of the wrong type, shape or range and labels that do not fit, in one sentence naming the origin."""
     known = {f"{kind}_{split}" for split in SPLITS for kind in "xy"}
-    for name in ("x_train", "x_test"):
+    for name in ("x_train", "x_test") if binary else ("x_train", "y_train", "x_test", "y_test"):
         if name not in arrays:
             raise TriptychError(f"{origin} has no array {name}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
     checked = {name: array for name, array in arrays.items() if name in known}
@@ -70,7 +72,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise TriptychError(f"{path} does not exist") from None
-    except (BadZipFile, EOFError, OSError, ValueError, AttributeError) as error:
+    except (BadZipFile, EOFError, OSError, ValueError, AttributeError, TypeError, zlib.error) as error:
         raise TriptychError(
             f"{path} is not a readable .npz file ({error}): it may be cut short; copy it again"
         ) from None
@@ -79,4 +81,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def write_npz(path: Path, image_set: ImageSet) -> None:
     """Write the set as one uncompressed `.npz`, the same bytes for the same images."""
     with path.open("wb") as file:
-        np.savez(file, source=np.array(image_set.source), **image_set.arrays)
+        np.savez(file, source=np.array(image_set.source), kind=np.array(image_set.kind), **image_set.arrays)
+
+
+def read_origin(path: Path) -> tuple[str, str]:
+    """Where a file of ours says that its images come from: `kind` and `source`."""
+    with np.load(path, allow_pickle=False) as archive:
+        return str(archive["kind"]), str(archive["source"])

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def read_idx(path: Path) -> np.ndarray:
     """A uint8 array from an IDX file, plain or gzipped: 0, 0, type, dimensions, sizes (big-endian), then the bytes."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TriptychError(f"{path} is not a readable gzip file ({error}): copy it again") from None
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != IDX_UINT8:
         raise TriptychError(f"{path} is not an IDX file of bytes")
@@ -62,9 +63,13 @@ def read_amat(path: Path) -> np.ndarray:
             if len(pixels)
             else f"{path} is empty"
         )
-    lines = int(np.count_nonzero(text == ord("\n"))) + int(text[-1] != ord("\n"))
-    if len(pixels) != lines * 784:
-        raise TriptychError(f"{path} has {len(pixels):,} pixels on {lines:,} lines, not 784 a line: copy it again")
+    is_symbol = (text == ord("0")) | (text == ord("1"))
+    ends = np.append(np.flatnonzero(text == ord("\n")), len(text) - 1)
+    lengths = np.diff(np.cumsum(is_symbol)[ends], prepend=0)
+    wrong = np.flatnonzero((lengths != 784) & ~((lengths == 0) & (ends == len(text) - 1)))
+    if len(wrong):
+        line = int(wrong[0])
+        raise TriptychError(f"{path}: line {line + 1:,} has {lengths[line]} numbers, not 784: copy it again")
     return pixels.reshape(-1, 28, 28)
 
 

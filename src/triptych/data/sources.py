@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import URLError
 
 from triptych.data.embedded import digits
 from triptych.data.images import ImageSet, check, read_npz
 from triptych.data.readers import AMAT_NAME, read_amat_folder, read_torchvision_mnist
 from triptych.errors import TriptychError
-from triptych.files import atomic_file, sha256_of_file
+from triptych.files import atomic_file, atomic_folder, sha256_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +50,7 @@ def load(images: str, source: str, embedded: Embedded, splits: Splits, downloads
     if kind == "embedded":
         return digits(embedded, splits)
     arrays, origin, words = from_folder(images) if kind == "folder" else from_public(images, downloads)
-    return ImageSet(check(arrays, origin, binary=images == "binarized_mnist"), words)
+    return ImageSet(check(arrays, origin, binary=images == "binarized_mnist"), words, kind)
 
 
 def user_folder() -> Path:
@@ -66,7 +68,7 @@ def folder_files(images: str) -> list[Path]:
     """The files of the user's folder that hold this image set: one `.npz`, or the published raw files."""
     folder = user_folder()
     archive = folder / f"{images}.npz"
-    if archive.exists():
+    if archive.is_file():
         return [archive]
     raw = folder / "MNIST" / "raw" if images == "mnist" else folder / "binarized_mnist"
     if images == "binarized_mnist" and not raw.is_dir():
@@ -107,15 +109,17 @@ def download_mnist(folder: Path) -> None:
     """MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
     from torchvision.datasets import MNIST
 
-    try:
-        MNIST(str(folder), train=True, download=True)
-    except (OSError, RuntimeError) as error:
-        raise TriptychError(_no_network("mnist", error)) from None
+    if folder.exists():  # it took its name only when it was complete
+        return
+    with atomic_folder(folder) as draft:
+        try:
+            MNIST(str(draft), train=True, download=True)
+        except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
+            raise TriptychError(_no_network("mnist", error)) from None
 
 
 def download_amat(folder: Path) -> None:
     """The three `.amat` files; each takes its name only after its MD5 is as published."""
-    from urllib.error import URLError
     from urllib.request import urlopen
 
     for split, expected in AMAT_MD5.items():
@@ -129,7 +133,7 @@ def download_amat(folder: Path) -> None:
                     while chunk := reply.read(1 << 20):
                         digest.update(chunk)
                         file.write(chunk)
-            except (URLError, TimeoutError, ConnectionError) as error:
+            except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
                 raise TriptychError(_no_network("binarized_mnist", error)) from None
             if digest.hexdigest() != expected:
                 raise TriptychError(f"the download of {name} does not have its published MD5: try again later")

@@ -7,7 +7,8 @@ compare models judged by the same classifier and sample count, and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from triptych.models.classifier import DigitClassifier
 
 BATCH = 500
+PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
 FEATURES, LOGITS = "features", "logits"
 
 
@@ -96,6 +98,8 @@ class Reference:
     features: dict[str, Tensor]
     split: str
     extractor: str
+    real: Mapping[str, float] = field(default_factory=dict)
+    """What real validation images score, by measure: what a perfect model would reach."""
 
     @classmethod
     def load(cls, folder: Path) -> Reference:
@@ -104,7 +108,8 @@ class Reference:
         from triptych.training.weights import load_tensors
 
         manifest = read_json(folder / "manifest.json")
-        return cls(load_tensors(folder / "reference.safetensors"), manifest["reference"], manifest["extractor"])
+        features = load_tensors(folder / "reference.safetensors")
+        return cls(features, manifest["reference"], manifest["extractor"], manifest["real_validation_images"])
 
 
 def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fidelity) -> dict[str, dict[str, object]]:
@@ -124,7 +129,7 @@ def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fideli
     kid = kid_features_to_metric(
         ours, theirs, kid_subsets=protocol.kid_subsets, kid_subset_size=protocol.kid_subset_size, verbose=False
     )
-    inception = isc_features_to_metric(generated[LOGITS])
+    inception = isc_features_to_metric(generated[LOGITS], splits=PARTS)
     comparison = {
         "samples": len(ours),
         "reference": reference.split,
@@ -132,13 +137,16 @@ def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fideli
         "extractor": reference.extractor,
     }
     subsets = {"subsets": protocol.kid_subsets, "subset_size": protocol.kid_subset_size}
-    return {
+    found = {
         "fid_classifier": {"value": fid[KEY_METRIC_FID], **comparison},
         "kid_classifier": {
             "value": kid[KEY_METRIC_KID_MEAN], "standard_deviation": kid[KEY_METRIC_KID_STD], **subsets, **comparison
         },
         "is_classifier": {
             "value": inception[KEY_METRIC_ISC_MEAN], "standard_deviation": inception[KEY_METRIC_ISC_STD],
-            "samples": len(ours), "extractor": reference.extractor,
+            "samples": len(ours), "parts": PARTS, "reference": "none", "extractor": reference.extractor,
         },
     }  # fmt: skip
+    return {
+        name: {**row, "real_images": reference.real[name]} if reference.real else row for name, row in found.items()
+    }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 SAMPLES_ARE = "the flow's images, at the 8-bit level each pixel falls into"
+NOT_DEFINED = {"elbo": "the likelihood is exact"}
 CURVES = ("valid_bits_per_dimension", "train_bits_per_dimension")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 SAMPLES_ARE = "the generator's images"
+NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
 CURVES = ("valid_discriminator_loss", "train_discriminator_loss")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 SAMPLES_ARE = "means of the Bernoulli pixels"
+NOT_DEFINED = {"log_likelihood": "only a bound, the ELBO", "bits_per_dimension": "the pixels are binary"}
 CURVES = ("valid_negative_elbo", "train_negative_elbo")
 
 

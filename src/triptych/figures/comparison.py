@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 def bars(
     *,
     names: Sequence[str],
-    families: Sequence[str],
+    colours: Sequence[str],
     values: Sequence[float],
     errors: Sequence[float],
     title: str,
     y_label: str,
     real: float | None,
 ) -> Figure:
-    """One bar an experiment, coloured by family; a grey line where real images stand on the same scale."""
+    """One bar an experiment, in its colour; a grey line where real images stand on the same scale."""
     figure = new_figure()
     axes = figure.subplots()
     places = range(len(names))
-    axes.bar(places, values, width=0.6, color=[COLOURS[family] for family in families])
+    axes.bar(places, values, width=0.6, color=colours)
     if any(errors):
         axes.errorbar(places, values, yerr=errors, fmt="none", ecolor="#333333", capsize=3)
     for place, value in zip(places, values, strict=True):

@@ -16,10 +16,8 @@ COLOURS = {
     "discriminator": "#CC79A7",
     "generator": "#009E73",
     "real": "#999999",
-    "vae": "#56B4E9",
-    "gan": "#009E73",
-    "flow": "#E69F00",
 }
+FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
 
 

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from triptych.models.base import Family
 
-FAMILIES = ("vae", "gan", "flow")
+FAMILIES = {
+    "vae": "Variational autoencoder",
+    "gan": "Generative adversarial network",
+    "flow": "Normalizing flow",
+}
 
 
 def load_settings_model(family: str) -> Any:  # noqa: ANN401 (a pydantic model class)

@@ -7,7 +7,9 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.errors import TriptychError
 from triptych.files import atomic_file, flatten, is_number, read_json
+from triptych.models.registry import FAMILIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
-FAMILY_NAMES = {"vae": "Variational autoencoder", "gan": "Generative adversarial network", "flow": "Normalizing flow"}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4; training values are means over an epoch while the weights move.",
@@ -48,21 +49,20 @@ def build_page(project: Project, settings: Settings) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["number"] = show_number
-    with project.summary.open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(file))
-    trained = [experiment_section(project, name, item.family) for name, item in settings.experiments.items()]
+    rows = {row["experiment"]: row for row in read_summary(project)}
+    kept = {name: item for name, item in settings.experiments.items() if name in rows}
+    table = [rows[name] for name in kept]
+    trained = [experiment_section(project, name, item.family) for name, item in kept.items()]
     judges = [judge_section(project, name) for name in settings.classifiers]
     best = {
         column: choose(float(row[column]) for row in table)
         for column, choose in (("fid_classifier", min), ("kid_classifier", min), ("is_classifier", max))
     }
-    for row in table:
-        journal = next(section["train"] for section in trained if section["name"] == row["experiment"])
-        row["train_seconds"] = journal.get("train_seconds", NOT_RECORDED)
-        evaluated = next(section["evaluate"] for section in trained if section["name"] == row["experiment"])
-        row["seconds_per_sample"] = evaluated.get("seconds_per_sample", NOT_RECORDED)
+    for row, section in zip(table, trained, strict=True):
+        row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
+        row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
     html = environment.get_template("page.html.j2").render(
-        profile=settings.profile,
+        profiles=sorted({row["profile"] for row in table}),
         table=table,
         best=best,
         sections=trained,
@@ -73,6 +73,14 @@ def build_page(project: Project, settings: Settings) -> Path:
     with atomic_file(project.page) as draft:
         draft.write_text(html, encoding="utf-8")
     return project.page
+
+
+def read_summary(project: Project) -> list[dict[str, Any]]:
+    """The rows of the comparison. Raises TriptychError before there is one."""
+    if not project.summary.exists():
+        raise TriptychError(f"{project.summary} does not exist: run `triptych repro` first")
+    with project.summary.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def show_number(value: object) -> str:
@@ -102,12 +110,11 @@ def pictures(folder: Path) -> list[dict[str, str]]:
 def experiment_section(project: Project, name: str, family: str) -> dict[str, Any]:
     """All that the page shows of one experiment, with where each number came from."""
     metrics = read_json(project.metrics(name))
-    fingerprint = metrics["fingerprint"]
-    train = look_up(project, "train", name, fingerprint)
-    evaluate = look_up(project, "evaluate", name, fingerprint)
+    train = look_up(project, "train", name, project.model(name) / "manifest.json")
+    evaluate = look_up(project, "evaluate", name, project.metrics(name))
     return {
         "name": name,
-        "family": FAMILY_NAMES[family],
+        "family": FAMILIES[family],
         "metrics": metrics,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
@@ -131,7 +138,7 @@ def judge_section(project: Project, name: str) -> dict[str, Any]:
     """The classifier: how good it is, and what real images score."""
     metrics = read_json(project.classifier_metrics(name))
     item = f"classifier-{name}"
-    journal = look_up(project, "classifier", item, metrics["fingerprint"])
+    journal = look_up(project, "classifier", item, project.classifier(name) / "manifest.json")
     return {
         "name": item,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity import Reference, extract, measure
-from triptych.files import atomic_folder, sha256_of_json, write_json
+from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.classifier import DigitClassifier, shift_images
 from triptych.stages.inputs import classifier_inputs
 from triptych.training.checkpoint import write_history
@@ -62,18 +62,28 @@ def train_classifier(
         features = {split: extract(network, splits[split][0]) for split in ("valid", "test")}
     extractor = f"classifier-{name} ({scores['test']:.2%} test accuracy)"
     reference = Reference(features["test"], f"{name}/test", extractor)
+    real = measure(features["valid"], reference, fidelity)
     with atomic_folder(output) as folder:
         save_tensors(folder / "weights.safetensors", network.state_dict())
         save_tensors(folder / "reference.safetensors", features["test"])
         write_history(folder / "history.csv", history)
-        manifest = {"family": "classifier", "fingerprint": fingerprint, **inputs}
-        write_json(folder / "manifest.json", {**manifest, "reference": reference.split, "extractor": extractor})
+        manifest = {
+            "family": "classifier",
+            "fingerprint": fingerprint,
+            **inputs,
+            "reference": reference.split,
+            "extractor": extractor,
+            "real_validation_images": {measured: row["value"] for measured, row in real.items()},
+            "weights_sha256": sha256_of_file(folder / "weights.safetensors"),
+        }
+        write_json(folder / "manifest.json", manifest)
     result = {
         "accuracy": scores,
-        "real_validation_images": measure(features["valid"], reference, fidelity),
+        "real_validation_images": real,
         "profile": profile,
         "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
         "fingerprint": fingerprint,
+        "weights_sha256": manifest["weights_sha256"],
     }
     write_json(metrics, result)
     tracker.say(f"classifier-{name}: {scores['test']:.2%} of the test images right")

@@ -50,8 +50,8 @@ def evaluate(
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
 
     Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
-    `curves.csv`, the headline curve for `dvc plots`; and `numbers.csv`, the metrics once more as a table. Raises
-    TriptychError if a file is missing or damaged, or if the model gives NaN.
+    `curves.csv`, the headline curve for `dvc plots`; and `numbers.txt`, the metrics once more, for `report` to see.
+    Raises TriptychError if a file is missing or damaged, or if the model gives NaN.
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
@@ -87,15 +87,17 @@ def evaluate(
         result = {
             **numbers,
             **fidelity,
+            "not_defined": family_evaluation.NOT_DEFINED,
             "samples_are": family_evaluation.SAMPLES_ARE,
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],
             "profile": manifest["profile"],
             "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
             "fingerprint": manifest["fingerprint"],
+            "weights_sha256": manifest["weights_sha256"],
         }
-        rows = [f"{key},{value!r}" for key, value in flatten(result).items() if is_number(value)]
-        (folder / "numbers.csv").write_text("\n".join(["metric,value", *rows]) + "\n", encoding="utf-8")
+        lines = [f"{key} {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
+        (folder / "numbers.txt").write_text("".join(lines), encoding="utf-8")
         write_json(metrics, result)
     tracker.say(f"{name}: fid_classifier {fidelity['fid_classifier']['value']:.2f}")
 

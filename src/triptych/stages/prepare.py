@@ -25,8 +25,8 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
     Every random draw comes from `dataset.seed`, one stream a split and purpose: all models see the same numbers.
     """
     arrays = read_npz(raw)
-    source = str(arrays.pop("source", "unknown"))
-    pieces = split_images(arrays, splits, str(raw))
+    source = str(arrays.pop("source"))
+    pieces = split_images(arrays, splits, str(raw), dataset.seed)
     with atomic_folder(output) as folder:
         for split, (images, labels) in pieces.items():
             pixels = binarize(images, dataset, split)
@@ -52,7 +52,7 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
 
 
 def split_images(
-    arrays: dict[str, np.ndarray], splits: Splits, origin: str
+    arrays: dict[str, np.ndarray], splits: Splits, origin: str, seed: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Images and labels of each split. Without a published validation set it is the end of the training set.
 
@@ -77,14 +77,14 @@ def split_images(
                 f"{origin} has {len(images):,} {split} images, fewer than splits.{split} = {size:,}: "
                 "lower it in params.yaml"
             )
-        chosen = slice(None) if len(images) == size else _thin(len(images), size)
+        chosen = slice(None) if len(images) == size else _thin(len(images), size, seed)
         pieces[split] = (images[chosen], None if labels is None else labels[chosen])
     _refuse_sorted(pieces, origin)
     return pieces
 
 
-def _thin(available: int, size: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(0).permutation(available)[:size])
+def _thin(available: int, size: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(available)[:size])
 
 
 def _refuse_sorted(pieces: dict[str, tuple[np.ndarray, np.ndarray | None]], origin: str) -> None:

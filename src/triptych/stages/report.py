@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.figures.comparison import bars
 from triptych.figures.grids import sheets
-from triptych.figures.style import save
+from triptych.figures.style import FAMILY_COLOURS, save
 from triptych.files import atomic_file, atomic_folder, read_json
+from triptych.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,23 +21,14 @@ FIDELITY = {
     "kid_classifier": ("KID on classifier features (lower is better)", "X2-kid.png"),
     "is_classifier": ("Inception score of the classifier (higher is better)", "X2-is.png"),
 }
-LIKELIHOODS = {
-    "vae": {"bits_per_dimension": "not defined: binary pixels", "log_likelihood": "not defined: only a bound"},
-    "gan": {
-        "elbo": "not defined: no latent posterior",
-        "bits_per_dimension": "not defined: no density",
-        "log_likelihood": "not defined: no density",
-    },
-    "flow": {"elbo": "not defined: the likelihood is exact"},
-}
 
 
 def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, object]:
     """One row of the comparison: every cell is a number, or says why there is none."""
-    test, absent = metrics["test"], LIKELIHOODS[family]
+    test, absent = metrics["test"], metrics["not_defined"]
     row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
     for column in ("elbo", "log_likelihood", "bits_per_dimension"):
-        row[f"test_{column}"] = absent.get(column) or test[column]
+        row[f"test_{column}"] = f"not defined: {absent[column]}" if column in absent else test[column]
     for measure in FIDELITY:
         row[measure] = metrics[measure]["value"]
         if "standard_deviation" in metrics[measure]:
@@ -56,7 +48,6 @@ def report(
     *,
     families: Mapping[str, str],
     metrics: Mapping[str, Path],
-    classifiers: Mapping[str, Path],
     samples: Mapping[str, Path],
     summary: Path,
     plots: Path,
@@ -64,27 +55,25 @@ def report(
 ) -> None:
     """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
 
-    `families` gives each experiment's family, `metrics` and `classifiers` the JSON files to read, `samples` the sheets
-    of bare samples.
+    `families` gives each experiment's family, `metrics` the JSON files to read, `samples` the sheets of bare samples.
     """
     import numpy as np
     import pandas as pd
     from PIL import Image
 
     numbers = {name: read_json(path) for name, path in metrics.items()}
-    real = {f"{name}/test": read_json(path) for name, path in classifiers.items()}
     table = pd.DataFrame([summarise(name, families[name], numbers[name]) for name in numbers])
     with atomic_file(summary) as draft:
         table.to_csv(draft, index=False)
     with atomic_folder(plots) as folder:
         for measure, (words, file_name) in FIDELITY.items():
             reference = table["reference"].iloc[0]
-            best = real[reference]["real_validation_images"][measure]["value"]
+            best = numbers[table["experiment"].iloc[0]][measure]["real_images"]
             errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
             title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
             figure = bars(
                 names=table["experiment"],
-                families=table["family"],
+                colours=[FAMILY_COLOURS[list(FAMILIES).index(family)] for family in table["family"]],
                 values=table[measure],
                 errors=errors,
                 title=title,

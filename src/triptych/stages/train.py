@@ -55,7 +55,7 @@ def train(
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code])[:16]) as workplace,
+        Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code, str(device)])[:16]) as workplace,
     ):
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, experiment.model, tuple(prepared.manifest["image_shape"]))

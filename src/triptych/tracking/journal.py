@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.files import read_json, write_json
+from triptych.files import read_json, sha256_of_file, write_json
 
 if TYPE_CHECKING:
     from triptych.project import Project
@@ -37,18 +37,20 @@ class Execution:
             "python": platform.python_version(),
         }
 
-    def write(self, key: str) -> None:
-        """Enter the execution under the hash of what went in; a later one of the same inputs replaces it."""
+    def write(self, result: Path) -> None:
+        """Enter the execution under a hash of what came out: who holds a result finds the execution that made it."""
         self.facts["seconds"] = round(time.monotonic() - self.began, 2)
-        write_json(entry_path(self.project, self.stage, self.name, key), self.facts)
+        write_json(entry_path(self.project, self.stage, self.name, sha256_of_file(result)), self.facts)
 
 
 def entry_path(project: Project, stage: str, name: str, key: str) -> Path:
-    """Where the journal keeps this stage's execution on these inputs."""
+    """Where the journal keeps the execution of this stage that gave this result."""
     return project.private / "journal" / f"{stage}@{name}" / f"{key[:16]}.json"
 
 
-def look_up(project: Project, stage: str, name: str, key: str) -> dict[str, Any]:
-    """The journal's facts of this execution; empty where it knows none."""
-    path = entry_path(project, stage, name, key)
+def look_up(project: Project, stage: str, name: str, result: Path) -> dict[str, Any]:
+    """The journal's facts of the execution that wrote the file `result`; empty where it knows none."""
+    if not result.exists():
+        return {}
+    path = entry_path(project, stage, name, sha256_of_file(result))
     return read_json(path) if path.exists() else {}

@@ -4,7 +4,7 @@ A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
 
 | file | what it holds |
 | --- | --- |
-| `inputs.json` | all that the run is a function of |
+| `manifest.json` | of the model: all that the run is a function of |
 | `history.csv` | one row an epoch |
 | `metrics.json` | the evaluation, once there is one |
 | `figures/` | its pictures |
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-PROTOCOL = ("samples", "reference_images", "subsets", "subset_size", "dequantization_draws", "images", "epochs")
+MANIFEST, HISTORY = "manifest.json", "history.csv"
+PROTOCOL = (
+    "samples",
+    "reference_images",
+    "subsets",
+    "subset_size",
+    "dequantization_draws",
+    "images",
+    "parts",
+    "epochs",
+)
 """Numbers in `metrics.json` that say how something was measured, not what came out."""
 
 
@@ -49,7 +59,7 @@ class Record:
 
     @property
     def inputs(self) -> Json:
-        return read_json(self.folder / "inputs.json")
+        return read_json(self.folder / MANIFEST)
 
     @property
     def fingerprint(self) -> str:
@@ -61,7 +71,7 @@ class Record:
 
     @property
     def history(self) -> History:
-        return read_history(self.folder / "history.csv")
+        return read_history(self.folder / HISTORY)
 
     @property
     def metrics(self) -> Json:
@@ -115,18 +125,17 @@ def record_of(project: Project, name: str, fingerprint: str) -> Record:
 
 def all_records(project: Project) -> Iterator[Record]:
     """Every complete record, in a stable order."""
-    for path in sorted((project.private / "runs").glob("*/*/inputs.json")):
-        if (path.parent / "history.csv").exists():
+    for path in sorted((project.private / "runs").glob(f"*/*/{MANIFEST}")):
+        if (path.parent / HISTORY).exists():
             yield Record(path.parent)
 
 
 def keep_model(project: Project, name: str, folder: Path) -> Record:
     """Take what a trained model's folder holds into its record."""
-    manifest = read_json(folder / "manifest.json")
-    record = record_of(project, name, manifest["fingerprint"])
-    inputs = {key: manifest[key] for key in ("fingerprint", "family", "profile", "settings", "runtime", "data")}
-    write_json(record.folder / "inputs.json", inputs)
-    shutil.copyfile(folder / "history.csv", record.folder / "history.csv")
+    record = record_of(project, name, read_json(folder / MANIFEST)["fingerprint"])
+    record.folder.mkdir(parents=True, exist_ok=True)
+    for part in (MANIFEST, HISTORY):
+        shutil.copyfile(folder / part, record.folder / part)
     return record
 
 
@@ -134,10 +143,11 @@ def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path
     """Take an evaluation's metrics and pictures into the record of its run."""
     record = record_of(project, name, fingerprint)
     shutil.copyfile(metrics, record.folder / "metrics.json")
-    shutil.rmtree(record.folder / "figures", ignore_errors=True)
-    (record.folder / "figures").mkdir()
-    for picture in sorted(plots.glob("[A-Z][0-9]*.png")) if plots else ():
-        shutil.copyfile(picture, record.folder / "figures" / picture.name)
+    if plots and plots.is_dir():
+        shutil.rmtree(record.folder / "figures", ignore_errors=True)
+        (record.folder / "figures").mkdir()
+        for picture in sorted(plots.glob("[A-Z][0-9]*.png")):
+            shutil.copyfile(picture, record.folder / "figures" / picture.name)
     return record
 
 
@@ -149,8 +159,8 @@ def keep_all(project: Project, settings: Settings) -> None:
         for name in settings.classifiers
     ]
     for name, model, metrics, plots in runs:
-        if not (model / "manifest.json").exists():
+        if not (model / MANIFEST).exists():
             continue
         record = keep_model(project, name, model)
-        if metrics.exists() and read_json(metrics)["fingerprint"] == record.fingerprint:
+        if metrics.exists() and read_json(metrics)["weights_sha256"] == record.inputs["weights_sha256"]:
             keep_evaluation(project, name, record.fingerprint, metrics, plots)

@@ -10,6 +10,8 @@ from triptych.files import read_json, write_json
 from triptych.tracking.journal import look_up
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from triptych.project import Project
 
 FACTS = ("git_commit", "git_dirty", "machine", "device", "started", "train_seconds", "images_per_second")
@@ -23,10 +25,10 @@ def keep_reference(project: Project, name: str) -> None:
     Raises TriptychError if the experiment has not been evaluated.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
-    if metrics["fingerprint"] != manifest["fingerprint"]:
+    if metrics["weights_sha256"] != manifest["weights_sha256"]:
         raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro evaluate@{name}`")
-    facts = look_up(project, "train", name, metrics["fingerprint"])
-    evaluated = look_up(project, "evaluate", name, metrics["fingerprint"])
+    facts = look_up(project, "train", name, project.model(name) / "manifest.json")
+    evaluated = look_up(project, "evaluate", name, project.metrics(name))
     reference = {
         **metrics,
         "settings": manifest["settings"],
@@ -36,10 +38,18 @@ def keep_reference(project: Project, name: str) -> None:
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
     write_json(project.root / "metrics" / "reference" / f"{name}.json", reference)
-    place = project.root / "plots" / "reference" / name
+    _keep_pictures(project.plots(name), project.root / "plots" / "reference" / name)
+
+
+def keep_comparison(project: Project) -> None:
+    """Write `plots/reference/comparison/`: the pictures that show all experiments together."""
+    _keep_pictures(project.comparison, project.root / "plots" / "reference" / "comparison")
+
+
+def _keep_pictures(source: Path, place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    for picture in sorted(project.plots(name).glob("[A-Z][0-9]*.png")):
+    for picture in sorted(source.glob("[A-Z][0-9]*.png")):
         if picture.stat().st_size > LARGEST:
             raise TriptychError(
                 f"{picture} has {picture.stat().st_size:,} bytes, more than {LARGEST:,}: draw it smaller"

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.files import disk_errors, is_number
+from triptych.files import is_number
 from triptych.tracking.records import Json, Record
 
 if TYPE_CHECKING:
@@ -73,44 +75,53 @@ class Store:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """A client. The database is created under a lock: two processes creating it at once would break it."""
+        """A client. The first connection happens under a lock: two processes creating the database would break it."""
         client_class = import_client()
-        if self.local and not (self.project.home / "mlflow.db").exists():
-            from filelock import FileLock
-
-            with disk_errors(self.project.private):
-                self.project.private.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.project.private / "mlflow.lock"):
-                client = client_class(self.uri)
+        with self._alone():
+            client = client_class(self.uri)
+            if self.local:
                 client.search_experiments(max_results=1)
-                return client
-        return client_class(self.uri)
+            return client
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep the project's other processes out."""
+        from filelock import FileLock
+
+        self.project.private.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.project.private / "mlflow.lock"):
+            yield
 
     def experiment_id(self, family: str) -> str:
         """The MLflow experiment of a family, created at first use."""
-        found = self.client.get_experiment_by_name(family)
-        if found:
-            if found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(found.experiment_id)
-            return found.experiment_id
-        place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
-        return self.client.create_experiment(family, artifact_location=place, tags=EXPERIMENT_TAGS)
+        client = self.client
+        with self._alone():
+            found = client.get_experiment_by_name(family)
+            if found:
+                if found.lifecycle_stage == "deleted":
+                    client.restore_experiment(found.experiment_id)
+                return found.experiment_id
+            place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
+            return client.create_experiment(family, artifact_location=place, tags=EXPERIMENT_TAGS)
 
     def runs(self, record_name: str, fingerprint: str, family: str) -> list[Any]:
-        """Every run of this name and fingerprint that MLflow shows."""
-        experiment = self.experiment_id(family)
+        """Every run of this name and fingerprint that MLflow shows; on a shared server, of this project alone."""
         query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'"
-        return list(self.client.search_runs([experiment], query))
+        if not self.local:
+            query += f" and tags.project = '{self._project_name}'"
+        return list(self.client.search_runs([self.experiment_id(family)], query))
+
+    @property
+    def _project_name(self) -> str:
+        return f"{platform.node()}:{self.project.home}".replace("'", "_")
 
     def create_run(
         self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None
     ) -> str:
-        """A run with its parameters, tags and data sets; runs of the same fingerprint give way to it."""
+        """A run with its parameters, tags and data sets."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
         family, fingerprint = inputs["family"], inputs["fingerprint"]
-        for older in self.runs(name, fingerprint, family):
-            self.client.delete_run(older.info.run_id)
         run = self.client.create_run(self.experiment_id(family), start_time=started, run_name=name)
         run_id = run.info.run_id
         labels = {
@@ -118,6 +129,7 @@ class Store:
             "fingerprint": fingerprint,
             "profile": inputs["profile"],
             "family": family,
+            "project": self._project_name,
             "mlflow.source.name": f"triptych {'classifier' if family == 'classifier' else 'train'} {name}",
             **tags,
         }
@@ -158,8 +170,12 @@ class Store:
             self.client.log_artifact(run_id, str(picture), "figures")
 
     def seal(self, run_id: str, record: Record) -> None:
-        """Say what the run shows, on both sides."""
+        """Say what the run shows, on both sides; other runs of the same inputs give way to it only now."""
         self.client.set_tag(run_id, "digest", record.digest)
+        inputs = record.inputs
+        for other in self.runs(record.name, inputs["fingerprint"], inputs["family"]):
+            if other.info.run_id != run_id:
+                self.client.delete_run(other.info.run_id)
         record.link(self.uri, run_id)
 
     def bring_up_to_date(self, record: Record, facts: Json, model: Path | None = None) -> bool:
@@ -191,8 +207,6 @@ class Store:
 
     def mark_dead_runs(self) -> int:
         """Runs that say RUNNING although their process on this machine is gone are marked KILLED."""
-        import platform
-
         marked = 0
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for run in self.client.search_runs(ids, "attributes.status = 'RUNNING'") if ids else ():
@@ -230,6 +244,16 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def brief(error: Exception) -> str:
+    """An error of MLflow's or of its drivers as part of a sentence."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def warn(text: str) -> None:
+    """One line that the user can act on."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
@@ -250,18 +274,14 @@ class LiveRun:
     flushed: float = 0.0
 
     def _try(self, action: Callable[[], None]) -> None:
+        """Do it, unless an earlier attempt failed. Whatever goes wrong in MLflow or its drivers costs one warning."""
         if self.broken:
             return
         try:
             action()
-        except expected_errors() as error:
+        except Exception as error:
             self.broken = True
-            reason = " ".join(str(error).split())[:200]
-            print(
-                f"warning: MLflow does not answer ({reason}); the run goes on, and `triptych sync` records it later",
-                file=sys.stderr,
-                flush=True,
-            )
+            warn(f"MLflow does not answer ({brief(error)}); the run goes on, and `triptych sync` records it later")
 
     def start(self, tags: dict[str, str]) -> None:
         """Show the run as running."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.tracking.journal import look_up
-from triptych.tracking.records import Record, all_records, keep_all
-from triptych.tracking.store import Store, expected_errors, import_client
+from triptych.tracking.records import MANIFEST, Record, all_records, keep_all
+from triptych.tracking.store import Store, brief, expected_errors, import_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +28,12 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
     try:
         for record in records:
             stage = "classifier" if record.inputs["family"] == "classifier" else "train"
-            facts = look_up(project, stage, record.name, record.fingerprint)
+            facts = look_up(project, stage, record.name, record.folder / MANIFEST)
             rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
         store.mark_dead_runs()
     except expected_errors() as error:
-        reason = " ".join(str(error).split())[:200]
         raise TriptychError(
-            f"MLflow at {store.uri} does not answer ({reason}): nothing is lost, sync again later"
+            f"MLflow at {store.uri} does not answer ({brief(error)}): nothing is lost, sync again later"
         ) from None
     return len(records), rebuilt
 
@@ -45,4 +44,4 @@ def _model_of(project: Project, record: Record) -> Path | None:
     manifest = folder / "manifest.json"
     if record.inputs["family"] == "classifier" or not manifest.exists():
         return None
-    return folder if read_json(manifest)["fingerprint"] == record.fingerprint else None
+    return folder if read_json(manifest)["weights_sha256"] == record.inputs["weights_sha256"] else None

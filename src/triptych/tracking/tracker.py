@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from triptych.files import read_json, sha256_of_json
+from triptych.errors import TriptychError
+from triptych.files import sha256_of_json
 from triptych.tracker import Console
 from triptych.tracking.journal import Execution, look_up
-from triptych.tracking.records import Record, keep_evaluation, keep_model, params_of, record_of
-from triptych.tracking.store import LiveRun, Store, run_tags
+from triptych.tracking.records import MANIFEST, keep_evaluation, keep_model, params_of, record_of
+from triptych.tracking.store import LiveRun, Store, brief, run_tags, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,11 +48,12 @@ class RunTracker(StageTracker):
 
 
 @contextmanager
-def stage(project: Project, name: str, item: str, inputs: Mapping[str, Any]) -> Iterator[StageTracker]:
-    """A stage that trains nothing: it speaks, and its execution enters the journal if it succeeds."""
+def stage(project: Project, name: str, item: str, result: Path) -> Iterator[StageTracker]:
+    """A stage that trains nothing: it speaks, and its execution enters the journal if it writes `result`."""
     execution = Execution(project, name, item)
     yield StageTracker(execution)
-    execution.write(sha256_of_json(dict(inputs)))
+    with _never_costs_a_run():
+        execution.write(result)
 
 
 @contextmanager
@@ -63,39 +65,42 @@ def training(
     A classifier measures itself, into `metrics`; an experiment leaves that to its evaluation.
     """
     execution = Execution(project, name, item)
-    marked = {**inputs, "fingerprint": sha256_of_json(inputs), "family": inputs["settings"].get("family", "classifier")}
-    record = record_of(project, item, marked["fingerprint"])
+    family = inputs["settings"].get("family", "classifier")
+    marked = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
     live = LiveRun(Store(project), item, marked, params_of(marked))
-    process = {"host": platform.node(), "pid": str(os.getpid())}
-    live.start(run_tags(execution.facts) | process)
-    tracker = RunTracker(execution, live)
+    live.start(run_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
     try:
-        yield tracker
+        yield RunTracker(execution, live)
     except BaseException:
         live.fail()
         raise
-    shutil.rmtree(record.folder, ignore_errors=True)
-    record = keep_model(project, item, model)
-    if metrics:
-        record = keep_evaluation(project, item, record.fingerprint, metrics, None)
-    live.finish(record, None if metrics else model)
-    execution.write(record.fingerprint)
+    with _never_costs_a_run():
+        execution.write(model / MANIFEST)
+        shutil.rmtree(record_of(project, item, marked["fingerprint"]).folder, ignore_errors=True)
+        record = keep_model(project, item, model)
+        if metrics:
+            record = keep_evaluation(project, item, record.fingerprint, metrics, None)
+        live.finish(record, None if metrics else model)
 
 
 @contextmanager
 def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: Path) -> Iterator[StageTracker]:
     """The evaluation of `item`: terminal, journal, and its numbers and pictures in the run of its training."""
     execution = Execution(project, "evaluate", item)
-    manifest = read_json(model / "manifest.json")
     yield StageTracker(execution)
-    record = keep_model(project, item, model)
-    before = _digest_without_evaluation(record)
-    record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
-    live = LiveRun(Store(project), item, record.inputs, record.params)
-    training_facts = look_up(project, "train", item, record.fingerprint)
-    live.add_evaluation(record, before, training_facts, model)
-    execution.write(manifest["fingerprint"])
+    with _never_costs_a_run():
+        execution.write(metrics)
+        record = keep_model(project, item, model)
+        before = sha256_of_json([record.inputs, record.history, {}, {}])
+        record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
+        live = LiveRun(Store(project), item, record.inputs, record.params)
+        live.add_evaluation(record, before, look_up(project, "train", item, model / MANIFEST), model)
 
 
-def _digest_without_evaluation(record: Record) -> str:
-    return sha256_of_json([record.inputs, record.history, {}, {}])
+@contextmanager
+def _never_costs_a_run() -> Iterator[None]:
+    """The results are written; what fails from here on is a record, and costs a warning."""
+    try:
+        yield
+    except (OSError, TriptychError) as error:
+        warn(f"the run is not recorded ({brief(error)}); `triptych sync` records it later")

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +22,36 @@ from triptych.training.weights import load_tensors, save_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-STATE, INDEX, LOCK = "state.safetensors", "index.json", "lock"
+STATE, INDEX = "state.safetensors", "index.json"
+KEPT = 3  # unfinished runs of one name, under other settings, that keep their checkpoints
 
 History = list[dict[str, float]]
+
+
+@contextmanager
+def _held(place: Path) -> Iterator[None]:
+    """Hold a workplace by a lock beside it. Raises TriptychError, with the holder's pid, if it is held."""
+    from filelock import FileLock, Timeout
+
+    lock, owner = FileLock(f"{place}.lock"), Path(f"{place}.pid")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        pid = owner.read_text() if owner.exists() else "unknown"
+        name = place.name.split("@")[0]
+        raise TriptychError(f"{name} is being trained by another process (pid {pid}): wait for it or stop it") from None
+    try:
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+        Path(f"{place}.lock").unlink(missing_ok=True)
+
+
+def _remove_unheld(place: Path) -> None:
+    with suppress(TriptychError), _held(place):
+        shutil.rmtree(place)
 
 
 @dataclass(frozen=True)
@@ -38,52 +65,50 @@ class Workplace:
     def claim(cls, root: Path, name: str, key: str) -> Iterator[Workplace]:
         """Hold the workplace of this run for this process alone; it is removed when the block succeeds.
 
-        Workplaces of the same name under another key belong to settings that are gone: they are removed at the start.
-        Raises TriptychError if another process holds one of them.
+        Of other unfinished runs of the same name the newest few stay, so that going back to a setting goes on with it.
+        Raises TriptychError if another process holds this workplace.
         """
-        from filelock import FileLock, Timeout
-
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            lock, owner = FileLock(root / f"{name}.{LOCK}"), root / f"{name}.pid"
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                pid = owner.read_text() if owner.exists() else "unknown"
-                raise TriptychError(
-                    f"{name} is being trained by another process (pid {pid}): wait for it or stop it"
-                ) from None
-            try:
-                owner.write_text(str(os.getpid()))
-                for other in root.glob(f"{name}@*"):
-                    if other.name != f"{name}@{key}":
-                        shutil.rmtree(other)
-                workplace = cls(root / f"{name}@{key}")
-                workplace.folder.mkdir(exist_ok=True)
-                yield workplace
-                shutil.rmtree(workplace.folder)
-            finally:
-                owner.unlink(missing_ok=True)
-                lock.release()
+            place = root / f"{name}@{key}"
+            with _held(place):
+                others = [other for other in root.glob(f"{name}@*") if other.is_dir() and other != place]
+                for other in sorted(others, key=lambda path: path.stat().st_mtime)[: -KEPT or None]:
+                    _remove_unheld(other)
+                place.mkdir(exist_ok=True)
+                yield cls(place)
+                shutil.rmtree(place)
 
     def snapshot(self, name: str) -> Path:
         """Where the snapshot of that name stands."""
         return self.folder / f"{name}.safetensors"
 
-    def save(self, epoch: int, tensors: dict[str, Tensor], history: History) -> None:
-        """Replace the checkpoint. The index, written last, names the state by its checksum: a torn pair shows."""
+    def save(self, epoch: int, tensors: dict[str, Tensor], history: History, seconds: float) -> None:
+        """Replace the checkpoint, after so many seconds of training.
+
+        The index, written last, names the state by its checksum: a torn pair shows.
+        """
         state = self.folder / f"{epoch:06d}.{STATE}"
         save_tensors(state, tensors)
         write_json(
             self.folder / INDEX,
-            {"epoch": epoch, "history": history, "state": state.name, "sha256": sha256_of_file(state)},
+            {
+                "epoch": epoch,
+                "history": history,
+                "seconds": seconds,
+                "state": state.name,
+                "sha256": sha256_of_file(state),
+            },
         )
         for older in self.folder.glob(f"*.{STATE}"):
             if older != state:
                 older.unlink()
 
-    def load(self) -> tuple[int, dict[str, Tensor], History] | None:
-        """The last checkpoint, or None if there is none. Raises TriptychError if it is damaged."""
+    def load(self) -> tuple[int, dict[str, Tensor], History, float] | None:
+        """Epoch, tensors, history and seconds of the last checkpoint, or None if there is none.
+
+        Raises TriptychError if it is damaged.
+        """
         index_path = self.folder / INDEX
         if not index_path.exists():
             return None
@@ -91,7 +116,7 @@ class Workplace:
         state = self.folder / index["state"]
         if not state.exists() or sha256_of_file(state) != index["sha256"]:
             raise TriptychError(f"the checkpoint {state} is damaged: delete {self.folder} to train from the start")
-        return index["epoch"], load_tensors(state), index["history"]
+        return index["epoch"], load_tensors(state), index["history"], index["seconds"]
 
 
 def write_history(path: Path, history: History) -> None:

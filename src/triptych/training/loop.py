@@ -53,6 +53,11 @@ class Trainer:
         """A context in which the networks carry the weights to judge: the averaged ones where EMA is on."""
         return self.ema.applied() if self.ema else nullcontext()
 
+    def mixed_precision(self) -> torch.autocast:
+        """A context for forward passes. Without autocast's cache, which would keep weights from before an update."""
+        enabled = self.runtime.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
     def learning_rate(self, progress: float) -> float:
         """The rate after that share of all steps: constant, or half a cosine to zero (Loshchilov and Hutter 2017)."""
         factor = 1.0 if self.experiment.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
@@ -110,7 +115,7 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.runtime.precision == "bf16"):
+            with self.mixed_precision():
                 quantities = self.family.step(batch, self.update)
             if self.ema:
                 self.ema.update()
@@ -178,8 +183,9 @@ def fit(
     """
     epochs, snapshots = trainer.epochs, snapshot_epochs(trainer.family, trainer.epochs)
     checkpoint = workplace.load()
+    earlier = 0.0
     if checkpoint:
-        done, tensors, history = checkpoint
+        done, tensors, history, earlier = checkpoint
         trainer.restore(tensors)
         tracker.resume(list(history))
         tracker.say(f"{trainer.name}: going on after epoch {done} of {epochs}")
@@ -199,11 +205,10 @@ def fit(
         for name in [name for name, at in snapshots.items() if at == epoch]:
             save_tensors(workplace.snapshot(name), trainer.snapshot())
         if epoch < epochs and clock() - saved >= trainer.runtime.checkpoint_seconds:
-            workplace.save(epoch, trainer.state(), history)
+            workplace.save(epoch, trainer.state(), history, earlier + progress.seconds())
             saved = clock()
-    seconds = progress.finish()
-    trained = max(epochs - max(done, 0), 0) * len(images.pixels)
-    tracker.note(train_seconds=seconds, images_per_second=trained / seconds if seconds else 0.0)
+    seconds = earlier + progress.finish()
+    tracker.note(train_seconds=seconds, images_per_second=epochs * len(images.pixels) / seconds)
     return history
 
 

@@ -34,11 +34,15 @@ class Progress:
             f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )
 
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.began
+
     def finish(self) -> float:
         """Clear the line; return the seconds since the start."""
         if self.terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-        return time.monotonic() - self.began
+        return self.seconds()
 
 
 def _clock(seconds: float) -> str:
