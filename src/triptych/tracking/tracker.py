@@ -13,8 +13,9 @@ from triptych.errors import TriptychError
 from triptych.files import sha256_of_json
 from triptych.tracker import Console
 from triptych.tracking.journal import Execution, look_up
+from triptych.tracking.live import LiveRun
 from triptych.tracking.records import MANIFEST, keep_evaluation, keep_model, params_of, record_of
-from triptych.tracking.store import LiveRun, Store, brief, run_tags, warn
+from triptych.tracking.store import Store, brief, run_tags, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
