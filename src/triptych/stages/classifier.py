@@ -121,7 +121,7 @@ def _fit(
                 schedule.step()
                 total += loss.detach()
                 if progress.due():
-                    progress.report(epoch, (step + 1) * settings.batch_size, float(loss))
+                    progress.report(epoch, (step + 1) * settings.batch_size, loss.item())
         if not torch.isfinite(total):
             raise TriptychError(f"classifier-{name} diverged: lower classifiers.{name}.learning_rate")
         row = {
