@@ -54,13 +54,13 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     """Yield the device; inside, the thread count is fixed and only deterministic kernels run."""
     device = pick_device(runtime.device)
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(runtime.threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, without importing the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
     try:
         yield device
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(mode)
