@@ -194,19 +194,21 @@ def test_history_keeps_every_digit(tmp_path: Path) -> None:
 def test_ema_is_its_formula_and_copies_buffers() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
-    ema, expected = Ema(network, 0.9), network[0].weight.detach().clone()
-    for _ in range(5):
+    ema, expected = Ema(network, 0.5), network[0].weight.detach().clone()
+    for step, decay in zip(
+        range(1, 13), [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17] + [0.5] * 5, strict=True
+    ):
         with torch.no_grad():
             network[0].weight += torch.randn(3, 3)
         network(torch.randn(8, 3))
-        ema.update()
-        expected = 0.9 * expected + 0.1 * network[0].weight.detach()
+        ema.update(step)
+        expected = decay * expected + (1 - decay) * network[0].weight.detach()
     trained = network[0].weight.clone()
     with ema.applied():
         assert torch.allclose(network[0].weight, expected, atol=1e-6)
         assert torch.equal(network[1].running_mean, ema.shadow["1.running_mean"])
     assert torch.equal(network[0].weight, trained)
-    assert int(ema.shadow["1.num_batches_tracked"]) == 5
+    assert int(ema.shadow["1.num_batches_tracked"]) == 12
 
 
 def test_schedules_and_clipping(tiny: Settings) -> None:

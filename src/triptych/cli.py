@@ -220,16 +220,19 @@ def train(experiment: str) -> None:
 @click.argument("experiment")
 def evaluate(experiment: str) -> None:
     """Stage: measure EXPERIMENT and draw its pictures."""
+    from triptych.code import code_hash, family_modules
     from triptych.stages.evaluate import evaluate as run
     from triptych.tracking.tracker import evaluation
 
     project, settings = _open()
     chosen = settings.experiment(experiment)
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
+    code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
     with evaluation(project, experiment, model, metrics, plots) as tracker:
         run(
             name=experiment,
             experiment=chosen,
+            likelihood=settings.active.likelihood,
             protocol=settings.active.fidelity,
             runtime=settings.runtime,
             judge=settings.classifier(chosen.reference),
@@ -238,6 +241,8 @@ def evaluate(experiment: str) -> None:
             classifier=project.classifier(chosen.reference),
             metrics=metrics,
             plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
             tracker=tracker,
         )
 

@@ -58,12 +58,29 @@ class Fidelity(Section):
         return self
 
 
+class Likelihood(Section):
+    """How likelihoods are estimated where a model has none in closed form."""
+
+    importance_samples: PositiveInt = Field(description="draws an image, for the log-likelihood of a VAE")
+    train_images: PositiveInt = Field(description="the first so many training images stand for the training set")
+
+
 class ProfileSettings(Section):
     """What a profile decides: where images come from, how many, and how many samples an evaluation draws."""
 
     source: Literal["embedded", "folder", "public", "auto"]
     splits: Splits
+    likelihood: Likelihood
     fidelity: Fidelity
+
+    @model_validator(mode="after")
+    def _training_images_are_there(self) -> Self:
+        if self.likelihood.train_images > self.splits.train:
+            raise ValueError(
+                f"likelihood.train_images is {self.likelihood.train_images}, more than the {self.splits.train} "
+                "training images there are"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reference_is_large_enough(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
@@ -41,8 +42,5 @@ def draw_pictures(evaluation: Evaluation) -> None:
     ]
     figure = curves(evaluation.history, lines, "U3.8  Likelihood of the flow", "bits per dimension")
     save(figure, evaluation.folder / "U3.8-bits-per-dimension.png")
-    panels = [
-        (f"after epoch {epoch}" if epoch else "before training", quantize(images, "samples").numpy())
-        for epoch, images in evaluation.stages.items()
-    ]
+    panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
     save(grids(panels, 5, "U3.8  Samples from the same latents"), evaluation.folder / "U3.8-samples.png")

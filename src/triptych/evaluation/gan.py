@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
@@ -35,8 +36,5 @@ def draw_pictures(evaluation: Evaluation) -> None:
     ]
     figure = curves(evaluation.history, lines, "U2.5  Losses of the two players", "loss (nats)")
     save(figure, evaluation.folder / "U2.5-losses.png")
-    panels = [
-        (f"after epoch {epoch}" if epoch else "before training", quantize(images, "samples").numpy())
-        for epoch, images in evaluation.stages.items()
-    ]
+    panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
     save(grids(panels, 5, "U2.6  Samples from the same latents"), evaluation.folder / "U2.6-samples.png")

@@ -1,4 +1,4 @@
-"""How good a VAE is: the bound and its parts, curves and samples."""
+"""How good a VAE is: the bound and the likelihood behind it, what its latents hold, curves and samples."""
 
 from __future__ import annotations
 
@@ -6,50 +6,164 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.data.transforms import StochasticBinarize
+from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
+from triptych.evaluation.importance import importance_sampling
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
+from triptych.figures.latents import aggregate_posterior, manifold
 from triptych.figures.style import save
+from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
+    from triptych.models.vae.family import VaeFamily
 
 SAMPLES_ARE = "means of the Bernoulli pixels"
-NOT_DEFINED = {"log_likelihood": "only a bound, the ELBO", "bits_per_dimension": "the pixels are binary"}
+NOT_DEFINED = {"bits_per_dimension": "the pixels are binary"}
 CURVES = ("valid_negative_elbo", "train_negative_elbo")
+
+ACTIVE = 0.01  # variance of a latent's posterior mean over images, in units of the prior's (Burda et al. 2016)
+DRAWS = 64  # of z an image, for that variance
+ENCODED_AT_ONCE = 500  # images, for these draws
+GRID, TAIL = 20, 1e-4  # the manifold: points a side, and the quantile that it begins at
+RECONSTRUCTED, POINTS = 25, 5000  # images in a picture
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
-    """ELBO, reconstruction and KL in nats per image on validation and test, one draw of z an image."""
-    numbers = {}
-    for split, images in evaluation.splits.items():
-        bound = evaluation.family.bound(images.pixels)
-        numbers[split] = {
-            "elbo": -bound["negative_elbo"],
-            "elbo_standard_error": bound["negative_elbo_standard_error"],
-            "negative_elbo": bound["negative_elbo"],
-            "reconstruction": bound["reconstruction"],
-            "kl": bound["kl"],
-            "bits_per_binary_pixel": bound["negative_elbo"] / (images.pixels[0].numel() * math.log(2)),
-        }
-    return numbers
+    """ELBO, reconstruction and KL in nats per image on train, validation and test, one draw of z an image.
+
+    On test also the importance-sampled log-likelihood, in nats per image, and the ELBO's distance from it; each mean
+    with its standard error over the images. And the number of active latent units.
+    """
+    splits = {"train": evaluation.training, **evaluation.splits}
+    numbers = {split: _bound(evaluation.family, images.pixels) for split, images in splits.items()}
+    test = evaluation.splits["test"].pixels
+    samples = evaluation.likelihood.importance_samples
+    estimate = importance_sampling(
+        evaluation.family,
+        test,
+        samples=samples,
+        seed=evaluation.seed,
+        pieces=evaluation.workplace,
+        name=evaluation.name,
+    )
+    log_likelihood = float(estimate.log_likelihood.mean())
+    numbers["test"] |= {
+        "log_likelihood": log_likelihood,
+        "log_likelihood_standard_error": float(estimate.log_likelihood.std() / len(test) ** 0.5),
+        "gap": log_likelihood - numbers["test"]["elbo"],
+    }
+    return {
+        **numbers,
+        "importance_sampling": {
+            "samples": samples,
+            "images": len(test),
+            "effective_sample_size": float(estimate.effective_samples.mean()),
+            "smallest_effective_sample_size": float(estimate.effective_samples.min()),
+        },
+        "likelihood_is": f"a lower bound in expectation, by importance sampling with {samples:,} draws an image",
+        "active_units": {
+            "value": int((posterior_variance(evaluation.family, test) > ACTIVE).sum()),
+            "threshold": ACTIVE,
+            "images": len(test),
+        },
+    }
+
+
+def _bound(family: VaeFamily, pixels: Tensor) -> dict[str, float | int]:
+    bound = family.bound(pixels)
+    return {
+        "elbo": -bound["negative_elbo"],
+        "elbo_standard_error": bound["negative_elbo_standard_error"],
+        "negative_elbo": bound["negative_elbo"],
+        "reconstruction": bound["reconstruction"],
+        "kl": bound["kl"],
+        "bits_per_binary_pixel": bound["negative_elbo"] / (pixels[0].numel() * math.log(2)),
+        "images": len(pixels),
+    }
+
+
+def posterior_variance(family: VaeFamily, pixels: Tensor) -> Tensor:
+    """Var over the images of E[z|x], (d,): near 0 for a latent that is left unused, near 1 for one in full use.
+
+    The posterior's mean has no closed form behind a flow, so it is a mean of draws; the covariance of two independent
+    such means is not inflated by their noise.
+    """
+    halves = [
+        family.encode(chunk, DRAWS).unflatten(1, (2, -1)).mean(2).double() for chunk in pixels.split(ENCODED_AT_ONCE)
+    ]
+    means = torch.cat(halves)
+    first, second = (means - means.mean(0)).unbind(1)
+    return (first * second).mean(0)
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """U1.13, the bound over training; U1.14, samples at three times, as means and as draws."""
+    """U1.12, reconstructions; U1.13, the bound over training; U1.14, samples; U1.15, the latent plane if it is one."""
+    _draw_bound(evaluation)
+    _draw_samples(evaluation)
+    _draw_reconstructions(evaluation)
+    if evaluation.family.latent == 2:
+        _draw_plane(evaluation)
+
+
+def _draw_bound(evaluation: Evaluation) -> None:
     lines = [
         Curve("train_negative_elbo", "training", "train", factor=-1),
         Curve("valid_negative_elbo", "validation", "valid", factor=-1),
+        Curve("train_negative_iw_bound", "training, importance-weighted", "train", factor=-1, dashed=True),
+        Curve("valid_negative_iw_bound", "validation, importance-weighted", "valid", factor=-1, dashed=True),
     ]
-    figure = curves(evaluation.history, lines, "U1.13  Evidence lower bound", "ELBO (nats per image)")
-    save(figure, evaluation.folder / "U1.13-elbo.png")
-    noise = torch.rand(next(iter(evaluation.stages.values())).shape, generator=evaluation.noise)
-    means = {epoch: quantize(images, f"samples after epoch {epoch}") for epoch, images in evaluation.stages.items()}
+    known = [line for line in lines if line.column in evaluation.history[0]]
+    title = f"U1.13  Evidence lower bound of {evaluation.name}"
+    save(curves(evaluation.history, known, title, "ELBO (nats per image)"), evaluation.folder / "U1.13-elbo.png")
+
+
+def _draw_samples(evaluation: Evaluation) -> None:
+    samples = evaluation.samples()
+    means = {epoch: quantize(images, f"samples after epoch {epoch}") for epoch, images in samples.items()}
+    noise = torch.rand(next(iter(means.values())).shape, generator=generator(evaluation.seed, "pictures"))
     draws = {epoch: StochasticBinarize().forward(images, noise) * 255 for epoch, images in means.items()}
-    for images, name, words in ((means, "means", "means of the pixels"), (draws, "draws", "Bernoulli draws")):
-        panels = [(f"after epoch {epoch}" if epoch else "before training", images[epoch].numpy()) for epoch in images]
-        save(
-            grids(panels, 5, f"U1.14  Samples, {words}, from the same latents"), evaluation.folder / f"U1.14-{name}.png"
-        )
+    for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
+        panels = [(at_epoch(epoch), images[epoch].numpy()) for epoch in images]
+        figure = grids(panels, 5, f"U1.14  Samples of {evaluation.name}, {words}, from the same latents")
+        save(figure, evaluation.folder / f"U1.14-{kind}.png")
+
+
+def _draw_reconstructions(evaluation: Evaluation) -> None:
+    test = evaluation.splits["test"].pixels
+    originals = test[_spread(len(test), RECONSTRUCTED)]
+    family = evaluation.family
+    panels = [("test images", (originals * 255).cpu().numpy())]
+    for heading, draws in (("from one draw of z", 1), ("mean over 100 draws of z", 100)):
+        with torch.no_grad():
+            latents = family.encode(originals, draws)
+            means = family.decode(latents.flatten(0, 1)).unflatten(0, (-1, draws)).mean(1)
+        panels.append((heading, quantize(means.cpu(), "reconstructions").numpy()))
+    figure = grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
+    save(figure, evaluation.folder / "U1.12-reconstructions.png")
+
+
+def _spread(available: int, count: int) -> Tensor:
+    """Evenly spaced indices: a test set may be sorted by digit."""
+    return torch.linspace(0, available - 1, min(count, available)).round().long()
+
+
+def _draw_plane(evaluation: Evaluation) -> None:
+    quantiles = torch.linspace(TAIL, 1 - TAIL, GRID, dtype=torch.float64)
+    axis = torch.special.ndtri(quantiles).float()
+    rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
+    plane = torch.stack([columns, rows], -1).view(-1, 2)
+    device = next(evaluation.family.networks.parameters()).device
+    seen = evaluation.over_training(lambda family: family.sample(plane.to(device)))
+    panels = [(at_epoch(epoch), quantize(images, "manifold").numpy()) for epoch, images in seen.items()]
+    save(manifold(panels, GRID, axis.tolist(), TAIL), evaluation.folder / "U1.15-manifold.png")
+    test = evaluation.splits["test"].pixels
+    chosen = test[_spread(len(test), POINTS)]
+    latents = evaluation.family.encode(chosen, 1).squeeze(1)
+    labels = evaluation.classify(chosen * 255)
+    figure = aggregate_posterior(latents.cpu().numpy(), labels.cpu().numpy(), f"{len(chosen):,} test images")
+    save(figure, evaluation.folder / "U1.15-posterior.png")

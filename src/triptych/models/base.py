@@ -27,6 +27,8 @@ class Family(ABC):
     """Dimensions of the standard normal that samples start from."""
     first_snapshot: ClassVar[int] = 0
     """The epoch after which the first samples are shown."""
+    epoch: float = 0.0
+    """Epochs of training so far; the loop sets it before each step, for objectives that change on the way."""
 
     @property
     def averaged(self) -> nn.Module:

@@ -1,10 +1,10 @@
-"""The bound that a VAE is trained on."""
+"""The bounds that a VAE is trained on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.objectives.likelihoods import kl_to_standard_normal, log_likelihood_bernoulli_logits
+from triptych.objectives.likelihoods import kl_to_standard_normal, log_likelihood_bernoulli_logits, log_mean_exp
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,3 +18,11 @@ def negative_elbo(images: Tensor, logits: Tensor, mean: Tensor, log_variance: Te
     """
     reconstruction = -log_likelihood_bernoulli_logits(logits.float(), images)
     return reconstruction, kl_to_standard_normal(mean.float(), log_variance.float())
+
+
+def importance_weighted_bound(log_weights: Tensor) -> Tensor:
+    """log 1/K sum_k p(x, z_k) / q(z_k|x), (n,) in nats, from the log weights (n, K) of draws z_k ~ q(z|x).
+
+    A lower bound on log p(x) in expectation that tightens with K (Burda et al. 2016, equation 8); the ELBO at K = 1.
+    """
+    return log_mean_exp(log_weights)

@@ -103,7 +103,7 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=max(epochs * steps, 1)
     )
-    progress = Progress(f"classifier-{name}", epochs, len(pixels), 0)
+    progress = Progress(f"classifier-{name}", epochs * len(pixels), 0)
     history = [{"epoch": 0, "valid_accuracy": accuracy(network, *splits["valid"])}]
     tracker.log(0, history[0])
     for epoch in range(1, epochs + 1):
@@ -121,7 +121,8 @@ def _fit(
                 schedule.step()
                 total += loss.detach()
                 if progress.due():
-                    progress.report(epoch, (step + 1) * settings.batch_size, loss.item())
+                    seen = (epoch - 1) * len(pixels) + (step + 1) * settings.batch_size
+                    progress.report(seen, f"epoch {epoch}/{epochs}  loss {loss.item():,.3f}")
         if not torch.isfinite(total):
             raise TriptychError(f"classifier-{name} diverged: lower classifiers.{name}.learning_rate")
         row = {

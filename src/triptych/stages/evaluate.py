@@ -14,19 +14,18 @@ from triptych.evaluation.context import Evaluation
 from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
-from triptych.files import atomic_folder, flatten, is_number, read_json, write_json
+from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
 from triptych.models.classifier import load_classifier
 from triptych.models.load import load_family
 from triptych.stages.train import HISTORY, MANIFEST, SNAPSHOTS, WEIGHTS
-from triptych.training.checkpoint import read_history
+from triptych.training.checkpoint import Workplace, read_history
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import describe_device, deterministic, generator, seeded
-from triptych.training.weights import load_into
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Classifier, Experiment, Fidelity, Runtime
+    from triptych.config import Classifier, Experiment, Fidelity, Likelihood, Runtime
     from triptych.models.base import Family
     from triptych.tracker import Tracker
 
@@ -37,6 +36,7 @@ def evaluate(
     *,
     name: str,
     experiment: Experiment,
+    likelihood: Likelihood,
     protocol: Fidelity,
     runtime: Runtime,
     judge: Classifier,
@@ -45,44 +45,52 @@ def evaluate(
     classifier: Path,
     metrics: Path,
     plots: Path,
+    checkpoints: Path,
+    code: str,
     tracker: Tracker,
 ) -> None:
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
 
     Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
     `curves.csv`, the headline curve for `dvc plots`; and `numbers.txt`, the metrics once more, for `report` to see.
-    Raises TriptychError if a file is missing or damaged, or if the model gives NaN.
+    A long measurement that was stopped goes on with the pieces that it left under `checkpoints`, if model, data,
+    settings and `code` (a hash) are the same. Raises TriptychError if a file is missing or damaged, or if the model
+    gives NaN.
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
-    with deterministic(runtime) as device, atomic_folder(plots) as folder:
+    inputs = [manifest["weights_sha256"], prepared.checksum, likelihood.model_dump(), runtime.threads, code]
+    snapshots = {manifest["snapshots"][snapshot]: model / f"{snapshot}.safetensors" for snapshot in SNAPSHOTS}
+    snapshots[manifest["settings"]["epochs"]] = model / WEIGHTS
+    with (
+        deterministic(runtime) as device,
+        Workplace.claim(checkpoints, f"evaluate-{name}", sha256_of_json([*inputs, str(device)])[:16]) as workplace,
+        atomic_folder(plots) as folder,
+    ):
         tracker.note(device=describe_device(device))
-        family = load_family(model, device)
-        shown = family.draw_latents(SHOWN, generator(experiment.seed, "shown samples"))
-        stages = {}
-        for snapshot in SNAPSHOTS:
-            load_into(family.networks, model / f"{snapshot}.safetensors", device)
-            stages[manifest["snapshots"][snapshot]] = family.sample(shown)
-        load_into(family.networks, model / WEIGHTS, device)
-        stages[manifest["settings"]["epochs"]] = family.sample(shown)
+        family, network = load_family(model, device), load_classifier(classifier, judge, device)
         evaluation = Evaluation(
+            name=name,
             family=family,
             splits={split: HeldOutImages(prepared, split, device) for split in ("valid", "test")},
+            training=HeldOutImages(prepared, "train", device, likelihood.train_images),
             history=read_history(model / HISTORY),
-            stages=stages,
-            noise=generator(experiment.seed, "pictures"),
+            snapshots=snapshots,
+            shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
+            classify=lambda images: network(images).argmax(1),
+            likelihood=likelihood,
+            seed=experiment.seed,
+            workplace=workplace.folder,
             folder=folder,
         )
         with seeded(experiment.seed, "evaluation"):
             numbers = family_evaluation.measure(evaluation)
-        fidelity = measure(
-            extract(load_classifier(classifier, judge, device), _samples(name, family, experiment, protocol, tracker)),
-            Reference.load(classifier),
-            protocol,
-        )
-        family_evaluation.draw_pictures(evaluation)
-        last = stages[manifest["settings"]["epochs"]]
-        Image.fromarray(tile(quantize(last, f"samples of {name}").numpy(), COLUMNS)).save(folder / SHEET)
+        samples = _samples(name, family, experiment, protocol, tracker)
+        fidelity = measure(extract(network, samples), Reference.load(classifier), protocol)
+        with seeded(experiment.seed, "pictures"):
+            family_evaluation.draw_pictures(evaluation)
+        sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
+        Image.fromarray(sheet).save(folder / SHEET)
         _write_curve(folder / "curves.csv", evaluation.history, family_evaluation.CURVES)
         result = {
             **numbers,

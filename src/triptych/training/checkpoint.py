@@ -39,7 +39,7 @@ def _held(place: Path) -> Iterator[None]:
     except Timeout:
         pid = owner.read_text() if owner.exists() else "unknown"
         name = place.name.split("@")[0]
-        raise TriptychError(f"{name} is being trained by another process (pid {pid}): wait for it or stop it") from None
+        raise TriptychError(f"{name} is in the hands of another process (pid {pid}): wait for it or stop it") from None
     try:
         owner.write_text(str(os.getpid()))
         yield

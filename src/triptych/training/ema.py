@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class Ema:
     """Keeps averaged <- decay * averaged + (1 - decay) * weight beside a module.
 
-    Parameters are averaged; buffers, such as the running statistics of batch normalisation, are copied as they are:
-    they are averages already.
+    The first updates average over fewer weights than `decay` stands for, min(decay, (1 + n) / (10 + n)) at update n, so
+    that the start is forgotten soon. Parameters are averaged; buffers, such as the running statistics of batch
+    normalisation, are copied as they are: they are averages already.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -21,10 +22,11 @@ class Ema:
         self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take in the module's present weights; call it after each optimiser step."""
+    def update(self, step: int) -> None:
+        """Take in the module's present weights, after optimiser step number `step`, counted from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
         parameters = dict(self.module.named_parameters())
-        torch._foreach_lerp_([self.shadow[name] for name in parameters], list(parameters.values()), 1 - self.decay)
+        torch._foreach_lerp_([self.shadow[name] for name in parameters], list(parameters.values()), 1 - decay)
         for name, buffer in self.module.named_buffers():
             if name in self.shadow:
                 self.shadow[name].copy_(buffer)

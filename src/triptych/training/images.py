@@ -43,18 +43,23 @@ class TrainingImages:
 
 @dataclass(frozen=True)
 class HeldOutImages:
-    """One split to judge on, always the same numbers."""
+    """One split to judge on, always the same numbers; of a large one the first `limit` images."""
 
     data: PreparedData
     split: str
     device: torch.device
+    limit: int | None = None
 
     @cached_property
     def pixels(self) -> Tensor:
-        """uint8 (n, 28, 28)."""
-        return torch.from_numpy(self.data.images(self.split)).to(self.device)
+        """uint8 (n, 28, 28). Where training binarises at every visit, training images are drawn once here."""
+        pixels = torch.from_numpy(self.data.images(self.split)[: self.limit])
+        if self.data.redraws and self.split == "train":
+            noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0))
+            pixels = StochasticBinarize().forward(pixels, noise).to(torch.uint8)
+        return pixels.to(self.device)
 
     @cached_property
     def continuous(self) -> Tensor:
-        """float32 (n, 28, 28) in [0, 1), the dequantised copy."""
-        return torch.from_numpy(self.data.continuous(self.split)).to(self.device)
+        """float32 (n, 28, 28) in [0, 1), the dequantised copy; of training images none is kept."""
+        return torch.from_numpy(self.data.continuous(self.split)[: self.limit]).to(self.device)

@@ -115,10 +115,11 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = rate
+            self.family.epoch = epoch - 1 + step / steps
             with self.mixed_precision():
                 quantities = self.family.step(batch, self.update)
             if self.ema:
-                self.ema.update()
+                self.ema.update((epoch - 1) * steps + step + 1)
             for name, value in quantities.items():
                 totals[name] = totals[name] + value if name in totals else value.clone()
             recent.append(next(iter(quantities.values())))
@@ -126,7 +127,9 @@ class Trainer:
                 self._refuse_divergence(recent, epoch, (epoch - 1) * steps + step + 1)
                 recent = []
             if progress.due():
-                progress.report(epoch, (step + 1) * size, float(next(iter(quantities.values()))))
+                loss = float(next(iter(quantities.values())))
+                seen = (epoch - 1) * len(images.pixels) + (step + 1) * size
+                progress.report(seen, f"epoch {epoch}/{self.epochs}  loss {loss:,.3f}")
         return {f"train_{name}": float(total) / steps for name, total in totals.items()}
 
     def untrained_epoch(self, images: TrainingImages, count: int) -> dict[str, float]:
@@ -191,7 +194,7 @@ def fit(
         tracker.say(f"{trainer.name}: going on after epoch {done} of {epochs}")
     else:
         done, history = -1, []
-    progress = Progress(trainer.name, epochs, len(images.pixels), max(done, 0))
+    progress = Progress(trainer.name, epochs * len(images.pixels), max(done, 0) * len(images.pixels))
     saved = clock()
     for epoch in range(done + 1, epochs + 1):
         with seeded(trainer.experiment.seed, "epoch", epoch):

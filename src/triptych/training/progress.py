@@ -9,12 +9,11 @@ IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
 
 
 class Progress:
-    """Reports epoch, loss, speed and time left. In a log the first report comes after a moment, then every 15 s."""
+    """Reports where a stage is, its speed and the time left. In a log the first report comes after a moment."""
 
-    def __init__(self, name: str, epochs: int, images_per_epoch: int, done_epochs: int) -> None:
-        self.name, self.epochs, self.images_per_epoch = name, epochs, images_per_epoch
-        self.total = epochs * images_per_epoch
-        self.first = done_epochs * images_per_epoch
+    def __init__(self, name: str, images: int, done: int) -> None:
+        """Of `images` in all, `done` were seen before this process."""
+        self.name, self.total, self.first = name, images, done
         self.began = self.last = time.monotonic()
         self.terminal = sys.stderr.isatty()
         self.wait = IN_TERMINAL if self.terminal else IN_LOG
@@ -23,13 +22,12 @@ class Progress:
         """Whether it is time to report: cheap, to be asked at every step."""
         return time.monotonic() - self.last >= self.wait
 
-    def report(self, epoch: int, images: int, loss: float) -> None:
-        """Say where the run is: `images` seen in this epoch, the loss of the last step."""
+    def report(self, seen: int, words: str) -> None:
+        """Say where the run is: `seen` images of all, and what it is at."""
         self.last = time.monotonic()
-        seen = (epoch - 1) * self.images_per_epoch + images
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
-        text = f"{self.name}  epoch {epoch}/{self.epochs}  loss {loss:,.3f}  {speed:,.0f} images/s  {_clock(left)} left"
+        text = f"{self.name}  {words}  {speed:,.0f} images/s  {_clock(left)} left"
         print(
             f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )

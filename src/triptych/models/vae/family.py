@@ -7,32 +7,71 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from triptych.errors import TriptychError
 from triptych.models.base import Family, Update
 from triptych.models.vae.network import Vae
-from triptych.objectives.vae import negative_elbo
+from triptych.objectives.likelihoods import log_likelihood_bernoulli_logits, log_likelihood_standard_normal
+from triptych.objectives.vae import importance_weighted_bound, negative_elbo
 
 if TYPE_CHECKING:
+    from triptych.models.vae.posterior import Posterior
     from triptych.models.vae.settings import Model
     from triptych.training.images import HeldOutImages
 
-CHUNK = 2000
+DECODED_AT_ONCE = 2000  # latents
 
 
 class VaeFamily(Family):
-    """Minimises the negative ELBO with one draw of z an image."""
+    """Minimises the negative ELBO with one draw of z an image or, with several draws, the importance-weighted bound."""
 
-    def __init__(self, network: Vae, latent: int) -> None:
+    def __init__(self, network: Vae, latent: int, kl_warmup: float, importance_samples: int) -> None:
         self.networks, self.latent = network, latent
+        self.kl_warmup, self.importance_samples = kl_warmup, importance_samples
+
+    def log_weights(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
+        """The two parts of log p(x, z) - log q(z|x) for draws z of q, each (n, samples) in nats, both negated.
+
+        Reconstruction, -log p(x|z), and regularisation, log q(z|x) - log p(z).
+        """
+        latents, log_q = posterior.draw(samples)
+        flat = latents.flatten(0, 1)
+        repeated = images.unsqueeze(1).expand(-1, samples, *images.shape[1:]).flatten(0, 1)
+        log_p_x = log_likelihood_bernoulli_logits(self.networks.logits(flat).float(), repeated)
+        log_p_z = log_likelihood_standard_normal(flat)
+        return -log_p_x.view_as(log_q), log_q - log_p_z.view_as(log_q)
+
+    def bound_terms(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and KL, each (n,) in nats, from one draw of z; the KL in closed form where there is one."""
+        posterior = self.networks.encode(images)
+        if posterior.layers is None:
+            latents, _ = posterior.draw(1)
+            logits = self.networks.logits(latents.squeeze(1))
+            return negative_elbo(images, logits, posterior.mean, posterior.log_variance)
+        reconstruction, regularisation = self.log_weights(images, posterior, 1)
+        return reconstruction.squeeze(1), regularisation.squeeze(1)
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         images = pixels.float()
-        reconstruction, kl = negative_elbo(images, *self.networks(images))
-        loss = (reconstruction + kl).mean()
+        if self.importance_samples > 1:
+            return self._importance_weighted_step(images, update)
+        reconstruction, kl = (part.mean() for part in self.bound_terms(images))
+        weight = min(1.0, self.epoch / self.kl_warmup) if self.kl_warmup else 1.0
+        loss = reconstruction + weight * kl
         update("model", loss)
+        quantities = {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        quantities |= {"loss": loss} if self.kl_warmup else {}
+        return {name: value.detach() for name, value in quantities.items()}
+
+    def _importance_weighted_step(self, images: Tensor, update: Update) -> dict[str, Tensor]:
+        reconstruction, kl = self.log_weights(images, self.networks.encode(images), self.importance_samples)
+        loss = -importance_weighted_bound(-reconstruction - kl).mean()
+        update("model", loss)
+        reconstruction, kl = reconstruction.detach().mean(), kl.detach().mean()
         return {
-            "negative_elbo": loss.detach(),
-            "reconstruction": reconstruction.detach().mean(),
-            "kl": kl.detach().mean(),
+            "negative_iw_bound": loss.detach(),
+            "negative_elbo": reconstruction + kl,
+            "reconstruction": reconstruction,
+            "kl": kl,
         }
 
     def validate(self, images: HeldOutImages) -> dict[str, float]:
@@ -40,23 +79,61 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def bound(self, pixels: Tensor) -> dict[str, float]:
-        """Means over the images of the negative ELBO, its two parts (nats per image), and the mean's standard error."""
-        parts = [negative_elbo(chunk.float(), *self.networks(chunk.float())) for chunk in pixels.split(CHUNK)]
+        """Means over the images of the negative ELBO, its two parts (nats per image), and the mean's standard error.
+
+        With several importance samples also the bound that they give. Raises TriptychError unless pixels are 0 and 1.
+        """
+        _refuse_grey(pixels)
+        parts = [self.bound_terms(chunk.float()) for chunk in pixels.split(DECODED_AT_ONCE)]
         reconstruction, kl = (torch.cat(part).double() for part in zip(*parts, strict=True))
         total = reconstruction + kl
-        return {
+        numbers = {
             "negative_elbo": float(total.mean()),
             "reconstruction": float(reconstruction.mean()),
             "kl": float(kl.mean()),
             "negative_elbo_standard_error": float(total.std() / len(total) ** 0.5),
         }
+        if self.importance_samples > 1:
+            numbers["negative_iw_bound"] = -float(self._iw_bound(pixels).mean())
+        return numbers
+
+    def _iw_bound(self, pixels: Tensor) -> Tensor:
+        size, bounds = max(1, DECODED_AT_ONCE // self.importance_samples), []
+        for chunk in pixels.split(size):
+            images = chunk.float()
+            parts = self.log_weights(images, self.networks.encode(images), self.importance_samples)
+            bounds.append(importance_weighted_bound(-sum(parts)))
+        return torch.cat(bounds).double()
+
+    @torch.no_grad()
+    def encode(self, pixels: Tensor, samples: int) -> Tensor:
+        """Draws of z (n, samples, d) from q(z|x) of images (n, 28, 28) of 0 and 1."""
+        _refuse_grey(pixels)
+        return torch.cat(
+            [self.networks.encode(chunk.float()).draw(samples)[0] for chunk in pixels.split(DECODED_AT_ONCE)]
+        )
 
     def decode(self, latents: Tensor) -> Tensor:
         """The means of the Bernoulli variables."""
         return self.networks.logits(latents).sigmoid()
 
 
+def _refuse_grey(pixels: Tensor) -> None:
+    if len(pixels) and pixels.max() > 1:
+        raise TriptychError(
+            f"a Bernoulli decoder models pixels of 0 and 1, but these go up to {int(pixels.max())}: "
+            "choose a data set with a binarization"
+        )
+
+
 def build(model: Model, image_shape: tuple[int, ...]) -> VaeFamily:
     """A freshly initialised VAE."""
-    network = Vae(image_shape, model.latent, model.hidden, model.activation, model.decoder_shift)
-    return VaeFamily(network, model.latent)
+    network = Vae(
+        image_shape,
+        latent=model.latent,
+        hidden=model.hidden,
+        activation=model.activation,
+        decoder_shift=model.decoder_shift,
+        planar_layers=model.planar_layers,
+    )
+    return VaeFamily(network, model.latent, model.kl_warmup, model.importance_samples)

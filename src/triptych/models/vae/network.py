@@ -1,12 +1,13 @@
-"""Gaussian encoder and Bernoulli decoder, both multilayer perceptrons (Kingma and Welling 2014, appendix C)."""
+"""Encoder and decoder with multilayer perceptrons (Kingma and Welling 2014, appendix C)."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
+
+from triptych.models.vae.posterior import Posterior
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
@@ -20,34 +21,42 @@ def perceptron(sizes: list[int], activation: str) -> nn.Sequential:
 
 
 class Vae(nn.Module):
-    """q(z|x) = N(mu(x), diag(sigma(x)^2)) and p(x|z) a product of Bernoulli variables, one a pixel.
+    """q(z|x), and p(x|z) a product of Bernoulli variables, one a pixel.
 
     `hidden` lists the widths of the encoder's hidden layers; the decoder mirrors them. `decoder_shift` is added to the
-    decoder's logits: a negative one starts the model from mostly black images.
+    decoder's logits: a negative one starts the model from mostly black images. `planar_layers` follow the encoder's
+    Gaussian; the encoder gives their parameters, too.
     """
 
     def __init__(
-        self, image_shape: tuple[int, ...], latent: int, hidden: list[int], activation: str, shift: float
+        self,
+        image_shape: tuple[int, ...],
+        *,
+        latent: int,
+        hidden: list[int],
+        activation: str,
+        decoder_shift: float,
+        planar_layers: int,
     ) -> None:
         super().__init__()
-        self.image_shape, self.shift = image_shape, shift
+        self.image_shape, self.shift, self.planar_layers = image_shape, decoder_shift, planar_layers
         pixels = math.prod(image_shape)
+        features = hidden[-1] if hidden else pixels
         self.encoder = perceptron([pixels, *hidden], activation)
-        self.posterior = nn.Linear(hidden[-1] if hidden else pixels, 2 * latent)
+        self.posterior = nn.Linear(features, 2 * latent)
         self.decoder = perceptron([latent, *reversed(hidden)], activation)
         self.likelihood = nn.Linear(hidden[0] if hidden else latent, pixels)
+        if planar_layers:
+            self.flow = nn.Linear(features, planar_layers * (2 * latent + 1))
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z|x), each (n, latent), from float images (n, ...)."""
-        mean, log_variance = self.posterior(self.encoder(images.flatten(1))).chunk(2, dim=1)
-        return mean, log_variance
+    def encode(self, images: Tensor) -> Posterior:
+        """q(z|x) from float images (n, ...)."""
+        features = self.encoder(images.flatten(1))
+        mean, log_variance = self.posterior(features).chunk(2, dim=1)
+        layers = self.flow(features).unflatten(1, (self.planar_layers, -1)) if self.planar_layers else None
+        return Posterior(mean, log_variance, layers)
 
     def logits(self, latents: Tensor) -> Tensor:
-        """Logits of the pixels' means (n, *image_shape) from latents (n, latent)."""
-        return (self.likelihood(self.decoder(latents)) + self.shift).view(-1, *self.image_shape)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, mean and log variance, with one reparameterised draw z = mu + sigma * epsilon."""
-        mean, log_variance = self.encode(images)
-        latents = mean + (log_variance / 2).exp() * torch.randn_like(mean)
-        return self.logits(latents), mean, log_variance
+        """Logits of the pixels' means (..., *image_shape) from latents (..., d)."""
+        logits = self.likelihood(self.decoder(latents)) + self.shift
+        return logits.unflatten(-1, self.image_shape)

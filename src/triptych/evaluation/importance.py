@@ -1,0 +1,73 @@
+"""log p(x) of a VAE by importance sampling from its posterior (Burda et al. 2016, section 5; Rezende et al. 2014)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from triptych.training.progress import Progress
+from triptych.training.reproducible import seeded
+from triptych.training.weights import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.models.vae.family import VaeFamily
+
+DECODED_AT_ONCE = 1000  # latents: memory grows with this, not with the number of draws
+PIECE = 500  # images between two savings
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of n images: log p(x) in nats, and the effective sample size of its weights, each (n,) in float64."""
+
+    log_likelihood: Tensor
+    effective_samples: Tensor
+
+
+@torch.no_grad()
+def importance_sampling(
+    family: VaeFamily, pixels: Tensor, *, samples: int, seed: int, pieces: Path, name: str
+) -> Estimate:
+    """log 1/K sum_k p(x, z_k) / q(z_k|x) with K = `samples` draws z_k of q(z|x), for images (n, 28, 28) of 0 and 1.
+
+    In expectation a lower bound on log p(x), above the ELBO. The effective sample size is (sum w)^2 / sum w^2: where it
+    is near 1, a few draws decide and the bound is loose. Finished pieces are kept in the folder `pieces`, and a second
+    call goes on after them.
+    """
+    progress = Progress(name, len(pixels), 0)
+    found = []
+    for index, piece in enumerate(pixels.split(PIECE)):
+        path = pieces / f"importance-{index:05d}.safetensors"
+        if not path.exists():
+            with seeded(seed, "importance sampling", index):
+                log_likelihood, effective = _piece(family, piece.float(), samples)
+            save_tensors(path, {"log_likelihood": log_likelihood, "effective_samples": effective})
+        found.append(load_tensors(path))
+        if progress.due():
+            progress.report(index * PIECE + len(piece), f"importance sampling, {samples:,} draws an image")
+    progress.finish()
+    return Estimate(*(torch.cat([part[key] for part in found]) for key in ("log_likelihood", "effective_samples")))
+
+
+def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """The estimate for images that are encoded at once and decoded few at a time."""
+    posterior = family.networks.encode(images)
+    together = max(1, DECODED_AT_ONCE // samples)
+    results = []
+    for start in range(0, len(images), together):
+        few = slice(start, start + together)
+        total = squares = torch.full((len(images[few]),), -math.inf, dtype=torch.float64, device=images.device)
+        for drawn in range(0, samples, DECODED_AT_ONCE):
+            draws = min(DECODED_AT_ONCE, samples - drawn)
+            log_weights = -sum(family.log_weights(images[few], posterior[few], draws)).double()
+            total = torch.logaddexp(total, log_weights.logsumexp(1))
+            squares = torch.logaddexp(squares, (2 * log_weights).logsumexp(1))
+        results.append((total - math.log(samples), (2 * total - squares).exp()))
+    log_likelihood, effective = (torch.cat(part).cpu() for part in zip(*results, strict=True))
+    return log_likelihood, effective
