@@ -6,15 +6,10 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Normal
 
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
 from triptych.objectives.gan import discriminator_loss, generator_loss
-from triptych.objectives.likelihoods import (
-    kl_to_standard_normal,
-    log_likelihood_bernoulli_logits,
-    log_likelihood_standard_normal,
-)
 from triptych.objectives.vae import negative_elbo
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,33 +17,6 @@ GENERATOR = torch.Generator().manual_seed(0)
 
 def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
     return scale * torch.randn(*shape, generator=GENERATOR, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 4), (1, 1, 2, 3)])
-def test_bernoulli(shape: tuple[int, ...]) -> None:
-    logits, target = normal(*shape, scale=10), (normal(*shape) > 0).double()
-    oracle = Independent(Bernoulli(logits=logits), len(shape) - 1).log_prob(target)
-    assert torch.allclose(log_likelihood_bernoulli_logits(logits, target), oracle, atol=1e-10)
-
-
-def test_bernoulli_is_finite_where_sigmoid_saturates() -> None:
-    logits = torch.tensor([[1e4, -1e4], [-1e4, 1e4]])
-    value = log_likelihood_bernoulli_logits(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-    assert value.tolist() == [0.0, -2e4]
-
-
-def test_standard_normal() -> None:
-    z = normal(6, 2, 3)
-    oracle = Independent(Normal(torch.zeros(2, 3), torch.ones(2, 3)), 2).log_prob(z)
-    assert torch.allclose(log_likelihood_standard_normal(z), oracle, atol=1e-10)
-
-
-def test_kl_to_the_prior() -> None:
-    mean, log_variance = normal(7, 100, scale=3), normal(7, 100, scale=4)
-    prior = Normal(torch.zeros(100, dtype=torch.float64), torch.ones(100, dtype=torch.float64))
-    oracle = kl_divergence(Normal(mean, (log_variance / 2).exp()), prior).sum(1)
-    assert torch.allclose(kl_to_standard_normal(mean, log_variance), oracle, rtol=1e-12)
-    assert kl_to_standard_normal(torch.zeros(1, 5), torch.zeros(1, 5)).item() == 0.0
 
 
 def test_elbo_of_an_undecided_decoder() -> None:

@@ -20,7 +20,15 @@ from triptych.stages.train import train
 from triptych.tracker import Console
 
 PICTURES = {
-    "vae-20d": ["U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
+    "vae-20d": ["U1.12-reconstructions.png", "U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
+    "vae-2d": [
+        "U1.12-reconstructions.png",
+        "U1.13-elbo.png",
+        "U1.14-draws.png",
+        "U1.14-means.png",
+        "U1.15-manifold.png",
+        "U1.15-posterior.png",
+    ],
     "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png"],
     "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-samples.png"],
 }
@@ -45,6 +53,7 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
     evaluate(
         name=name,
         experiment=experiment,
+        likelihood=tiny.active.likelihood,
         protocol=tiny.active.fidelity,
         runtime=tiny.runtime,
         judge=tiny.classifier("mnist"),
@@ -53,6 +62,8 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
         classifier=folder / "classifier",
         metrics=folder / f"{name}.json",
         plots=folder / "plots" / name,
+        checkpoints=folder / "checkpoints",
+        code="code",
         tracker=Console(),
     )
 
@@ -107,6 +118,8 @@ def test_likelihoods(results: Path) -> None:
     vae, flow = (read_json(results / f"{name}.json")["test"] for name in ("vae-20d", "realnvp-mnist"))
     assert vae["elbo"] == pytest.approx(-vae["reconstruction"] - vae["kl"], rel=1e-9)
     assert vae["kl"] > 0
+    assert vae["gap"] == pytest.approx(vae["log_likelihood"] - vae["elbo"], rel=1e-9)
+    assert vae["log_likelihood_standard_error"] > 0
     assert flow["bits_per_dimension"] == pytest.approx(-flow["log_likelihood"] / (784 * np.log(2)), rel=1e-9)
     assert read_json(results / "realnvp-mnist.json")["inverse_error"]["value"] <= 1e-4
 
@@ -149,6 +162,7 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     assert float(table.loc["vae-20d", "test_elbo"]) == read_json(results / "vae-20d.json")["test"]["elbo"]
     assert table.loc["gan-mnist", "test_bits_per_dimension"].startswith("not defined: ")
     assert sorted(path.name for path in (tmp_path / "comparison").iterdir()) == [
+        "M3.10-bounds.png",
         "X2-fid.png",
         "X2-is.png",
         "X2-kid.png",

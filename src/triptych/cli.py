@@ -76,6 +76,7 @@ def cli() -> None:
 def repro(words: tuple[str, ...]) -> None:
     """Bring every result up to date; WORDS go to `dvc repro`."""
     from triptych.page.build import build_page
+    from triptych.page.closing import closing_table
     from triptych.pipeline import repro as run
 
     project, settings = _open()
@@ -85,35 +86,7 @@ def repro(words: tuple[str, ...]) -> None:
     if project.summary.exists():
         if not project.page.exists():
             build_page(project, settings)
-        click.echo(_closing(project))
-
-
-def _closing(project: Project) -> str:
-    from triptych.page.build import read_summary
-
-    rows = read_summary(project)
-    lines = [f"{'experiment':<16} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
-    for row in rows:
-        likelihood = _number(row["test_elbo"], "ELBO {:.2f} nats") or _number(
-            row["test_log_likelihood"], "log p {:.2f} nats"
-        )
-        bits = _number(row["test_bits_per_dimension"], ", {:.3f} bits per dimension") or ""
-        lines.append(
-            f"{row['experiment']:<16} {float(row['fid_classifier']):8.2f} {float(row['kid_classifier']):8.3f} "
-            f"{float(row['is_classifier']):7.3f}   {(likelihood or 'not defined') + bits}"
-        )
-    lines.append(
-        f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})"
-    )
-    lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
-    return "\n".join(lines)
-
-
-def _number(cell: str, pattern: str) -> str | None:
-    try:
-        return pattern.format(float(cell))
-    except ValueError:
-        return None
+        click.echo(closing_table(project))
 
 
 @cli.command()
@@ -324,15 +297,24 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 
 
 @cli.command()
-def reference() -> None:
-    """Keep the present results in git, under metrics/reference and plots/reference."""
-    from triptych.tracking.reference import keep_comparison, keep_reference
+@click.argument("experiments", nargs=-1)
+@click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
+def reference(experiments: tuple[str, ...], name: str | None) -> None:
+    """Keep the results of EXPERIMENTS (or of all) in git, under metrics/reference and plots/reference."""
+    from triptych.tracking.reference import keep_comparison, keep_reference, write_table
 
     project, settings = _open()
-    for experiment in settings.experiments:
-        keep_reference(project, experiment)
-    keep_comparison(project)
-    click.echo(f"kept {', '.join(settings.experiments)} in metrics/reference and plots/reference")
+    for experiment in experiments:
+        settings.experiment(experiment)
+    if name and len(experiments) != 1:
+        raise TriptychError("--name is for one experiment: say which")
+    chosen = experiments or tuple(settings.experiments)
+    for experiment in chosen:
+        keep_reference(project, experiment, name or experiment)
+    if not experiments:
+        keep_comparison(project)
+    write_table(project)
+    click.echo(f"kept {name or ', '.join(chosen)} in metrics/reference and plots/reference")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
-from triptych.figures.style import save
+from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
@@ -30,6 +30,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
             "dequantization_draws": 1,
         }
     test = evaluation.splits["test"].continuous[:500]
+    numbers["likelihood_is"] = "exact, of dequantised images, one draw of noise an image"
     numbers["inverse_error"] = {"value": evaluation.family.inverse_error(test), "images": len(test)}
     return numbers
 
@@ -43,4 +44,4 @@ def draw_pictures(evaluation: Evaluation) -> None:
     figure = curves(evaluation.history, lines, "U3.8  Likelihood of the flow", "bits per dimension")
     save(figure, evaluation.folder / "U3.8-bits-per-dimension.png")
     panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save(grids(panels, 5, "U3.8  Samples from the same latents"), evaluation.folder / "U3.8-samples.png")
+    save_grey(grids(panels, 5, "U3.8  Samples from the same latents"), evaluation.folder / "U3.8-samples.png")

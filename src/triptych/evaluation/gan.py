@@ -10,7 +10,7 @@ from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
-from triptych.figures.style import save
+from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
@@ -37,4 +37,4 @@ def draw_pictures(evaluation: Evaluation) -> None:
     figure = curves(evaluation.history, lines, "U2.5  Losses of the two players", "loss (nats)")
     save(figure, evaluation.folder / "U2.5-losses.png")
     panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save(grids(panels, 5, "U2.6  Samples from the same latents"), evaluation.folder / "U2.6-samples.png")
+    save_grey(grids(panels, 5, "U2.6  Samples from the same latents"), evaluation.folder / "U2.6-samples.png")

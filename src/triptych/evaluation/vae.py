@@ -15,7 +15,7 @@ from triptych.evaluation.importance import importance_sampling
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
 from triptych.figures.latents import aggregate_posterior, manifold
-from triptych.figures.style import save
+from triptych.figures.style import save, save_grey
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _draw_samples(evaluation: Evaluation) -> None:
     for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
         panels = [(at_epoch(epoch), images[epoch].numpy()) for epoch in images]
         figure = grids(panels, 5, f"U1.14  Samples of {evaluation.name}, {words}, from the same latents")
-        save(figure, evaluation.folder / f"U1.14-{kind}.png")
+        save_grey(figure, evaluation.folder / f"U1.14-{kind}.png")
 
 
 def _draw_reconstructions(evaluation: Evaluation) -> None:
@@ -144,7 +144,7 @@ def _draw_reconstructions(evaluation: Evaluation) -> None:
             means = family.decode(latents.flatten(0, 1)).unflatten(0, (-1, draws)).mean(1)
         panels.append((heading, quantize(means.cpu(), "reconstructions").numpy()))
     figure = grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
-    save(figure, evaluation.folder / "U1.12-reconstructions.png")
+    save_grey(figure, evaluation.folder / "U1.12-reconstructions.png")
 
 
 def _spread(available: int, count: int) -> Tensor:
@@ -160,7 +160,7 @@ def _draw_plane(evaluation: Evaluation) -> None:
     device = next(evaluation.family.networks.parameters()).device
     seen = evaluation.over_training(lambda family: family.sample(plane.to(device)))
     panels = [(at_epoch(epoch), quantize(images, "manifold").numpy()) for epoch, images in seen.items()]
-    save(manifold(panels, GRID, axis.tolist(), TAIL), evaluation.folder / "U1.15-manifold.png")
+    save_grey(manifold(panels, GRID, TAIL), evaluation.folder / "U1.15-manifold.png")
     test = evaluation.splits["test"].pixels
     chosen = test[_spread(len(test), POINTS)]
     latents = evaluation.family.encode(chosen, 1).squeeze(1)

@@ -1,4 +1,4 @@
-"""The three families side by side."""
+"""All experiments side by side: one row each, from the top down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING
 from triptych.figures.style import COLOURS, new_figure, tidy
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+ROW, MARGINS = 0.34, 1.5  # inches: of one experiment, and of what stands around all of them
+
+
+def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:
+    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)))
+    axes = figure.subplots()
+    tidy(axes, x_label, "")
+    axes.grid(axis="y", visible=False)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    figure.suptitle(title, fontsize=12)
+    return figure, axes
 
 
 def bars(
@@ -18,26 +32,47 @@ def bars(
     values: Sequence[float],
     errors: Sequence[float],
     title: str,
-    y_label: str,
+    label: str,
     real: float | None,
 ) -> Figure:
     """One bar an experiment, in its colour; a grey line where real images stand on the same scale."""
-    figure = new_figure()
-    axes = figure.subplots()
+    figure, axes = _rows(names, title, label)
     places = range(len(names))
-    axes.bar(places, values, width=0.6, color=colours)
+    axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(places, values, yerr=errors, fmt="none", ecolor="#333333", capsize=3)
-    for place, value in zip(places, values, strict=True):
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="#333333", capsize=3)
+    for place, value, error in zip(places, values, errors, strict=True):
         axes.annotate(
-            f"{value:.3g}", (place, value), ha="center", va="bottom", xytext=(14, 2), textcoords="offset points"
+            f"{value:.3g}", (value + error, place), va="center", xytext=(4, 0), textcoords="offset points", fontsize=9
         )
     if real is not None:
-        axes.axhline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
-        axes.legend(frameon=False)
-    axes.set_xticks(places, names)
-    axes.set_title(title, fontsize=12)
-    axes.margins(y=0.15)
-    tidy(axes, "experiment", y_label)
-    axes.grid(axis="x", visible=False)
+        axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
+        figure.legend(loc="outside lower center", frameon=False, fontsize=9)
+    axes.margins(x=0.1)
+    return figure
+
+
+def bounds(
+    *,
+    names: Sequence[str],
+    elbos: Sequence[float],
+    log_likelihoods: Sequence[float],
+    errors: Sequence[float],
+    title: str,
+) -> Figure:
+    """From the ELBO to the importance-sampled log-likelihood: the line between is what the posterior misses."""
+    figure, axes = _rows(names, title, "nats per image (further right is better)")
+    places = range(len(names))
+    axes.hlines(places, elbos, log_likelihoods, color=COLOURS["real"], linewidth=2)
+    axes.plot(elbos, places, "o", color=COLOURS["elbo"], label="ELBO")
+    axes.errorbar(
+        log_likelihoods, places, xerr=errors, fmt="s", color=COLOURS["likelihood"], capsize=3,
+        label="log-likelihood, importance-sampled",
+    )  # fmt: skip
+    for place, elbo, value in zip(places, elbos, log_likelihoods, strict=True):
+        style = {"va": "center", "textcoords": "offset points", "fontsize": 9}
+        axes.annotate(f"{elbo:.2f}", (elbo, place), xytext=(-7, 0), ha="right", **style)
+        axes.annotate(f"{value:.2f}", (value, place), xytext=(9, 0), ha="left", **style)
+    axes.margins(x=0.2)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP = 2  # pixels between two images
+PANELS_A_ROW = 5
 SHEET = "samples.png"  # an experiment's bare samples, among its plots
 
 
-def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """One uint8 image from uint8 images (n, h, w), row by row, with white lines between them."""
+def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
+    """One uint8 image from uint8 images (n, h, w), row by row, with white lines `gap` pixels wide between them."""
     count, height, width = images.shape
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), 255, np.uint8)
     for index, image in enumerate(images):
-        top, left = index // columns * (height + GAP), index % columns * (width + GAP)
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
 
@@ -33,11 +34,15 @@ def grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) ->
 
 
 def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
-    """Grey uint8 images (h, w) side by side, each under its own heading."""
-    figure = new_figure(3.3 * len(panels), 3.9)
-    for axes, (heading, image) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    """Grey uint8 images (h, w) side by side, a few in a row, each under its own heading."""
+    columns = min(len(panels), PANELS_A_ROW)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(3.3 * columns, 0.4 + 3.5 * rows)
+    places = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (heading, image) in zip(places, panels, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(heading, fontsize=10)
+    for axes in figure.axes:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=12)
     return figure

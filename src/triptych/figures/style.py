@@ -16,11 +16,14 @@ COLOURS = {
     "discriminator": "#CC79A7",
     "generator": "#009E73",
     "real": "#999999",
+    "elbo": "#56B4E9",
+    "likelihood": "#0072B2",
 }
 FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
 CLASS_COLOURS = (  # ten classes: that palette, and three shades that keep apart from it
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
 )  # fmt: skip
+SHADES = 16  # of grey in a picture of images
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
 
 
@@ -43,3 +46,17 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG without the metadata that would differ between versions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def save_grey(figure: Figure, path: Path) -> None:
+    """The same for a figure without colours, in a few shades of grey: a fraction of the bytes."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    red = np.asarray(canvas.buffer_rgba())[..., 0].astype(np.float32)
+    shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(shades).save(path, format="PNG", optimize=True)

@@ -1,1 +1,26 @@
-"""What each family minimises."""
+"""What each family minimises, and the documents' functions under their own names."""
+
+from triptych.objectives.likelihoods import (
+    kl_gaussian_gaussian_analytic,
+    kl_gaussian_gaussian_mc,
+    kl_to_standard_normal,
+    log_likelihood_bernoulli,
+    log_likelihood_bernoulli_logits,
+    log_likelihood_normal,
+    log_likelihood_standard_normal,
+    log_mean_exp,
+)
+from triptych.objectives.planar import get_logdet, planar_transformation
+
+__all__ = [
+    "get_logdet",
+    "kl_gaussian_gaussian_analytic",
+    "kl_gaussian_gaussian_mc",
+    "kl_to_standard_normal",
+    "log_likelihood_bernoulli",
+    "log_likelihood_bernoulli_logits",
+    "log_likelihood_normal",
+    "log_likelihood_standard_normal",
+    "log_mean_exp",
+    "planar_transformation",
+]

@@ -20,8 +20,8 @@ def _sum_trailing(values: Tensor) -> Tensor:
 def log_likelihood_bernoulli(mu: Tensor, target: Tensor) -> Tensor:
     """log p(target) of independent Bernoulli variables with means `mu` in [0, 1], both (n, ...); returns (n,).
 
-    Means are kept one machine epsilon away from 0 and 1, as in torch.distributions' Bernoulli: a certain pixel that is
-    right costs nothing, and one that is wrong costs 36 nats in float64 and 16 in float32, not infinity.
+    Means are kept one machine epsilon away from 0 and 1, as PyTorch's own Bernoulli distribution does: a certain pixel
+    that is right costs nothing, and one that is wrong costs 36 nats in float64 and 16 in float32, not infinity.
     """
     epsilon = torch.finfo(mu.dtype).eps
     mu = mu.clamp(epsilon, 1 - epsilon)

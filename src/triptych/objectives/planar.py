@@ -44,12 +44,14 @@ def planar_flow(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Ten
 
     The layers are along the first dimension of u, w (k, ..., d) and b (k, ..., 1).
     """
-    activations = []
+    inner, activations = _inner(w, u), []
     for layer_u, layer_w, layer_b in zip(u, w, b, strict=True):
         h = (_inner(layer_w, z) + layer_b).tanh()
         z = z + layer_u * h
         activations.append(h)
-    return z, _log_abs_det(torch.stack(activations), _inner(w, u)).sum(0).squeeze(-1)
+    missing = z.dim() + 1 - inner.dim()
+    inner = inner.view(len(inner), *[1] * missing, *inner.shape[1:])
+    return z, _log_abs_det(torch.stack(activations), inner).sum(0).squeeze(-1)
 
 
 def invertible(u: Tensor, w: Tensor) -> Tensor:

@@ -24,6 +24,12 @@ CAPTIONS = {
     "-784 log 2 = -543.4; training values are means over an epoch while the weights move.",
     "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
     "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
+    "U1.12-reconstructions": "Test images, and what the decoder makes of latents drawn from their posterior.",
+    "U1.15-manifold": "What each point of the latent plane decodes to; digits change smoothly into each other.",
+    "U1.15-posterior": "Where the encoder puts test images; the closer the cloud is to the prior, the better samples "
+    "from the prior are.",
+    "M3.10-bounds": "The line from the ELBO to the log-likelihood is the mean distance between the encoder's posterior "
+    "and the true one, as far as importance sampling finds it.",
     "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
     "opponent. Validation images are ones that neither has seen.",
     "U2.6-samples": "What the generator makes of 25 latents, the same three times.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from triptych.figures.comparison import bars
+from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
-from triptych.figures.style import FAMILY_COLOURS, save
+from triptych.figures.style import FAMILY_COLOURS, save, save_grey
 from triptych.files import atomic_file, atomic_folder, read_json
 from triptych.models.registry import FAMILIES
 
@@ -29,6 +29,8 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
     row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
     for column in ("elbo", "log_likelihood", "bits_per_dimension"):
         row[f"test_{column}"] = f"not defined: {absent[column]}" if column in absent else test[column]
+    row["test_log_likelihood_standard_error"] = test.get("log_likelihood_standard_error", row["test_log_likelihood"])
+    row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
     for measure in FIDELITY:
         row[measure] = metrics[measure]["value"]
         if "standard_deviation" in metrics[measure]:
@@ -77,11 +79,24 @@ def report(
                 values=table[measure],
                 errors=errors,
                 title=title,
-                y_label=words,
+                label=words,
                 real=best,
             )
             save(figure, folder / file_name)
+        columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
+        bounded = table[["experiment", *columns]].copy()
+        bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
+        bounded = bounded.dropna()
+        if len(bounded):
+            figure = bounds(
+                names=bounded["experiment"],
+                elbos=bounded["test_elbo"],
+                log_likelihoods=bounded["test_log_likelihood"],
+                errors=bounded["test_log_likelihood_standard_error"],
+                title="M3.10  What each posterior misses: ELBO and log-likelihood, test images",
+            )
+            save(figure, folder / "M3.10-bounds.png")
         sheets_of = [(name, np.asarray(Image.open(path))) for name, path in samples.items()]
         title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
-        save(sheets(sheets_of, title), folder / "X2-samples.png")
+        save_grey(sheets(sheets_of, title), folder / "X2-samples.png")
     tracker.say(f"compared {len(table)} experiments in {summary}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
 from triptych.files import read_json, write_json
@@ -18,8 +18,8 @@ FACTS = ("git_commit", "git_dirty", "machine", "device", "started", "train_secon
 LARGEST = 200_000  # bytes of one picture in git
 
 
-def keep_reference(project: Project, name: str) -> None:
-    """Write `metrics/reference/<name>.json` and `plots/reference/<name>/` from the results on disk.
+def keep_reference(project: Project, name: str, kept_as: str) -> None:
+    """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of an experiment.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
     Raises TriptychError if the experiment has not been evaluated.
@@ -37,13 +37,66 @@ def keep_reference(project: Project, name: str) -> None:
         "run": {key: facts[key] for key in FACTS if key in facts}
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
-    write_json(project.root / "metrics" / "reference" / f"{name}.json", reference)
-    _keep_pictures(project.plots(name), project.root / "plots" / "reference" / name)
+    write_json(_folder(project) / f"{kept_as}.json", reference)
+    _keep_pictures(project.plots(name), project.root / "plots" / "reference" / kept_as)
 
 
 def keep_comparison(project: Project) -> None:
     """Write `plots/reference/comparison/`: the pictures that show all experiments together."""
     _keep_pictures(project.comparison, project.root / "plots" / "reference" / "comparison")
+
+
+def _folder(project: Project) -> Path:
+    return project.root / "metrics" / "reference"
+
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "epochs": ("epochs",),
+    "ELBO, validation": ("valid", "elbo"),
+    "ELBO, test": ("test", "elbo"),
+    "log p, test": ("test", "log_likelihood"),
+    "± (standard error)": ("test", "log_likelihood_standard_error"),
+    "draws K": ("importance_sampling", "samples"),
+    "log p - ELBO": ("test", "gap"),
+    "bits per dimension, test": ("test", "bits_per_dimension"),
+    "FID": ("fid_classifier", "value"),
+    "KID": ("kid_classifier", "value"),
+    "IS": ("is_classifier", "value"),
+    "training (s)": ("run", "train_seconds"),
+}
+
+
+def write_table(project: Project) -> None:
+    """Write `metrics/reference/README.md`: the headline numbers of all reference results, one row each."""
+    (_folder(project) / "README.md").write_text(table(_folder(project)), encoding="utf-8")
+
+
+def table(folder: Path) -> str:
+    """The Markdown table of the reference results in a folder."""
+    results = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+    lines = [
+        "# Reference results",
+        "",
+        "What the full profile gave on real MNIST: made by `triptych reference` from the files beside this one, which",
+        "hold all metrics with their protocols, the settings, the data's checksums, the commit and the machine.",
+        "Likelihoods in nats per image; FID, KID and IS on the features of our own classifier (`fid_classifier` and so",
+        "on). Empty cells are not defined for the family.",
+        "",
+        "| experiment | " + " | ".join(COLUMNS) + " |",
+        "| --- |" + " --- |" * len(COLUMNS),
+    ]
+    for name, result in results.items():
+        lines.append(f"| `{name}` | " + " | ".join(_cell(result, keys) for keys in COLUMNS.values()) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(result: dict[str, Any], keys: tuple[str, ...]) -> str:
+    value: Any = result
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _keep_pictures(source: Path, place: Path) -> None:

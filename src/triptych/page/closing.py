@@ -1,0 +1,38 @@
+"""What `triptych repro` says at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triptych.page.build import read_summary
+
+if TYPE_CHECKING:
+    from triptych.project import Project
+
+
+def closing_table(project: Project) -> str:
+    """The headline numbers of all experiments, one line each, and where to look next."""
+    rows = read_summary(project)
+    lines = [f"{'experiment':<22} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
+    for row in rows:
+        likelihood = [
+            _number(row["test_elbo"], "ELBO {:.2f}"),
+            _number(row["test_log_likelihood"], "log p {:.2f} nats"),
+            _number(row["test_bits_per_dimension"], "{:.3f} bits per dimension"),
+        ]
+        lines.append(
+            f"{row['experiment']:<22} {float(row['fid_classifier']):8.2f} {float(row['kid_classifier']):8.3f} "
+            f"{float(row['is_classifier']):7.3f}   {', '.join(filter(None, likelihood)) or 'not defined'}"
+        )
+    lines.append(
+        f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})"
+    )
+    lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
+    return "\n".join(lines)
+
+
+def _number(cell: str, pattern: str) -> str | None:
+    try:
+        return pattern.format(float(cell))
+    except ValueError:
+        return None

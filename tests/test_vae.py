@@ -1,0 +1,216 @@
+"""The VAE: its bounds against exact integrals, its importance sampling, its measures, and what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from triptych.config import Settings
+from triptych.errors import TriptychError
+from triptych.evaluation.importance import PIECE, importance_sampling
+from triptych.evaluation.vae import posterior_variance
+from triptych.models.registry import build
+from triptych.models.vae.family import VaeFamily
+from triptych.models.vae.settings import Model
+
+SHAPE = (2, 2)
+IMAGES = torch.tensor(list(itertools.product([0, 1], repeat=4)), dtype=torch.uint8).view(-1, *SHAPE)
+
+
+def vae(scale: float = 1.0, image_shape: tuple[int, ...] = SHAPE, **changes: object) -> VaeFamily:
+    """A small VAE with random weights."""
+    settings = {"latent": 2, "hidden": [8], "activation": "tanh", "decoder_shift": 0.0} | changes
+    torch.manual_seed(0)
+    family = build("vae", Model.model_validate(settings), image_shape)
+    for parameter in family.networks.parameters():
+        torch.nn.init.normal_(parameter, std=scale)
+    return family
+
+
+@torch.no_grad()
+def exact_log_likelihood(family: VaeFamily, images: torch.Tensor) -> torch.Tensor:
+    """log p(x), (n,), by quadrature over the latent plane."""
+    axis = torch.linspace(-8, 8, 401)
+    plane = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
+    log_prior = -plane.square().sum(1) / 2 - math.log(2 * math.pi)
+    logits = family.networks.logits(plane).flatten(1).double()
+    x = images.flatten(1).double()
+    log_p_x = x @ torch.nn.functional.logsigmoid(logits).T + (1 - x) @ torch.nn.functional.logsigmoid(-logits).T
+    return (log_p_x + log_prior).logsumexp(1) + 2 * math.log(float(axis[1] - axis[0]))
+
+
+@pytest.mark.parametrize("planar_layers", [0, 3])
+def test_importance_sampling_finds_the_exact_likelihood(planar_layers: int, tmp_path: Path) -> None:
+    family = vae(0.7, planar_layers=planar_layers)
+    with torch.no_grad():  # a posterior near the prior, so that a few thousand draws are enough
+        for name, parameter in family.networks.named_parameters():
+            if name.startswith(("posterior", "flow")):
+                parameter.mul_(0.1 if name.startswith("posterior") else 0.5)
+    exact = exact_log_likelihood(family, IMAGES)
+    assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-4)
+    found = importance_sampling(family, IMAGES, samples=5000, seed=1, pieces=tmp_path, name="v")
+    error = (1 / found.effective_samples - 1 / 5000).sqrt()
+    assert ((found.log_likelihood - exact).abs() < 5 * error + 1e-3).all()
+    assert (found.effective_samples >= 1 - 1e-9).all()
+    assert (found.effective_samples <= 5000).all()
+
+
+@pytest.mark.parametrize("planar_layers", [0, 3])
+def test_the_bounds_are_ordered(planar_layers: int) -> None:
+    family = vae(0.7, planar_layers=planar_layers, importance_samples=10)
+    many = IMAGES.repeat(300, 1, 1)
+    numbers = family.bound(many)
+    exact = -exact_log_likelihood(family, IMAGES).mean().item()
+    assert numbers["negative_elbo"] == pytest.approx(numbers["reconstruction"] + numbers["kl"], rel=1e-9)
+    assert exact < numbers["negative_iw_bound"] < numbers["negative_elbo"]
+
+
+@torch.no_grad()
+def test_the_closed_form_and_the_sampled_elbo_agree() -> None:
+    torch.manual_seed(1)
+    family = vae()
+    images = IMAGES.repeat(2000, 1, 1).float()
+    closed = sum(family.bound_terms(images))
+    sampled = sum(family.log_weights(images, family.networks.encode(images), 1)).squeeze(1)
+    error = (closed - sampled).std() / len(images) ** 0.5
+    assert abs(float((closed - sampled).mean())) < 4 * error
+
+
+@torch.no_grad()
+def test_a_planar_posterior_has_the_density_it_says() -> None:
+    """q(z|x) by the change of variables against a histogram of its own draws."""
+    torch.manual_seed(0)
+    family = vae(0.8, planar_layers=4)
+    z, log_q = family.networks.encode(IMAGES[5:6].float()).draw(400_000)
+    side = 0.1
+    squares = (z[0] / side).floor().long()
+    cells, counts = squares.unique(dim=0, return_counts=True)
+    fullest = counts.topk(20).indices
+    for cell, count in zip(cells[fullest], counts[fullest], strict=True):
+        inside = (squares == cell).all(1)
+        density = int(count) / len(squares) / side**2
+        assert 1 / (-log_q[0, inside]).exp().mean().item() == pytest.approx(density, rel=0.1)
+
+
+def test_a_piece_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    family = vae()
+    many = IMAGES.repeat(2 * PIECE // len(IMAGES) + 1, 1, 1)
+    settings = {"samples": 3, "seed": 1, "name": "v"}
+    for folder in ("whole", "stopped"):
+        (tmp_path / folder).mkdir()
+    whole = importance_sampling(family, many, pieces=tmp_path / "whole", **settings)
+    decode, left = family.networks.logits, [2]
+
+    def stops(latents: torch.Tensor) -> torch.Tensor:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return decode(latents)
+
+    monkeypatch.setattr(family.networks, "logits", stops)
+    with pytest.raises(KeyboardInterrupt):
+        importance_sampling(family, many, pieces=tmp_path / "stopped", **settings)
+    done = sorted((tmp_path / "stopped").iterdir())
+    assert len(done) == 1
+    stamp = done[0].stat().st_mtime_ns
+    monkeypatch.undo()
+    torch.rand(3)
+    resumed = importance_sampling(family, many, pieces=tmp_path / "stopped", **settings)
+    assert done[0].stat().st_mtime_ns == stamp
+    assert torch.equal(whole.log_likelihood, resumed.log_likelihood)
+    assert torch.equal(whole.effective_samples, resumed.effective_samples)
+
+
+def test_memory_does_not_grow_with_the_number_of_draws(tmp_path: Path) -> None:
+    """20,000 draws of 500 pixels for a few images, held at once, would be 120 MB of logits for each image."""
+    family = vae(0.1, image_shape=(20, 25), hidden=[4])
+    images = torch.zeros(3, 20, 25, dtype=torch.uint8)
+    for folder in ("few", "many"):
+        (tmp_path / folder).mkdir()
+    importance_sampling(family, images, samples=1000, seed=0, pieces=tmp_path / "few", name="v")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    importance_sampling(family, images, samples=60_000, seed=0, pieces=tmp_path / "many", name="v")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_latents_in_use_are_told_from_idle_ones() -> None:
+    family = vae(latent=3, hidden=[])
+    layer = family.networks.posterior
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.zero_()
+        layer.weight[0, 0] = 2.0  # the first latent's mean is twice the first pixel, less one
+        layer.bias[0] = -1.0
+    torch.manual_seed(0)
+    variance = posterior_variance(family, IMAGES.repeat(200, 1, 1))
+    assert variance[0].item() == pytest.approx(1.0, abs=0.05)
+    assert variance[1:].abs().max() < 0.01
+
+
+def test_importance_weighted_training_tightens_its_own_bound() -> None:
+    family = vae(0.3, importance_samples=5)
+    found = {}
+
+    def update(player: str, loss: torch.Tensor) -> None:
+        found[player] = loss
+
+    torch.manual_seed(0)
+    quantities = family.step(IMAGES.repeat(50, 1, 1), update)
+    assert next(iter(quantities)) == "negative_iw_bound"
+    assert quantities["negative_iw_bound"].item() == found["model"].item()
+    assert quantities["negative_iw_bound"] < quantities["negative_elbo"]
+    gradients = torch.autograd.grad(found["model"], list(family.networks.parameters()))
+    assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_the_kl_warms_up_and_the_curve_stays_the_bound() -> None:
+    family = vae(kl_warmup=4.0)
+    for epoch, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)):
+        family.epoch = epoch
+        torch.manual_seed(0)
+        found = family.step(IMAGES, lambda player, loss: None)
+        assert found["loss"].item() == pytest.approx((found["reconstruction"] + weight * found["kl"]).item())
+        assert found["negative_elbo"].item() == pytest.approx((found["reconstruction"] + found["kl"]).item())
+
+
+def test_a_planar_posterior_starts_from_the_weights_of_the_plain_one(tiny: Settings) -> None:
+    """Like for like: the same seed gives encoder and decoder the same weights, with and without layers."""
+    model = tiny.experiment("vae-20d").model
+    torch.manual_seed(0)
+    plain = build("vae", model, (28, 28)).networks.state_dict()
+    torch.manual_seed(0)
+    planar = build("vae", model.model_copy(update={"planar_layers": 2}), (28, 28)).networks.state_dict()
+    assert all(torch.equal(planar[name], value) for name, value in plain.items())
+    assert planar["flow.weight"].shape == (2 * (2 * model.latent + 1), 32)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"latent": 0},
+        {"planar_layers": -1},
+        {"importance_samples": 0},
+        {"kl_warmup": -1.0},
+        {"kl_warmup": 2.0, "importance_samples": 5},
+        {"activation": "sine"},
+    ],
+)
+def test_impossible_models_are_refused(wrong: dict) -> None:
+    settings = {"latent": 2, "hidden": [8], "activation": "tanh", "decoder_shift": 0.0}
+    Model.model_validate(settings)
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Model.model_validate(settings | wrong)
+
+
+def test_grey_images_are_refused() -> None:
+    family = vae()
+    with pytest.raises(TriptychError, match="pixels of 0 and 1, but these go up to 200"):
+        family.bound(IMAGES * 200)
+    with pytest.raises(TriptychError, match="pixels of 0 and 1"):
+        family.encode(IMAGES * 200, 1)
