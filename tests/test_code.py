@@ -35,6 +35,19 @@ def test_stages_do_not_need_mlflow_or_torchvision(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_update_does_not_import_the_compiler() -> None:
+    """Two seconds of every training process."""
+    script = """
+import sys, torch
+from triptych.training.adam import Adam, clipped
+weight = torch.nn.Parameter(torch.ones(3))
+Adam([weight], [0.9, 0.999], 0.0).step(clipped([torch.ones(3)], 1.0), 0.1)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_what_the_documents_forbid_is_not_used() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.errors import TriptychError
+from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import History, Workplace
 from triptych.training.ema import Ema
 from triptych.training.progress import Progress
@@ -37,15 +38,10 @@ class Trainer:
     def __init__(self, name: str, family: Family, experiment: Experiment, epochs: int, runtime: Runtime) -> None:
         self.name, self.family, self.experiment, self.epochs, self.runtime = name, family, experiment, epochs, runtime
         self.optimizers = {
-            player: torch.optim.Adam(
-                parameters,
-                lr=experiment.learning_rate,
-                betas=tuple(experiment.betas),
-                weight_decay=experiment.weight_decay,
-                fused=True,
-            )
+            player: Adam(parameters, experiment.betas, experiment.weight_decay)
             for player, parameters in family.players().items()
         }
+        self.rate = experiment.learning_rate
         self.ema = Ema(family.averaged, experiment.ema) if experiment.ema else None
         self.device = next(family.networks.parameters()).device
 
@@ -66,14 +62,11 @@ class Trainer:
     def update(self, player: str, loss: Tensor) -> None:
         """One optimiser step of one player on its loss; only its own parameters receive gradients."""
         optimizer = self.optimizers[player]
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         with torch.autocast(self.device.type, enabled=False):
-            gradients = torch.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+            gradients = torch.autograd.grad(loss, optimizer.parameters)
         if self.experiment.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(parameters, self.experiment.gradient_clip)
-        optimizer.step()
+            gradients = clipped(gradients, self.experiment.gradient_clip)
+        optimizer.step(gradients, self.rate)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on, by name."""
@@ -81,27 +74,21 @@ class Trainer:
         if self.ema:
             tensors |= {f"ema/{name}": value for name, value in self.ema.shadow.items()}
         for player, optimizer in self.optimizers.items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer/{player}/{index}/{name}": value for name, value in moments.items()}
+            tensors |= {f"optimizer/{player}/{name}": value for name, value in optimizer.state().items()}
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        parts: dict[str, dict[str, Tensor]] = {"networks": {}, "ema": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            part, rest = name.split("/", 1)
-            parts[part][rest] = value
-        self.family.networks.load_state_dict(parts["networks"])
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.family.networks.load_state_dict(part("networks/"))
         if self.ema:
-            for name, value in parts["ema"].items():
+            for name, value in part("ema/").items():
                 self.ema.shadow[name].copy_(value)
         for player, optimizer in self.optimizers.items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for name, value in parts["optimizer"].items():
-                owner, index, moment = name.split("/")
-                if owner == player:
-                    moments.setdefault(int(index), {})[moment] = value
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+            optimizer.restore(part(f"optimizer/{player}/"))
 
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """One pass over the images; the mean of every quantity that `step` returns."""
@@ -111,10 +98,7 @@ class Trainer:
         self.family.networks.train()
         order = generator(self.experiment.seed, "order", epoch)
         for step, batch in enumerate(images.batches(size, order)):
-            rate = self.learning_rate(((epoch - 1) * steps + step) / (self.epochs * steps))
-            for optimizer in self.optimizers.values():
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+            self.rate = self.learning_rate(((epoch - 1) * steps + step) / (self.epochs * steps))
             self.family.epoch = epoch - 1 + step / steps
             with self.mixed_precision():
                 quantities = self.family.step(batch, self.update)
