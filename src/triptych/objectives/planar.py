@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IDENTITY = math.log(math.e - 1)  # softplus of this is 1
+MARGIN = 1e-3  # the least determinant of a layer
 
 
 def _inner(left: Tensor, right: Tensor) -> Tensor:
@@ -57,9 +58,10 @@ def planar_flow(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Ten
 def invertible(u: Tensor, w: Tensor) -> Tensor:
     """The nearest u along w with w'u > -1, which makes the layer invertible everywhere (appendix A.1).
 
-    w'u becomes softplus(w'u + log(e - 1)) - 1. The paper has no log(e - 1); with it u = 0 stays 0, so that a layer can
-    start as the identity, and a small w does not make u large.
+    w'u becomes (1 - margin) (softplus(w'u + log(e - 1)) - 1). The paper has neither constant: log(e - 1) lets u = 0
+    stay 0, so that a layer can start as the identity and a small w does not make u large; the margin keeps the
+    determinant from 0 where softplus rounds to it.
     """
     inner = _inner(w, u)
-    wanted = softplus(inner + IDENTITY) - 1
+    wanted = (1 - MARGIN) * (softplus(inner + IDENTITY) - 1)
     return u + (wanted - inner) * w / _inner(w, w).clamp(min=torch.finfo(w.dtype).tiny)

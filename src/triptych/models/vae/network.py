@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from triptych.models.vae.posterior import Posterior
@@ -48,6 +49,9 @@ class Vae(nn.Module):
         self.likelihood = nn.Linear(hidden[0] if hidden else latent, pixels)
         if planar_layers:
             self.flow = nn.Linear(features, planar_layers * (2 * latent + 1))
+            with torch.no_grad():  # u = 0: the layers start as the identity
+                for parameter in (self.flow.weight, self.flow.bias):
+                    parameter.unflatten(0, (planar_layers, -1))[:, :latent] = 0
 
     def encode(self, images: Tensor) -> Posterior:
         """q(z|x) from float images (n, ...)."""

@@ -31,13 +31,20 @@ class Posterior:
 
     def draw(self, samples: int) -> tuple[Tensor, Tensor]:
         """z (n, samples, d), reparameterised, and log q(z|x) (n, samples) in nats."""
+        start, log_q = self.draw_gaussian(samples)
+        z, log_det = self.transform(start)
+        return z, log_q - log_det
+
+    def draw_gaussian(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Draws of the Gaussian (n, samples, d), and its log density there (n, samples) in nats."""
         mean, log_variance = self.mean.float().unsqueeze(1), self.log_variance.float().unsqueeze(1)
         noise = torch.randn(len(mean), samples, mean.shape[2], device=mean.device)
-        z = mean + (log_variance / 2).exp() * noise
-        log_q = -(noise.square() + log_variance + LOG_2_PI).sum(-1) / 2
+        return mean + (log_variance / 2).exp() * noise, -(noise.square() + log_variance + LOG_2_PI).sum(-1) / 2
+
+    def transform(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the layers send z (n, samples, d), and the log determinant (n, samples) in nats."""
         if self.layers is None:
-            return z, log_q
-        latent = mean.shape[2]
+            return z, z.new_zeros(z.shape[:-1])
+        latent = z.shape[-1]
         u, w, b = self.layers.float().transpose(0, 1).unsqueeze(2).split([latent, latent, 1], dim=-1)
-        z, log_det = planar_flow(z, invertible(u, w), w, b)
-        return z, log_q - log_det
+        return planar_flow(z, invertible(u, w), w, b)
