@@ -21,7 +21,7 @@ NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
-    "-784 log 2 = -543.4; training values are means over an epoch while the weights move.",
+    "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
     "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
     "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
     "U1.12-reconstructions": "Test images, and what the decoder makes of latents drawn from their posterior.",

@@ -57,7 +57,9 @@ class Vae(nn.Module):
         """q(z|x) from float images (n, ...)."""
         features = self.encoder(images.flatten(1))
         mean, log_variance = self.posterior(features).chunk(2, dim=1)
-        layers = self.flow(features).unflatten(1, (self.planar_layers, -1)) if self.planar_layers else None
+        layers = None
+        if self.planar_layers:  # scaled so that w'z and the length of u are of order 1 in any number of dimensions
+            layers = self.flow(features).unflatten(1, (self.planar_layers, -1)) / mean.shape[1] ** 0.5
         return Posterior(mean, log_variance, layers)
 
     def logits(self, latents: Tensor) -> Tensor:
