@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from triptych.config import Settings
 from triptych.errors import TriptychError
-from triptych.evaluation.importance import PIECE, importance_sampling
-from triptych.evaluation.vae import posterior_variance
+from triptych.evaluation.vae.importance import PIECE, importance_sampling
+from triptych.evaluation.vae.measure import posterior_variance
 from triptych.models.registry import build
 from triptych.models.vae.family import VaeFamily
 from triptych.models.vae.settings import Model
@@ -95,7 +95,7 @@ def test_a_planar_posterior_has_the_density_it_says() -> None:
     for cell, count in zip(cells[fullest], counts[fullest], strict=True):
         inside = (squares == cell).all(1)
         density = int(count) / len(squares) / side**2
-        assert 1 / (-log_q[0, inside]).exp().mean().item() == pytest.approx(density, rel=0.1)
+        assert 1 / (-log_q[0, inside]).exp().mean().item() == pytest.approx(density, rel=5 / int(count) ** 0.5)
 
 
 def test_a_piece_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

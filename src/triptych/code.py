@@ -56,7 +56,9 @@ def closure(modules: Iterable[str]) -> list[Path]:
 def family_modules(family: str, *, evaluation: bool) -> list[str]:
     """The modules that the registry loads by name for this family."""
     modules = [f"triptych.models.{family}.{part}" for part in ("settings", "family")]
-    return [*modules, f"triptych.evaluation.{family}"] if evaluation else modules
+    if evaluation:
+        modules += [f"triptych.evaluation.{family}.{part}" for part in ("measure", "pictures")]
+    return modules
 
 
 def code_hash(modules: Iterable[str]) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from triptych.models.base import Family
     from triptych.tracker import Tracker
 
+EVALUATION = ("measure", "pictures")  # a family's modules in triptych.evaluation
 SHOWN, COLUMNS = 25, 5  # samples in a picture
 
 
@@ -58,7 +59,7 @@ def evaluate(
     gives NaN.
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
-    family_evaluation = import_module(f"triptych.evaluation.{experiment.family}")
+    measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
     inputs = [manifest["weights_sha256"], prepared.checksum, likelihood.model_dump(), runtime.threads, code]
     snapshots = {manifest["snapshots"][snapshot]: model / f"{snapshot}.safetensors" for snapshot in SNAPSHOTS}
     snapshots[manifest["settings"]["epochs"]] = model / WEIGHTS
@@ -84,19 +85,19 @@ def evaluate(
             folder=folder,
         )
         with seeded(experiment.seed, "evaluation"):
-            numbers = family_evaluation.measure(evaluation)
+            numbers = measures.measure(evaluation)
         samples = _samples(name, family, experiment, protocol, tracker)
         fidelity = measure(extract(network, samples), Reference.load(classifier), protocol)
         with seeded(experiment.seed, "pictures"):
-            family_evaluation.draw_pictures(evaluation)
+            pictures.draw_pictures(evaluation)
         sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
         Image.fromarray(sheet).save(folder / SHEET)
-        _write_curve(folder / "curves.csv", evaluation.history, family_evaluation.CURVES)
+        _write_curve(folder / "curves.csv", evaluation.history, measures.CURVES)
         result = {
             **numbers,
             **fidelity,
-            "not_defined": family_evaluation.NOT_DEFINED,
-            "samples_are": family_evaluation.SAMPLES_ARE,
+            "not_defined": measures.NOT_DEFINED,
+            "samples_are": measures.SAMPLES_ARE,
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],
             "profile": manifest["profile"],

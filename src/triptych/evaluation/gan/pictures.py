@@ -1,10 +1,8 @@
-"""How good a GAN is: it has no likelihood, so its losses, and its samples."""
+"""The pictures of a GAN: its losses and its samples."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import torch
 
 from triptych.evaluation.context import at_epoch
 from triptych.evaluation.images import quantize
@@ -14,16 +12,6 @@ from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
-
-SAMPLES_ARE = "the generator's images"
-NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
-CURVES = ("valid_discriminator_loss", "train_discriminator_loss")
-
-
-@torch.no_grad()
-def measure(evaluation: Evaluation) -> dict[str, object]:
-    """Both players' losses in nats and the discriminator's accuracy, on validation and test."""
-    return {split: evaluation.family.validate(images) for split, images in evaluation.splits.items()}
 
 
 def draw_pictures(evaluation: Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""Two-dimensional latent spaces."""
+"""Figures of a latent space of two dimensions."""
 
 from __future__ import annotations
 

@@ -1,14 +1,8 @@
-"""How good a flow is: its exact likelihood, its inverse, curves and samples."""
+"""The numbers of a flow: its exact likelihood, and how exact its inverse is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from triptych.evaluation.context import at_epoch
-from triptych.evaluation.images import quantize
-from triptych.figures.curves import Curve, curves
-from triptych.figures.grids import grids
-from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
@@ -33,15 +27,3 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     numbers["likelihood_is"] = "exact, of dequantised images, one draw of noise an image"
     numbers["inverse_error"] = {"value": evaluation.family.inverse_error(test), "images": len(test)}
     return numbers
-
-
-def draw_pictures(evaluation: Evaluation) -> None:
-    """U3.8, bits per dimension over training, and samples at the first, middle and last epoch."""
-    lines = [
-        Curve("train_bits_per_dimension", "training", "train"),
-        Curve("valid_bits_per_dimension", "validation", "valid"),
-    ]
-    figure = curves(evaluation.history, lines, "U3.8  Likelihood of the flow", "bits per dimension")
-    save(figure, evaluation.folder / "U3.8-bits-per-dimension.png")
-    panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_grey(grids(panels, 5, "U3.8  Samples from the same latents"), evaluation.folder / "U3.8-samples.png")
