@@ -34,6 +34,18 @@ def test_documents_settings(params: dict) -> None:
     assert (vae.epochs.full, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
         40, 128, 1e-3, [500], 20
     )  # fmt: skip
+    plane, deep, planar = (full.experiment(name) for name in ("vae-2d", "vae-100d", "vae-100d-planar"))
+    assert plane.model_copy(update={"epochs": vae.epochs, "model": vae.model}) == vae
+    assert plane.model == vae.model.model_copy(update={"latent": 2})
+    assert (deep.epochs.full, deep.batch_size, deep.learning_rate, deep.schedule, deep.ema, deep.gradient_clip) == (
+        20, 64, 3e-4, "constant", None, None
+    )  # fmt: skip
+    assert (deep.model.hidden, deep.model.latent, deep.model.activation, deep.model.decoder_shift) == (
+        [300, 300], 100, "elu", -5.0
+    )  # fmt: skip
+    assert planar.model.planar_layers > 0
+    assert planar.model_copy(update={"model": deep.model}) == deep
+    assert planar.model.model_copy(update={"planar_layers": 0}) == deep.model
     assert (gan.epochs.full, gan.batch_size, gan.learning_rate, gan.model.generator) == (
         200, 64, 2e-4, [128, 256, 512, 1024]
     )  # fmt: skip
@@ -66,6 +78,12 @@ def test_documents_settings(params: dict) -> None:
         ("profiles/quick/source", "internet", "profiles.quick.source"),
         ("profiles/quick/splits/train", True, "profiles.quick.splits.train"),
         ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
+        ("profiles/quick/likelihood/importance_samples", 0, "profiles.quick.likelihood.importance_samples"),
+        ("profiles/quick/likelihood/train_images", 10**6, "likelihood.train_images"),
+        ("experiments/vae-100d-planar/model/planar_layers", -1, "model.planar_layers"),
+        ("experiments/vae-100d-iwae/model/importance_samples", 0, "model.importance_samples"),
+        ("experiments/vae-100d-iwae/model/kl_warmup", 5.0, "kl_warmup"),
+        ("experiments/vae-100d-planar/dataset", "mnist", "experiments.vae-100d-planar.dataset"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
         ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
