@@ -43,6 +43,11 @@ def test_documents_settings(params: dict) -> None:
     assert (deep.model.hidden, deep.model.latent, deep.model.activation, deep.model.decoder_shift) == (
         [300, 300], 100, "elu", -5.0
     )  # fmt: skip
+    tuned, flowing, weighted = (full.experiment(f"vae-100d-{name}") for name in ("tuned", "tuned-planar", "iwae"))
+    assert flowing.model_copy(update={"model": tuned.model}) == tuned
+    assert flowing.model.model_copy(update={"planar_layers": 0}) == tuned.model == deep.model
+    assert weighted.model_copy(update={"model": tuned.model, "epochs": tuned.epochs}) == tuned
+    assert weighted.model.model_copy(update={"importance_samples": 1}) == tuned.model
     assert planar.model.planar_layers > 0
     assert planar.model_copy(update={"model": deep.model}) == deep
     assert planar.model.model_copy(update={"planar_layers": 0}) == deep.model
@@ -79,6 +84,7 @@ def test_documents_settings(params: dict) -> None:
         ("profiles/quick/splits/train", True, "profiles.quick.splits.train"),
         ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
         ("profiles/quick/likelihood/importance_samples", 0, "profiles.quick.likelihood.importance_samples"),
+        ("profiles/quick/likelihood/train_images", 1, "profiles.quick.likelihood.train_images"),
         ("profiles/quick/likelihood/train_images", 10**6, "likelihood.train_images"),
         ("experiments/vae-100d-planar/model/planar_layers", -1, "model.planar_layers"),
         ("experiments/vae-100d-iwae/model/importance_samples", 0, "model.importance_samples"),

@@ -18,6 +18,7 @@ from triptych.stages.evaluate import evaluate
 from triptych.stages.report import report
 from triptych.stages.train import train
 from triptych.tracker import Console
+from triptych.tracking.reference import LARGEST
 
 PICTURES = {
     "vae-20d": ["U1.12-reconstructions.png", "U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
@@ -100,6 +101,31 @@ def test_an_evaluation_repeats_byte_for_byte(tiny: Settings, prepared: Path, res
     assert tree(results) == before
 
 
+def test_a_stopped_evaluation_goes_on(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    from triptych.evaluation.vae import importance, pictures
+
+    copy = shutil.copytree(results, tmp_path / "copy")
+    before, sampled, kept = tree(copy), [], importance._piece
+
+    def stops(evaluation: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importance, "_piece", lambda *arguments: sampled.append(1) or kept(*arguments))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pictures, "draw_pictures", stops)
+        assess(tiny, prepared, copy, "vae-20d")
+    assert len(sampled) == 1
+    assess(tiny, prepared, copy, "vae-20d")
+    assert len(sampled) == 1
+    assert tree(copy) == before
+    assess(tiny, prepared, copy, "vae-20d")
+    assert len(sampled) == 2
+
+
 def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> None:
     for name in tiny.experiments:
         metrics = read_json(results / f"{name}.json")
@@ -133,7 +159,7 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
     for picture in folder.glob("[A-Z]*.png"):
         with Image.open(picture) as image:
             assert min(image.size) > 300
-        assert picture.stat().st_size < 400_000
+        assert picture.stat().st_size <= LARGEST
     curve = pd.read_csv(folder / "curves.csv")
     assert curve.columns.tolist() == ["epoch", "valid", "train"]
     assert curve["epoch"].tolist() == [0, 1, 2, 3]

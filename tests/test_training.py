@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 
 from triptych.config import Settings
+from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.models.registry import build
@@ -19,7 +20,9 @@ from triptych.tracker import Console
 from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import read_history, write_history
 from triptych.training.ema import Ema
+from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Trainer
+from triptych.training.progress import Progress
 from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "realnvp-mnist"]
@@ -215,6 +218,38 @@ def test_ema_is_its_formula_and_copies_buffers() -> None:
     assert int(ema.shadow["1.num_batches_tracked"]) == 12
 
 
+def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = tiny.experiment("vae-20d")
+    family = build("vae", experiment.model, (28, 28))
+    seen, step = [], family.step
+    monkeypatch.setattr(family, "step", lambda pixels, update: seen.append(family.epoch) or step(pixels, update))
+    images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"))
+    Trainer("v", family, experiment, 3, tiny.runtime).train_epoch(2, images, Progress("v", 900, 300))
+    assert seen == pytest.approx([1 + index / 6 for index in range(6)])
+
+
+@pytest.mark.parametrize("budget", [0, 1])
+def test_hardly_any_epochs(tiny: Settings, prepared: Path, tmp_path: Path, budget: int) -> None:
+    epochs = tiny.experiment("vae-20d").epochs.model_copy(update={"quick": budget})
+    folder = run(tiny, "vae-20d", prepared, tmp_path, epochs=epochs)
+    assert [row["epoch"] for row in read_history(folder / "history.csv")] == list(range(budget + 1))
+
+
+def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from triptych.files import write_json
+
+    folder = shutil.copytree(prepared / "mnist", tmp_path / "mnist")
+    manifest = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", {**manifest, "binarization": "stochastic"})
+    data, device = PreparedData.open(folder), torch.device("cpu")
+    first, second = (HeldOutImages(data, "train", device, 40).pixels for _ in range(2))
+    assert first.shape == (40, 28, 28)
+    assert torch.equal(first, second)
+    assert set(first.unique().tolist()) == {0, 1}
+
+
 def test_schedules(tiny: Settings) -> None:
     experiment = tiny.experiment("vae-20d").model_copy(update={"schedule": "cosine"})
     trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, 1, tiny.runtime)
@@ -246,8 +281,6 @@ def test_adam_is_pytorchs(weight_decay: float) -> None:
 
 
 def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
-    from triptych.training.images import TrainingImages
-
     images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), redraws=True)
     visits = [torch.cat(list(images.batches(20, torch.Generator().manual_seed(0)))) for _ in range(2)]
     assert not torch.equal(*visits)

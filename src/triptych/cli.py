@@ -6,6 +6,7 @@ Nothing heavy is imported here; each command imports what it uses.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -301,6 +302,7 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 @click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
 def reference(experiments: tuple[str, ...], name: str | None) -> None:
     """Keep the results of EXPERIMENTS (or of all) in git, under metrics/reference and plots/reference."""
+    from triptych.config import NAME, RESERVED
     from triptych.tracking.reference import keep_comparison, keep_reference, write_table
 
     project, settings = _open()
@@ -308,6 +310,8 @@ def reference(experiments: tuple[str, ...], name: str | None) -> None:
         settings.experiment(experiment)
     if name and len(experiments) != 1:
         raise TriptychError("--name is for one experiment: say which")
+    if name and (name in RESERVED or not re.fullmatch(NAME, name)):
+        raise TriptychError(f"--name is {name!r}: take letters, digits, - and _, and none of {', '.join(RESERVED)}")
     chosen = experiments or tuple(settings.experiments)
     for experiment in chosen:
         keep_reference(project, experiment, name or experiment)

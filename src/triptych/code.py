@@ -41,7 +41,7 @@ def _imports_of(path: Path) -> frozenset[str]:
 def closure(modules: Iterable[str]) -> list[Path]:
     """The files that these modules of ours import, themselves included, directly or not; sorted.
 
-    Empty package files are left out: nothing can change in them.
+    Package files are left out: they hold names, and nothing that runs.
     """
     found: set[Path] = set()
     waiting = list(modules)

@@ -23,7 +23,8 @@ from triptych.models.registry import FAMILIES, load_settings_model
 from triptych.schema import Section
 
 Profile = Literal["quick", "full"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 RESERVED = ("reference", "comparison", "summary")  # files and folders beside those of the experiments
 
 
@@ -62,7 +63,7 @@ class Likelihood(Section):
     """How likelihoods are estimated where a model has none in closed form."""
 
     importance_samples: PositiveInt = Field(description="draws an image, for the log-likelihood of a VAE")
-    train_images: PositiveInt = Field(description="the first so many training images stand for the training set")
+    train_images: PositiveInt = Field(ge=2, description="the first so many training images stand for the training set")
 
 
 class ProfileSettings(Section):

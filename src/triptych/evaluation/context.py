@@ -45,7 +45,7 @@ class Evaluation:
     """Where pictures go."""
 
     def over_training(self, show: Callable[[Family], Tensor]) -> dict[int, Tensor]:
-        """What `show` makes of the family at each snapshot, by epoch; afterwards the family is trained again."""
+        """What `show` makes of the family at each snapshot, by epoch; the last are the final weights, and stay."""
         device = next(self.family.networks.parameters()).device
         seen = {}
         for epoch, weights in self.snapshots.items():

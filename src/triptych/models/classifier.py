@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -12,11 +13,10 @@ from triptych.training.weights import load_into
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
-
     from triptych.config import Classifier
 
 CLASSES = 10
+CHUNK = 1000  # images at once
 
 
 class DigitClassifier(nn.Module):
@@ -39,6 +39,12 @@ class DigitClassifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (n, 10) of 8-bit images (n, 28, 28)."""
         return self.head(self.features(pixels))
+
+    @torch.no_grad()
+    def label(self, pixels: Tensor) -> Tensor:
+        """The class (n,) that the network names for each 8-bit image (n, 28, 28), in evaluation mode."""
+        self.eval()
+        return torch.cat([self(part).argmax(1) for part in pixels.split(CHUNK)])
 
 
 def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:

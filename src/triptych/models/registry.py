@@ -2,7 +2,8 @@
 
 A family is a package `triptych.models.<name>` with two modules: `settings`, whose `Model` validates the experiment's
 `model:` section, and `family`, whose `build` returns the trainable family. Its loss lives in
-`triptych.objectives.<name>`.
+`triptych.objectives.<name>`, its numbers and pictures in `triptych.evaluation.<name>`, modules `measure` and
+`pictures`.
 """
 
 from __future__ import annotations

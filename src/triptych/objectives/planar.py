@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IDENTITY = math.log(math.e - 1)  # softplus of this is 1
-MARGIN = 1e-3  # the least determinant of a layer
+MARGIN = 1e-3  # the least determinant of a layer, up to rounding
 
 
 def _inner(left: Tensor, right: Tensor) -> Tensor:
@@ -56,11 +56,11 @@ def planar_flow(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Ten
 
 
 def invertible(u: Tensor, w: Tensor) -> Tensor:
-    """The nearest u along w with w'u > -1, which makes the layer invertible everywhere (appendix A.1).
+    """u with its part along w changed so that w'u > -1: the layer is then invertible everywhere (appendix A.1).
 
     w'u becomes (1 - margin) (softplus(w'u + log(e - 1)) - 1). The paper has neither constant: log(e - 1) lets u = 0
     stay 0, so that a layer can start as the identity and a small w does not make u large; the margin keeps the
-    determinant from 0 where softplus rounds to it.
+    determinant away from 0, which softplus may round to.
     """
     inner = _inner(w, u)
     wanted = (1 - MARGIN) * (softplus(inner + IDENTITY) - 1)

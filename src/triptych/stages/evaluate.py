@@ -60,7 +60,8 @@ def evaluate(
     """
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
-    inputs = [manifest["weights_sha256"], prepared.checksum, likelihood.model_dump(), runtime.threads, code]
+    inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
+    inputs += [likelihood.model_dump(), runtime.threads, code]
     snapshots = {manifest["snapshots"][snapshot]: model / f"{snapshot}.safetensors" for snapshot in SNAPSHOTS}
     snapshots[manifest["settings"]["epochs"]] = model / WEIGHTS
     with (
@@ -78,7 +79,7 @@ def evaluate(
             history=read_history(model / HISTORY),
             snapshots=snapshots,
             shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
-            classify=lambda images: network(images).argmax(1),
+            classify=network.label,
             likelihood=likelihood,
             seed=experiment.seed,
             workplace=workplace.folder,

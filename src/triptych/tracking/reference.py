@@ -15,6 +15,25 @@ if TYPE_CHECKING:
     from triptych.project import Project
 
 FACTS = ("git_commit", "git_dirty", "machine", "device", "started", "train_seconds", "images_per_second")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "epochs": ("epochs",),
+    "ELBO, validation": ("valid", "elbo"),
+    "ELBO, test": ("test", "elbo"),
+    "log p, test": ("test", "log_likelihood"),
+    "± (standard error)": ("test", "log_likelihood_standard_error"),
+    "draws K": ("importance_sampling", "samples"),
+    "log p - ELBO": ("test", "gap"),
+    "± (of that)": ("test", "gap_standard_error"),
+    "active units": ("active_units", "value"),
+    "bits per dimension, test": ("test", "bits_per_dimension"),
+    "FID": ("fid_classifier", "value"),
+    "KID": ("kid_classifier", "value"),
+    "IS": ("is_classifier", "value"),
+    "extractor": ("fid_classifier", "extractor"),
+    "training (s)": ("run", "train_seconds"),
+    "s per epoch": ("run", "seconds_per_epoch"),
+    "machine": ("run", "machine"),
+}
 LARGEST = 200_000  # bytes of one picture in git
 
 
@@ -22,19 +41,22 @@ def keep_reference(project: Project, name: str, kept_as: str) -> None:
     """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of an experiment.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
-    Raises TriptychError if the experiment has not been evaluated.
+    Raises TriptychError if the experiment has not been evaluated, or not under the full profile.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
     if metrics["weights_sha256"] != manifest["weights_sha256"]:
         raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro evaluate@{name}`")
     facts = look_up(project, "train", name, project.model(name) / "manifest.json")
     evaluated = look_up(project, "evaluate", name, project.metrics(name))
+    if metrics["profile"] != "full":
+        raise TriptychError(f"{name} was run under profile {metrics['profile']}: reference results are of profile full")
     reference = {
         **metrics,
         "settings": manifest["settings"],
         "runtime": manifest["runtime"],
         "splits": manifest["data"]["splits"],
         "run": {key: facts[key] for key in FACTS if key in facts}
+        | ({"seconds_per_epoch": facts["train_seconds"] / metrics["epochs"]} if "train_seconds" in facts else {})
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
     write_json(_folder(project) / f"{kept_as}.json", reference)
@@ -50,22 +72,6 @@ def _folder(project: Project) -> Path:
     return project.root / "metrics" / "reference"
 
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "epochs": ("epochs",),
-    "ELBO, validation": ("valid", "elbo"),
-    "ELBO, test": ("test", "elbo"),
-    "log p, test": ("test", "log_likelihood"),
-    "± (standard error)": ("test", "log_likelihood_standard_error"),
-    "draws K": ("importance_sampling", "samples"),
-    "log p - ELBO": ("test", "gap"),
-    "bits per dimension, test": ("test", "bits_per_dimension"),
-    "FID": ("fid_classifier", "value"),
-    "KID": ("kid_classifier", "value"),
-    "IS": ("is_classifier", "value"),
-    "training (s)": ("run", "train_seconds"),
-}
-
-
 def write_table(project: Project) -> None:
     """Write `metrics/reference/README.md`: the headline numbers of all reference results, one row each."""
     (_folder(project) / "README.md").write_text(table(_folder(project)), encoding="utf-8")
@@ -77,10 +83,10 @@ def table(folder: Path) -> str:
     lines = [
         "# Reference results",
         "",
-        "What the full profile gave on real MNIST: made by `triptych reference` from the files beside this one, which",
-        "hold all metrics with their protocols, the settings, the data's checksums, the commit and the machine.",
+        "What the full profile gave: made by `triptych reference` from the files beside this one, which hold all",
+        "metrics with their protocols, the settings, the data and their checksums, the commit and the machine.",
         "Likelihoods in nats per image; FID, KID and IS on the features of our own classifier (`fid_classifier` and so",
-        "on). Empty cells are not defined for the family.",
+        "on), to be compared between rows of the same extractor alone. Empty cells are not defined for the family.",
         "",
         "| experiment | " + " | ".join(COLUMNS) + " |",
         "| --- |" + " --- |" * len(COLUMNS),
@@ -96,15 +102,19 @@ def _cell(result: dict[str, Any], keys: tuple[str, ...]) -> str:
         value = value.get(key) if isinstance(value, dict) else None
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+    if isinstance(value, str | int):
+        return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 
 def _keep_pictures(source: Path, place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for picture in sorted(source.glob("[A-Z][0-9]*.png")):
+    pictures = sorted(source.glob("[A-Z][0-9]*.png"))
+    for picture in pictures:
         if picture.stat().st_size > LARGEST:
             raise TriptychError(
                 f"{picture} has {picture.stat().st_size:,} bytes, more than {LARGEST:,}: draw it smaller"
             )
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for picture in pictures:
         shutil.copyfile(picture, place / picture.name)

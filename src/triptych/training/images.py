@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.transforms import StochasticBinarize
+from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
@@ -55,11 +56,11 @@ class HeldOutImages:
         """uint8 (n, 28, 28). Where training binarises at every visit, training images are drawn once here."""
         pixels = torch.from_numpy(self.data.images(self.split)[: self.limit])
         if self.data.redraws and self.split == "train":
-            noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0))
+            noise = torch.rand(pixels.shape, generator=generator(0, self.data.checksum))
             pixels = StochasticBinarize().forward(pixels, noise).to(torch.uint8)
         return pixels.to(self.device)
 
     @cached_property
     def continuous(self) -> Tensor:
         """float32 (n, 28, 28) in [0, 1), the dequantised copy; of training images none is kept."""
-        return torch.from_numpy(self.data.continuous(self.split)[: self.limit]).to(self.device)
+        return torch.from_numpy(self.data.continuous(self.split)).to(self.device)

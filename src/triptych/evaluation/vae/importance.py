@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from triptych.models.vae.family import VaeFamily
 
-DECODED_AT_ONCE = 1000  # latents: memory grows with this, not with the number of draws
+LATENTS_AT_ONCE = 1000  # latents: memory grows with this, not with the number of draws
 PIECE = 500  # images between two savings
 
 
@@ -40,34 +40,36 @@ def importance_sampling(
     is near 1, a few draws decide and the bound is loose. Finished pieces are kept in the folder `pieces`, and a second
     call goes on after them.
     """
-    progress = Progress(name, len(pixels), 0)
-    found = []
-    for index, piece in enumerate(pixels.split(PIECE)):
-        path = pieces / f"importance-{index:05d}.safetensors"
-        if not path.exists():
-            with seeded(seed, "importance sampling", index):
-                log_likelihood, effective = _piece(family, piece.float(), samples)
-            save_tensors(path, {"log_likelihood": log_likelihood, "effective_samples": effective})
-        found.append(load_tensors(path))
+    paths = [pieces / f"importance-{index:05d}.safetensors" for index in range(-(-len(pixels) // PIECE))]
+    done = PIECE * sum(path.exists() for path in paths)
+    progress = Progress(name, len(pixels), done)
+    for index, (path, piece) in enumerate(zip(paths, pixels.split(PIECE), strict=True)):
+        if path.exists():
+            continue
+        with seeded(seed, "importance sampling", index):
+            log_likelihood, effective = _piece(family, piece.float(), samples)
+        save_tensors(path, {"log_likelihood": log_likelihood, "effective_samples": effective})
+        done += len(piece)
         if progress.due():
-            progress.report(index * PIECE + len(piece), f"importance sampling, {samples:,} draws an image")
+            progress.report(done, f"importance sampling, {samples:,} draws an image")
     progress.finish()
+    found = [load_tensors(path) for path in paths]
     return Estimate(*(torch.cat([part[key] for part in found]) for key in ("log_likelihood", "effective_samples")))
 
 
 def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """The estimate for images that are encoded at once and decoded few at a time."""
     posterior = family.networks.encode(images)
-    together = max(1, DECODED_AT_ONCE // samples)
+    together = max(1, LATENTS_AT_ONCE // samples)
     results = []
     for start in range(0, len(images), together):
         few = slice(start, start + together)
-        total = squares = torch.full((len(images[few]),), -math.inf, dtype=torch.float64, device=images.device)
-        for drawn in range(0, samples, DECODED_AT_ONCE):
-            draws = min(DECODED_AT_ONCE, samples - drawn)
-            log_weights = -sum(family.log_weights(images[few], posterior[few], draws)).double()
+        total = squares = torch.full((len(images[few]),), -math.inf, dtype=torch.float64)
+        for drawn in range(0, samples, LATENTS_AT_ONCE):
+            draws = min(LATENTS_AT_ONCE, samples - drawn)
+            log_weights = -sum(family.log_weights(images[few], posterior[few], draws)).cpu().double()
             total = torch.logaddexp(total, log_weights.logsumexp(1))
             squares = torch.logaddexp(squares, (2 * log_weights).logsumexp(1))
         results.append((total - math.log(samples), (2 * total - squares).exp()))
-    log_likelihood, effective = (torch.cat(part).cpu() for part in zip(*results, strict=True))
+    log_likelihood, effective = (torch.cat(part) for part in zip(*results, strict=True))
     return log_likelihood, effective

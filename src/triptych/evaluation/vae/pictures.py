@@ -14,13 +14,12 @@ from triptych.evaluation.vae.plane import aggregate_posterior, manifold
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids
 from triptych.figures.style import save, save_grey
-from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 GRID, TAIL = 20, 1e-4  # the manifold: points a side, and the quantile that it begins at
-RECONSTRUCTED, POINTS = 25, 5000  # images in a picture
+RECONSTRUCTED, POINTS = 25, 2500  # images in a picture
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
@@ -47,7 +46,7 @@ def _draw_bound(evaluation: Evaluation) -> None:
 def _draw_samples(evaluation: Evaluation) -> None:
     samples = evaluation.samples()
     means = {epoch: quantize(images, f"samples after epoch {epoch}") for epoch, images in samples.items()}
-    noise = torch.rand(next(iter(means.values())).shape, generator=generator(evaluation.seed, "pictures"))
+    noise = torch.rand(next(iter(means.values())).shape)
     draws = {epoch: StochasticBinarize().forward(images, noise) * 255 for epoch, images in means.items()}
     for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
         panels = [(at_epoch(epoch), images[epoch].numpy()) for epoch in images]

@@ -60,7 +60,7 @@ class FlowFamily(Family):
     def likelihood(self, values: Tensor) -> dict[str, float]:
         """Mean bits per dimension and nats per image of dequantised images, with the standard error of the nats."""
         constant = -self.latent * math.log(LEVELS)
-        nats = -torch.cat([self.nats(chunk, constant) for chunk in values.split(CHUNK)]).double()
+        nats = -torch.cat([self.nats(chunk, constant) for chunk in values.split(CHUNK)]).cpu().double()
         return {
             "bits_per_dimension": float(bits_per_dimension(nats.mean(), self.latent)),
             "negative_log_likelihood": float(nats.mean()),

@@ -84,32 +84,42 @@ class VaeFamily(Family):
         return self.bound(images.pixels)
 
     @torch.no_grad()
+    def bound_parts(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction and KL of images (n, 28, 28), each (n,) in nats, float64 on the CPU.
+
+        Raises TriptychError unless pixels are 0 and 1.
+        """
+        _refuse_grey(pixels)
+        parts = [self.bound_terms(chunk.float()) for chunk in pixels.split(DECODED_AT_ONCE)]
+        reconstruction, kl = (torch.cat(part).cpu().double() for part in zip(*parts, strict=True))
+        return reconstruction, kl
+
     def bound(self, pixels: Tensor) -> dict[str, float]:
         """Means over the images of the negative ELBO, its two parts (nats per image), and the mean's standard error.
 
         With several importance samples also the bound that they give. Raises TriptychError unless pixels are 0 and 1.
         """
-        _refuse_grey(pixels)
-        parts = [self.bound_terms(chunk.float()) for chunk in pixels.split(DECODED_AT_ONCE)]
-        reconstruction, kl = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        reconstruction, kl = self.bound_parts(pixels)
         total = reconstruction + kl
         numbers = {
             "negative_elbo": float(total.mean()),
             "reconstruction": float(reconstruction.mean()),
             "kl": float(kl.mean()),
-            "negative_elbo_standard_error": float(total.std() / len(total) ** 0.5),
+            "negative_elbo_standard_error": standard_error(total),
         }
         if self.importance_samples > 1:
-            numbers["negative_iw_bound"] = -float(self._iw_bound(pixels).mean())
+            numbers["negative_iw_bound"] = -float(self.iw_bound(pixels).mean())
         return numbers
 
-    def _iw_bound(self, pixels: Tensor) -> Tensor:
+    @torch.no_grad()
+    def iw_bound(self, pixels: Tensor) -> Tensor:
+        """The importance-weighted bound of images (n, 28, 28), (n,) in nats, with as many draws as in training."""
         size, bounds = max(1, DECODED_AT_ONCE // self.importance_samples), []
         for chunk in pixels.split(size):
             images = chunk.float()
             parts = self.log_weights(images, self.networks.encode(images), self.importance_samples)
             bounds.append(importance_weighted_bound(-sum(parts)))
-        return torch.cat(bounds).double()
+        return torch.cat(bounds).cpu().double()
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, samples: int) -> Tensor:
@@ -122,6 +132,11 @@ class VaeFamily(Family):
     def decode(self, latents: Tensor) -> Tensor:
         """The means of the Bernoulli variables."""
         return self.networks.logits(latents).sigmoid()
+
+
+def standard_error(values: Tensor) -> float:
+    """Of the mean of values (n,)."""
+    return float(values.std() / len(values) ** 0.5)
 
 
 def _refuse_grey(pixels: Tensor) -> None:

@@ -58,7 +58,7 @@ class Vae(nn.Module):
         features = self.encoder(images.flatten(1))
         mean, log_variance = self.posterior(features).chunk(2, dim=1)
         layers = None
-        if self.planar_layers:  # scaled so that w'z and the length of u are of order 1 in any number of dimensions
+        if self.planar_layers:  # scaled: w'z and the length of u are of order 1 in any dimension
             layers = self.flow(features).unflatten(1, (self.planar_layers, -1)) / mean.shape[1] ** 0.5
         return Posterior(mean, log_variance, layers)
 

@@ -1,0 +1,41 @@
+"""The committed reference results: of today's settings, whole, small, and the same in the table as in the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from triptych.config import parse
+from triptych.files import read_json
+from triptych.tracking.reference import LARGEST, table
+
+FOLDER = ROOT / "metrics" / "reference"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def test_the_table_is_made_from_the_files() -> None:
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == table(FOLDER)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str) -> None:
+    result, full = read_json(FOLDER / f"{name}.json"), parse(params | {"profile": "full"})
+    assert result["profile"] == "full"
+    assert result["run"]["git_commit"] != "none"
+    assert {key: result["fid_classifier"][key] for key in ("samples", "reference_images")} == {
+        "samples": full.active.fidelity.samples,
+        "reference_images": full.active.splits.test,
+    }
+    if name in full.experiments:
+        wanted = full.experiment(name).model_dump(mode="json")
+        settings = {**wanted, **result["settings"], "model": {**wanted["model"], **result["settings"]["model"]}}
+        assert settings["epochs"] <= wanted.pop("epochs")["full"]
+        assert {**settings, "epochs": None} == {**wanted, "epochs": None}
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "plots" / "reference").iterdir()), ids=lambda path: path.name)
+def test_reference_pictures_are_small(folder: Path) -> None:
+    assert folder.name == "comparison" or folder.name in NAMES
+    assert all(picture.stat().st_size <= LARGEST for picture in folder.iterdir())
