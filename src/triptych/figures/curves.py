@@ -41,7 +41,8 @@ def curves(history: Sequence[dict[str, float]], lines: Sequence[Curve], title: s
         tidy(panel, "epoch", y_label)
         panel.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
+    columns = len(labels) if len(labels) < 4 else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     if spread:
         panels[0].set_title("from the untrained model on", fontsize=10)
         panels[1].set_title(f"from epoch {spread} on", fontsize=10)

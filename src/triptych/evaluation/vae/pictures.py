@@ -40,7 +40,7 @@ def _draw_bound(evaluation: Evaluation) -> None:
     ]
     known = [line for line in lines if line.column in evaluation.history[0]]
     title = f"U1.13  Evidence lower bound of {evaluation.name}"
-    save(curves(evaluation.history, known, title, "ELBO (nats per image)"), evaluation.folder / "U1.13-elbo.png")
+    save(curves(evaluation.history, known, title, "bound (nats per image)"), evaluation.folder / "U1.13-elbo.png")
 
 
 def _draw_samples(evaluation: Evaluation) -> None:
