@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def build_page(project: Project, settings: Settings) -> Path:
         table=table,
         best=best,
         sections=trained,
+        sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
+        likelihoods=_grouped((row["likelihood_is"], row["experiment"]) for row in table),
         judges=judges,
         comparison=pictures(project.comparison),
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
@@ -79,6 +82,13 @@ def build_page(project: Project, settings: Settings) -> Path:
     with atomic_file(project.page) as draft:
         draft.write_text(html, encoding="utf-8")
     return project.page
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for key, name in pairs:
+        groups.setdefault(key, []).append(name)
+    return groups
 
 
 def read_summary(project: Project) -> list[dict[str, Any]]:
