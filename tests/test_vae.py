@@ -81,7 +81,7 @@ def test_the_bound_is_the_sampled_one_with_the_gaussians_kl_in_closed_form(plana
     torch.manual_seed(3)
     reconstruction, kl = family.bound_terms(images)
     torch.manual_seed(3)
-    sampled_reconstruction, sampled_kl = (part.squeeze(1) for part in family.log_weights(images, posterior, 1))
+    sampled_reconstruction, sampled_kl = (part.squeeze(1) for part in family.sampled_terms(images, posterior, 1))
     torch.manual_seed(3)
     start, log_q = posterior.draw_gaussian(1)
     prior = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from triptych.models.vae.family import VaeFamily
 
-LATENTS_AT_ONCE = 1000  # latents: memory grows with this, not with the number of draws
+LATENTS_AT_ONCE = 1000  # decoded: memory grows with this, not with the number of draws
 PIECE = 500  # images between two savings
 
 
@@ -67,7 +67,7 @@ def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Ten
         total = squares = torch.full((len(images[few]),), -math.inf, dtype=torch.float64)
         for drawn in range(0, samples, LATENTS_AT_ONCE):
             draws = min(LATENTS_AT_ONCE, samples - drawn)
-            log_weights = -sum(family.log_weights(images[few], posterior[few], draws)).cpu().double()
+            log_weights = -sum(family.sampled_terms(images[few], posterior[few], draws)).cpu().double()
             total = torch.logaddexp(total, log_weights.logsumexp(1))
             squares = torch.logaddexp(squares, (2 * log_weights).logsumexp(1))
         results.append((total - math.log(samples), (2 * total - squares).exp()))

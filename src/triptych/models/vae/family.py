@@ -28,10 +28,10 @@ class VaeFamily(Family):
         self.networks, self.latent = network, latent
         self.kl_warmup, self.importance_samples = kl_warmup, importance_samples
 
-    def log_weights(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
-        """The two parts of log p(x, z) - log q(z|x) for draws z of q, each (n, samples) in nats, both negated.
+    def sampled_terms(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
+        """Reconstruction and regularisation of each draw z of q(z|x), each (n, samples) in nats.
 
-        Reconstruction, -log p(x|z), and regularisation, log q(z|x) - log p(z).
+        -log p(x|z) and log q(z|x) - log p(z): minus their sum is the log weight of the draw.
         """
         latents, log_q = posterior.draw(samples)
         flat = latents.flatten(0, 1)
@@ -69,7 +69,7 @@ class VaeFamily(Family):
         return {name: value.detach() for name, value in quantities.items()}
 
     def _importance_weighted_step(self, images: Tensor, update: Update) -> dict[str, Tensor]:
-        reconstruction, kl = self.log_weights(images, self.networks.encode(images), self.importance_samples)
+        reconstruction, kl = self.sampled_terms(images, self.networks.encode(images), self.importance_samples)
         loss = -importance_weighted_bound(-reconstruction - kl).mean()
         update("model", loss)
         reconstruction, kl = reconstruction.detach().mean(), kl.detach().mean()
@@ -117,7 +117,7 @@ class VaeFamily(Family):
         size, bounds = max(1, DECODED_AT_ONCE // self.importance_samples), []
         for chunk in pixels.split(size):
             images = chunk.float()
-            parts = self.log_weights(images, self.networks.encode(images), self.importance_samples)
+            parts = self.sampled_terms(images, self.networks.encode(images), self.importance_samples)
             bounds.append(importance_weighted_bound(-sum(parts)))
         return torch.cat(bounds).cpu().double()
 
