@@ -45,6 +45,8 @@ def shrink(data: dict, kept: tuple[str, ...] = ONE_A_FAMILY) -> dict:
         experiments["vae-2d"]["model"] |= {"hidden": [32], "planar_layers": 2}
     experiments["gan-mnist"]["model"] |= {"latent": 8, "generator": [16, 32], "discriminator": [32, 16]}
     experiments["realnvp-mnist"]["model"] |= {"hidden": [32], "couplings": 2}
+    if "nice-mnist" in experiments:
+        experiments["nice-mnist"]["model"] |= {"hidden": [32], "couplings": 4}
     return data
 
 
@@ -56,7 +58,7 @@ def params() -> dict:
 
 @pytest.fixture(scope="session")
 def tiny_params(params: dict) -> dict:
-    return shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d"))
+    return shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d", "nice-mnist"))
 
 
 @pytest.fixture(scope="session")

@@ -6,93 +6,12 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from triptych.config import Settings, parse
-from triptych.models.classifier import DigitClassifier, shift_images
-from triptych.models.flow.coupling import AffineCoupling, checkerboard
-from triptych.models.flow.transform import Composition
+from triptych.data.augmentation import shift_images
+from triptych.models.classifier import DigitClassifier
 from triptych.models.registry import build
-from triptych.objectives.flow import log_likelihood
 from triptych.training.loop import Trainer
-
-
-def randomised(module: torch.nn.Module, scale: float = 0.5) -> torch.nn.Module:
-    """Zero-initialised last layers prove nothing: give every weight a random value."""
-    for parameter in module.parameters():
-        torch.nn.init.normal_(parameter, std=scale)
-    return module
-
-
-@given(rows=st.integers(2, 4), columns=st.integers(2, 4), depth=st.integers(1, 4), seed=st.integers(0, 10**6))
-def test_couplings_invert_and_their_log_determinant_is_autograds(
-    rows: int, columns: int, depth: int, seed: int
-) -> None:
-    torch.manual_seed(seed)
-    shape = (rows, columns)
-    flow = randomised(Composition(AffineCoupling(checkerboard(shape, index % 2), [8]) for index in range(depth)))
-    x = torch.randn(2, rows * columns) * 3
-    z, log_det = flow(x)
-    back, inverse_log_det = flow.inverse(z)
-    assert torch.allclose(back, x, atol=1e-3, rtol=1e-4)
-    assert torch.allclose(inverse_log_det, -log_det, atol=1e-3)
-    for index in range(2):
-        jacobian = torch.autograd.functional.jacobian(lambda row: flow(row[None])[0][0], x[index])
-        assert torch.allclose(torch.linalg.slogdet(jacobian.double()).logabsdet.float(), log_det[index], atol=1e-3)
-
-
-def test_realnvp_inverts_images_to_1e_5(params: dict) -> None:
-    torch.manual_seed(0)
-    settings = parse(params).experiment("realnvp-mnist")
-    family = build("flow", settings.model, (28, 28))
-    for module in family.networks.modules():
-        if isinstance(module, torch.nn.Linear):
-            torch.nn.init.normal_(module.weight, std=0.3 / math.sqrt(module.in_features))
-    values = (torch.randint(0, 256, (4, 28, 28)) + torch.rand(4, 28, 28)) / 256
-    assert family.inverse_error(values.clamp(max=1 - 2**-24)) <= 1e-5
-    z, log_det = family.to_base(values)
-    assert not torch.allclose(z, family.logit.forward(values.flatten(1))[0], atol=0.1)
-    assert log_det.isfinite().all()
-
-
-def test_a_coupling_starts_as_the_identity_and_moves_half() -> None:
-    coupling = AffineCoupling(checkerboard((4, 4), 0), [8])
-    x = torch.randn(3, 16)
-    z, log_det = coupling(x)
-    assert torch.equal(z, x)
-    assert log_det.tolist() == [0.0, 0.0, 0.0]
-    z, _ = randomised(coupling)(x)
-    mask = checkerboard((4, 4), 0)
-    assert torch.equal(z[:, mask], x[:, mask])
-    assert (z[:, ~mask] != x[:, ~mask]).all()
-
-
-def test_the_reduced_coupling_is_the_masked_formula() -> None:
-    """z = b x + (1 - b)(x exp(s(b x)) + t(b x)), by a full-width network that holds the reduced one."""
-    torch.manual_seed(1)
-    mask = checkerboard((2, 3), 1)
-    coupling = randomised(AffineCoupling(mask, [7]))
-    first, last = coupling.network[0], coupling.network[-1]
-    x, b = torch.randn(5, 6), mask.float()
-    wide_in = torch.zeros(7, 6).index_copy(1, coupling.kept, first.weight)
-    hidden = torch.relu((b * x) @ wide_in.T + first.bias)
-    raw_scale, raw_shift = (hidden @ last.weight.T + last.bias).chunk(2, dim=1)
-    scale = torch.zeros(5, 6).index_copy(1, coupling.moved, raw_scale.tanh() * coupling.factor)
-    shift = torch.zeros(5, 6).index_copy(1, coupling.moved, raw_shift)
-    z, log_det = coupling(x)
-    assert torch.allclose(z, b * x + (1 - b) * (x * scale.exp() + shift), atol=1e-5)
-    assert torch.allclose(log_det, ((1 - b) * scale).sum(1), atol=1e-5)
-
-
-def test_a_flow_integrates_to_one() -> None:
-    torch.manual_seed(2)
-    flow = randomised(Composition(AffineCoupling(checkerboard((1, 2), index % 2), [6]) for index in range(3)))
-    axis = torch.linspace(-30, 30, 1201)
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
-    with torch.no_grad():
-        mass = log_likelihood(*flow(grid)).double().exp().sum() * (axis[1] - axis[0]) ** 2
-    assert mass.item() == pytest.approx(1.0, abs=2e-3)
 
 
 def test_an_untrained_vae_starts_near_784_log_2(params: dict) -> None:

@@ -46,3 +46,18 @@ def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
         axes.set_axis_off()
     figure.suptitle(title, fontsize=12)
     return figure
+
+
+def strips(images: np.ndarray, headings: Sequence[str], title: str) -> Figure:
+    """Rows of grey uint8 images (rows, columns, h, w), each column under its own heading."""
+    rows, columns, height, width = images.shape
+    figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows)
+    axes = figure.subplots()
+    sheet = tile(images.reshape(-1, height, width), columns)
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_xticks([index * (width + GAP) + width / 2 for index in range(columns)], headings, fontsize=9)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=12)
+    return figure

@@ -39,6 +39,13 @@ class Family(ABC):
         """Parameters by the name of the optimiser that updates them."""
         return {"model": list(self.networks.parameters())}
 
+    def initialise(self, pixels: Tensor) -> None:  # noqa: B027 (most families have nothing to set)
+        """Set what starts from data, given the training images uint8 (n, 28, 28)."""
+
+    def culprit(self, pixels: Tensor) -> str:
+        """Words on where the networks first made of these images what is not finite, for an error; or nothing."""
+        return ""
+
     @abstractmethod
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         """One update from a batch uint8 (n, 28, 28): call `update(player, loss)` for each player.

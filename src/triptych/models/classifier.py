@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from triptych.training.weights import load_into
 
@@ -45,14 +44,6 @@ class DigitClassifier(nn.Module):
         """The class (n,) that the network names for each 8-bit image (n, 28, 28), in evaluation mode."""
         self.eval()
         return torch.cat([self(part).argmax(1) for part in pixels.split(CHUNK)])
-
-
-def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
-    """Images (n, h, w) moved down and right by whole pixels, black where nothing came in."""
-    height, width = pixels.shape[1:]
-    margin = max(abs(rows), abs(columns))
-    padded = pad(pixels, (margin, margin, margin, margin))
-    return padded[:, margin - rows : margin - rows + height, margin - columns : margin - columns + width]
 
 
 def load_classifier(folder: Path, settings: Classifier, device: torch.device) -> DigitClassifier:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy
 
+from triptych.data.augmentation import shift_images
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
-from triptych.models.classifier import DigitClassifier, shift_images
+from triptych.models.classifier import DigitClassifier
 from triptych.stages.inputs import classifier_inputs
 from triptych.training.checkpoint import write_history
 from triptych.training.progress import Progress

@@ -8,7 +8,7 @@ import numpy as np
 
 from triptych.data.images import SPLITS, read_npz
 from triptych.data.prepared import MANIFEST
-from triptych.data.transforms import Dequantize, StochasticBinarize, ThresholdBinarize
+from triptych.data.transforms import StochasticBinarize, ThresholdBinarize, dequantize
 from triptych.errors import TriptychError
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 
@@ -35,7 +35,7 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
                 np.save(folder / f"y_{split}.npy", labels)
             if dataset.dequantization == "uniform" and split != "train":
                 noise = _generator(dataset.seed, split, "dequantize").random(pixels.shape, np.float32)
-                np.save(folder / f"continuous_{split}.npy", Dequantize().forward(pixels.astype(np.float32), noise)[0])
+                np.save(folder / f"continuous_{split}.npy", dequantize(pixels.astype(np.float32), noise))
         checksums = {path.name: sha256_of_file(path) for path in sorted(folder.glob("*.npy"))}
         manifest = {
             "dataset": name,

@@ -60,9 +60,11 @@ def train(
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, experiment.model, tuple(prepared.manifest["image_shape"]))
         family.networks.to(device)
+        images, held_out = TrainingImages.load(prepared, device), HeldOutImages(prepared, "valid", device)
+        with seeded(experiment.seed, "initialisation from data"):
+            family.initialise(images.pixels)
         trainer = Trainer(name, family, experiment, epochs, runtime)
         tracker.note(device=describe_device(device))
-        images, held_out = TrainingImages.load(prepared, device), HeldOutImages(prepared, "valid", device)
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )

@@ -108,7 +108,7 @@ class Trainer:
                 totals[name] = totals[name] + value if name in totals else value.clone()
             recent.append(next(iter(quantities.values())))
             if len(recent) == FINITE_CHECK or step + 1 == steps:
-                self._refuse_divergence(recent, epoch, (epoch - 1) * steps + step + 1)
+                self._refuse_divergence(recent, epoch, (epoch - 1) * steps + step + 1, batch)
                 recent = []
             if progress.due():
                 loss = float(next(iter(quantities.values())))
@@ -130,12 +130,13 @@ class Trainer:
         self.family.networks.load_state_dict(before)
         return totals
 
-    def _refuse_divergence(self, losses: list[Tensor], epoch: int, last_step: int) -> None:
+    def _refuse_divergence(self, losses: list[Tensor], epoch: int, last_step: int, batch: Tensor) -> None:
         bad = (~torch.stack(losses).isfinite()).nonzero()
         if len(bad):
             step = last_step - len(losses) + 1 + int(bad[0])
             raise TriptychError(
-                f"{self.name} diverged: the loss is not finite at step {step:,} (epoch {epoch}); "
+                f"{self.name} diverged: the loss is not finite at step {step:,} (epoch {epoch})"
+                f"{self.family.culprit(batch)}; "
                 f"lower experiments.{self.name}.learning_rate or set its gradient_clip"
             )
 

@@ -1,26 +1,72 @@
-"""The pictures of a flow: its likelihood over training and its samples."""
+"""The pictures of a flow: its likelihood over training, its samples and, for NICE, the way through its layers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from triptych.evaluation.context import at_epoch
+from triptych.evaluation.flow.traversal import POINTS, traversals
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
-from triptych.figures.grids import grids
+from triptych.figures.grids import grids, strips
 from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
+LAYERWISE = 10  # samples whose way through the layers is shown
+
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """U3.8, bits per dimension over training, and samples at the first, middle and last epoch."""
-    lines = [
-        Curve("train_bits_per_dimension", "training", "train"),
-        Curve("valid_bits_per_dimension", "validation", "valid"),
+    """U3.8, likelihood over training, and samples at the first, middle and last epoch; of a NICE R1, R2 and R3."""
+    nice = evaluation.family.architecture == "nice"
+    _draw_curves(evaluation, "R1" if nice else "U3.8")
+    _draw_samples(evaluation, "R1" if nice else "U3.8")
+    if nice:
+        _draw_layers(evaluation)
+        _draw_traversals(evaluation)
+
+
+def _draw_curves(evaluation: Evaluation, identifier: str) -> None:
+    title = f"{identifier}  Likelihood of {evaluation.name}"
+    bits = _both("bits_per_dimension", 1)
+    figure = curves(evaluation.history, bits, title, "bits per dimension")
+    save(figure, evaluation.folder / f"{identifier}-bits-per-dimension.png")
+    nats = _both("negative_log_likelihood", -1)
+    figure = curves(evaluation.history, nats, title, "log-likelihood (nats per image)")
+    save(figure, evaluation.folder / f"{identifier}-log-likelihood.png")
+
+
+def _both(quantity: str, factor: int) -> list[Curve]:
+    return [
+        Curve(f"train_{quantity}", "training", "train", factor),
+        Curve(f"valid_{quantity}", "validation", "valid", factor),
     ]
-    figure = curves(evaluation.history, lines, "U3.8  Likelihood of the flow", "bits per dimension")
-    save(figure, evaluation.folder / "U3.8-bits-per-dimension.png")
+
+
+def _draw_samples(evaluation: Evaluation, identifier: str) -> None:
     panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_grey(grids(panels, 5, "U3.8  Samples from the same latents"), evaluation.folder / "U3.8-samples.png")
+    figure = grids(panels, 5, f"{identifier}  Samples of {evaluation.name} from the same latents")
+    save_grey(figure, evaluation.folder / f"{identifier}-samples.png")
+
+
+@torch.no_grad()
+def _draw_layers(evaluation: Evaluation) -> None:
+    family = evaluation.family
+    way = family.layers.way_back(evaluation.shown[:LAYERWISE])
+    images = torch.stack([quantize(family.shown(values).cpu(), "a layer") for values in way], 1)
+    count = len(way) - 1
+    between = [f"layer {count - index}" for index in range(count - 1)]
+    figure = strips(images.numpy(), ["z", *between, "x"], "R2  From z to x: after the inverse of each layer")
+    save_grey(figure, evaluation.folder / "R2-layers.png")
+
+
+def _draw_traversals(evaluation: Evaluation) -> None:
+    found = traversals(evaluation)
+    ends = found.images[:, :, None].float()
+    rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
+    shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
+    figure = strips(rows.numpy(), ["image", *shares, "image"], "R3  Along a straight line between two latents")
+    save_grey(figure, evaluation.folder / "R3-traversals.png")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from triptych.data.transforms import LEVELS, Dequantize, Logit
+from triptych.data.augmentation import shift_images
+from triptych.data.transforms import LEVELS
+from triptych.errors import TriptychError
 from triptych.models.base import Family, Update
-from triptych.models.flow.coupling import AffineCoupling, checkerboard
-from triptych.models.flow.transform import Composition
+from triptych.models.flow.architectures import build_flow
+from triptych.models.flow.preparation import Dequantize
+from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
 
 if TYPE_CHECKING:
@@ -19,65 +22,104 @@ if TYPE_CHECKING:
     from triptych.training.images import HeldOutImages
 
 CHUNK = 500
+INITIALISED_FROM = 2000  # training images, about, evenly spaced
 
 
 class FlowFamily(Family):
-    """Minimises the exact negative log-likelihood of dequantised images, in nats per image."""
+    """Minimises the negative log-likelihood of 8-bit images, in nats per image, from one draw of noise each.
+
+    It is exact for the dequantised image, and in expectation a bound for the 8-bit one.
+    """
 
     first_snapshot: ClassVar[int] = 1
 
-    def __init__(self, flow: Composition, alpha: float, image_shape: tuple[int, ...]) -> None:
-        self.networks, self.logit, self.image_shape = flow, Logit(alpha), image_shape
+    def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
+        self.networks, self.architecture, self.max_shift = flow, model.architecture, model.max_shift
         self.latent = math.prod(image_shape)
 
-    def to_base(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (n, d) and log |det dz/dy| (n,) in nats, from dequantised images (n, ...) in [0, 1)."""
-        logits, log_det = self.logit.forward(values.flatten(1))
-        latents, flow_log_det = self.networks(logits)
-        return latents, log_det + flow_log_det
+    @property
+    def uniform(self) -> bool:
+        """Whether the noise of dequantisation is uniform, so that a fixed dequantised copy can be judged."""
+        return isinstance(self.networks.transforms[0], Dequantize)
 
-    def from_base(self, latents: Tensor) -> Tensor:
-        """Dequantised images (n, *image_shape) from latents (n, d): the exact inverse of `to_base`."""
-        logits, _ = self.networks.inverse(latents)
-        return self.logit.inverse(logits)[0].view(-1, *self.image_shape)
+    @property
+    def continuous(self) -> Composition:
+        """The flow behind the dequantisation: from values (n, *image_shape) in [0, 1) to latents (n, D)."""
+        return Composition(self.networks.transforms[1:])
 
-    def nats(self, values: Tensor, dequantization_log_det: float) -> Tensor:
-        """log p of the 8-bit images behind dequantised `values`, (n,): a lower bound, tight for one draw of noise."""
-        latents, log_det = self.to_base(values)
-        return log_likelihood(latents, log_det + dequantization_log_det)
+    @property
+    def layers(self) -> Composition:
+        """The layers alone, from prepared values (n, D) to latents (n, D)."""
+        return self.networks.transforms[-1]
+
+    def shown(self, prepared: Tensor) -> Tensor:
+        """Images (n, *image_shape) of intensities from values (n, D) anywhere between two layers."""
+        preparation = Flow(self.networks.transforms[:-1])
+        return preparation.sample(prepared) / (LEVELS - 1)
+
+    def initialise(self, pixels: Tensor) -> None:
+        self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISED_FROM)])
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        values, log_det = Dequantize().forward(pixels.float(), torch.rand(pixels.shape, device=pixels.device))
-        loss = -self.nats(values, log_det).mean()
+        if self.max_shift:
+            rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
+            pixels = shift_images(pixels, rows, columns)
+        loss = -self.networks.calc_likelihood(pixels).mean()
         update("model", loss)
         negative = loss.detach()
         return {"negative_log_likelihood": negative, "bits_per_dimension": bits_per_dimension(negative, self.latent)}
 
     def validate(self, images: HeldOutImages) -> dict[str, float]:
-        return self.likelihood(images.continuous)
+        return self.likelihood(images)
 
     @torch.no_grad()
-    def likelihood(self, values: Tensor) -> dict[str, float]:
-        """Mean bits per dimension and nats per image of dequantised images, with the standard error of the nats."""
-        constant = -self.latent * math.log(LEVELS)
-        nats = -torch.cat([self.nats(chunk, constant) for chunk in values.split(CHUNK)]).cpu().double()
+    def nats(self, images: HeldOutImages) -> Tensor:
+        """log p of held-out images, (n,), in nats, float64 on the CPU.
+
+        Where noise is uniform it is their dequantised copy that is judged, the same for every model. Raises
+        TriptychError, naming the layer, where one is not finite.
+        """
+        if self.uniform:
+            parts = images.continuous.split(CHUNK)
+            found = [log_likelihood(*self.continuous(part)) + Dequantize.log_det(part) for part in parts]
+        else:
+            found = [self.networks.calc_likelihood(part) for part in images.pixels.split(CHUNK)]
+        nats = torch.cat(found).cpu().double()
+        if not nats.isfinite().all():
+            raise TriptychError(
+                f"the likelihood of {int((~nats.isfinite()).sum()):,} of {len(nats):,} {images.split} images is not "
+                f"finite{self.culprit(images.pixels)}: lower the learning rate or set gradient_clip, and train again"
+            )
+        return nats
+
+    def culprit(self, pixels: Tensor) -> str:
+        for part in pixels.split(CHUNK):
+            found = self.networks.culprit(part)
+            if found:
+                return f", first after {found}"
+        return ""
+
+    def likelihood(self, images: HeldOutImages) -> dict[str, float]:
+        """Mean bits per dimension and nats per image of held-out images, with the standard error of the nats."""
+        negative = -self.nats(images)
         return {
-            "bits_per_dimension": float(bits_per_dimension(nats.mean(), self.latent)),
-            "negative_log_likelihood": float(nats.mean()),
-            "negative_log_likelihood_standard_error": float(nats.std() / len(nats) ** 0.5),
+            "bits_per_dimension": float(bits_per_dimension(negative.mean(), self.latent)),
+            "negative_log_likelihood": float(negative.mean()),
+            "negative_log_likelihood_standard_error": float(negative.std() / len(negative) ** 0.5),
         }
 
     @torch.no_grad()
     def inverse_error(self, values: Tensor) -> float:
-        """Largest |y - inverse(forward(y))| over the images, in units of full intensity."""
-        return float((self.from_base(self.to_base(values)[0]) - values).abs().max())
+        """Largest |y - inverse(forward(y))| over dequantised images, in units of full intensity."""
+        flow = self.continuous
+        errors = [(flow.inverse(flow(part)[0])[0] - part).abs().max() for part in values.split(CHUNK)]
+        return float(torch.stack(errors).max())
 
     def decode(self, latents: Tensor) -> Tensor:
         """The 8-bit levels that the latents stand for, as intensities."""
-        return Dequantize().inverse(self.from_base(latents)) / (LEVELS - 1)
+        return self.networks.sample(latents) / (LEVELS - 1)
 
 
 def build(model: Model, image_shape: tuple[int, ...]) -> FlowFamily:
-    """A freshly initialised RealNVP: couplings on a checkerboard and its reverse, by turns."""
-    couplings = (AffineCoupling(checkerboard(image_shape, index % 2), model.hidden) for index in range(model.couplings))
-    return FlowFamily(Composition(couplings), model.alpha, image_shape)
+    """A freshly initialised flow. Raises TriptychError if the architecture does not fit the image."""
+    return FlowFamily(build_flow(model, image_shape), model, image_shape)

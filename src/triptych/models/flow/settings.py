@@ -1,10 +1,19 @@
 """The settings of a normalizing flow."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from triptych.schema import Section
+
+OWN = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # keys by architecture
+
+
+class Dequantizer(Section):
+    """The conditional flow behind variational dequantisation: affine couplings on checkerboards."""
+
+    couplings: PositiveInt
+    hidden: list[PositiveInt] = Field(min_length=1)
 
 
 class Model(Section):
@@ -12,7 +21,30 @@ class Model(Section):
 
     pixels: ClassVar[str] = "dequantized"
 
-    architecture: Literal["realnvp"]
-    alpha: NonNegativeFloat = Field(gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
-    couplings: PositiveInt
-    hidden: list[PositiveInt] = Field(min_length=1)
+    architecture: Literal["realnvp", "nice", "multiscale"]
+    preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")
+    alpha: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
+    couplings: PositiveInt = Field(description="of each scale, where there are several")
+    hidden: list[PositiveInt] | None = Field(default=None, min_length=1, description="widths, realnvp and nice")
+    channels: list[PositiveInt] | None = Field(
+        default=None, min_length=2, max_length=2, description="widths at 14 by 14 and 7 by 7, multiscale"
+    )
+    blocks: PositiveInt | None = Field(default=None, description="residual blocks a coupling, multiscale")
+    activation_norm: bool = Field(default=False, description="a data-initialised affine before each coupling")
+    data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
+    max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift in training, each batch")
+    variational_dequantization: Dequantizer | None = None
+
+    @model_validator(mode="after")
+    def _keys_belong_together(self) -> Self:
+        for key in ("hidden", "channels", "blocks"):
+            belongs, given = key in OWN[self.architecture], getattr(self, key) is not None
+            if belongs and not given:
+                raise ValueError(f"architecture {self.architecture} needs {key}")
+            if given and not belongs:
+                raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")
+        if (self.preparation == "logit") != (self.alpha is not None):
+            raise ValueError("alpha belongs to preparation: logit, and only there")
+        if self.data_initialisation and self.architecture != "nice":
+            raise ValueError("data_initialisation is for architecture nice; the others have activation_norm")
+        return self

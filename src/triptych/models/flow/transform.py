@@ -1,11 +1,14 @@
-"""One interface for every step of a flow, and their composition."""
+"""One interface for every step of a flow, their composition, and a flow: a composition with a base density."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
+
+from triptych.objectives.flow import log_likelihood
 
 
 class Transform(nn.Module):
@@ -18,6 +21,9 @@ class Transform(nn.Module):
     @abstractmethod
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """From the base towards data: x and log |det dx/dz|."""
+
+    def initialise(self, x: Tensor) -> None:
+        """Set what starts from data, given some of what `forward` will be given; most transforms have nothing."""
 
 
 class Composition(Transform):
@@ -40,3 +46,39 @@ class Composition(Transform):
             z, log_det = transform.inverse(z)
             total = total + log_det
         return z, total
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        for transform in self.transforms:
+            transform.initialise(x)
+            x, _ = transform(x)
+
+    def way_back(self, z: Tensor) -> list[Tensor]:
+        """z, and what it is after the inverse of each transform, the last one first; the end of the list is x."""
+        seen = [z]
+        for transform in reversed(self.transforms):
+            seen.append(transform.inverse(seen[-1])[0])
+        return seen
+
+    @torch.no_grad()
+    def culprit(self, x: Tensor) -> str | None:
+        """The first transform that makes x, or its log determinant, not finite: its place and name; or None."""
+        for place, transform in enumerate(self.transforms, 1):
+            z, log_det = transform(x)
+            if not (z.isfinite().all() and log_det.isfinite().all()):
+                inside = isinstance(transform, Composition) and transform.culprit(x)
+                return inside or f"{type(transform).__name__}, layer {place} of {len(self.transforms)}"
+            x = z
+        return None
+
+
+class Flow(Composition):
+    """A composition from data to a standard normal base N(0, I)."""
+
+    def calc_likelihood(self, x: Tensor) -> Tensor:
+        """log p(x), (n,), in nats (Rezende and Mohamed 2015, equation 5)."""
+        return log_likelihood(*self(x))
+
+    def sample(self, latents: Tensor) -> Tensor:
+        """x from latents z ~ N(0, I): the inverse alone."""
+        return self.inverse(latents)[0]

@@ -1,0 +1,123 @@
+"""The flows by name: RealNVP, NICE with a diagonal scale, and a convolutional flow of two scales."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.errors import TriptychError
+from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, half
+from triptych.models.flow.image import Reshape, Shape, Split, Squeeze
+from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.normalization import ActNorm, Scaling
+from triptych.models.flow.preparation import Dequantize, Logit, Scale, VariationalDequantize
+from triptych.models.flow.transform import Composition, Flow, Transform
+
+if TYPE_CHECKING:
+    from triptych.models.flow.settings import Dequantizer, Model
+
+
+def realnvp(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Affine couplings on a checkerboard and its reverse, by turns, with multilayer perceptrons."""
+    size = math.prod(image_shape)
+
+    def layers() -> Iterator[Transform]:
+        for index in range(model.couplings):
+            if model.activation_norm:
+                yield ActNorm((size,))
+            yield perceptron_coupling(image_shape, index, model.hidden, context=0)
+
+    return Composition(layers())
+
+
+def perceptron_coupling(image_shape: tuple[int, ...], index: int, hidden: list[int], context: int) -> AffineCoupling:
+    """An affine coupling on the checkerboard of parity `index`, whose network also sees `context` numbers."""
+    mask = checkerboard(image_shape, index % 2)
+    kept = int(mask.sum())
+    moved = len(mask) - kept
+    network = multilayer_perceptron([kept + context, *hidden, 2 * moved], zero=True)
+    return AffineCoupling(mask, network, (moved,))
+
+
+def nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Additive couplings on halves of the flattened image, by turns, each followed by a factor a dimension.
+
+    Raises TriptychError if the number of pixels is odd.
+    """
+    size = math.prod(image_shape)
+    if size % 2:
+        shape = " by ".join(map(str, image_shape))
+        raise TriptychError(f"nice halves its input, but an image of {shape} has an odd number of pixels, {size}")
+
+    def layer(index: int) -> Composition:
+        network = multilayer_perceptron([size // 2, *model.hidden, size // 2], zero=False)
+        return Composition([AdditiveCoupling(half(size, index % 2), network), Scaling(size)])
+
+    return Composition(layer(index) for index in range(model.couplings))
+
+
+def multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Squeeze, couplings at half the size, squeeze, split, couplings at a quarter (Dinh et al. 2017, section 3.6).
+
+    The first couplings stand on the checkerboard of the full image, which a squeeze turns into two pairs of channels;
+    their networks work at half the size, at a quarter of the arithmetic. Raises TriptychError if the image cannot be
+    squeezed twice.
+    """
+    upper = Squeeze((1, *image_shape))
+    lower = Squeeze(upper.squeezed)
+    checkerboards = [torch.tensor([True, False, False, True]), torch.tensor([False, True, True, False])]
+    rest: Shape = (lower.squeezed[0] // 2, *lower.squeezed[1:])
+    first, second = model.channels
+    return Composition(
+        [
+            Reshape((math.prod(image_shape),), (1, *image_shape)),
+            upper,
+            *_convolutional(model, upper.squeezed, checkerboards, first),
+            *_convolutional(model, upper.squeezed, [half(upper.squeezed[0], parity) for parity in (0, 1)], first),
+            lower,
+            Split(Composition(_convolutional(model, rest, [half(rest[0], parity) for parity in (0, 1)], second))),
+            Reshape(lower.squeezed, (math.prod(image_shape),)),
+        ]
+    )
+
+
+def _convolutional(model: Model, shape: Shape, masks: list[torch.Tensor], channels: int) -> Iterator[Transform]:
+    for index in range(model.couplings):
+        mask = masks[index % 2]
+        kept = int(mask.sum())
+        moved = len(mask) - kept
+        if model.activation_norm:
+            yield ActNorm((shape[0], 1, 1))
+        yield AffineCoupling(mask, ResidualNetwork(kept, 2 * moved, channels, model.blocks), (moved, 1, 1))
+
+
+LAYERS = {"realnvp": realnvp, "nice": nice, "multiscale": multiscale}
+
+
+def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
+    """From 8-bit images (n, *image_shape) to a standard normal base (n, D).
+
+    Its four steps: dequantise, prepare, flatten, and the layers as one composition. Raises TriptychError if the
+    architecture does not fit the image.
+    """
+    return Flow(
+        [
+            dequantizer(model.variational_dequantization, image_shape),
+            Logit(model.alpha) if model.preparation == "logit" else Scale(),
+            Reshape(image_shape, (math.prod(image_shape),)),
+            LAYERS[model.architecture](model, image_shape),
+        ]
+    )
+
+
+def dequantizer(settings: Dequantizer | None, image_shape: tuple[int, ...]) -> Transform:
+    """Uniform noise, or noise from a conditional flow."""
+    if settings is None:
+        return Dequantize()
+    size = math.prod(image_shape)
+    return VariationalDequantize(
+        perceptron_coupling(image_shape, index, settings.hidden, context=size) for index in range(settings.couplings)
+    )

@@ -1,0 +1,328 @@
+"""Flows: inverses and log determinants of every transform, mass one, exact bookkeeping, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.distributions import Independent, Normal, TransformedDistribution
+from torch.distributions.transforms import AffineTransform, SigmoidTransform
+
+from triptych.config import Settings, parse
+from triptych.errors import TriptychError
+from triptych.models.flow.architectures import build_flow, perceptron_coupling
+from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, half
+from triptych.models.flow.image import Reshape, Split, Squeeze
+from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.normalization import ActNorm, Scaling
+from triptych.models.flow.preparation import Dequantize, Logit, Scale, VariationalDequantize
+from triptych.models.flow.settings import Model
+from triptych.models.flow.transform import Composition, Flow, Transform
+from triptych.models.registry import build
+
+SEEDS = st.integers(0, 2**32 - 1)
+EXACT = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def randomised(module: torch.nn.Module, scale: float = 0.3) -> torch.nn.Module:
+    """Zero-initialised last layers prove nothing: give every weight a random value, of a size that fits its fan-in."""
+    for parameter in module.parameters():
+        fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
+        torch.nn.init.normal_(parameter, std=scale / math.sqrt(fan_in))
+    return module
+
+
+def coupling(d: int, parity: int) -> AffineCoupling:
+    mask = torch.arange(d) % 2 == parity
+    kept, moved = int(mask.sum()), int((~mask).sum())
+    return AffineCoupling(mask, multilayer_perceptron([kept, 8, 2 * moved], zero=True), (moved,))
+
+
+def convolution(channels: int, parity: int) -> AffineCoupling:
+    return AffineCoupling(half(channels, parity), ResidualNetwork(channels // 2, channels, 4, 1), (channels // 2, 1, 1))
+
+
+def additive(d: int, parity: int) -> AdditiveCoupling:
+    return AdditiveCoupling(half(d, parity), multilayer_perceptron([d // 2, 6, d // 2], zero=False))
+
+
+# By name: a maker from a size, the shape of one example, and whether it lives in [0, 1).
+TRANSFORMS: dict[str, tuple[Callable[[int], Transform], Callable[[int], tuple[int, ...]], bool]] = {
+    "logit": (lambda size: Logit(1e-5), lambda size: (size,), True),
+    "wide logit": (lambda size: Logit(0.3), lambda size: (size, 2), True),
+    "scale": (lambda size: Scale(), lambda size: (size,), True),
+    "affine coupling": (lambda size: coupling(size + 1, size % 2), lambda size: (size + 1,), False),
+    "additive coupling": (lambda size: additive(2 * size, size % 2), lambda size: (2 * size,), False),
+    "convolutional coupling": (lambda size: convolution(4, size % 2), lambda size: (4, size, 2), False),
+    "scaling": (Scaling, lambda size: (size,), False),
+    "activation normalisation": (lambda size: ActNorm((size,)), lambda size: (size,), False),
+    "the same of channels": (lambda size: ActNorm((size, 1, 1)), lambda size: (size, 2, 3), False),
+    "reshape": (lambda size: Reshape((size, 2), (2 * size,)), lambda size: (size, 2), False),
+    "squeeze": (lambda size: Squeeze((1, 2 * size, 2)), lambda size: (1, 2 * size, 2), False),
+    "split": (lambda size: Split(convolution(2, 0)), lambda size: (4, size, 1), False),
+    "composition": (lambda size: Composition([coupling(4, 0), Scaling(4), coupling(4, 1)]), lambda size: (4,), False),
+}
+
+
+@pytest.mark.parametrize("dtype", EXACT, ids=str)
+@pytest.mark.parametrize("name", TRANSFORMS)
+@given(size=st.integers(1, 4), n=st.integers(1, 3), seed=SEEDS, reach=st.sampled_from([0.01, 1.0, 30.0]))
+def test_inverses_invert_and_log_determinants_are_autograds(
+    name: str, dtype: torch.dtype, size: int, n: int, seed: int, reach: float
+) -> None:
+    make, shape, unit = TRANSFORMS[name]
+    torch.manual_seed(seed)
+    transform = randomised(make(size)).to(dtype)
+    x = torch.rand(n, *shape(size), dtype=dtype) if unit else reach * torch.randn(n, *shape(size), dtype=dtype)
+    x = x.clamp(max=1 - 2**-24) if unit else x
+    with torch.no_grad():
+        z, log_det = transform(x)
+        back, inverse_log_det = transform.inverse(z)
+    assert z.dtype == dtype
+    assert z.numel() == x.numel()
+    assert log_det.shape == inverse_log_det.shape == (n,)
+    bound = EXACT[dtype] * max(1.0, float(x.abs().max()), float(z.abs().max()))
+    assert (back - x).abs().max() <= bound
+    assert torch.allclose(inverse_log_det, -log_det, rtol=1e-4, atol=1e-3 if dtype == torch.float32 else 1e-7)
+    if dtype == torch.float64:
+        flat = x[0].numel()
+        jacobian = torch.autograd.functional.jacobian(lambda row: transform(row[None])[0].flatten(), x[0])
+        oracle = torch.linalg.slogdet(jacobian.view(flat, flat)).logabsdet
+        assert torch.allclose(oracle, log_det[0], rtol=1e-8, atol=1e-8)
+
+
+STACKS: dict[str, Callable[[], Flow]] = {
+    "affine": lambda: Flow(coupling(2, index % 2) for index in range(3)),
+    "nice": lambda: Flow([additive(2, 0), Scaling(2), additive(2, 1), Scaling(2)]),
+    "normalised": lambda: Flow([ActNorm((2,)), coupling(2, 0), ActNorm((2,)), coupling(2, 1)]),
+    "split": lambda: Flow(
+        [Reshape((2,), (2, 1, 1)), convolution(2, 0), Split(ActNorm((1, 1, 1))), Reshape((2, 1, 1), (2,))]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_every_stack_integrates_to_one(name: str) -> None:
+    torch.manual_seed(2)
+    flow = randomised(STACKS[name](), 0.5).double()
+    axis = torch.linspace(-30, 30, 1201, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
+    with torch.no_grad():
+        mass = flow.calc_likelihood(grid).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert mass.item() == pytest.approx(1.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.1), Scale()], ids=["narrow", "wide", "scale"])
+def test_the_preparation_keeps_the_mass(preparation: Transform) -> None:
+    """Behind any preparation, what a flow says of [0, 1)^2 adds up to what it puts there."""
+    torch.manual_seed(3)
+    flow = randomised(Flow([preparation, coupling(2, 0), coupling(2, 1)]), 0.5).double()
+    axis = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
+    with torch.no_grad():
+        inside = flow.calc_likelihood(grid).exp().mean().item()
+        drawn = flow.sample(torch.randn(200_000, 2, dtype=torch.float64))
+    share = ((drawn >= 0) & (drawn < 1)).all(1).double().mean().item()
+    assert inside == pytest.approx(share, abs=6e-3)
+
+
+class Uniform(Flow):
+    """A density of one on [0, 1): the base is the unit cube."""
+
+    def calc_likelihood(self, x: torch.Tensor) -> torch.Tensor:
+        return self(x)[1]
+
+
+def test_a_uniform_model_scores_exactly_eight_bits() -> None:
+    pixels = torch.randint(0, 256, (4, 28, 28), dtype=torch.uint8)
+    nats = Uniform([Dequantize()]).calc_likelihood(pixels)
+    assert (-nats / (784 * math.log(2))).tolist() == pytest.approx([8.0] * 4, abs=1e-6)
+
+
+def test_a_uniform_model_scores_eight_bits_behind_the_logit() -> None:
+    """A logistic base behind the logit is the uniform density once more, when alpha is accounted for."""
+    pixels = torch.randint(0, 256, (50, 6), dtype=torch.uint8)
+    for alpha in (1e-5, 0.05, 0.3):
+        z, log_det = Composition([Dequantize(), Logit(alpha)])(pixels)
+        base = (torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).sum(1)
+        whole = -(base + log_det - 6 * math.log1p(-alpha)) / (6 * math.log(2))  # the base's mass inside is 1 - alpha
+        assert whole.tolist() == pytest.approx([8.0] * 50, abs=1e-5)
+
+
+@given(seed=SEEDS)
+def test_dequantised_pixels_return_to_their_level(seed: int) -> None:
+    torch.manual_seed(seed)
+    pixels = torch.randint(0, 256, (3, 4, 5), dtype=torch.uint8)
+    couplings = (perceptron_coupling((4, 5), index, [6], context=20) for index in range(2))
+    for dequantize in (Dequantize(), randomised(VariationalDequantize(couplings))):
+        values, log_det = dequantize(pixels)
+        assert values.shape == pixels.shape
+        assert values.min() >= 0
+        assert values.max() < 1
+        levels, inverse = dequantize.inverse(values)
+        assert (levels - pixels.float()).abs().max() <= (0 if isinstance(dequantize, Dequantize) else 1)
+        assert log_det.shape == inverse.shape == (3,)
+
+
+def test_uniform_noise_fills_its_level_evenly() -> None:
+    torch.manual_seed(0)
+    values, log_det = Dequantize()(torch.full((1, 100_000), 37))
+    noise = values * 256 - 37
+    assert noise.mean().item() == pytest.approx(0.5, abs=0.005)
+    assert noise.var().item() == pytest.approx(1 / 12, abs=0.002)
+    assert log_det.item() == pytest.approx(-100_000 * math.log(256), rel=1e-6)
+
+
+def test_variational_noise_has_the_density_that_it_claims() -> None:
+    """Couplings of constant scale and shift: u is a logistic-normal, known to torch.distributions."""
+    couplings = [perceptron_coupling((1, 2), index, [3], context=2) for index in range(2)]
+    for index, item in enumerate(couplings):
+        item.factor.data.fill_(0.7)
+        item.network[-1].bias.data.copy_(torch.tensor([0.5 - index, 0.3 * index + 0.1]))
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (500, 1, 2))
+    values, stand_in = VariationalDequantize(couplings)(pixels)
+    noise = (values.double() * 256 - pixels).flatten(1)
+    moved = {1: couplings[0], 0: couplings[1]}  # the board's first colour stays in the first coupling
+    scale = [float((moved[place].network[-1].bias[0].tanh() * 0.7).exp()) for place in (0, 1)]
+    shift = [float(moved[place].network[-1].bias[1]) for place in (0, 1)]
+    base = Normal(torch.zeros(2, dtype=torch.float64), 1.0)
+    affine = AffineTransform(torch.tensor(shift, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64))
+    oracle = Independent(TransformedDistribution(base, [affine, SigmoidTransform()]), 1)
+    claimed = -stand_in - 2 * math.log(256)
+    inside = ((noise > 1e-3) & (noise < 1 - 1e-3)).all(1)
+    assert inside.double().mean() > 0.9
+    assert torch.allclose(oracle.log_prob(noise)[inside], claimed.double()[inside], atol=0.02)
+
+
+def test_variational_bound_is_a_bound() -> None:
+    """On a model whose probabilities are known: E_u log p(y) + log det <= log P(x), for uniform noise and learned."""
+    torch.manual_seed(1)
+    model = Normal(torch.tensor(0.4, dtype=torch.float64), torch.tensor(0.002, dtype=torch.float64))
+    edges = torch.arange(257, dtype=torch.float64) / 256
+    true = (model.cdf(edges[1:]) - model.cdf(edges[:-1])).log()
+    pixels = torch.tensor([101, 102, 103]).repeat_interleave(20_000)[:, None].expand(-1, 2)
+    couplings = [perceptron_coupling((1, 2), index, [4], context=2) for index in range(2)]
+    for dequantize in (Dequantize(), randomised(VariationalDequantize(couplings), 1.0)):
+        with torch.no_grad():
+            values, log_det = dequantize(pixels)
+        bound = (model.log_prob(values.double()).sum(1) + log_det).view(3, -1).mean(1)
+        assert (bound < 2 * true[101:104]).all()
+
+
+def test_couplings_start_as_the_identity_and_move_half() -> None:
+    layer = perceptron_coupling((4, 4), 0, [8], context=0)
+    x = torch.randn(3, 16)
+    z, log_det = layer(x)
+    assert torch.equal(z, x)
+    assert log_det.tolist() == [0.0, 0.0, 0.0]
+    z, _ = randomised(layer)(x)
+    mask = checkerboard((4, 4), 0)
+    assert torch.equal(z[:, mask], x[:, mask])
+    assert (z[:, ~mask] != x[:, ~mask]).all()
+
+
+def test_the_reduced_coupling_is_the_masked_formula() -> None:
+    """z = b x + (1 - b)(x exp(s(b x)) + t(b x)), by a full-width network that holds the reduced one."""
+    torch.manual_seed(1)
+    mask = checkerboard((2, 3), 1)
+    layer = randomised(perceptron_coupling((2, 3), 1, [7], context=0), 1.0)
+    first, last = layer.network[0], layer.network[-1]
+    x, b = torch.randn(5, 6), mask.float()
+    wide_in = torch.zeros(7, 6).index_copy(1, layer.kept, first.weight)
+    hidden = torch.relu((b * x) @ wide_in.T + first.bias)
+    raw_scale, raw_shift = (hidden @ last.weight.T + last.bias).chunk(2, dim=1)
+    scale = torch.zeros(5, 6).index_copy(1, layer.moved, raw_scale.tanh() * layer.factor)
+    shift = torch.zeros(5, 6).index_copy(1, layer.moved, raw_shift)
+    z, log_det = layer(x)
+    assert torch.allclose(z, b * x + (1 - b) * (x * scale.exp() + shift), atol=1e-5)
+    assert torch.allclose(log_det, ((1 - b) * scale).sum(1), atol=1e-5)
+
+
+def test_the_squeezed_checkerboard_is_the_images() -> None:
+    """Channels 0 and 3 of a squeezed image are the squares of one colour."""
+    board = checkerboard((4, 6), 0).float().view(1, 1, 4, 6)
+    squeezed, _ = Squeeze((1, 4, 6))(board)
+    assert squeezed.flatten(2).mean(2).tolist() == [[1.0, 0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("channels", [False, True])
+def test_data_initialisation_normalises(channels: bool) -> None:
+    torch.manual_seed(0)
+    x = 3 + 5 * (torch.randn(400, 4, 3, 3) if channels else torch.randn(400, 6))
+    layer = ActNorm((4, 1, 1) if channels else (6,))
+    layer.initialise(x)
+    z, _ = layer(x)
+    over = [0, 2, 3] if channels else [0]
+    assert torch.allclose(z.mean(over), torch.zeros(z.shape[1]), atol=1e-4)
+    assert torch.allclose(z.std(over), torch.ones(z.shape[1]), atol=1e-2)
+
+
+def test_a_nice_starts_from_its_data(params: dict) -> None:
+    """Every dimension of z has mean 0 and standard deviation 1, whatever the preparation gives."""
+    torch.manual_seed(0)
+    model = Model(architecture="nice", alpha=1e-3, couplings=4, hidden=[8], data_initialisation=True)
+    flow = build_flow(model, (4, 4))
+    pixels = torch.randint(0, 256, (1000, 4, 4), dtype=torch.uint8)
+    flow.initialise(pixels)
+    z, _ = flow(pixels)
+    assert torch.allclose(z.mean(0), torch.zeros(16), atol=0.3)
+    assert torch.allclose(z.std(0), torch.ones(16), atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["realnvp-mnist", "nice-mnist", "realnvp-mnist-multiscale"])
+def test_flows_invert_images_to_1e_5(params: dict, name: str) -> None:
+    torch.manual_seed(0)
+    family = build("flow", parse(params).experiment(name).model, (28, 28))
+    randomised(family.networks)
+    values = ((torch.randint(0, 256, (4, 28, 28)) + torch.rand(4, 28, 28)) / 256).clamp(max=1 - 2**-24)
+    assert family.inverse_error(values) <= 1e-5
+    prepared, _ = Composition(family.networks.transforms[1:3])(values)
+    z, log_det = family.continuous(values)
+    assert not torch.allclose(z.flatten(), prepared.flatten(), atol=0.1)
+    assert log_det.isfinite().all()
+
+
+def test_the_way_back_ends_at_the_sample(tiny: Settings) -> None:
+    family = build("flow", tiny.experiment("nice-mnist").model, (28, 28))
+    z = torch.randn(3, 784)
+    way = family.layers.way_back(z)
+    assert len(way) == 1 + tiny.experiment("nice-mnist").model.couplings
+    assert torch.equal(way[0], z)
+    assert torch.equal(family.shown(way[-1]), family.decode(z))
+    assert (way[-1] - family.layers.inverse(z)[0]).abs().max() == 0
+
+
+def test_what_cannot_be_built_is_refused() -> None:
+    nice = Model(architecture="nice", alpha=1e-3, couplings=2, hidden=[4])
+    with pytest.raises(TriptychError, match="5 by 5 has an odd number of pixels, 25"):
+        build("flow", nice, (5, 5))
+    scales = Model(architecture="multiscale", alpha=1e-3, couplings=2, channels=[4, 4], blocks=1)
+    for shape in ((27, 28), (14, 30)):
+        with pytest.raises(TriptychError, match="cannot be squeezed"):
+            build("flow", scales, shape)
+
+
+@pytest.mark.parametrize(("wrong", "layer"), list(product([math.nan, math.inf], [0, 3])))
+def test_a_broken_layer_is_named(tiny: Settings, wrong: float, layer: int) -> None:
+    torch.manual_seed(0)
+    family = build("flow", tiny.experiment("realnvp-mnist").model, (28, 28))
+    couplings = [module for module in family.networks.modules() if isinstance(module, AffineCoupling)]
+    place = min(layer, len(couplings) - 1)
+    couplings[place].network[-1].bias.data[0] = wrong
+    pixels = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
+    if math.isnan(wrong):
+        assert family.culprit(pixels) == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+
+    class Held:
+        split = "valid"
+
+    Held.pixels, Held.continuous = pixels, pixels.float() / 256
+    if math.isnan(wrong):
+        with pytest.raises(TriptychError, match=r"of 3 valid images is not finite, first after AffineCoupling, layer"):
+            family.likelihood(Held)
