@@ -26,7 +26,7 @@ def shrink(data: dict, kept: tuple[str, ...] = ONE_A_FAMILY) -> dict:
     data["profiles"]["quick"] |= {
         "splits": {"train": 300, "valid": 100, "test": 120},
         "likelihood": {"importance_samples": 20, "train_images": 100},
-        "fidelity": {"samples": 150, "kid_subsets": 5, "kid_subset_size": 50},
+        "fidelity": {"samples": 150, "kid_subsets": 5, "kid_subset_size": 50, "confidence": 0.9},
     }
     data["runtime"] |= {"checkpoint_seconds": 0.0, "device": "cpu", "threads": 1}
     data["classifiers"]["mnist"] |= {

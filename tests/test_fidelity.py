@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from triptych.evaluation.fidelity import FEATURES, LOGITS, ByteImages, Classifie
 from triptych.evaluation.images import quantize
 from triptych.models.classifier import DigitClassifier
 
-PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60)
+PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
 
 
 def images(count: int, seed: int, top: int = 256) -> torch.Tensor:
@@ -68,6 +70,17 @@ def test_inception_score_of_sure_and_even_predictions_is_the_number_of_classes()
     found = measure(sure, Reference(sure, "r", "e"), PROTOCOL)
     assert found["is_classifier"]["value"] == pytest.approx(10.0, rel=0.05)
     assert found["fid_classifier"]["value"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_recognised_is_the_share_of_sure_predictions() -> None:
+    """Two classes at logits +-x/2: the likelier has probability sigmoid(x), 0.9 at x = log 9."""
+    edge = math.log(9)
+    logits = torch.tensor([[edge + 0.01, 0.0], [edge - 0.01, 0.0], [0.0, 5.0], [0.0, 0.0]]).repeat(50, 1)
+    real = torch.tensor([[9.0, 0.0]]).repeat(100, 1)
+    features = torch.randn(200, 3)
+    reference = Reference({FEATURES: features, LOGITS: real}, "r", "e")
+    found = measure({FEATURES: features, LOGITS: logits}, reference, PROTOCOL)["recognised"]
+    assert (found["value"], found["real_images"], found["confidence"], found["samples"]) == (0.5, 1.0, 0.9, 200)
 
 
 def test_nan_never_becomes_a_score(tiny: Settings) -> None:

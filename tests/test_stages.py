@@ -31,7 +31,14 @@ PICTURES = {
         "U1.15-posterior.png",
     ],
     "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png"],
-    "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-samples.png"],
+    "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-log-likelihood.png", "U3.8-samples.png"],
+    "nice-mnist": [
+        "R1-bits-per-dimension.png",
+        "R1-log-likelihood.png",
+        "R1-samples.png",
+        "R2-layers.png",
+        "R3-traversals.png",
+    ],
 }
 
 
@@ -147,7 +154,10 @@ def test_likelihoods(results: Path) -> None:
     assert vae["gap"] == pytest.approx(vae["log_likelihood"] - vae["elbo"], rel=1e-9)
     assert vae["log_likelihood_standard_error"] > 0
     assert flow["bits_per_dimension"] == pytest.approx(-flow["log_likelihood"] / (784 * np.log(2)), rel=1e-9)
-    assert read_json(results / "realnvp-mnist.json")["inverse_error"]["value"] <= 1e-4
+    for name in ("realnvp-mnist", "nice-mnist"):
+        metrics = read_json(results / f"{name}.json")
+        assert metrics["inverse_error"]["value"] <= 1e-4
+        assert metrics["traversal_end_error"] == {"value": 0.0, "images": 6}
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -49,6 +49,7 @@ class Fidelity(Section):
     samples: PositiveInt = Field(ge=10, description="generated images; IS splits them in ten")
     kid_subsets: PositiveInt = Field(description="random subsets that KID averages over")
     kid_subset_size: PositiveInt = Field(ge=2, description="images in each of these subsets")
+    confidence: float = Field(gt=0.0, lt=1.0, description="of the classifier, from which a sample counts as recognised")
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> Self:
@@ -165,6 +166,7 @@ class Experiment(Section):
     schedule: Literal["constant", "cosine"]
     ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
     gradient_clip: PositiveFloat | None = Field(default=None, description="largest gradient norm")
+    max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift of each training batch")
     model: SerializeAsAny[Section]
 
     @model_validator(mode="before")

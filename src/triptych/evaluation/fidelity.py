@@ -113,11 +113,12 @@ class Reference:
 
 
 def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fidelity) -> dict[str, dict[str, object]]:
-    """`fid_classifier`, `kid_classifier` and `is_classifier`, each with its protocol.
+    """`fid_classifier`, `kid_classifier`, `is_classifier` and `recognised`, each with its protocol.
 
     FID: squared Frechet distance of Gaussians fitted to the features (Heusel et al. 2017). KID: unbiased squared MMD
     with a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018). IS: exp E KL(p(y|x) ||
     p(y)), mean and standard deviation over 10 parts (Salimans et al. 2016), of the generated images alone.
+    `recognised`: the share of images that the classifier gives to one class with the protocol's confidence or more.
     """
     ours, theirs = generated[FEATURES].double(), reference.features[FEATURES].double()
     needed = protocol.kid_subset_size
@@ -147,6 +148,17 @@ def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fideli
             "samples": len(ours), "parts": PARTS, "reference": "none", "extractor": reference.extractor,
         },
     }  # fmt: skip
-    return {
-        name: {**row, "real_images": reference.real[name]} if reference.real else row for name, row in found.items()
+    if reference.real:
+        found = {name: {**row, "real_images": reference.real[name]} for name, row in found.items()}
+    sure = {
+        "value": recognised(generated[LOGITS], protocol.confidence),
+        "confidence": protocol.confidence,
+        **comparison,
+        "real_images": recognised(reference.features[LOGITS], protocol.confidence),
     }
+    return {**found, "recognised": sure}
+
+
+def recognised(logits: Tensor, confidence: float) -> float:
+    """The share of images, by logits (n, classes), whose likeliest class has at least that probability."""
+    return float((logits.double().softmax(1).amax(1) >= confidence).double().mean())

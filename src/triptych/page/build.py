@@ -36,7 +36,16 @@ CAPTIONS = {
     "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
+    "U3.8-log-likelihood": "The same in nats per image; higher is better.",
     "U3.8-samples": "25 latents taken back through the flow, the same three times.",
+    "R1-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
+    "scores 8. Lower is better.",
+    "R1-log-likelihood": "The same in nats per image; higher is better.",
+    "R1-samples": "25 latents taken back through the flow, the same three times.",
+    "R2-layers": "Ten latents on their way to an image: z, and what the inverse of each layer makes of it, taken "
+    "through the preparation to be seen. Few layers move everything at once: the digit comes late.",
+    "R3-traversals": "Two test images of different digits, and what the flow makes of ten points on the straight line "
+    "between their latents; the ends are the images themselves, level for level.",
     "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
     "X2-samples": "What the three families make of noise after training, side by side.",
@@ -75,6 +84,8 @@ def build_page(project: Project, settings: Settings) -> Path:
         sections=trained,
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
         likelihoods=_grouped((row["likelihood_is"], row["experiment"]) for row in table),
+        confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
+        real_recognised=f"{trained[0]['metrics']['recognised']['real_images']:.1%}",
         judges=judges,
         comparison=pictures(project.comparison),
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),

@@ -60,7 +60,8 @@ def train(
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, experiment.model, tuple(prepared.manifest["image_shape"]))
         family.networks.to(device)
-        images, held_out = TrainingImages.load(prepared, device), HeldOutImages(prepared, "valid", device)
+        images = TrainingImages.load(prepared, device, experiment.max_shift)
+        held_out = HeldOutImages(prepared, "valid", device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels)
         trainer = Trainer(name, family, experiment, epochs, runtime)

@@ -37,6 +37,7 @@ PROTOCOL = (
     "dequantization_draws",
     "images",
     "parts",
+    "confidence",
     "epochs",
 )
 """Numbers in `metrics.json` that say how something was measured, not what came out."""

@@ -29,6 +29,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "FID": ("fid_classifier", "value"),
     "KID": ("kid_classifier", "value"),
     "IS": ("is_classifier", "value"),
+    "recognised": ("recognised", "value"),
     "extractor": ("fid_classifier", "extractor"),
     "training (s)": ("run", "train_seconds"),
     "s per epoch": ("run", "seconds_per_epoch"),

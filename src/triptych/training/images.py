@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from triptych.data.augmentation import shift_images
 from triptych.data.transforms import StochasticBinarize
 from triptych.training.reproducible import generator
 
@@ -23,19 +24,25 @@ class TrainingImages:
 
     pixels: Tensor
     redraws: bool
+    max_shift: int = 0
+    """Pixels: each batch is moved by as many at most, down or up and right or left."""
 
     @classmethod
-    def load(cls, data: PreparedData, device: torch.device) -> TrainingImages:
-        return cls(torch.from_numpy(data.images("train")).to(device), data.redraws)
+    def load(cls, data: PreparedData, device: torch.device, max_shift: int = 0) -> TrainingImages:
+        return cls(torch.from_numpy(data.images("train")).to(device), data.redraws, max_shift)
 
     def batches(self, size: int, order: torch.Generator) -> Iterator[Tensor]:
         """Full batches (size, 28, 28) uint8 in a fresh order; the rest of the last one waits for another epoch.
 
-        Where the data set is binarised stochastically, every visit draws anew from torch's global generator.
+        Where the data set is binarised stochastically, every visit draws anew from torch's global generator; so does
+        the shift of a batch.
         """
         permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
         for start in range(0, len(permutation) - size + 1, size):
             batch = self.pixels[permutation[start : start + size]]
+            if self.max_shift:
+                rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
+                batch = shift_images(batch, rows, columns)
             if self.redraws:
                 noise = torch.rand(batch.shape, device=batch.device)
                 batch = StochasticBinarize().forward(batch, noise).to(torch.uint8)

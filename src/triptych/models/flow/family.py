@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from triptych.data.augmentation import shift_images
 from triptych.data.transforms import LEVELS
 from triptych.errors import TriptychError
 from triptych.models.base import Family, Update
@@ -34,7 +33,7 @@ class FlowFamily(Family):
     first_snapshot: ClassVar[int] = 1
 
     def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
-        self.networks, self.architecture, self.max_shift = flow, model.architecture, model.max_shift
+        self.networks, self.architecture = flow, model.architecture
         self.latent = math.prod(image_shape)
 
     @property
@@ -61,9 +60,6 @@ class FlowFamily(Family):
         self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISED_FROM)])
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        if self.max_shift:
-            rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
-            pixels = shift_images(pixels, rows, columns)
         loss = -self.networks.calc_likelihood(pixels).mean()
         update("model", loss)
         negative = loss.detach()

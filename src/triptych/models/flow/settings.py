@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from triptych.schema import Section
 
@@ -32,7 +32,6 @@ class Model(Section):
     blocks: PositiveInt | None = Field(default=None, description="residual blocks a coupling, multiscale")
     activation_norm: bool = Field(default=False, description="a data-initialised affine before each coupling")
     data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
-    max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift in training, each batch")
     variational_dequantization: Dequantizer | None = None
 
     @model_validator(mode="after")
