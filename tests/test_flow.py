@@ -278,7 +278,7 @@ def test_a_nice_starts_from_its_data(params: dict) -> None:
 @pytest.mark.parametrize("name", ["realnvp-mnist", "nice-mnist", "realnvp-mnist-multiscale"])
 def test_flows_invert_images_to_1e_5(params: dict, name: str) -> None:
     torch.manual_seed(0)
-    family = build("flow", parse(params).experiment(name).model, (28, 28))
+    family = build("flow", parse(params).experiment(name).model_at("full"), (28, 28))
     randomised(family.networks)
     values = ((torch.randint(0, 256, (4, 28, 28)) + torch.rand(4, 28, 28)) / 256).clamp(max=1 - 2**-24)
     assert family.inverse_error(values) <= 1e-5

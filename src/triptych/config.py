@@ -20,7 +20,7 @@ from pydantic import (
 
 from triptych.errors import TriptychError
 from triptych.models.registry import FAMILIES, load_settings_model
-from triptych.schema import Section
+from triptych.schema import Section, resolve
 
 Profile = Literal["quick", "full"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -183,6 +183,10 @@ class Experiment(Section):
             place, reason = first_problem(error)
             raise ValueError(f"{'.'.join(['model', *place])}: {reason}") from None
 
+    def model_at(self, profile: Profile) -> Any:  # noqa: ANN401 (the family's own settings)
+        """The `model:` section under a profile."""
+        return load_settings_model(self.family).model_validate(resolve(self.model.model_dump(mode="json"), profile))
+
     @model_validator(mode="after")
     def _betas_below_one(self) -> Self:
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
@@ -273,7 +277,7 @@ def _entry(entries: dict[str, Any], name: str, section: str) -> Any:  # noqa: AN
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
     """The place and the reason of the first thing that pydantic found wrong."""
     problem = error.errors(include_url=False)[0]
-    place = [str(part) for part in problem["loc"] if part != "[key]"]
+    place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words are no keys
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         return place, "unknown key; remove it or correct its spelling"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.schema import resolve
+
 if TYPE_CHECKING:
     from triptych.config import Classifier, Experiment, Fidelity, Runtime
     from triptych.data.prepared import PreparedData
@@ -15,7 +17,7 @@ def train_inputs(
     """Settings resolved for the profile, arithmetic and data of an experiment."""
     return {
         "profile": profile,
-        "settings": settings.model_dump(mode="json") | {"epochs": getattr(settings.epochs, profile)},
+        "settings": resolve(settings.model_dump(mode="json"), profile),
         "runtime": {"device": runtime.device, "threads": runtime.threads, "precision": runtime.precision},
         "data": {key: data.manifest[key] for key in ("dataset", "source", "sha256", "splits", "image_shape")},
     }

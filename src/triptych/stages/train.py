@@ -50,15 +50,17 @@ def train(
     An unfinished run of the same settings, data and `code` (a hash) found under `checkpoints` is continued. Raises
     TriptychError if the run diverges, or if its checkpoint is damaged or in another process's hands.
     """
-    prepared, epochs = PreparedData.open(data), getattr(experiment.epochs, profile)
+    prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
+    epochs = inputs["settings"]["epochs"]
+    model = experiment.model_at(profile)
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
         Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code, str(device)])[:16]) as workplace,
     ):
         with seeded(experiment.seed, "initialisation"):
-            family = build(experiment.family, experiment.model, tuple(prepared.manifest["image_shape"]))
+            family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))
         family.networks.to(device)
         images = TrainingImages.load(prepared, device, experiment.max_shift)
         held_out = HeldOutImages(prepared, "valid", device)

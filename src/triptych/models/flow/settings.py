@@ -1,12 +1,22 @@
 """The settings of a normalizing flow."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from triptych.schema import Section
 
 OWN = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # keys by architecture
+
+
+Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+
+
+class WidthsByProfile(Section):
+    """Narrower networks where the budget is small."""
+
+    quick: Widths
+    full: Widths
 
 
 class Dequantizer(Section):
@@ -26,8 +36,8 @@ class Model(Section):
     alpha: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
     couplings: PositiveInt = Field(description="of each scale, where there are several")
     hidden: list[PositiveInt] | None = Field(default=None, min_length=1, description="widths, realnvp and nice")
-    channels: list[PositiveInt] | None = Field(
-        default=None, min_length=2, max_length=2, description="widths at 14 by 14 and 7 by 7, multiscale"
+    channels: Widths | WidthsByProfile | None = Field(
+        default=None, description="widths at a half and at a quarter of the size, multiscale"
     )
     blocks: PositiveInt | None = Field(default=None, description="residual blocks a coupling, multiscale")
     activation_norm: bool = Field(default=False, description="a data-initialised affine before each coupling")
