@@ -57,6 +57,14 @@ def test_documents_settings(params: dict) -> None:
     assert (flow.epochs.full, flow.batch_size, flow.learning_rate, flow.model.couplings, flow.model.alpha) == (
         40, 128, 1e-3, 8, 1e-5
     )  # fmt: skip
+    assert (flow.schedule, flow.ema, flow.max_shift, flow.model.activation_norm) == ("constant", None, 0, False)
+    assert flow.model.hidden == [1024, 1024]
+    faster, learned = (full.experiment(f"realnvp-mnist-{name}") for name in ("tuned", "variational"))
+    assert faster.model.model_copy(update={"activation_norm": False}) == flow.model
+    assert learned.model_copy(update={"model": flow.model}) == flow
+    assert learned.model.model_copy(update={"variational_dequantization": None}) == flow.model
+    nice = full.experiment("nice-mnist")
+    assert (nice.epochs.full, nice.model.couplings, len(nice.model.hidden) + 1) == (40, 4, 5)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,18 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/vae-100d-iwae/model/importance_samples", 0, "model.importance_samples"),
         ("experiments/vae-100d-iwae/model/kl_warmup", 5.0, "kl_warmup"),
         ("experiments/vae-100d-planar/dataset", "mnist", "experiments.vae-100d-planar.dataset"),
+        ("profiles/full/fidelity/confidence", 1.0, "profiles.full.fidelity.confidence"),
+        ("experiments/realnvp-mnist/max_shift", 9, "experiments.realnvp-mnist.max_shift"),
+        ("experiments/realnvp-mnist/model/alpha", None, "alpha belongs to preparation: logit"),
+        ("experiments/realnvp-mnist/model/alpha", 0.7, "model.alpha"),
+        ("experiments/realnvp-mnist/model/preparation", "scale", "alpha belongs to preparation: logit"),
+        ("experiments/realnvp-mnist/model/architecture", "glow", "model.architecture"),
+        ("experiments/realnvp-mnist/model/hidden", None, "architecture realnvp needs hidden"),
+        ("experiments/realnvp-mnist/model/blocks", 2, "blocks does not belong to architecture realnvp"),
+        ("experiments/realnvp-mnist/model/data_initialisation", True, "data_initialisation is for architecture nice"),
+        ("experiments/realnvp-mnist-multiscale/model/channels", [8], "model.channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels"),
+        ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
         ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),

@@ -112,6 +112,7 @@ BROKEN = {
     "cut short": lambda folder: (folder / "mnist.npz").write_bytes(b"PK\3\4 and no more"),
     "wrong shape": lambda folder: broken_npz(folder, x_train=GREY["x_train"][:, :27]),
     "wrong type": lambda folder: broken_npz(folder, x_train=GREY["x_train"].astype(np.float32)),
+    "16 bits a pixel": lambda folder: broken_npz(folder, x_train=GREY["x_train"].astype(np.uint16) * 257),
     "an object array": lambda folder: broken_npz(folder, x_train=np.array([{}], dtype=object)),
     "no images": lambda folder: broken_npz(folder, x_test=GREY["x_test"][:0], y_test=GREY["y_test"][:0]),
     "binary where 8 bits belong": lambda folder: broken_npz(folder, x_train=GREY["x_train"] % 2),
