@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from triptych.config import Classifier, Experiment, Fidelity, Runtime
     from triptych.data.prepared import PreparedData
+    from triptych.studies.settings import StudySettings
 
 
 def train_inputs(
@@ -26,3 +27,12 @@ def classifier_inputs(
 ) -> dict[str, object]:
     """The same of a classifier, which also measures real images against each other."""
     return {**train_inputs(settings, profile, runtime, data), "fidelity": fidelity.model_dump(mode="json")}
+
+
+def study_inputs(settings: StudySettings, profile: str, runtime: Runtime) -> dict[str, object]:
+    """The same of a study, which has no data but what it draws itself, and runs on the CPU in float32."""
+    return {
+        "profile": profile,
+        "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
+        "runtime": {"threads": runtime.threads},
+    }
