@@ -234,7 +234,7 @@ def study(name: str) -> None:
     project, settings = _open()
     chosen = settings.study(name)
     model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
-    inputs = study_inputs(chosen, settings.profile, settings.runtime)
+    inputs = study_inputs(chosen, settings.profile)
     from triptych.stages.study import study as run
 
     code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])

@@ -15,12 +15,12 @@ from torch import Tensor
 
 WALL = 4.0  # |z1| beyond which the sine is confined
 BOX = (7.5, 5.0)  # half the sides of the rectangle that holds all but 1e-8 of either density
-STEP = 0.025  # of the quadrature's grid
+STEP = 0.05  # of the quadrature's grid
 DRAWS = 100_000  # proposals at a time
 
 
 def arcs_energy(z: Tensor) -> Tensor:
-    """u of points (..., 2), (...,): ((|z| - 2) / 0.4)^2 / 2 - log(e(2) + e(-2)) with e(m) = exp(-((z1 - m) / 0.6)^2 / 2)."""
+    """u of points (..., 2), (...,): ((|z| - 2) / 0.4)^2 / 2 - log(e(2) + e(-2)); e(m) = exp(-((z1-m) / 0.6)^2 / 2)."""
     radius, x = torch.linalg.vector_norm(z, dim=-1), z[..., 0]
     right, left = -((x - 2) / 0.6).square() / 2, -((x + 2) / 0.6).square() / 2
     return ((radius - 2) / 0.4).square() / 2 - torch.logaddexp(right, left)

@@ -83,10 +83,10 @@ def loss1(x: Tensor, logdet: Tensor) -> Tensor:
 
 
 def loss2(energy: Tensor, z0: Tensor, logdet: Tensor) -> Tensor:
-    """KL(q || p) - log Z in nats, of a flow that sends base points to draws of q, with p = exp(-energy) / Z (equation 15).
+    """KL(q || p) - log Z in nats of a flow that sends base points to draws of q; p = exp(-energy) / Z (equation 15).
 
-    z0 (..., n, d) are draws of the base, energy (..., n) is the target's at the points they were sent to, logdet (..., n)
-    is log |det| of that way, from base to data: log q = log N(z0; 0, I) - logdet. The mean of log q + energy is over n,
-    one value (...) for each leading index; adding log Z gives the KL divergence.
+    z0 (..., n, d) are draws of the base, energy (..., n) is the target's at the points they were sent to, logdet
+    (..., n) is log |det| of that way, from base to data: log q = log N(z0; 0, I) - logdet. The mean of log q + energy
+    is over n, one value (...) for each leading index; adding log Z gives the KL divergence.
     """
     return (_log_base(z0) - logdet + energy).mean(-1)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
     from triptych.studies.settings import StudySettings
 
+ARITHMETIC = {"device": "cpu", "threads": 1, "precision": "float32"}  # of every study
+
 
 def train_inputs(
     settings: Experiment | Classifier, profile: str, runtime: Runtime, data: PreparedData
@@ -29,10 +31,10 @@ def classifier_inputs(
     return {**train_inputs(settings, profile, runtime, data), "fidelity": fidelity.model_dump(mode="json")}
 
 
-def study_inputs(settings: StudySettings, profile: str, runtime: Runtime) -> dict[str, object]:
-    """The same of a study, which has no data but what it draws itself, and runs on the CPU in float32."""
+def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
+    """The same of a study, which has no data but what it draws itself."""
     return {
         "profile": profile,
         "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
-        "runtime": {"threads": runtime.threads},
+        "runtime": ARITHMETIC,
     }

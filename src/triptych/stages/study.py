@@ -1,6 +1,7 @@
 """Stage `study`: many configurations of a small problem, trained, measured and drawn.
 
-Whatever `runtime.device` is, the arithmetic runs on the CPU: tensors are so small that a GPU would wait for its orders.
+Whatever `runtime` says, the arithmetic runs on one thread of the CPU, in float32: on tensors this small, more threads
+or a GPU would mostly wait for each other.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from triptych.files import atomic_folder, flatten, is_number, sha256_of_file, sha256_of_json, write_json
-from triptych.stages.inputs import study_inputs
+from triptych.stages.inputs import ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.loop import fit
 from triptych.studies.registry import load_study
@@ -56,11 +57,11 @@ def study(
     TriptychError if a configuration diverges, or if the checkpoint is damaged or in another process's hands.
     """
     iterations = getattr(settings.iterations, profile)
-    inputs = study_inputs(settings, profile, runtime)
+    inputs = study_inputs(settings, profile)
     fingerprint = sha256_of_json(inputs)
     training, measures, pictures = load_study(settings.study)
     with (
-        deterministic(runtime.model_copy(update={"device": "cpu"})) as device,
+        deterministic(runtime.model_copy(update=ARITHMETIC)) as device,
         Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code])[:16]) as workplace,
     ):
         tracker.note(device=str(device))

@@ -31,7 +31,7 @@ def fit(
 ) -> History:
     """Train to the last iteration, from the last checkpoint if there is one; return the history.
 
-    A row stands for the iterations since the row before it. Raises TriptychError at the first number that is not finite.
+    A row stands for the iterations since the row before it. Raises TriptychError at a number that is not finite.
     """
     checkpoint = workplace.load()
     done, history, earlier = 0, [], 0.0

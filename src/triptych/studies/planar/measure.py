@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from triptych.studies.planar.settings import Settings
 
 INVERTED = 2000  # samples that are sent through a flow and back
-CHUNK = 20_000  # points at a time
+CHUNK = 10_000  # points at a time
 OF_SAMPLES = {
     "held_out.negative_log_likelihood": "mean of -log q in nats over fresh samples of the density, with its standard "
     "error; q is the density that the flow has learned",
@@ -28,7 +28,7 @@ OF_SAMPLES = {
     "entropy": "of the density, in nats, by quadrature: what the negative log-likelihood cannot be below, on average",
     "above_entropy": "held-out negative log-likelihood less the entropy, in nats",
     "kl": "KL(p || q) in nats: mean of log p - log q over the same fresh samples; the difference above with less noise",
-    "integral": f"of q over |z1| < {BOX[0]:g}, |z2| < {BOX[1]:g} on a grid of step {STEP:g}: 1, but for what lies outside",
+    "integral": f"of q over |z1| < {BOX[0]:g}, |z2| < {BOX[1]:g}, on a grid of step {STEP:g}: 1 less what lies outside",
     "inverse_error": "largest |x - inverse(forward(x))| over some fresh samples, in float64",
 }
 OF_DENSITY = {

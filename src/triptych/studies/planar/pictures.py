@@ -8,7 +8,7 @@ import torch
 
 from triptych.data.densities import DENSITIES, WALL, grid
 from triptych.figures.plane import Panel, against_layers, moved, over_iterations, panels
-from triptych.figures.style import save
+from triptych.figures.style import save, save_reduced
 from triptych.objectives.planar import loss1, planar_transformation
 from triptych.studies.planar.study import configurations, load_flows
 from triptych.training.reproducible import generator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from triptych.studies.base import StudyEvaluation
 
 SIDES = (6.0, 4.0)  # of the pictures, half
-STEP = 0.05
+STEP = 0.06
 SHOWN = 2000  # points in a picture
 LAYERS = (  # u, w, b of M3.2
     ((2.0, 0.0), (2.0, 0.0), 0.0),
@@ -58,7 +58,8 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
     title = "M3.2  The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
-    save(moved(shown, z[:, 0].numpy(), (4.5, 4.5), title, 3), evaluation.folder / "M3.2-transformation.png")
+    figure = moved(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title, columns=3)
+    save_reduced(figure, evaluation.folder / "M3.2-transformation.png")
 
 
 def _image(values: Tensor) -> np.ndarray:

@@ -9,7 +9,7 @@ from triptych.studies.settings import StudySettings
 
 
 class Annealing(Section):
-    """The energy's factor: it starts at `start`, and grows by 1 over the share `ramp` of all iterations, until it is 1."""
+    """The energy's factor: it starts at `start`, and grows at 1 per share `ramp` of all iterations, until it is 1."""
 
     start: float = Field(ge=0.0, le=1.0)
     ramp: float = Field(gt=0.0, le=1.0)
