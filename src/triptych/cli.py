@@ -87,7 +87,7 @@ def repro(words: tuple[str, ...]) -> None:
     if project.summary.exists():
         if not project.page.exists():
             build_page(project, settings)
-        click.echo(closing_table(project))
+        click.echo(closing_table(project, settings))
 
 
 @cli.command()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVELS = 16  # of a density's colours
-MAP, ROOM = "viridis", 0.8  # inches below and above the panels
-PANEL = (3.0, 2.45)  # inches
+MAP, ROOM = "viridis", 0.7  # inches below and above the panels
+PANEL = (3.0, 2.1)  # inches
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def panels(
                     interpolation="nearest",
                 )  # fmt: skip
             if panel.points is not None:
-                axes.plot(*panel.points.T, ".", color=COLOURS["points"], markersize=1.5, markeredgewidth=0, alpha=0.6)
+                axes.plot(*panel.points.T, ".", color=COLOURS["points"], markersize=2.2, markeredgewidth=0, alpha=0.6)
             _frame(axes, sides)
             axes.set_title(panel.heading, fontsize=10)
     _label_outer(places)

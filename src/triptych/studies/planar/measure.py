@@ -46,6 +46,7 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
     return {
         **{name: of_one(flows[name], density, settings) for name, (density, _) in configurations(settings).items()},
         "headline": "held_out.negative_log_likelihood" if fitted_to_samples else "kl",
+        "headline_is": "negative log-likelihood, nats" if fitted_to_samples else "KL to the density, nats",
         "numbers_are": OF_SAMPLES if fitted_to_samples else OF_DENSITY,
     }
 
