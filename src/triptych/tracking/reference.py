@@ -62,10 +62,10 @@ LARGEST = 200_000  # bytes of one picture in git
 
 
 def keep_reference(project: Project, name: str, kept_as: str) -> None:
-    """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from an experiment's or study's results.
+    """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of `name`.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
-    Raises TriptychError if the experiment has not been evaluated, or not under the full profile.
+    Raises TriptychError if the experiment or study has not been evaluated, or not under the full profile.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
     if metrics["weights_sha256"] != manifest["weights_sha256"]:

@@ -103,7 +103,7 @@ def _draw_fitted_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlo
         row += [Panel(f"k = {k}", points=flows[f"{name}-k{k}"].inverse(base)[0].numpy()) for k in settings.layers]
         rows.append(row)
     title = f"M3.7  {SHOWN:,} samples of the flows fitted to samples, each layer inverted numerically"
-    save(panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
+    save_reduced(panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
 
 
 def _draw_likelihoods(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ def _draw_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -> 
     ]
     title = f"M3.9  {SHOWN:,} samples of the flows fitted to the densities, over the true densities"
     figure = panels(rows, sides=SIDES, title=title, note=CONFINED if "sine" in settings.densities else "")
-    save(figure, evaluation.folder / "M3.9-samples.png")
+    save_reduced(figure, evaluation.folder / "M3.9-samples.png")
 
 
 def _draw_divergences(evaluation: StudyEvaluation) -> None:
