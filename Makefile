@@ -11,13 +11,16 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test setup lint lock clean
+.PHONY: repro test bench setup lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
 test: setup  ## the fast tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: setup  ## what the log determinant of a planar layer costs
+	@$(BIN)/python benchmarks/get_logdet.py
 
 lint: setup  ## ruff
 	@$(BIN)/ruff check .

@@ -17,12 +17,18 @@ ROOT = Path(__file__).parents[1]
 
 
 ONE_A_FAMILY = ("vae-20d", "gan-mnist", "realnvp-mnist")
+ONE_STUDY = ("planar-samples",)
 
 
-def shrink(data: dict, kept: tuple[str, ...] = ONE_A_FAMILY) -> dict:
-    """The settings, with these experiments alone, at a size that a test can afford."""
-    for name in set(data["experiments"]) - set(kept):
-        del data["experiments"][name]
+def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> dict:
+    """The settings, with these experiments and studies alone, at a size that a test can afford."""
+    for part in (data["experiments"], data["studies"]):
+        for name in set(part) - set(kept):
+            del part[name]
+    for study in data["studies"].values():
+        study.update(iterations={"quick": 12, "full": 12}, layers=[1, 3], batch_size=16, evaluation_samples=50)
+    if "planar-samples" in data["studies"]:
+        data["studies"]["planar-samples"] |= {"samples": 100, "densities": ["arcs"]}
     data["profiles"]["quick"] |= {
         "splits": {"train": 300, "valid": 100, "test": 120},
         "likelihood": {"importance_samples": 20, "train_images": 100},
@@ -58,7 +64,7 @@ def params() -> dict:
 
 @pytest.fixture(scope="session")
 def tiny_params(params: dict) -> dict:
-    return shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d", "nice-mnist"))
+    return shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d", "nice-mnist", "planar-samples", "planar-density"))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pand
         "triptych.cli",
         "triptych.config",
         "triptych.models.vae.settings",
+        "triptych.studies.planar.settings",
         "triptych.stages.fetch",
         "triptych.stages.prepare",
     ],
@@ -28,7 +29,9 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["triptych.stages.train", "triptych.stages.report", "triptych.page.build"])
+@pytest.mark.parametrize(
+    "module", ["triptych.stages.train", "triptych.stages.study", "triptych.stages.report", "triptych.page.build"]
+)
 def test_stages_do_not_need_mlflow_or_torchvision(module: str) -> None:
     script = f"import sys, {module}; print(sorted(set(sys.modules) & {{'mlflow', 'torchvision', 'dvc'}}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -40,8 +43,10 @@ def test_an_update_does_not_import_the_compiler() -> None:
     script = """
 import sys, torch
 from triptych.training.adam import Adam, clipped
+from triptych.training.rmsprop import RMSprop
 weight = torch.nn.Parameter(torch.ones(3))
 Adam([weight], [0.9, 0.999], 0.0).step(clipped([torch.ones(3)], 1.0), 0.1)
+RMSprop([weight], 0.99).step([torch.ones(3)], 0.1)
 print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -74,6 +79,7 @@ def test_help_names_every_command() -> None:
         "classifier",
         "train",
         "evaluate",
+        "study",
         "report",
         "ui",
         "sync",

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT, shrink
 from triptych.code import PACKAGE, closure, family_modules
 from triptych.models.registry import FAMILIES
+from triptych.studies.registry import STUDIES, study_modules
 
 COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config")
 BIN = Path(sys.executable).parent
@@ -97,6 +98,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     output = made.succeed("triptych", "repro")
     assert "report.html" in output
     assert "realnvp-mnist" in output
+    assert "planar-samples         arcs-k1 " in output
     made.succeed("git", "add", "-A")
     made.succeed("git", "commit", "-qm", "results")
     return made
@@ -143,11 +145,11 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
 
 def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
     before, lock = fresh.results(), (fresh.root / "dvc.lock").read_bytes()
-    assert len(fresh.ran(fresh.succeed("dvc", "repro", "--force"))) == 12
+    assert len(fresh.ran(fresh.succeed("dvc", "repro", "--force"))) == 13
     assert (fresh.root / "dvc.lock").read_bytes() == lock
     assert fresh.results() == before
     runs = runs_of(fresh)
-    assert len(runs) == 4
+    assert len(runs) == 5
     assert all(run["status"] == "FINISHED" for run in runs.values())
 
 
@@ -159,19 +161,19 @@ def test_a_learning_rate_re_runs_one_experiment_and_shows_in_the_diffs(fresh: Cl
     assert "fid_classifier.value" in difference
     assert "metrics/vae-20d.json" not in difference
     before = runs_of(fresh)
-    assert len(before) == 5
+    assert len(before) == 6
     (fresh.root / "mlflow.db").unlink()
     shutil.rmtree(fresh.root / "mlartifacts")
-    assert "5 runs, 5 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     after = runs_of(fresh)
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
-    assert "5 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "6 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
 
 
 def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
     runs = runs_of(clone)
-    assert len(runs) == 4
+    assert len(runs) == 5
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
         metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
@@ -187,6 +189,14 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
         assert "model/MLmodel" in run["model"]
+    study = runs["planar-samples 0.0005"]
+    metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    curve = study["metrics"]["arcs-k3.negative_log_likelihood"]
+    assert [step for step, _ in curve] == list(range(1, 13))
+    assert study["metrics"]["arcs-k3.kl"] == [[12, metrics["arcs-k3"]["kl"]]]
+    assert "figures/M3.7-samples.png" in study["pictures"]
+    assert study["tags"]["stage"] == "study"
+    assert study["tags"]["fingerprint"] == metrics["fingerprint"]
 
 
 def test_a_model_is_loadable_from_its_run(clone: Clone) -> None:
@@ -213,12 +223,15 @@ def test_a_lost_tracking_server_costs_one_warning(fresh: Clone) -> None:
 
 def test_the_page_is_whole_and_needs_nothing(clone: Clone) -> None:
     html = (clone.root / "report.html").read_text(encoding="utf-8")
-    for identifier in ("U1.13", "U1.14", "U2.5", "U2.6", "U3.8", "U4.1", "X2"):
+    for identifier in ("U1.13", "U1.14", "U2.5", "U2.6", "U3.8", "U4.1", "X2", "M3.2", "M3.7"):
         assert identifier in html
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
         assert metrics["data"]["sha256"] in html
         assert metrics["fingerprint"] in html
+    study = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    assert study["fingerprint"] in html
+    assert all(f"<th>{name}</th>" in html for name in study["configurations"])
     commits = clone.succeed("git", "log", "--format=%H").split()
     assert any(commit in html for commit in commits)
     assert "not recorded" not in html
@@ -296,10 +309,17 @@ def test_commands_refuse_in_one_sentence(fresh: Clone) -> None:
         assert f"port {port} is in use" in fresh.refuse("triptych", "ui", "--port", str(port))
     assert "experiments.nothing" in fresh.refuse("triptych", "sample", "nothing")
     assert "experiments.nothing" in fresh.refuse("triptych", "train", "nothing")
+    assert "studies.nothing" in fresh.refuse("triptych", "study", "nothing")
     assert "datasets.nothing" in fresh.refuse("triptych", "fetch", "nothing")
     weights = fresh.root / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(b"nonsense")
     assert "damaged" in fresh.refuse("triptych", "sample", "vae-20d")
+
+
+def test_a_setting_of_a_study_re_runs_the_study_alone(fresh: Clone) -> None:
+    fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
+    assert fresh.ran(fresh.succeed("dvc", "repro")) == ["study@planar-samples", "report"]
+    assert "arcs-k1.held_out.negative_log_likelihood" in fresh.succeed("dvc", "metrics", "diff")
 
 
 def test_samples_from_the_command_line(fresh: Clone) -> None:
@@ -333,13 +353,21 @@ def declared(stage: str, item: dict) -> set[Path]:
     return {PACKAGE / file.relative_to(ROOT / "src" / "triptych") for file in files if file.name != "__init__.py"}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("stage", ["fetch", "prepare", "classifier", "train", "evaluate", "report"])
-def test_a_stage_declares_the_code_it_is_made_of(stage: str, family: str) -> None:
-    modules = [f"triptych.stages.{stage}"]
-    modules += family_modules(family, evaluation=stage == "evaluate") if stage in ("train", "evaluate") else []
-    used = set(closure(modules))
-    found = declared(stage, {"family": family})
+STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "report")]
+STAGES += [
+    (stage, {"family": family}, family_modules(family, evaluation=stage == "evaluate"))
+    for stage in ("train", "evaluate")
+    for family in FAMILIES
+]
+STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
+
+
+@pytest.mark.parametrize(
+    ("stage", "item", "loaded"), STAGES, ids=["-".join([name, *of.values()]) for name, of, _ in STAGES]
+)
+def test_a_stage_declares_the_code_it_is_made_of(stage: str, item: dict, loaded: list[str]) -> None:
+    used = set(closure([f"triptych.stages.{stage}", *loaded]))
+    found = declared(stage, item)
     assert used - found == set(), f"{stage} uses code that dvc.yaml does not declare"
     unused = {path for path in found - used if path.parent.name not in ("training", "objectives")}
     assert unused == set(), f"dvc.yaml declares code that {stage} does not use"

@@ -1,16 +1,21 @@
-"""The planar transformation against autograd and by hand."""
+"""The planar transformation and planar flows against autograd, closed forms and by hand."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.objectives import get_logdet, planar_transformation
+from triptych.errors import TriptychError
+from triptych.models.planar.chains import planar_chains
+from triptych.models.planar.flow import PlanarFlow, load_planar_flow
+from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
 from triptych.objectives.planar import MARGIN, invertible, planar_flow
+from triptych.training.weights import save_tensors
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -107,3 +112,117 @@ def test_gradients() -> None:
         return planar_flow(z, invertible(u, w), w, b)
 
     assert torch.autograd.gradcheck(flow, (z, u, w, b))
+
+
+def flow_of(k: int, d: int, seed: int, scale: float = 1.0) -> PlanarFlow:
+    u, w, b = (torch.stack(part) for part in zip(*(layer(d, seed + index, scale) for index in range(k)), strict=True))
+    return PlanarFlow(invertible(u, w), w, b)
+
+
+@given(
+    k=st.integers(1, 8),
+    d=st.integers(1, 4),
+    seed=st.integers(0, 2**31),
+    scale=st.sampled_from([0.01, 1.0, 4.0]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    far=st.sampled_from([1.0, 50.0]),
+)
+def test_a_flow_is_inverted(k: int, d: int, seed: int, scale: float, dtype: torch.dtype, far: float) -> None:
+    """To rounding, which a layer that squeezes enlarges as much as its inverse stretches."""
+    flow, x = flow_of(k, d, seed, scale), far * points(5, d, seed + 99)
+    stretched, end = torch.ones(5, 1, dtype=torch.float64), x
+    for u, w, b in zip(flow.u, flow.w, flow.b, strict=True):
+        stretched = stretched * (-get_logdet(end, u, w, b)).clamp(min=0).exp()[:, None]
+        end = planar_transformation(end, u, w, b)
+    flow, x = flow.to(dtype), x.to(dtype)
+    z, _ = flow(x)
+    back, inverse_log_det = flow.inverse(z)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-10
+    size = (1 + x.abs().max() + z.abs().max()).double()
+    assert ((back - x).abs().double() <= tolerance * size * stretched).all()
+    assert back.dtype == inverse_log_det.dtype == dtype
+    _, again = flow(back)
+    assert torch.allclose(inverse_log_det, -again, atol=1e-3 if dtype == torch.float32 else 1e-8)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_the_inverse_of_random_weights(dtype: torch.dtype, tolerance: float) -> None:
+    for seed in range(20):
+        flow, x = flow_of(8, 2, 100 * seed, 0.7).to(dtype), points(100, 2, seed).to(dtype)
+        assert (flow.inverse(flow(x)[0])[0] - x).abs().max() <= tolerance
+
+
+@given(k=st.integers(1, 4), d=st.integers(1, 4), seed=st.integers(0, 2**31), scale=st.sampled_from([0.01, 1.0, 4.0]))
+def test_the_log_determinants_are_autograds(k: int, d: int, seed: int, scale: float) -> None:
+    flow, x = flow_of(k, d, seed, scale), points(1, d, seed + 99)
+    z, log_det = flow(x)
+    jacobian = torch.autograd.functional.jacobian(lambda row: flow(row[None])[0][0], x[0])
+    assert torch.linalg.slogdet(jacobian).logabsdet.item() == pytest.approx(log_det.item(), abs=1e-7)
+    assert flow.inverse(z)[1].item() == pytest.approx(-log_det.item(), abs=1e-6)
+
+
+def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
+    flow = flow_of(3, 2, 0).float()
+    good = {f"arcs-k3/{part}": getattr(flow, part) for part in ("u", "w", "b")}
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, good)
+    assert torch.equal(load_planar_flow(path, "arcs-k3").u, flow.u)
+    for part, value in (("u", -2 * flow.w[1] / flow.w[1].square().sum()), ("w", float("nan")), ("b", float("inf"))):
+        tensors = {name: tensor.clone() for name, tensor in good.items()}
+        tensors[f"arcs-k3/{part}"][1] = value
+        save_tensors(path, tensors)
+        with pytest.raises(
+            TriptychError, match=r"weights\.safetensors: layer 2 of arcs-k3 is not invertible"
+        ) as caught:
+            load_planar_flow(path, "arcs-k3")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(TriptychError, match="holds no sine-k3/u"):
+        load_planar_flow(path, "sine-k3")
+
+
+@given(c=st.integers(1, 3), k=st.integers(1, 5), n=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_flows_side_by_side_are_each_flow_alone(c: int, k: int, n: int, seed: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    u, w = (torch.randn(c, k, 2, generator=source, dtype=torch.float64) for _ in range(2))
+    b, z = (torch.randn(c, size, m, generator=source, dtype=torch.float64) for size, m in ((k, 1), (n, 2)))
+    u = invertible(u, w)
+    used = [part.requires_grad_() for part in (u, w, b)]
+    end, log_det = planar_chains(z, *used)
+    together = torch.autograd.grad(end.sin().sum() + log_det.square().sum(), used)
+    for index in range(c):
+        alone, alone_log_det = planar_flow(z[index], u[index], w[index], b[index])
+        assert torch.allclose(end[index], alone)
+        assert torch.allclose(log_det[index], alone_log_det, atol=1e-10)
+        gradients = torch.autograd.grad(alone.sin().sum() + alone_log_det.square().sum(), used)
+        for found, wanted in zip(together, gradients, strict=True):
+            assert torch.allclose(found[index], wanted[index], rtol=1e-6, atol=1e-8)
+
+
+def test_gradients_of_chains() -> None:
+    source = torch.Generator().manual_seed(0)
+    u, w = (torch.randn(2, 4, 2, generator=source, dtype=torch.float64) for _ in range(2))
+    b, z = (torch.randn(2, size, m, generator=source, dtype=torch.float64) for size, m in ((4, 1), (3, 2)))
+    parameters = [part.requires_grad_() for part in (invertible(u, w), w, b)]
+    assert torch.autograd.gradcheck(lambda *parts: planar_chains(z, *parts), parameters)
+
+
+def test_losses_against_torchs_distributions() -> None:
+    """With affine maps, whose densities are known."""
+    from torch.distributions import MultivariateNormal, kl_divergence
+
+    scale, count = torch.tensor([0.5, 3.0], dtype=torch.float64), 200_000
+    base = MultivariateNormal(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    q = MultivariateNormal(torch.ones(2, dtype=torch.float64), torch.diag(scale.square()))
+    log_det = scale.log().sum()
+    x = points(7, 2, 3)
+    sent = (x - 1) / scale
+    assert loss1(sent, (-log_det).expand(7)).item() == pytest.approx(-q.log_prob(x).mean().item(), rel=1e-12)
+    z0 = torch.randn(count, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    energy = (z0 * scale + 1).square().sum(1) / 2
+    log_normaliser = math.log(2 * math.pi)
+    found = loss2(energy, z0, log_det.expand(count)).item() + log_normaliser
+    assert found == pytest.approx(kl_divergence(q, base).item(), abs=0.1)
+    exact = (base.log_prob(z0) - log_det + energy).mean().item()
+    assert loss2(energy, z0, log_det.expand(count)).item() == pytest.approx(exact, rel=1e-12)
+    several = loss1(torch.stack([sent, 2 * sent]), torch.zeros(2, 7, dtype=torch.float64))
+    assert several.shape == (2,)

@@ -25,6 +25,10 @@ def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str)
     result, full = read_json(FOLDER / f"{name}.json"), parse(params | {"profile": "full"})
     assert result["profile"] == "full"
     assert result["run"]["git_commit"] != "none"
+    if name in full.studies:
+        settings = full.study(name).model_dump(mode="json")
+        assert result["settings"] == settings | {"iterations": settings["iterations"]["full"]}
+        return
     assert {key: result["fid_classifier"][key] for key in ("samples", "reference_images")} == {
         "samples": full.active.fidelity.samples,
         "reference_images": full.active.splits.test,

@@ -67,7 +67,7 @@ def _put_back_earlier_results() -> None:
 def cli() -> None:
     """Train, judge and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate and report are its
+    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate, study and report are its
     stages, which DVC calls one by one. All settings are in params.yaml.
     """
 
@@ -87,14 +87,15 @@ def repro(words: tuple[str, ...]) -> None:
     if project.summary.exists():
         if not project.page.exists():
             build_page(project, settings)
-        click.echo(closing_table(project))
+        click.echo(closing_table(project, settings))
 
 
 @cli.command()
 def check() -> None:
     """Check params.yaml without running anything."""
     _, settings = _open()
-    click.echo(f"params.yaml is in order: profile {settings.profile}, experiments {', '.join(settings.experiments)}")
+    names = ", ".join([*settings.experiments, *settings.studies])
+    click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
 
 
 @cli.command()
@@ -222,6 +223,37 @@ def evaluate(experiment: str) -> None:
 
 
 @cli.command()
+@click.argument("name", metavar="STUDY")
+def study(name: str) -> None:
+    """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
+    from triptych.code import code_hash
+    from triptych.stages.inputs import study_inputs
+    from triptych.studies.registry import study_modules
+    from triptych.tracking.tracker import training
+
+    project, settings = _open()
+    chosen = settings.study(name)
+    model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
+    inputs = study_inputs(chosen, settings.profile)
+    from triptych.stages.study import study as run
+
+    code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
+    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
+        run(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            output=model,
+            metrics=metrics,
+            plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@cli.command()
 def report() -> None:
     """Stage: the comparison table and plots; beside them it refreshes report.html."""
     from triptych.figures.grids import SHEET
@@ -301,18 +333,19 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 @click.argument("experiments", nargs=-1)
 @click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
 def reference(experiments: tuple[str, ...], name: str | None) -> None:
-    """Keep the results of EXPERIMENTS (or of all) in git, under metrics/reference and plots/reference."""
+    """Keep the results of EXPERIMENTS and studies (or of all) in git: metrics/reference and plots/reference."""
     from triptych.config import NAME, RESERVED
     from triptych.tracking.reference import keep_comparison, keep_reference, write_table
 
     project, settings = _open()
     for experiment in experiments:
-        settings.experiment(experiment)
+        if experiment not in settings.studies:
+            settings.experiment(experiment)
     if name and len(experiments) != 1:
         raise TriptychError("--name is for one experiment: say which")
     if name and (name in RESERVED or not re.fullmatch(NAME, name)):
         raise TriptychError(f"--name is {name!r}: take letters, digits, - and _, and none of {', '.join(RESERVED)}")
-    chosen = experiments or tuple(settings.experiments)
+    chosen = experiments or (*settings.experiments, *settings.studies)
     for experiment in chosen:
         keep_reference(project, experiment, name or experiment)
     if not experiments:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -21,6 +22,8 @@ from pydantic import (
 from triptych.errors import TriptychError
 from triptych.models.registry import FAMILIES, load_settings_model
 from triptych.schema import Section, resolve
+from triptych.studies.registry import parse_study
+from triptych.studies.settings import StudySettings
 
 Profile = Literal["quick", "full"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -194,6 +197,17 @@ class Experiment(Section):
         return self
 
 
+def _study_of_the_kind(data: Any) -> Any:  # noqa: ANN401 (whatever the YAML holds)
+    try:
+        return parse_study(data)
+    except ValidationError as error:
+        place, reason = first_problem(error)
+        raise ValueError(": ".join(filter(None, [".".join(place), reason]))) from None
+
+
+Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(_study_of_the_kind)]
+
+
 class Settings(Section):
     """The whole of `params.yaml`."""
 
@@ -204,6 +218,7 @@ class Settings(Section):
     datasets: dict[Name, Dataset] = Field(min_length=1)
     classifiers: dict[Name, Classifier] = Field(min_length=1)
     experiments: dict[Name, Experiment] = Field(min_length=1)
+    studies: dict[Name, Study]
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -217,11 +232,14 @@ class Settings(Section):
             self._batch_fits(f"classifiers.{name}", classifier.batch_size)
         for name, experiment in self.experiments.items():
             self._experiment_fits(f"experiments.{name}", name, experiment)
+        for name in self.studies:
+            _refuse_taken_name(f"studies.{name}", name)
+            if name in self.experiments:
+                raise ValueError(f"studies.{name}: an experiment has this name; choose another")
         return self
 
     def _experiment_fits(self, key: str, name: str, experiment: Experiment) -> None:
-        if name in RESERVED or name.startswith("classifier-"):
-            raise ValueError(f"{key}: this name is taken by files of the pipeline's own; choose another")
+        _refuse_taken_name(key, name)
         if experiment.dataset not in self.datasets:
             raise ValueError(
                 f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}"
@@ -267,10 +285,19 @@ class Settings(Section):
         """The experiment of that name; an unknown name is refused."""
         return _entry(self.experiments, name, "experiments")
 
+    def study(self, name: str) -> StudySettings:
+        """The study of that name; an unknown name is refused."""
+        return _entry(self.studies, name, "studies")
+
+
+def _refuse_taken_name(key: str, name: str) -> None:
+    if name in RESERVED or name.startswith("classifier-"):
+        raise ValueError(f"{key}: this name is taken by files of the pipeline's own; choose another")
+
 
 def _entry(entries: dict[str, Any], name: str, section: str) -> Any:  # noqa: ANN401
     if name not in entries:
-        raise TriptychError(f"params.yaml has no {section}.{name}; it knows {', '.join(entries)}")
+        raise TriptychError(f"params.yaml has no {section}.{name}; it knows {', '.join(entries) or 'none'}")
     return entries[name]
 
 

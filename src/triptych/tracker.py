@@ -16,7 +16,7 @@ class Tracker(Protocol):
         """One line for the person at the terminal."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Numbers of one step; here a step is an epoch. Called once a step, in order."""
+        """A row of the history, after an epoch or so many iterations; it holds its step too. Called in order."""
 
     def resume(self, history: list[dict[str, float]]) -> None:
         """The stage goes on from a checkpoint; `history` holds the rows logged before it."""

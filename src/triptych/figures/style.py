@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 # Okabe and Ito's palette.
 COLOURS = {
@@ -18,12 +19,16 @@ COLOURS = {
     "real": "#999999",
     "elbo": "#56B4E9",
     "likelihood": "#0072B2",
+    "points": "#0072B2",
+    "arcs": "#0072B2",
+    "sine": "#D55E00",
 }
 FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
 CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart from it
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
 )  # fmt: skip
 SHADES = 16  # of grey in a picture of images
+REDUCED = 48  # colours of a picture of many coloured points
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
 
 
@@ -48,15 +53,28 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
+def save_reduced(figure: Figure, path: Path) -> None:
+    """The same for a figure of many colours, in a few of them: a fraction of the bytes."""
+    _draw(figure).convert("RGB").quantize(REDUCED).save(path, format="PNG", optimize=True)
+
+
 def save_grey(figure: Figure, path: Path) -> None:
     """The same for a figure without colours, in a few shades of grey: a fraction of the bytes."""
+    import numpy as np
+    from PIL import Image
+
+    red = np.asarray(_draw(figure))[..., 0].astype(np.float32)
+    shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(shades).save(path, format="PNG", optimize=True)
+
+
+def _draw(figure: Figure) -> Image.Image:
+    """The figure as pixels."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    red = np.asarray(canvas.buffer_rgba())[..., 0].astype(np.float32)
-    shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(shades).save(path, format="PNG", optimize=True)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba()))

@@ -10,7 +10,7 @@ from triptych.objectives.likelihoods import (
     log_likelihood_standard_normal,
     log_mean_exp,
 )
-from triptych.objectives.planar import get_logdet, planar_transformation
+from triptych.objectives.planar import get_logdet, loss1, loss2, planar_transformation
 
 __all__ = [
     "get_logdet",
@@ -22,5 +22,7 @@ __all__ = [
     "log_likelihood_normal",
     "log_likelihood_standard_normal",
     "log_mean_exp",
+    "loss1",
+    "loss2",
     "planar_transformation",
 ]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import softplus
 
+from triptych.objectives.likelihoods import LOG_2_PI
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -65,3 +67,26 @@ def invertible(u: Tensor, w: Tensor) -> Tensor:
     inner = _inner(w, u)
     wanted = (1 - MARGIN) * (softplus(inner + IDENTITY) - 1)
     return u + (wanted - inner) * w / _inner(w, w).clamp(min=torch.finfo(w.dtype).tiny)
+
+
+def _log_base(z: Tensor) -> Tensor:
+    return -(z.square() + LOG_2_PI).sum(-1) / 2
+
+
+def loss1(x: Tensor, logdet: Tensor) -> Tensor:
+    """Mean negative log-likelihood in nats of samples that a flow has sent from data to base (equation 5).
+
+    x (..., n, d) are the points in the base space that the samples came to, logdet (..., n) is log |det| of that way,
+    base point by sample; the mean is over n, one value (...) for each leading index.
+    """
+    return -(_log_base(x) + logdet).mean(-1)
+
+
+def loss2(energy: Tensor, z0: Tensor, logdet: Tensor) -> Tensor:
+    """KL(q || p) - log Z in nats of a flow that sends base points to draws of q; p = exp(-energy) / Z (equation 15).
+
+    z0 (..., n, d) are draws of the base, energy (..., n) is the target's at the points they were sent to, logdet
+    (..., n) is log |det| of that way, from base to data: log q = log N(z0; 0, I) - logdet. The mean of log q + energy
+    is over n, one value (...) for each leading index; adding log Z gives the KL divergence.
+    """
+    return (_log_base(z0) - logdet + energy).mean(-1)

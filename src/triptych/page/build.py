@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.errors import TriptychError
 from triptych.files import atomic_file, flatten, is_number, read_json
 from triptych.models.registry import FAMILIES
+from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
 
@@ -46,6 +47,14 @@ CAPTIONS = {
     "through the preparation to be seen. Few layers move everything at once: the digit comes late.",
     "R3-traversals": "Two test images of different digits, and what the flow makes of ten points on the straight line "
     "between their latents; the ends are the images themselves, level for level.",
+    "M3.2-transformation": "A planar layer pushes points along u, one way or the other by the side of the line "
+    "w'z + b = 0 that they are on: it splits, shears or squeezes. Where w'u is below -1 it folds the plane.",
+    "M3.7-densities": "What flows from data to base have learned from samples of the densities on the left.",
+    "M3.7-samples": "Base points sent back through these flows, beside samples of the data.",
+    "M3.7-likelihood": "Mean over fresh samples. No model can be below the entropy, on average.",
+    "M3.9-samples": "What flows from base to data make of the same base points; grey: the density they are fitted to.",
+    "M3.9-kl": "Estimated from the batches of training; a gap in a line is an estimate at or below zero. While "
+    "the annealed energy is weak, the flow is wider than the density.",
     "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
     "X2-samples": "What the three families make of noise after training, side by side.",
@@ -87,6 +96,11 @@ def build_page(project: Project, settings: Settings) -> Path:
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         real_recognised=f"{trained[0]['metrics']['recognised']['real_images']:.1%}",
         judges=judges,
+        studies=[
+            study_section(project, name, item.study)
+            for name, item in settings.studies.items()
+            if project.metrics(name).exists()
+        ],
         comparison=pictures(project.comparison),
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     )
@@ -148,17 +162,38 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "train": train,
         "evaluate": evaluate,
         "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
-        "training": [
-            (key, train.get(name_in_journal, NOT_RECORDED))
-            for key, name_in_journal in (
-                ("trained", "started"),
-                ("machine", "machine"),
-                ("device", "device"),
-                ("seconds of training", "train_seconds"),
-                ("images per second", "images_per_second"),
-            )
-        ],
-    }  # fmt: skip
+        "training": training_facts(train, ("images per second", "images_per_second")),
+    }
+
+
+def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
+    """All that the page shows of one study."""
+    metrics = read_json(project.metrics(name))
+    journal = look_up(project, "study", name, project.model(name) / "manifest.json")
+    rows = {configuration: flatten(metrics[configuration]) for configuration in metrics["configurations"]}
+    return {
+        "name": name,
+        "kind": STUDIES[kind],
+        "metrics": metrics,
+        "columns": list(dict.fromkeys(key for row in rows.values() for key in row)),
+        "rows": rows,
+        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
+        "pictures": pictures(project.plots(name)),
+        "origin": origin(project, f"study@{name}", name, metrics, journal),
+        "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
+    }
+
+
+def training_facts(journal: dict[str, Any], speed: tuple[str, str]) -> list[tuple[str, Any]]:
+    """When, where and how fast, as the journal of the training has it."""
+    facts = (
+        ("trained", "started"),
+        ("machine", "machine"),
+        ("device", "device"),
+        ("seconds of training", "train_seconds"),
+        speed,
+    )
+    return [(key, journal.get(name, NOT_RECORDED)) for key, name in facts]
 
 
 def judge_section(project: Project, name: str) -> dict[str, Any]:
@@ -184,8 +219,14 @@ def origin(
         ("stage", stage),
         ("MLflow run", record_of(project, name, metrics["fingerprint"]).run_id or NOT_RECORDED),
         ("git commit", commit + changed),
-        ("data", f"{metrics['data']['dataset']}: {metrics['data']['source']}"),
-        ("data checksum", f"sha256 {metrics['data']['sha256']}"),
+        *_data_of(metrics),
         ("profile", metrics["profile"]),
         ("fingerprint", metrics["fingerprint"]),
     ]
+
+
+def _data_of(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    if "data" not in metrics:
+        return []
+    data = metrics["data"]
+    return [("data", f"{data['dataset']}: {data['source']}"), ("data checksum", f"sha256 {data['sha256']}")]

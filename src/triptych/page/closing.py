@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.files import flatten, read_json
 from triptych.page.build import read_summary
 
 if TYPE_CHECKING:
+    from triptych.config import Settings
     from triptych.project import Project
 
 
-def closing_table(project: Project) -> str:
-    """The headline numbers of all experiments, one line each, and where to look next."""
+def closing_table(project: Project, settings: Settings) -> str:
+    """The headline numbers of all experiments and studies, one line each, and where to look next."""
     rows = read_summary(project)
     lines = [f"{'experiment':<22} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
     for row in rows:
@@ -27,8 +29,16 @@ def closing_table(project: Project) -> str:
     lines.append(
         f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})"
     )
+    lines += [study_line(project, name) for name in settings.studies if project.metrics(name).exists()]
     lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
     return "\n".join(lines)
+
+
+def study_line(project: Project, name: str) -> str:
+    """The headline number of each configuration."""
+    metrics = read_json(project.metrics(name))
+    found = [f"{item} {flatten(metrics[item])[metrics['headline']]:.3f}" for item in metrics["configurations"]]
+    return f"{name:<22} {', '.join(found)} ({metrics['headline_is']})"
 
 
 def _number(cell: str, pattern: str) -> str | None:

@@ -9,6 +9,9 @@ from triptych.schema import resolve
 if TYPE_CHECKING:
     from triptych.config import Classifier, Experiment, Fidelity, Runtime
     from triptych.data.prepared import PreparedData
+    from triptych.studies.settings import StudySettings
+
+ARITHMETIC = {"device": "cpu", "threads": 1, "precision": "float32"}  # of every study
 
 
 def train_inputs(
@@ -28,3 +31,12 @@ def classifier_inputs(
 ) -> dict[str, object]:
     """The same of a classifier, which also measures real images against each other."""
     return {**train_inputs(settings, profile, runtime, data), "fidelity": fidelity.model_dump(mode="json")}
+
+
+def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
+    """The same of a study, which has no data but what it draws itself."""
+    return {
+        "profile": profile,
+        "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
+        "runtime": ARITHMETIC,
+    }

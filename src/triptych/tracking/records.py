@@ -5,7 +5,7 @@ A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
 | file | what it holds |
 | --- | --- |
 | `manifest.json` | of the model: all that the run is a function of |
-| `history.csv` | one row an epoch |
+| `history.csv` | one row an epoch, or one for some iterations of a study |
 | `metrics.json` | the evaluation, once there is one |
 | `figures/` | its pictures |
 | `mlflow.json` | where MLflow shows the run |
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
+from triptych.studies.registry import STUDIES
 from triptych.training.checkpoint import History, read_history
 
 if TYPE_CHECKING:
@@ -39,13 +40,19 @@ PROTOCOL = (
     "parts",
     "confidence",
     "epochs",
+    "iterations",
 )
 """Numbers in `metrics.json` that say how something was measured, not what came out."""
 
 
 def params_of(inputs: Json) -> Json:
     """Flattened parameters: the settings by their names in `params.yaml`, then the rest of the inputs."""
-    return flatten(inputs["settings"]) | flatten({key: inputs[key] for key in ("runtime", "data")})
+    return flatten(inputs["settings"]) | flatten({key: inputs[key] for key in ("runtime", "data") if key in inputs})
+
+
+def stage_of(family: str) -> str:
+    """The stage that trains a model of this family, or a study of this kind."""
+    return family if family == "classifier" else "study" if family in STUDIES else "train"
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,7 @@ def keep_all(project: Project, settings: Settings) -> None:
         (f"classifier-{name}", project.classifier(name), project.classifier_metrics(name), None)
         for name in settings.classifiers
     ]
+    runs += [(name, project.model(name), project.metrics(name), project.plots(name)) for name in settings.studies]
     for name, model, metrics, plots in runs:
         if not (model / MANIFEST).exists():
             continue

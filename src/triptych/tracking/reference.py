@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 from triptych.errors import TriptychError
 from triptych.files import read_json, write_json
 from triptych.tracking.journal import look_up
+from triptych.tracking.records import stage_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.project import Project
 
-FACTS = ("git_commit", "git_dirty", "machine", "device", "started", "train_seconds", "images_per_second")
+FACTS = (
+    "git_commit",
+    "git_dirty",
+    "machine",
+    "device",
+    "started",
+    "train_seconds",
+    "images_per_second",
+    "iterations_per_second",
+)
 COLUMNS: dict[str, tuple[str, ...]] = {
     "epochs": ("epochs",),
     "ELBO, validation": ("valid", "elbo"),
@@ -35,19 +45,33 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "s per epoch": ("run", "seconds_per_epoch"),
     "machine": ("run", "machine"),
 }
+STUDY_COLUMNS: dict[str, tuple[str, ...]] = {
+    "negative log-likelihood, held out": ("held_out", "negative_log_likelihood"),
+    "± (standard error)": ("held_out", "negative_log_likelihood_standard_error"),
+    "on the training samples": ("training", "negative_log_likelihood"),
+    "entropy": ("entropy",),
+    "KL": ("kl",),
+    "± (of that)": ("kl_standard_error",),
+    "left arc": ("share_on_left_arc",),
+}  # of a configuration; the columns below are of the whole study
+STUDY_RUN: dict[str, tuple[str, ...]] = {
+    "iterations": ("iterations",),
+    "training (s)": ("run", "train_seconds"),
+    "machine": ("run", "machine"),
+}
 LARGEST = 200_000  # bytes of one picture in git
 
 
 def keep_reference(project: Project, name: str, kept_as: str) -> None:
-    """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of an experiment.
+    """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of `name`.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
-    Raises TriptychError if the experiment has not been evaluated, or not under the full profile.
+    Raises TriptychError if the experiment or study has not been evaluated, or not under the full profile.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
     if metrics["weights_sha256"] != manifest["weights_sha256"]:
-        raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro evaluate@{name}`")
-    facts = look_up(project, "train", name, project.model(name) / "manifest.json")
+        raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro` first")
+    facts = look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
     evaluated = look_up(project, "evaluate", name, project.metrics(name))
     if metrics["profile"] != "full":
         raise TriptychError(f"{name} was run under profile {metrics['profile']}: reference results are of profile full")
@@ -55,9 +79,13 @@ def keep_reference(project: Project, name: str, kept_as: str) -> None:
         **metrics,
         "settings": manifest["settings"],
         "runtime": manifest["runtime"],
-        "splits": manifest["data"]["splits"],
+        **({"splits": manifest["data"]["splits"]} if "data" in manifest else {}),
         "run": {key: facts[key] for key in FACTS if key in facts}
-        | ({"seconds_per_epoch": facts["train_seconds"] / metrics["epochs"]} if "train_seconds" in facts else {})
+        | (
+            {"seconds_per_epoch": facts["train_seconds"] / metrics["epochs"]}
+            if "train_seconds" in facts and "epochs" in metrics
+            else {}
+        )
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
     write_json(_folder(project) / f"{kept_as}.json", reference)
@@ -79,8 +107,10 @@ def write_table(project: Project) -> None:
 
 
 def table(folder: Path) -> str:
-    """The Markdown table of the reference results in a folder."""
-    results = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+    """The Markdown tables of the reference results in a folder: experiments, then studies."""
+    kept = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+    results = {name: result for name, result in kept.items() if "configurations" not in result}
+    studies = {name: result for name, result in kept.items() if "configurations" in result}
     lines = [
         "# Reference results",
         "",
@@ -94,7 +124,25 @@ def table(folder: Path) -> str:
     ]
     for name, result in results.items():
         lines.append(f"| `{name}` | " + " | ".join(_cell(result, keys) for keys in COLUMNS.values()) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(_study_table(studies) if studies else [])]) + "\n"
+
+
+def _study_table(studies: dict[str, dict[str, Any]]) -> list[str]:
+    columns = ["study", "configuration", *STUDY_COLUMNS, *STUDY_RUN]
+    lines = [
+        "",
+        "Studies, in nats; all configurations of a study are trained side by side. The entropy is of the density, by",
+        "quadrature. What each number is, and over how many samples, is in the files.",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|" + " --- |" * len(columns),
+    ]
+    for name, result in studies.items():
+        run = [_cell(result, keys) for keys in STUDY_RUN.values()]
+        for configuration in result["configurations"]:
+            cells = [_cell(result[configuration], keys) for keys in STUDY_COLUMNS.values()]
+            lines.append("| " + " | ".join([f"`{name}`", f"`{configuration}`", *cells, *run]) + " |")
+    return lines
 
 
 def _cell(result: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -18,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.tracking.records import Json, Record
+from triptych.tracking.records import Json, Record, stage_of
+from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,7 +118,7 @@ class Store:
     def create_run(
         self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None
     ) -> str:
-        """A run with its parameters, tags and data sets."""
+        """A run with its parameters, tags and, where there is one, data set."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
         family, fingerprint = inputs["family"], inputs["fingerprint"]
@@ -129,40 +130,43 @@ class Store:
             "profile": inputs["profile"],
             "family": family,
             "project": self._project_name,
-            "mlflow.source.name": f"triptych {'classifier' if family == 'classifier' else 'train'} {name}",
+            "mlflow.source.name": f"triptych {stage_of(family)} {name}",
             **tags,
         }
         self.client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in labels.items()])
         pairs = [Param(key, str(value)) for key, value in {"profile": inputs["profile"], **params}.items()]
         for batch in chunks(pairs, LIMITS["params"]):
             self.client.log_batch(run_id, params=batch)
-        data = inputs["data"]
-        dataset = Dataset(
-            name=data["dataset"], digest=data["sha256"][:32], source_type="local", source=data["source"],
-            profile=str(data["splits"]),
-        )  # fmt: skip
-        context = [InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, context)])
+        data = inputs.get("data")
+        if data:
+            dataset = Dataset(
+                name=data["dataset"], digest=data["sha256"][:32], source_type="local", source=data["source"],
+                profile=str(data["splits"]),
+            )  # fmt: skip
+            context = [InputTag("mlflow.data.context", "training")]
+            self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, context)])
         return run_id
 
     def log_history(self, run_id: str, history: History) -> None:
-        """Every number of every epoch, in batches."""
+        """Every number of every row, in batches."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         points = [
-            Metric(key, value, now, int(row["epoch"]))
+            Metric(key, value, now, int(row[step]))
             for row in history
+            for step in [step_name(row)]
             for key, value in row.items()
-            if key != "epoch"
+            if key != step
         ]
         for batch in chunks(points, LIMITS["metrics"]):
             self.client.log_batch(run_id, metrics=batch)
 
     def log_evaluation(self, run_id: str, record: Record) -> None:
-        """The evaluation's numbers, at the last epoch, and its pictures."""
-        epochs = record.inputs["settings"]["epochs"]
-        self.log_history(run_id, [{"epoch": epochs, **{key: float(value) for key, value in record.metrics.items()}}])
+        """The evaluation's numbers, at the last step, and its pictures."""
+        last = record.history[-1]
+        step = step_name(last)
+        self.log_history(run_id, [{step: last[step], **{key: float(value) for key, value in record.metrics.items()}}])
         if record.protocol:
             self.client.set_tag(run_id, "fidelity", record.protocol)
         for picture in record.figures:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.tracking.journal import look_up
-from triptych.tracking.records import MANIFEST, Record, all_records, keep_all
+from triptych.tracking.records import MANIFEST, Record, all_records, keep_all, stage_of
 from triptych.tracking.store import Store, brief, expected_errors, import_client
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
     store, rebuilt, records = Store(project), 0, list(all_records(project))
     try:
         for record in records:
-            stage = "classifier" if record.inputs["family"] == "classifier" else "train"
-            facts = look_up(project, stage, record.name, record.folder / MANIFEST)
+            facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
             rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
         store.mark_dead_runs()
     except expected_errors() as error:
@@ -42,6 +41,6 @@ def _model_of(project: Project, record: Record) -> Path | None:
     """The trained model, if the one on disk is this run's."""
     folder = project.model(record.name)
     manifest = folder / "manifest.json"
-    if record.inputs["family"] == "classifier" or not manifest.exists():
+    if stage_of(record.inputs["family"]) != "train" or not manifest.exists():
         return None
     return folder if read_json(manifest)["weights_sha256"] == record.inputs["weights_sha256"] else None

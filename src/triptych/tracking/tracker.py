@@ -42,7 +42,7 @@ class RunTracker(StageTracker):
         self.live = live
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.live.log({**metrics, "epoch": step})
+        self.live.log(dict(metrics))
 
     def resume(self, history: History) -> None:
         self.live.waiting = [*history, *self.live.waiting]
@@ -59,14 +59,23 @@ def stage(project: Project, name: str, item: str, result: Path) -> Iterator[Stag
 
 @contextmanager
 def training(
-    project: Project, name: str, item: str, inputs: dict[str, Any], model: Path, *, metrics: Path | None = None
+    project: Project,
+    name: str,
+    item: str,
+    inputs: dict[str, Any],
+    model: Path,
+    *,
+    metrics: Path | None = None,
+    plots: Path | None = None,
 ) -> Iterator[RunTracker]:
     """A stage that trains `item` into the folder `model`: terminal, journal, record, and a live run in MLflow.
 
-    A classifier measures itself, into `metrics`; an experiment leaves that to its evaluation.
+    A classifier and a study measure themselves, into `metrics` and `plots`; an experiment leaves that to its
+    evaluation.
     """
     execution = Execution(project, name, item)
-    family = inputs["settings"].get("family", "classifier")
+    settings = inputs["settings"]
+    family = settings.get("family") or settings.get("study", "classifier")
     marked = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
     live = LiveRun(Store(project), item, marked, params_of(marked))
     live.start(run_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
@@ -80,7 +89,7 @@ def training(
         shutil.rmtree(record_of(project, item, marked["fingerprint"]).folder, ignore_errors=True)
         record = keep_model(project, item, model)
         if metrics:
-            record = keep_evaluation(project, item, record.fingerprint, metrics, None)
+            record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
         live.finish(record, None if metrics else model)
 
 

@@ -1,7 +1,7 @@
 """Checkpoints: a stopped run goes on where it was and ends with the bytes of an undisturbed one.
 
 They live outside DVC's outputs, in a folder named by a key that covers settings, data and code, so that no other run
-ever picks one up. Random numbers need no saving: every epoch seeds its own.
+ever picks one up. Random numbers need no saving: every epoch, or chunk of iterations, seeds its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 STATE, INDEX = "state.safetensors", "index.json"
 KEPT = 3  # unfinished runs of one name, under other settings, that keep their checkpoints
 
+STEPS = ("epoch", "iteration")  # what a row of a history stands for
+
 History = list[dict[str, float]]
+
+
+def step_name(row: Mapping[str, float]) -> str:
+    """The column that counts the steps."""
+    return next(name for name in STEPS if name in row)
 
 
 @contextmanager
@@ -83,17 +90,17 @@ class Workplace:
         """Where the snapshot of that name stands."""
         return self.folder / f"{name}.safetensors"
 
-    def save(self, epoch: int, tensors: dict[str, Tensor], history: History, seconds: float) -> None:
-        """Replace the checkpoint, after so many seconds of training.
+    def save(self, step: int, tensors: dict[str, Tensor], history: History, seconds: float) -> None:
+        """Replace the checkpoint, after so many steps (epochs or iterations) and seconds of training.
 
         The index, written last, names the state by its checksum: a torn pair shows.
         """
-        state = self.folder / f"{epoch:06d}.{STATE}"
+        state = self.folder / f"{step:06d}.{STATE}"
         save_tensors(state, tensors)
         write_json(
             self.folder / INDEX,
             {
-                "epoch": epoch,
+                "step": step,
                 "history": history,
                 "seconds": seconds,
                 "state": state.name,
@@ -105,7 +112,7 @@ class Workplace:
                 older.unlink()
 
     def load(self) -> tuple[int, dict[str, Tensor], History, float] | None:
-        """Epoch, tensors, history and seconds of the last checkpoint, or None if there is none.
+        """Steps done, tensors, history and seconds of the last checkpoint, or None if there is none.
 
         Raises TriptychError if it is damaged.
         """
@@ -116,12 +123,13 @@ class Workplace:
         state = self.folder / index["state"]
         if not state.exists() or sha256_of_file(state) != index["sha256"]:
             raise TriptychError(f"the checkpoint {state} is damaged: delete {self.folder} to train from the start")
-        return index["epoch"], load_tensors(state), index["history"], index["seconds"]
+        return index["step"], load_tensors(state), index["history"], index["seconds"]
 
 
 def write_history(path: Path, history: History) -> None:
-    """Write one row an epoch; a number not known at an epoch stays empty. Floats keep all their digits."""
-    columns = ["epoch", *dict.fromkeys(name for row in history for name in row if name != "epoch")]
+    """Write the rows, the step first; a number not known in a row stays empty. Floats keep all their digits."""
+    step = step_name(history[0])
+    columns = [step, *dict.fromkeys(name for row in history for name in row if name != step)]
     lines = [",".join(columns)]
     lines += [",".join(json.dumps(row[name]) if name in row else "" for name in columns) for row in history]
     with atomic_file(path) as draft:
@@ -135,7 +143,7 @@ def read_history(path: Path) -> History:
         columns = header.split(",")
         rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines]
         return [
-            {name: int(cell) if name == "epoch" else float(cell) for name, cell in row.items() if cell} for row in rows
+            {name: int(cell) if name in STEPS else float(cell) for name, cell in row.items() if cell} for row in rows
         ]
     except FileNotFoundError:
         raise TriptychError(f"{path} does not exist: run the stage that makes it, `dvc repro` does") from None

@@ -11,9 +11,9 @@ IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
 class Progress:
     """Reports where a stage is, its speed and the time left. In a log the first report comes after a moment."""
 
-    def __init__(self, name: str, images: int, done: int) -> None:
-        """Of `images` in all, `done` were seen before this process."""
-        self.name, self.total, self.first = name, images, done
+    def __init__(self, name: str, total: int, done: int, unit: str = "images") -> None:
+        """Of `total` in all, `done` were seen before this process."""
+        self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
         self.terminal = sys.stderr.isatty()
         self.wait = IN_TERMINAL if self.terminal else IN_LOG
@@ -23,11 +23,11 @@ class Progress:
         return time.monotonic() - self.last >= self.wait
 
     def report(self, seen: int, words: str) -> None:
-        """Say where the run is: `seen` images of all, and what it is at."""
+        """Say where the run is: `seen` of all, and what it is at."""
         self.last = time.monotonic()
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
-        text = f"{self.name}  {words}  {speed:,.0f} images/s  {_clock(left)} left"
+        text = f"{self.name}  {words}  {speed:,.0f} {self.unit}/s  {_clock(left)} left"
         print(
             f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )

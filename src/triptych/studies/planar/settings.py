@@ -1,0 +1,49 @@
+"""The settings of a study of planar flows."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from triptych.schema import Section
+from triptych.studies.settings import StudySettings
+
+
+class Annealing(Section):
+    """The energy's factor: it starts at `start`, and grows at 1 per share `ramp` of all iterations, until it is 1."""
+
+    start: float = Field(ge=0.0, le=1.0)
+    ramp: float = Field(gt=0.0, le=1.0)
+
+
+class InitialScales(Section):
+    """Standard deviations of the untrained weights."""
+
+    u: PositiveFloat
+    w: PositiveFloat
+    b: PositiveFloat
+
+
+class Settings(StudySettings):
+    """An entry under `studies:` with `study: planar`: one configuration a density and number of layers."""
+
+    fitted_to: Literal["samples", "density"]
+    densities: list[Literal["arcs", "sine"]] = Field(min_length=1)
+    layers: list[PositiveInt] = Field(min_length=1)
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    smoothing: float = Field(gt=0.0, lt=1.0, description="decay of RMSprop's mean square")
+    initial_scales: InitialScales
+    samples: PositiveInt | None = Field(default=None, ge=2, description="size of the data set")
+    annealing: Annealing | None = Field(default=None, description="of the energy")
+    evaluation_samples: PositiveInt = Field(ge=2, description="fresh draws behind each number")
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if (self.fitted_to == "samples") != (self.samples is not None):
+            raise ValueError("samples belongs to fitted_to: samples, and only there")
+        if self.fitted_to == "samples" and self.annealing is not None:
+            raise ValueError("annealing belongs to fitted_to: density, and only there")
+        for key in ("densities", "layers"):
+            if len(set(getattr(self, key))) < len(getattr(self, key)):
+                raise ValueError(f"{key} names one twice: {getattr(self, key)}")
+        return self

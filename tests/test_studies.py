@@ -1,0 +1,254 @@
+"""Studies: the same bytes every time, after any interruption; configurations that do not disturb each other."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from triptych.config import Settings, parse
+from triptych.errors import TriptychError
+from triptych.files import read_json
+from triptych.stages.study import study
+from triptych.studies.planar import pictures
+from triptych.studies.planar.study import build
+from triptych.studies.settings import StudySettings
+from triptych.tracker import Console
+from triptych.tracking.reference import LARGEST
+from triptych.training.checkpoint import read_history
+from triptych.training.rmsprop import RMSprop
+from triptych.training.weights import load_tensors
+
+PICTURES = {
+    "planar-samples": [
+        "M3.2-transformation.png",
+        "M3.7-densities.png",
+        "M3.7-likelihood.png",
+        "M3.7-samples.png",
+    ],
+    "planar-density": ["M3.9-kl.png", "M3.9-samples.png"],
+}
+LAST = 12  # iterations
+
+
+class Recorder(Console):
+    """Keeps the steps that are logged; stops the run after one if told to."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.steps: list[int] = []
+        self.resumed: list[dict[str, float]] = []
+        self.stop_after = stop_after
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.steps.append(step)
+        if step == self.stop_after:
+            raise KeyboardInterrupt
+
+    def resume(self, history: list[dict[str, float]]) -> None:
+        self.resumed = history
+
+
+def run(tiny: Settings, name: str, folder: Path, tracker: Console | None = None, **changes: object) -> dict[str, bytes]:
+    study(
+        name=name,
+        settings=tiny.study(name).model_copy(update=changes),
+        profile="quick",
+        runtime=tiny.runtime,
+        output=folder / "model",
+        metrics=folder / "metrics.json",
+        plots=folder / "plots",
+        checkpoints=folder / "checkpoints",
+        code="code",
+        tracker=tracker or Console(),
+    )
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "checkpoints" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def places(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: tmp_path_factory.mktemp(name) for name in tiny.studies}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny: Settings, places: dict[str, Path]) -> dict[str, dict[str, bytes]]:
+    return {name: run(tiny, name, folder) for name, folder in places.items()}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_second_run_gives_the_same_bytes(tiny: Settings, places: dict, undisturbed: dict, name: str) -> None:
+    torch.manual_seed(12345)
+    assert run(tiny, name, places[name]) == undisturbed[name]
+
+
+@pytest.mark.parametrize(("name", "stop_after"), [("planar-samples", 1), ("planar-samples", 7), ("planar-density", 7)])
+def test_a_stopped_run_ends_with_the_same_bytes(
+    tiny: Settings, tmp_path: Path, undisturbed: dict, name: str, stop_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "draw_pictures", lambda evaluation, numbers: None)  # they take the most time
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, name, tmp_path, Recorder(stop_after))
+    assert not (tmp_path / "model").exists()
+    tracker = Recorder()
+    files = run(tiny, name, tmp_path, tracker)
+    assert files == {path: content for path, content in undisturbed[name].items() if not path.endswith(".png")}
+    assert [*[row["iteration"] for row in tracker.resumed], *tracker.steps] == list(range(1, LAST + 1))
+    assert len(tracker.resumed) == stop_after - 1
+    assert not list((tmp_path / "checkpoints").glob("*@*"))
+
+
+def test_a_run_stopped_while_it_is_measured_is_not_trained_again(
+    tiny: Settings, tmp_path: Path, undisturbed: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(evaluation: object, numbers: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pictures, "draw_pictures", stops)
+        run(tiny, "planar-density", tmp_path)
+    tracker = Recorder()
+    assert run(tiny, "planar-density", tmp_path, tracker) == undisturbed["planar-density"]
+    assert tracker.steps == []
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> None:
+    whole = tiny.study(name)
+    together = build(whole, LAST)
+    together.advance(range(LAST))
+    for density in whole.densities:
+        for k in whole.layers:
+            alone = build(whole.model_copy(update={"densities": [density], "layers": [k]}), LAST)
+            alone.advance(range(LAST))
+            for key, value in alone.weights().items():
+                assert torch.allclose(together.weights()[key], value, rtol=1e-4, atol=1e-5), key
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_training_lowers_the_loss(tiny: Settings, name: str) -> None:
+    settings = tiny.study(name).model_copy(update={"learning_rate": 0.01, "annealing": None})
+    training = build(settings, 300)
+    (values,) = training.advance(range(300)).values()
+    assert (values[-50:].mean(0) < values[:50].mean(0)).all()
+
+
+def test_numbers(tiny: Settings, places: dict, undisturbed: dict) -> None:
+    samples, density = (read_json(places[name] / "metrics.json") for name in PICTURES)
+    assert samples["configurations"] == ["arcs-k1", "arcs-k3"]
+    assert density["configurations"] == ["arcs-k1", "arcs-k3", "sine-k1", "sine-k3"]
+    for metrics in (samples, density):
+        assert metrics["iterations"] == LAST
+        assert metrics["headline_is"]
+        assert metrics["numbers_are"]
+    for name in samples["configurations"]:
+        found = samples[name]
+        assert found["held_out"]["samples"] == 50
+        assert found["training"]["samples"] == 100
+        above = found["held_out"]["negative_log_likelihood"] - found["entropy"]
+        assert found["above_entropy"] == pytest.approx(above, rel=1e-9)
+        assert found["integral"] == pytest.approx(1.0, abs=0.02)
+        assert found["inverse_error"]["value"] < 1e-8
+    for name in density["configurations"]:
+        found = density[name]
+        assert found["kl"] == pytest.approx(found["loss"] + found["log_normaliser"], rel=1e-9)
+        assert found["loss_standard_error"] > 0
+        assert ("share_on_left_arc" in found) == name.startswith("arcs")
+    assert "/" not in json.dumps([samples["fingerprint"], samples["configurations"]])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_files(places: dict, undisturbed: dict, name: str) -> None:
+    folder = places[name]
+    assert sorted(path.name for path in (folder / "plots").glob("[A-Z]*.png")) == PICTURES[name]
+    assert all(picture.stat().st_size <= LARGEST for picture in (folder / "plots").glob("*.png"))
+    history = read_history(folder / "model" / "history.csv")
+    assert [row["iteration"] for row in history] == list(range(1, LAST + 1))
+    header, *rows = (folder / "plots" / "arcs-k3.csv").read_text().splitlines()
+    assert header.startswith("iteration,")
+    assert len(rows) == LAST
+    weights, manifest = load_tensors(folder / "model/weights.safetensors"), read_json(folder / "model/manifest.json")
+    assert weights["arcs-k3/u"].shape == (3, 2)
+    assert manifest["settings"]["iterations"] == LAST
+    assert manifest["weights_sha256"] == read_json(folder / "metrics.json")["weights_sha256"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_divergence_names_configuration_and_iteration(tiny: Settings, tmp_path: Path, name: str) -> None:
+    quantity = {"planar-samples": "negative_log_likelihood", "planar-density": "kl"}[name]
+    with pytest.raises(TriptychError, match=rf"{name} diverged: {quantity} of (arcs|sine)-k\d is not finite") as caught:
+        run(tiny, name, tmp_path, learning_rate=1e30)
+    assert "at iteration 2" in str(caught.value)
+    assert f"studies.{name}.learning_rate" in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_rmsprop_is_torchs() -> None:
+    source = torch.Generator().manual_seed(0)
+    ours = [torch.randn(3, 2, generator=source), torch.randn(4, generator=source)]
+    theirs = [torch.nn.Parameter(part.clone()) for part in ours]
+    optimizer, reference = RMSprop(ours, 0.9), torch.optim.RMSprop(theirs, lr=0.01, alpha=0.9)
+    for _ in range(5):
+        gradients = [torch.randn(part.shape, generator=source) for part in ours]
+        optimizer.step(gradients, 0.01)
+        for part, gradient in zip(theirs, gradients, strict=True):
+            part.grad = gradient
+        reference.step()
+    for found, wanted in zip(ours, theirs, strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("study_name", "key", "value", "names"),
+    [
+        ("planar-samples", "study", "cellular", "study is 'cellular'; known studies: planar"),
+        ("planar-samples", "study", None, "known studies"),
+        ("planar-samples", "learning_rat", 1, "learning_rat: unknown key"),
+        ("planar-samples", "layers", [], "layers"),
+        ("planar-samples", "layers", [2, 0], "layers.1"),
+        ("planar-samples", "layers", [2, 2], "layers names one twice"),
+        ("planar-samples", "densities", ["arcs", "rings"], "densities.1"),
+        ("planar-samples", "samples", None, "samples belongs to"),
+        ("planar-samples", "annealing", {"start": 0.1, "ramp": 0.5}, "annealing belongs to"),
+        ("planar-density", "annealing", {"start": 0.1, "ramp": 0.0}, "annealing.ramp"),
+        ("planar-density", "samples", 100, "samples belongs to"),
+        ("planar-density", "smoothing", 1.0, "smoothing"),
+        ("planar-density", "iterations", {"quick": 0, "full": 1}, "iterations.quick"),
+        ("planar-density", "seed", -1, "seed"),
+    ],
+)
+def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: object, names: str) -> None:
+    data = copy.deepcopy(params)
+    data["studies"][study_name][key] = value
+    with pytest.raises(TriptychError) as caught:
+        parse(data)
+    assert f"studies.{study_name}: " in str(caught.value)
+    assert names in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["vae-20d", "reference", "classifier-mnist"])
+def test_a_taken_name_is_refused(params: dict, name: str) -> None:
+    data = copy.deepcopy(params)
+    data["studies"][name] = data["studies"]["planar-samples"]
+    with pytest.raises(TriptychError, match=rf"studies\.{name}: "):
+        parse(data)
+
+
+def test_documents_settings(params: dict) -> None:
+    full = parse(params | {"profile": "full"})
+    for name in PICTURES:
+        found = full.study(name)
+        assert isinstance(found, StudySettings)
+        assert (found.iterations.full, found.layers, found.batch_size, found.learning_rate, found.smoothing) == (
+            20000, [2, 8, 32], 128, 5e-4, 0.99
+        )  # fmt: skip
+    assert full.study("planar-density").annealing.model_dump() == {"start": 0.01, "ramp": 0.5}
+    with pytest.raises(TriptychError, match=r"studies\.nothing; it knows planar-samples"):
+        full.study("nothing")
