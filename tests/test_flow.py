@@ -189,8 +189,8 @@ def test_variational_noise_has_the_density_that_it_claims() -> None:
     values, stand_in = VariationalDequantize(couplings)(pixels)
     noise = (values.double() * 256 - pixels).flatten(1)
     moved = {1: couplings[0], 0: couplings[1]}  # the board's first colour stays in the first coupling
-    scale = [float((moved[place].network[-1].bias[0].tanh() * 0.7).exp()) for place in (0, 1)]
-    shift = [float(moved[place].network[-1].bias[1]) for place in (0, 1)]
+    scale = [float((moved[place].network[-1].bias[0].detach().tanh() * 0.7).exp()) for place in (0, 1)]
+    shift = [float(moved[place].network[-1].bias[1].detach()) for place in (0, 1)]
     base = Normal(torch.zeros(2, dtype=torch.float64), 1.0)
     affine = AffineTransform(torch.tensor(shift, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64))
     oracle = Independent(TransformedDistribution(base, [affine, SigmoidTransform()]), 1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.errors import TriptychError
-from triptych.models.planar.chains import planar_chains
+from triptych.models.planar.chains import Layout, planar_chains
 from triptych.models.planar.flow import PlanarFlow, load_planar_flow
 from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
 from triptych.objectives.planar import MARGIN, invertible, planar_flow
@@ -180,30 +180,33 @@ def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
         load_planar_flow(path, "sine-k3")
 
 
-@given(c=st.integers(1, 3), k=st.integers(1, 5), n=st.integers(1, 4), seed=st.integers(0, 2**31))
-def test_flows_side_by_side_are_each_flow_alone(c: int, k: int, n: int, seed: int) -> None:
+@given(depths=st.lists(st.integers(1, 5), min_size=1, max_size=4).map(sorted), n=st.integers(1, 4), seed=SEEDS)
+def test_flows_side_by_side_are_each_flow_alone(depths: list[int], n: int, seed: int) -> None:
+    layout, parameters, z = side_by_side(depths, n, seed)
+    end, log_det = planar_chains(z, *parameters, layout)
+    together = torch.autograd.grad(end.sin().sum() + log_det.square().sum(), parameters)
+    for flow, depth in enumerate(depths):
+        rows = layout.of_flow(flow)
+        assert len(rows) == depth
+        alone, alone_log_det = planar_flow(z[flow], *(part[rows] for part in parameters))
+        assert torch.allclose(end[flow], alone)
+        assert torch.allclose(log_det[flow], alone_log_det, atol=1e-10)
+        wanted = torch.autograd.grad(alone.sin().sum() + alone_log_det.square().sum(), parameters)
+        for found, expected in zip(together, wanted, strict=True):
+            assert torch.allclose(found[rows], expected[rows], rtol=1e-6, atol=1e-8)
+
+
+def side_by_side(depths: list[int], n: int, seed: int) -> tuple[Layout, list[torch.Tensor], torch.Tensor]:
+    """A layout, leaves u, w, b of invertible layers, and points."""
     source = torch.Generator().manual_seed(seed)
-    u, w = (torch.randn(c, k, 2, generator=source, dtype=torch.float64) for _ in range(2))
-    b, z = (torch.randn(c, size, m, generator=source, dtype=torch.float64) for size, m in ((k, 1), (n, 2)))
-    u = invertible(u, w)
-    used = [part.requires_grad_() for part in (u, w, b)]
-    end, log_det = planar_chains(z, *used)
-    together = torch.autograd.grad(end.sin().sum() + log_det.square().sum(), used)
-    for index in range(c):
-        alone, alone_log_det = planar_flow(z[index], u[index], w[index], b[index])
-        assert torch.allclose(end[index], alone)
-        assert torch.allclose(log_det[index], alone_log_det, atol=1e-10)
-        gradients = torch.autograd.grad(alone.sin().sum() + alone_log_det.square().sum(), used)
-        for found, wanted in zip(together, gradients, strict=True):
-            assert torch.allclose(found[index], wanted[index], rtol=1e-6, atol=1e-8)
+    u, w, b = (torch.randn(sum(depths), m, generator=source, dtype=torch.float64) for m in (2, 2, 1))
+    z = torch.randn(len(depths), n, 2, generator=source, dtype=torch.float64)
+    return Layout(depths), [part.requires_grad_() for part in (invertible(u, w), w, b)], z
 
 
 def test_gradients_of_chains() -> None:
-    source = torch.Generator().manual_seed(0)
-    u, w = (torch.randn(2, 4, 2, generator=source, dtype=torch.float64) for _ in range(2))
-    b, z = (torch.randn(2, size, m, generator=source, dtype=torch.float64) for size, m in ((4, 1), (3, 2)))
-    parameters = [part.requires_grad_() for part in (invertible(u, w), w, b)]
-    assert torch.autograd.gradcheck(lambda *parts: planar_chains(z, *parts), parameters)
+    layout, parameters, z = side_by_side([1, 3, 3], 3, 0)
+    assert torch.autograd.gradcheck(lambda *parts: planar_chains(z, *parts, layout), parameters)
 
 
 def test_losses_against_torchs_distributions() -> None:

@@ -85,7 +85,7 @@ def study(
             facts = {"fingerprint": fingerprint, "weights_sha256": sha256_of_file(folder / WEIGHTS)}
             result = {
                 **numbers,
-                "configurations": list(configurations.configurations),
+                "configurations": [name for name in numbers if name in configurations.configurations],
                 "iterations": iterations,
                 "profile": profile,
                 **facts,

@@ -21,16 +21,14 @@ if TYPE_CHECKING:
 
 
 def realnvp(model: Model, image_shape: tuple[int, ...]) -> Composition:
-    """Affine couplings on a checkerboard and its reverse, by turns, with multilayer perceptrons."""
-    size = math.prod(image_shape)
+    """Affine couplings on a checkerboard and its reverse, by turns, with multilayer perceptrons.
 
-    def layers() -> Iterator[Transform]:
-        for index in range(model.couplings):
-            if model.activation_norm:
-                yield ActNorm((size,))
-            yield perceptron_coupling(image_shape, index, model.hidden, context=0)
-
-    return Composition(layers())
+    The normalisation, where asked for, stands before the first: one shift and one factor for all pixels. With one a
+    pixel, the noise at the border would be as large as the strokes.
+    """
+    normalization = [ActNorm((1,))] if model.activation_norm else []
+    couplings = [perceptron_coupling(image_shape, index, model.hidden, context=0) for index in range(model.couplings)]
+    return Composition([*normalization, *couplings])
 
 
 def perceptron_coupling(image_shape: tuple[int, ...], index: int, hidden: list[int], context: int) -> AffineCoupling:

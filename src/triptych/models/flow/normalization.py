@@ -10,10 +10,10 @@ from triptych.models.flow.transform import Transform
 LEAST = 1e-3  # standard deviation that a factor may start from: a pixel of one value has none
 
 
-def _spread(x: Tensor, shape: torch.Size) -> Tensor:
-    """Standard deviation over examples and, for channels, over places; of the given shape."""
-    channels = x.transpose(0, 1).flatten(1) if len(shape) > 1 else x.T
-    return channels.std(1).clamp(min=LEAST).view(shape)
+def _mean_and_spread(x: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, both of the given shape: over examples (n, ...) and wherever the shape says 1."""
+    over = [0, *(axis for axis, size in enumerate(shape, start=1) if size == 1)]
+    return x.mean(over).view(shape), x.std(over).clamp(min=LEAST).view(shape)
 
 
 class Scaling(Transform):
@@ -34,14 +34,14 @@ class Scaling(Transform):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Give z standard deviation 1 in each dimension."""
-        self.log_scale.copy_(-_spread(x, self.log_scale.shape).log())
+        self.log_scale.copy_(-_mean_and_spread(x, self.log_scale.shape)[1].log())
 
 
 class ActNorm(Transform):
-    """z = (x + b) exp(s), one b and s a dimension, or a channel of an image (Kingma and Dhariwal 2018, section 3.1)."""
+    """z = (x + b) exp(s), one b and s for all, a dimension or a channel (Kingma and Dhariwal 2018, section 3.1)."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        """`shape` is (d,) for vectors (n, d), (c, 1, 1) for images (n, c, h, w)."""
+        """`shape` is (1,) or (d,) for vectors (n, d), (c, 1, 1) for images (n, c, h, w)."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(shape))
         self.bias = nn.Parameter(torch.zeros(shape))
@@ -59,7 +59,7 @@ class ActNorm(Transform):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Give z mean 0 and standard deviation 1 in each dimension or channel."""
-        over = [0, *range(2, x.dim())] if self.bias.dim() > 1 else [0]
-        self.bias.copy_(-x.mean(over).view(self.bias.shape))
-        self.log_scale.copy_(-_spread(x, self.log_scale.shape).log())
+        """Give z mean 0 and standard deviation 1, over all, in each dimension or in each channel."""
+        mean, spread = _mean_and_spread(x, self.bias.shape)
+        self.bias.copy_(-mean)
+        self.log_scale.copy_(-spread.log())

@@ -40,7 +40,9 @@ class Model(Section):
         default=None, description="widths at a half and at a quarter of the size, multiscale"
     )
     blocks: PositiveInt | None = Field(default=None, description="residual blocks a coupling, multiscale")
-    activation_norm: bool = Field(default=False, description="a data-initialised affine before each coupling")
+    activation_norm: bool = Field(
+        default=False, description="a data-initialised affine: one for all pixels; multiscale, one a channel"
+    )
     data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
     variational_dequantization: Dequantizer | None = None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.data.densities import DENSITIES
-from triptych.models.planar.chains import planar_chains
+from triptych.models.planar.chains import Layout, planar_chains
 from triptych.models.planar.flow import PARTS, PlanarFlow, load_planar_flow
 from triptych.objectives.planar import invertible, loss1, loss2
 from triptych.studies.base import Study
@@ -34,37 +34,34 @@ def data_set(settings: Settings, density: str) -> Tensor:
 
 
 class PlanarStudy(Study):
-    """All configurations, as chains filled up to the greatest number of layers.
+    """All configurations in one program, the shallowest first; next to each other, those of equal depth.
 
     Every configuration has initial weights of its own; all see the same random numbers on the way, base points or
     places in the data set. So each is trained as it would be alone.
     """
 
     def __init__(self, settings: Settings, iterations: int) -> None:
-        self.settings, self.iterations = settings, iterations
-        kinds = configurations(settings)
-        self.configurations = list(kinds)
-        deepest = max(settings.layers)
-        self.used = torch.zeros(len(kinds), deepest, 1)
-        self.parameters = [torch.ones(len(kinds), deepest, size) for size in SHAPES.values()]
-        for index, (name, (_, k)) in enumerate(kinds.items()):
-            self.used[index, :k] = 1
-            source = generator(settings.seed, "initial weights", name)
+        self.settings, self.iterations, self.depths = settings, iterations, sorted(settings.layers)
+        self.configurations = [f"{density}-k{k}" for k in self.depths for density in settings.densities]
+        self.layout = Layout([k for k in self.depths for _ in settings.densities])
+        self.parameters = [torch.empty(len(self.layout.flow), size) for size in SHAPES.values()]
+        for flow, name in enumerate(self.configurations):
+            source, rows = generator(settings.seed, "initial weights", name), self.layout.of_flow(flow)
             for (part, size), parameter in zip(SHAPES.items(), self.parameters, strict=True):
                 scale = getattr(settings.initial_scales, part)
-                parameter[index, :k] = scale * torch.randn(k, size, generator=source)
+                parameter[rows] = scale * torch.randn(len(rows), size, generator=source)
         for parameter in self.parameters:
             parameter.requires_grad_()
         self.optimizer = RMSprop(self.parameters, settings.smoothing)
 
     def layers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """u, w (c, k, 2) and b (c, k, 1) as the flows use them: invertible, and u zero beyond a flow's own depth."""
+        """u, w (r, 2) and b (r, 1) of all layers, made invertible."""
         u, w, b = self.parameters
-        return invertible(u, w) * self.used, w, b
+        return invertible(u, w), w, b
 
     def by_density(self, values: Tensor) -> Tensor:
         """(densities, ...) to (c, ...)."""
-        return values.repeat_interleave(len(self.settings.layers), dim=0)
+        return values.repeat(len(self.depths), *[1] * (values.dim() - 1))
 
     def update(self, losses: Tensor) -> None:
         """One step of every configuration on its own loss (c,)."""
@@ -77,10 +74,10 @@ class PlanarStudy(Study):
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """The layers as they are used, `<configuration>/u` and so on."""
-        layers, kinds = self.layers(), configurations(self.settings).items()
+        layers = self.layers()
         return {
-            f"{name}/{part}": tensor[index, :k]
-            for index, (name, (_, k)) in enumerate(kinds)
+            f"{name}/{part}": tensor[self.layout.of_flow(flow)]
+            for flow, name in enumerate(self.configurations)
             for part, tensor in zip(PARTS, layers, strict=True)
         }
 
@@ -97,7 +94,7 @@ class SamplesStudy(PlanarStudy):
         places = torch.randint(self.settings.samples, (len(iterations), shape), generator=source)
         losses = []
         for batch in places:
-            x, log_det = planar_chains(self.by_density(self.data[:, batch]), *self.layers())
+            x, log_det = planar_chains(self.by_density(self.data[:, batch]), *self.layers(), self.layout)
             losses.append(loss1(x, log_det))
             self.update(losses[-1])
         return {"negative_log_likelihood": torch.stack(losses).detach()}
@@ -124,8 +121,8 @@ class DensityStudy(PlanarStudy):
 
     def energy(self, z: Tensor) -> Tensor:
         """Every flow's own energy at its points z (c, n, 2), (c, n)."""
-        parts = z.split(len(self.settings.layers))
-        return torch.cat([energy(part) for energy, part in zip(self.energies, parts, strict=True)])
+        found = [energy(z[index :: len(self.energies)]) for index, energy in enumerate(self.energies)]
+        return torch.stack(found, dim=1).flatten(0, 1)
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
         source = generator(self.settings.seed, "base points", iterations.start)
@@ -133,10 +130,11 @@ class DensityStudy(PlanarStudy):
         divergences = []
         for iteration, batch in zip(iterations, base, strict=True):
             z0 = batch.expand(len(self.configurations), -1, -1)
-            z, log_det = planar_chains(z0, *self.layers())
-            energy = self.energy(z)
-            self.update(loss2(self.factor(iteration) * energy, z0, log_det))
-            divergences.append(loss2(energy.detach(), z0, log_det.detach()) + self.log_normalisers)
+            z, log_det = planar_chains(z0, *self.layers(), self.layout)
+            energy, factor = self.energy(z), self.factor(iteration)
+            losses = loss2(factor * energy, z0, log_det)
+            self.update(losses)
+            divergences.append(losses.detach() + (1 - factor) * energy.detach().mean(-1) + self.log_normalisers)
         return {"kl": torch.stack(divergences)}
 
 
