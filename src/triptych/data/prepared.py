@@ -46,6 +46,9 @@ class PreparedData:
         """uint8 (n, 28, 28)."""
         return self._load(f"x_{split}")
 
+    def has_labels(self, split: str) -> bool:
+        return f"y_{split}.npy" in self.manifest["files"]
+
     def labels(self, split: str) -> np.ndarray:
         """uint8 (n,). Raises TriptychError where the data set has none."""
         return self._load(f"y_{split}")

@@ -44,6 +44,13 @@ class Evaluation:
     folder: Path
     """Where pictures go."""
 
+    def labels(self, split: str) -> Tensor:
+        """Labels (n,) of a split's 8-bit images: the data set's own, or the classifier's where it has none."""
+        images = self.splits[split]
+        if images.data.has_labels(split):
+            return torch.from_numpy(images.data.labels(split)).long()
+        return self.classify(images.pixels).cpu()
+
     def over_training(self, show: Callable[[Family], Tensor]) -> dict[int, Tensor]:
         """What `show` makes of the family at each snapshot, by epoch; the last are the final weights, and stay."""
         device = next(self.family.networks.parameters()).device
