@@ -1,5 +1,14 @@
 """What each family minimises, and the documents' functions under their own names."""
 
+from triptych.objectives.adversarial import (
+    apply_exponential_moving_average,
+    jsd,
+    make_losses,
+    make_train_step,
+    ogp,
+    r1gp,
+    w1,
+)
 from triptych.objectives.likelihoods import (
     kl_gaussian_gaussian_analytic,
     kl_gaussian_gaussian_mc,
@@ -13,7 +22,9 @@ from triptych.objectives.likelihoods import (
 from triptych.objectives.planar import get_logdet, loss1, loss2, planar_transformation
 
 __all__ = [
+    "apply_exponential_moving_average",
     "get_logdet",
+    "jsd",
     "kl_gaussian_gaussian_analytic",
     "kl_gaussian_gaussian_mc",
     "kl_to_standard_normal",
@@ -24,5 +35,10 @@ __all__ = [
     "log_mean_exp",
     "loss1",
     "loss2",
+    "make_losses",
+    "make_train_step",
+    "ogp",
     "planar_transformation",
+    "r1gp",
+    "w1",
 ]
