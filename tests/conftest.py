@@ -26,7 +26,9 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         for name in set(part) - set(kept):
             del part[name]
     for study in data["studies"].values():
-        study.update(iterations={"quick": 12, "full": 12}, layers=[1, 3], batch_size=16, evaluation_samples=50)
+        study["iterations"] = {"quick": 12, "full": 12}
+        if study["study"] == "planar":
+            study.update(layers=[1, 3], batch_size=16, evaluation_samples=50)
     if "planar-samples" in data["studies"]:
         data["studies"]["planar-samples"] |= {"samples": 100, "densities": ["arcs"]}
     data["profiles"]["quick"] |= {

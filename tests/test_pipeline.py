@@ -360,6 +360,7 @@ STAGES += [
     for family in FAMILIES
 ]
 STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
+OF_ALL_STUDIES = closure([module for kind in STUDIES for module in study_modules(kind)])
 
 
 @pytest.mark.parametrize(
@@ -369,5 +370,6 @@ def test_a_stage_declares_the_code_it_is_made_of(stage: str, item: dict, loaded:
     used = set(closure([f"triptych.stages.{stage}", *loaded]))
     found = declared(stage, item)
     assert used - found == set(), f"{stage} uses code that dvc.yaml does not declare"
-    unused = {path for path in found - used if path.parent.name not in ("training", "objectives")}
+    shared = set(OF_ALL_STUDIES) if stage == "study" else set()  # the list has one entry for what any kind uses
+    unused = {path for path in found - used - shared if path.parent.name not in ("training", "objectives")}
     assert unused == set(), f"dvc.yaml declares code that {stage} does not use"

@@ -22,6 +22,8 @@ COLOURS = {
     "points": "#0072B2",
     "arcs": "#0072B2",
     "sine": "#D55E00",
+    "jsd": "#0072B2",
+    "w1": "#D55E00",
 }
 FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
 CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart from it

@@ -35,10 +35,15 @@ def closing_table(project: Project, settings: Settings) -> str:
 
 
 def study_line(project: Project, name: str) -> str:
-    """The headline number of each configuration."""
+    """The headline of each configuration: its number, or where that is a word, who shares it."""
     metrics = read_json(project.metrics(name))
-    found = [f"{item} {flatten(metrics[item])[metrics['headline']]:.3f}" for item in metrics["configurations"]]
-    return f"{name:<22} {', '.join(found)} ({metrics['headline_is']})"
+    found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
+    if all(isinstance(value, str) for value in found.values()):
+        sharing = {value: [item for item in found if found[item] == value] for value in found.values()}
+        words = "; ".join(f"{value}: {', '.join(items)}" for value, items in sharing.items())
+    else:
+        words = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
+    return f"{name:<22} {words} ({metrics['headline_is']})"
 
 
 def _number(cell: str, pattern: str) -> str | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STUDIES = {
     "planar": "Planar flows in the plane",
+    "dirac": "Dirac games",
 }
 PARTS = ("study", "measure", "pictures")
 

@@ -45,15 +45,29 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "s per epoch": ("run", "seconds_per_epoch"),
     "machine": ("run", "machine"),
 }
-STUDY_COLUMNS: dict[str, tuple[str, ...]] = {
-    "negative log-likelihood, held out": ("held_out", "negative_log_likelihood"),
-    "± (standard error)": ("held_out", "negative_log_likelihood_standard_error"),
-    "on the training samples": ("training", "negative_log_likelihood"),
-    "entropy": ("entropy",),
-    "KL": ("kl",),
-    "± (of that)": ("kl_standard_error",),
-    "left arc": ("share_on_left_arc",),
-}  # of a configuration; the columns below are of the whole study
+STUDY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
+    "planar": {
+        "negative log-likelihood, held out": ("held_out", "negative_log_likelihood"),
+        "± (standard error)": ("held_out", "negative_log_likelihood_standard_error"),
+        "on the training samples": ("training", "negative_log_likelihood"),
+        "entropy": ("entropy",),
+        "KL": ("kl",),
+        "± (of that)": ("kl_standard_error",),
+        "left arc": ("share_on_left_arc",),
+    },
+    "dirac": {
+        "verdict": ("verdict",),
+        "theory": ("theory",),
+        "modulus of the eigenvalue": ("eigenvalue", "modulus"),
+        "distance at the start": ("start",),
+        "at the end": ("end",),
+        "of the judged generator": ("generator_distance",),
+    },
+}  # of a configuration, by kind; the columns below are of the whole study
+STUDY_NOTES = {
+    "planar": "Planar flows, in nats. The entropy is of the density, by quadrature.",
+    "dirac": "Dirac games. Distances from the equilibrium; the judged generator's is the largest of the last tenth.",
+}
 STUDY_RUN: dict[str, tuple[str, ...]] = {
     "iterations": ("iterations",),
     "training (s)": ("run", "train_seconds"),
@@ -124,24 +138,24 @@ def table(folder: Path) -> str:
     ]
     for name, result in results.items():
         lines.append(f"| `{name}` | " + " | ".join(_cell(result, keys) for keys in COLUMNS.values()) + " |")
-    return "\n".join([*lines, *(_study_table(studies) if studies else [])]) + "\n"
+    return "\n".join([*lines, *_study_tables(studies)]) + "\n"
 
 
-def _study_table(studies: dict[str, dict[str, Any]]) -> list[str]:
-    columns = ["study", "configuration", *STUDY_COLUMNS, *STUDY_RUN]
-    lines = [
-        "",
-        "Studies, in nats; all configurations of a study are trained side by side. The entropy is of the density, by",
-        "quadrature. What each number is, and over how many samples, is in the files.",
-        "",
-        "| " + " | ".join(columns) + " |",
-        "|" + " --- |" * len(columns),
-    ]
-    for name, result in studies.items():
-        run = [_cell(result, keys) for keys in STUDY_RUN.values()]
-        for configuration in result["configurations"]:
-            cells = [_cell(result[configuration], keys) for keys in STUDY_COLUMNS.values()]
-            lines.append("| " + " | ".join([f"`{name}`", f"`{configuration}`", *cells, *run]) + " |")
+def _study_tables(studies: dict[str, dict[str, Any]]) -> list[str]:
+    """A table a kind, a row a configuration."""
+    lines = []
+    for kind, shown in STUDY_COLUMNS.items():
+        chosen = {name: result for name, result in studies.items() if result["settings"]["study"] == kind}
+        if not chosen:
+            continue
+        columns = ["study", "configuration", *shown, *STUDY_RUN]
+        note = f"{STUDY_NOTES[kind]} What each number is, and over how many samples, is in the files."
+        lines += ["", note, "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+        for name, result in chosen.items():
+            run = [_cell(result, keys) for keys in STUDY_RUN.values()]
+            for configuration in result["configurations"]:
+                cells = [_cell(result[configuration], keys) for keys in shown.values()]
+                lines.append("| " + " | ".join([f"`{name}`", f"`{configuration}`", *cells, *run]) + " |")
     return lines
 
 

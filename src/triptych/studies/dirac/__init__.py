@@ -1,0 +1,1 @@
+"""The Dirac game under two losses and several penalties."""

@@ -1,0 +1,39 @@
+"""The settings of a study of the Dirac game."""
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from triptych.schema import Section
+from triptych.studies.settings import StudySettings
+
+
+class Penalty(Section):
+    """A gradient penalty of the critic: one-centred (ogp), at real samples (r1gp), or none."""
+
+    reg_type: Literal["none", "ogp", "r1gp"]
+    reg_cf: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _coefficient_fits(self) -> Self:
+        if (self.reg_type == "none") != (self.reg_cf == 0.0):
+            raise ValueError(f"reg_cf is {self.reg_cf:g} for {self.reg_type}: none goes with 0, a penalty with more")
+        return self
+
+
+class Settings(StudySettings):
+    """An entry under `studies:` with `study: dirac`: a game a loss and penalty, each judged raw and averaged."""
+
+    losses: list[Literal["jsd", "w1"]] = Field(min_length=1)
+    penalties: list[Penalty] = Field(min_length=1)
+    learning_rate: PositiveFloat = Field(description="of both players")
+    ema: float = Field(gt=0.0, lt=1.0, description="of the generator, in the second half of the configurations")
+    start_scale: PositiveFloat = Field(description="standard deviation of psi0, psi1 and theta at the start")
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        for key in ("losses", "penalties"):
+            values = getattr(self, key)
+            if any(value in values[:index] for index, value in enumerate(values)):
+                raise ValueError(f"{key} names one twice")
+        return self
