@@ -55,8 +55,8 @@ CAPTIONS = {
     "M3.9-samples": "What flows from base to data make of the same base points; grey: the density they are fitted to.",
     "M3.9-kl": "Estimated from the batches of training; a gap in a line is an estimate at or below zero. While "
     "the annealed energy is weak, the flow is wider than the density.",
-    "M2.6-trajectories": "Data at 0, a generator at theta, a critic of slope psi0. Without a penalty W1 goes round for ever; "
-    "R1 leads to the cross, a one-centred penalty to a ring around it. The average of theta comes near in any case.",
+    "M2.6-trajectories": "Data at 0, a generator at theta, a critic of slope psi0. Without a penalty W1 goes round for "
+    "ever; R1 leads to the cross, a one-centred penalty to a ring around it. The average of theta comes near anyway.",
     "M2.6-distance": "A straight line is linear convergence. Without a penalty jsd decays like the root of time.",
     "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
