@@ -83,6 +83,21 @@ def test_recognised_is_the_share_of_sure_predictions() -> None:
     assert (found["value"], found["real_images"], found["confidence"], found["samples"]) == (0.5, 1.0, 0.9, 200)
 
 
+def test_a_collapse_shows_in_the_classes() -> None:
+    """Even over ten classes the entropy is log 10; all of one class, 0; halves, log 2."""
+    features, even = torch.randn(500, 3), torch.eye(10).repeat(50, 1)
+    reference = Reference({FEATURES: features, LOGITS: even}, "r", "e")
+    for logits, classes, entropy in (
+        (even, 10, math.log(10)),
+        (torch.eye(10)[:2].repeat(250, 1), 2, math.log(2)),
+        (torch.eye(10)[:1].repeat(500, 1), 1, 0.0),
+    ):
+        found = measure({FEATURES: features, LOGITS: logits}, reference, PROTOCOL)["classes"]
+        assert (found["value"], found["samples"]) == (classes, 500)
+        assert found["entropy"] == pytest.approx(entropy, abs=1e-12)
+        assert found["real_images"] == pytest.approx(math.log(10))
+
+
 def test_nan_never_becomes_a_score(tiny: Settings) -> None:
     broken = torch.rand(4, 28, 28)
     broken[1, 2, 3] = float("nan")

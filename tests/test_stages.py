@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from triptych.config import Settings
 from triptych.errors import TriptychError
+from triptych.evaluation.gan.pictures import ROWS, ends
 from triptych.files import read_json
 from triptych.sampling import write_samples
 from triptych.stages.classifier import train_classifier
@@ -30,7 +32,7 @@ PICTURES = {
         "U1.15-manifold.png",
         "U1.15-posterior.png",
     ],
-    "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png"],
+    "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png", "U2.7-interpolations.png"],
     "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-log-likelihood.png", "U3.8-samples.png"],
     "nice-mnist": [
         "R1-bits-per-dimension.png",
@@ -235,3 +237,15 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     with pytest.raises(TriptychError, match="does not exist: run the stage"):
         assess(tiny, prepared, tmp_path / "copy", "vae-20d")
     assert tree(tmp_path / "copy" / "plots") == before
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_interpolations_lead_between_classes(count: int) -> None:
+    labels = torch.arange(40) % count
+    found = ends(labels)
+    assert len(found) == ROWS
+    told = [(int(labels[left]), int(labels[right])) for left, right in found]
+    assert all((left != right) == (count > 1) for left, right in told)
+    assert len({index for pair in found for index in pair}) == 2 * ROWS
+    if count == 10:
+        assert sorted(sum(told, ())) == list(range(10))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BATCH = 500
 PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
 FEATURES, LOGITS = "features", "logits"
+CENSUS = 1000  # samples, at most, whose classes are counted
 
 
 class ClassifierExtractor(FeatureExtractorBase):
@@ -113,12 +114,14 @@ class Reference:
 
 
 def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fidelity) -> dict[str, dict[str, object]]:
-    """`fid_classifier`, `kid_classifier`, `is_classifier` and `recognised`, each with its protocol.
+    """`fid_classifier`, `kid_classifier`, `is_classifier`, `recognised` and `classes`, each with its protocol.
 
     FID: squared Frechet distance of Gaussians fitted to the features (Heusel et al. 2017). KID: unbiased squared MMD
     with a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018). IS: exp E KL(p(y|x) ||
     p(y)), mean and standard deviation over 10 parts (Salimans et al. 2016), of the generated images alone.
     `recognised`: the share of images that the classifier gives to one class with the protocol's confidence or more.
+    `classes`: how many classes appear among the first samples, and the entropy of their shares in nats: both fall
+    where a generator collapses.
     """
     ours, theirs = generated[FEATURES].double(), reference.features[FEATURES].double()
     needed = protocol.kid_subset_size
@@ -156,7 +159,15 @@ def measure(generated: dict[str, Tensor], reference: Reference, protocol: Fideli
         **comparison,
         "real_images": recognised(reference.features[LOGITS], protocol.confidence),
     }
-    return {**found, "recognised": sure}
+    counted, real = census(generated[LOGITS][:CENSUS]), census(reference.features[LOGITS])
+    classes = {**counted, **comparison, "samples": min(CENSUS, len(ours)), "real_images": real["entropy"]}
+    return {**found, "recognised": sure, "classes": classes}
+
+
+def census(logits: Tensor) -> dict[str, float]:
+    """How many classes are the likeliest one of some image, by logits (n, classes), and the entropy of their shares."""
+    shares = logits.argmax(1).bincount(minlength=logits.shape[1]).double() / len(logits)
+    return {"value": int((shares > 0).sum()), "entropy": float(torch.special.entr(shares).sum())}
 
 
 def recognised(logits: Tensor, confidence: float) -> float:

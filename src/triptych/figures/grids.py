@@ -48,8 +48,13 @@ def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
     return figure
 
 
-def strips(images: np.ndarray, headings: Sequence[str], title: str) -> Figure:
-    """Rows of grey uint8 images (rows, columns, h, w), each column under its own heading."""
+def strips(
+    images: np.ndarray, headings: Sequence[str], title: str, ends: Sequence[tuple[str, str]] | None = None
+) -> Figure:
+    """Rows of grey uint8 images (rows, columns, h, w), each column under its own heading.
+
+    `ends` are words for the left and for the right of each row.
+    """
     rows, columns, height, width = images.shape
     figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows)
     axes = figure.subplots()
@@ -58,6 +63,13 @@ def strips(images: np.ndarray, headings: Sequence[str], title: str) -> Figure:
     axes.set_xticks([index * (width + GAP) + width / 2 for index in range(columns)], headings, fontsize=9)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.set_yticks([])
+    if ends:
+        middles = [index * (height + GAP) + height / 2 for index in range(rows)]
+        left, right = zip(*ends, strict=True)
+        axes.set_yticks(middles, left, fontsize=9)
+        axes.tick_params(left=False)
+        for middle, words in zip(middles, right, strict=True):
+            axes.annotate(words, (1.01, middle), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.spines[:].set_visible(False)
     figure.suptitle(title, fontsize=12)
     return figure

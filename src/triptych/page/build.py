@@ -35,6 +35,8 @@ CAPTIONS = {
     "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
     "opponent. Validation images are ones that neither has seen.",
     "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
+    "U2.7-interpolations": "From one sample to another of a different digit, over seven latents in between. Where they "
+    "show no digit, the generator has learned the places and not the ways between them.",
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "U3.8-log-likelihood": "The same in nats per image; higher is better.",

@@ -35,7 +35,7 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
         row[measure] = metrics[measure]["value"]
         if "standard_deviation" in metrics[measure]:
             row[f"{measure}_standard_deviation"] = metrics[measure]["standard_deviation"]
-    row["recognised"] = metrics["recognised"]["value"]
+    row |= {"recognised": metrics["recognised"]["value"], "classes": metrics["classes"]["value"]}
     protocol = metrics["fid_classifier"]
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
     row |= {

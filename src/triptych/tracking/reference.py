@@ -40,6 +40,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "KID": ("kid_classifier", "value"),
     "IS": ("is_classifier", "value"),
     "recognised": ("recognised", "value"),
+    "classes": ("classes", "value"),
+    "their entropy": ("classes", "entropy"),
     "extractor": ("fid_classifier", "extractor"),
     "training (s)": ("run", "train_seconds"),
     "s per epoch": ("run", "seconds_per_epoch"),
