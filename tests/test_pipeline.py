@@ -117,11 +117,12 @@ def runs_of(clone: Clone) -> dict[str, dict]:
 import json, mlflow, os
 client = mlflow.MlflowClient("sqlite:///" + os.path.abspath("mlflow.db"))
 found = {}
-kept = ("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
+kept = ("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started",
+        "configuration")
 for run in client.search_runs([e.experiment_id for e in client.search_experiments()]):
     run_id, tags = run.info.run_id, run.data.tags
     points = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
-    key = run.info.run_name + " " + run.data.params["learning_rate"]
+    key = run.info.run_name + " " + run.data.params.get("learning_rate", "child")
     assert key not in found
     found[key] = {
         "params": run.data.params,
@@ -131,6 +132,7 @@ for run in client.search_runs([e.experiment_id for e in client.search_experiment
         "tags": {key: tags[key] for key in kept if key in tags},
         "data": [[used.dataset.name, used.dataset.digest] for used in run.inputs.dataset_inputs],
         "status": run.info.status,
+        "below": tags.get("mlflow.parentRunId") and client.get_run(tags["mlflow.parentRunId"]).info.run_name,
     }
 print("FOUND" + json.dumps(found, sort_keys=True))
 """
@@ -149,7 +151,7 @@ def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
     assert (fresh.root / "dvc.lock").read_bytes() == lock
     assert fresh.results() == before
     runs = runs_of(fresh)
-    assert len(runs) == 5
+    assert len(runs) == 5 + 2  # and the study's configurations
     assert all(run["status"] == "FINISHED" for run in runs.values())
 
 
@@ -161,7 +163,7 @@ def test_a_learning_rate_re_runs_one_experiment_and_shows_in_the_diffs(fresh: Cl
     assert "fid_classifier.value" in difference
     assert "metrics/vae-20d.json" not in difference
     before = runs_of(fresh)
-    assert len(before) == 6
+    assert len(before) == 6 + 2
     (fresh.root / "mlflow.db").unlink()
     shutil.rmtree(fresh.root / "mlartifacts")
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
@@ -173,7 +175,7 @@ def test_a_learning_rate_re_runs_one_experiment_and_shows_in_the_diffs(fresh: Cl
 
 def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
     runs = runs_of(clone)
-    assert len(runs) == 5
+    assert len(runs) == 5 + 2  # and the study's configurations
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
         metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
@@ -197,6 +199,12 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
     assert "figures/M3.7-samples.png" in study["pictures"]
     assert study["tags"]["stage"] == "study"
     assert study["tags"]["fingerprint"] == metrics["fingerprint"]
+    child = runs["planar-samples arcs-k3 child"]
+    assert child["below"] == "planar-samples"
+    assert child["metrics"]["negative_log_likelihood"] == curve
+    assert child["metrics"]["kl"] == [[12, metrics["arcs-k3"]["kl"]]]
+    assert child["tags"]["configuration"] == "arcs-k3"
+    assert study["below"] is None
 
 
 def test_a_model_is_loadable_from_its_run(clone: Clone) -> None:

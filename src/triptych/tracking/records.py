@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
 from triptych.studies.registry import STUDIES
-from triptych.training.checkpoint import History, read_history
+from triptych.training.checkpoint import History, read_history, step_name
 
 if TYPE_CHECKING:
     from triptych.config import Settings
@@ -56,6 +56,18 @@ def stage_of(family: str) -> str:
 
 
 @dataclass(frozen=True)
+class ConfigurationRecord:
+    """What a study's record holds of one of its configurations."""
+
+    name: str
+    history: History
+    metrics: Json
+    """Numbers, flattened."""
+    words: Json
+    """Findings that are no numbers, such as a verdict."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One run's folder."""
 
@@ -84,11 +96,18 @@ class Record:
     @property
     def metrics(self) -> Json:
         """What the evaluation measured, flattened, `fid_classifier.value` by its plain name; empty before that."""
-        return {
-            key.removesuffix(".value"): value
-            for key, value in flatten(self._evaluation).items()
-            if is_number(value) and key.split(".")[-1] not in PROTOCOL
-        }
+        return _measured(flatten(self._evaluation))
+
+    @property
+    def configurations(self) -> list[ConfigurationRecord]:
+        """Of a study, its configurations one by one; of an experiment none."""
+        found, history = [], self.history
+        for name in self._evaluation.get("configurations", ()):
+            values = flatten(self._evaluation[name])
+            words = {key: value for key, value in values.items() if isinstance(value, str)}
+            rows = [_of_configuration(row, f"{name}.") for row in history]
+            found.append(ConfigurationRecord(name, rows, _measured(values), words))
+        return found
 
     @property
     def protocol(self) -> str:
@@ -124,6 +143,19 @@ class Record:
     def run_id(self) -> str | None:
         path = self.folder / "mlflow.json"
         return read_json(path)["run_id"] if path.exists() else None
+
+
+def _measured(values: Json) -> Json:
+    return {
+        key.removesuffix(".value"): value
+        for key, value in values.items()
+        if is_number(value) and key.split(".")[-1] not in PROTOCOL
+    }
+
+
+def _of_configuration(row: dict[str, float], prefix: str) -> dict[str, float]:
+    step = step_name(row)
+    return {step: row[step]} | {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
 
 
 def record_of(project: Project, name: str, fingerprint: str) -> Record:

@@ -23,12 +23,14 @@ from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
 
     from triptych.project import Project
     from triptych.training.checkpoint import History
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the interface for training, not for agents
+SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
 QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -104,7 +106,7 @@ class Store:
             place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
             return client.create_experiment(family, artifact_location=place, tags=EXPERIMENT_TAGS)
 
-    def runs(self, record_name: str, fingerprint: str, family: str) -> list[Any]:
+    def runs(self, record_name: str, fingerprint: str, family: str) -> list[Run]:
         """Every run of this name and fingerprint that MLflow shows; on a shared server, of this project alone."""
         query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'"
         if not self.local:
@@ -149,17 +151,7 @@ class Store:
 
     def log_history(self, run_id: str, history: History) -> None:
         """Every number of every row, in batches."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        points = [
-            Metric(key, value, now, int(row[step]))
-            for row in history
-            for step in [step_name(row)]
-            for key, value in row.items()
-            if key != step
-        ]
-        for batch in chunks(points, LIMITS["metrics"]):
+        for batch in chunks(_points(history), LIMITS["metrics"]):
             self.client.log_batch(run_id, metrics=batch)
 
     def log_evaluation(self, run_id: str, record: Record) -> None:
@@ -173,13 +165,49 @@ class Store:
             self.client.log_artifact(run_id, str(picture), "figures")
 
     def seal(self, run_id: str, record: Record) -> None:
-        """Say what the run shows, on both sides; other runs of the same inputs give way to it only now."""
+        """Say what the run shows, on both sides; other runs of the same inputs give way to it only now.
+
+        Of a study every configuration becomes a run of its own, below the study's.
+        """
+        self._log_configurations(run_id, record)
         self.client.set_tag(run_id, "digest", record.digest)
         inputs = record.inputs
         for other in self.runs(record.name, inputs["fingerprint"], inputs["family"]):
             if other.info.run_id != run_id:
+                for child in self._children(other):
+                    self.client.delete_run(child.info.run_id)
                 self.client.delete_run(other.info.run_id)
         record.link(self.uri, run_id)
+
+    def _log_configurations(self, run_id: str, record: Record) -> None:
+        from mlflow.entities import Param, RunTag
+
+        configurations = record.configurations
+        if not configurations:
+            return
+        parent = self.client.get_run(run_id)
+        shared = {key: parent.data.tags[key] for key in SHARED if key in parent.data.tags}
+        for child in configurations:
+            name = f"{record.name} {child.name}"
+            run = self.client.create_run(parent.info.experiment_id, start_time=parent.info.start_time, run_name=name)
+            last = child.history[-1]
+            step = step_name(last)
+            history = [*child.history, {step: last[step], **child.metrics}]
+            tags = shared | {"mlflow.parentRunId": run_id, "configuration": child.name, **child.words}
+            first, *rest = chunks(_points(history), LIMITS["metrics"])
+            self.client.log_batch(
+                run.info.run_id,
+                metrics=first,
+                params=[Param("study", record.name), Param("configuration", child.name)],
+                tags=[RunTag(key, value) for key, value in tags.items()],
+            )
+            for batch in rest:
+                self.client.log_batch(run.info.run_id, metrics=batch)
+            self.client.set_terminated(run.info.run_id, "FINISHED", parent.info.end_time)
+
+    def _children(self, run: Run) -> list[Run]:
+        query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+        return list(self.client.search_runs([run.info.experiment_id], query))
 
     def bring_up_to_date(self, record: Record, facts: Json, model: Path | None = None) -> bool:
         """Make MLflow show exactly what the record and the journal's facts hold; tell whether it had to be rebuilt."""
@@ -218,6 +246,19 @@ class Store:
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 marked += 1
         return marked
+
+
+def _points(history: History) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [
+        Metric(key, float(value), now, int(row[step]))
+        for row in history
+        for step in [step_name(row)]
+        for key, value in row.items()
+        if key != step
+    ]
 
 
 def run_tags(facts: Json) -> dict[str, str]:
