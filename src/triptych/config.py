@@ -110,7 +110,7 @@ class Embedded(Section):
 class Dataset(Section):
     """What the prepare stage makes of one set of images."""
 
-    images: Literal["mnist", "binarized_mnist"]
+    images: Literal["mnist", "binarized_mnist", "cifar10"]
     binarization: Literal["none", "static", "threshold", "stochastic"]
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
     dequantization: Literal["none", "uniform"]

@@ -1,8 +1,9 @@
-"""The images that ship inside a dependency: scikit-learn's 1,797 handwritten digits, 8 by 8 pixels.
+"""The images that ship inside a dependency: scikit-learn's 1,797 handwritten digits, and its two photographs.
 
-They are the test set of "Optical recognition of handwritten digits" (Alpaydin and Kaynak 1998), not MNIST. Resized,
-and multiplied by small rotations and shifts, they are enough to run every experiment without a network. A split holds
-variations of its own originals only, so that nothing of a test image is ever trained on.
+The digits, 8 by 8 pixels, are the test set of "Optical recognition of handwritten digits" (Alpaydin and Kaynak 1998),
+not MNIST. Resized, and multiplied by small rotations and shifts, they are enough to run every experiment without a
+network. Crops of the photographs stand in for CIFAR-10. A split holds variations of its own originals, or crops of its
+own part of a photograph, so that nothing of a test image is ever trained on.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.images import IMAGE_SHAPE, SPLITS, ImageSet
+from triptych.data.images import CLASSES, DIGIT, IMAGE_SHAPES, SPLITS, ImageSet
 
 if TYPE_CHECKING:
     from triptych.config import Embedded, Splits
 
 INK = 20  # as in MNIST: the digit fills 20 of the 28 pixels
+COLUMNS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # shares of a photograph's width
 
 
 def digits(settings: Embedded, splits: Splits) -> ImageSet:
@@ -41,10 +43,41 @@ def _vary(digit: np.ndarray, settings: Embedded, rng: np.random.Generator) -> np
     from PIL import Image
 
     small = Image.fromarray((digit * (255 / 16)).round().astype(np.uint8))
-    canvas = Image.new("L", IMAGE_SHAPE)
-    margin = (IMAGE_SHAPE[0] - INK) // 2
+    canvas = Image.new("L", DIGIT)
+    margin = (DIGIT[0] - INK) // 2
     shift = rng.integers(-settings.max_shift, settings.max_shift, size=2, endpoint=True)
     canvas.paste(small.resize((INK, INK), Image.Resampling.BICUBIC), (margin + int(shift[0]), margin + int(shift[1])))
     angle = rng.uniform(-settings.max_rotation, settings.max_rotation)
     blurred = np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR), np.float32)
     return ((blurred - 127.5) * settings.contrast + 127.5).round().clip(0, 255).astype(np.uint8)
+
+
+def photographs(settings: Embedded, splits: Splits) -> ImageSet:
+    """Crops (n, 3, 32, 32) uint8 of the two photographs, some mirrored, as many as `splits` asks for.
+
+    A crop's class is the photograph and the fifth of its height, from the top, that it comes from. Each split takes its
+    crops from columns of its own.
+    """
+    from sklearn.datasets import load_sample_images
+
+    photos = load_sample_images().images
+    bands = CLASSES // len(photos)
+    rng = np.random.default_rng(settings.seed)
+    side = IMAGE_SHAPES["cifar10"][1]
+    sizes = {split: getattr(splits, split) for split in SPLITS}
+    arrays: dict[str, np.ndarray] = {}
+    for split, (first, last) in COLUMNS.items():
+        labels = rng.permutation(np.resize(np.arange(CLASSES), sizes[split])).astype(np.uint8)
+        crops = np.empty((len(labels), *IMAGE_SHAPES["cifar10"]), np.uint8)
+        for crop, label in zip(crops, labels, strict=True):
+            photo, band = photos[label // bands], int(label) % bands
+            height, width = photo.shape[0] // bands, photo.shape[1]
+            top = band * height + rng.integers(height - side, endpoint=True)
+            left = rng.integers(round(first * width), round(last * width) - side, endpoint=True)
+            piece = photo[top : top + side, left : left + side].transpose(2, 0, 1)
+            crop[:] = piece[..., ::-1] if rng.random() < 0.5 else piece
+        arrays |= {f"x_{split}": crops, f"y_{split}": labels}
+    return ImageSet(arrays, "crops of scikit-learn's two photographs (not CIFAR-10)", "embedded")
+
+
+EMBEDDED = {"mnist": digits, "binarized_mnist": digits, "cifar10": photographs}

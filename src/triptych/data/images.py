@@ -11,13 +11,16 @@ import numpy as np
 from triptych.errors import TriptychError
 
 SPLITS = ("train", "valid", "test")
-IMAGE_SHAPE = (28, 28)
+DIGIT = (28, 28)
+IMAGE_SHAPES = {"mnist": DIGIT, "binarized_mnist": DIGIT, "cifar10": (3, 32, 32)}
 CLASSES = 10
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Raw images: for each split `x_<split>` uint8 (n, 28, 28) and, where known, `y_<split>` uint8 (n,).
+    """Raw images: for each split `x_<split>` uint8 (n, *shape) and, where known, `y_<split>` uint8 (n,).
+
+    The shape is (28, 28) for grey images and (3, 32, 32), colours first, for CIFAR-10.
 
     `valid` may be missing: the prepare stage then takes it from the end of `train`. `source` says in words where the
     images come from, without naming a host or a folder; `kind` is `embedded`, `folder` or `public`.
@@ -28,8 +31,12 @@ class ImageSet:
     kind: str
 
 
-def check(arrays: Mapping[str, np.ndarray], origin: str, *, binary: bool) -> dict[str, np.ndarray]:
-    """Refuse images of the wrong type, shape or range and labels that do not fit, in one sentence naming the origin."""
+def check(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> dict[str, np.ndarray]:
+    """Refuse images of the wrong type, shape or range and labels that do not fit, in one sentence naming the origin.
+
+    `images` is the kind that they should be. Colours may come first or last; they leave first.
+    """
+    binary = images == "binarized_mnist"
     known = {f"{kind}_{split}" for split in SPLITS for kind in "xy"}
     for name in ("x_train", "x_test") if binary else ("x_train", "y_train", "x_test", "y_test"):
         if name not in arrays:
@@ -37,32 +44,40 @@ def check(arrays: Mapping[str, np.ndarray], origin: str, *, binary: bool) -> dic
     checked = {name: array for name, array in arrays.items() if name in known}
     for name, array in checked.items():
         if name.startswith("x_"):
-            _check_images(array, f"{origin}: {name}", binary=binary)
-        else:
-            _check_labels(array, f"{origin}: {name}", len(checked.get(f"x_{name[2:]}", ())))
+            checked[name] = _checked_images(array, f"{origin}: {name}", IMAGE_SHAPES[images], binary=binary)
+    for name, array in checked.items():
+        if name.startswith("y_"):
+            checked[name] = _checked_labels(array, f"{origin}: {name}", len(checked.get(f"x_{name[2:]}", ())))
     return {name: np.ascontiguousarray(array, dtype=np.uint8) for name, array in checked.items()}
 
 
-def _check_images(images: np.ndarray, what: str, *, binary: bool) -> None:
+def _checked_images(images: np.ndarray, what: str, shape: tuple[int, ...], *, binary: bool) -> np.ndarray:
     if images.dtype != np.uint8:
         raise TriptychError(f"{what} holds {images.dtype}, but images must be uint8 from 0 to 255")
-    if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
-        raise TriptychError(f"{what} has the shape {images.shape}, but images must be (n, 28, 28)")
+    if len(shape) == 3 and images.shape[1:] == (*shape[1:], shape[0]):
+        images = images.transpose(0, 3, 1, 2)
+    if images.shape[1:] != shape:
+        wanted = ", ".join(map(str, shape))
+        raise TriptychError(f"{what} has the shape {images.shape}, but images must be (n, {wanted})")
     if len(images) == 0:
         raise TriptychError(f"{what} is empty")
     if binary and images.max() > 1:
         raise TriptychError(f"{what} holds the value {images.max()}, but binarised images are made of 0 and 1")
     if not binary and images.max() <= 1:
         raise TriptychError(f"{what} holds nothing above 1, but 8-bit images go from 0 to 255")
+    return images
 
 
-def _check_labels(labels: np.ndarray, what: str, images: int) -> None:
+def _checked_labels(labels: np.ndarray, what: str, images: int) -> np.ndarray:
+    if labels.shape == (images, 1):  # as some archives of CIFAR-10 have them
+        labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise TriptychError(f"{what} must be a list of whole numbers, but it is {labels.dtype} of shape {labels.shape}")
     if len(labels) != images:
         raise TriptychError(f"{what} has {len(labels)} labels for {images} images")
     if images and (labels.min() < 0 or labels.max() >= CLASSES):
         raise TriptychError(f"{what} must lie in 0 to {CLASSES - 1}, but goes from {labels.min()} to {labels.max()}")
+    return labels
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

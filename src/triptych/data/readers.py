@@ -1,4 +1,4 @@
-"""Readers of the layouts in which MNIST is published: IDX files and the `.amat` text of binarised MNIST."""
+"""Readers of published layouts: IDX files, the `.amat` text of binarised MNIST, and CIFAR-10's binary batches."""
 
 import gzip
 import struct
@@ -12,6 +12,8 @@ from triptych.errors import TriptychError
 IDX_UINT8 = 0x08
 AMAT_SPLITS = ("train", "valid", "test")
 AMAT_NAME = "binarized_mnist_{}.amat"
+CIFAR_BATCHES = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
+CIFAR_SHAPE = (3, 32, 32)
 IDX_NAMES = {
     "x_train": "train-images-idx3-ubyte",
     "y_train": "train-labels-idx1-ubyte",
@@ -81,4 +83,22 @@ def read_amat_folder(folder: Path) -> dict[str, np.ndarray]:
         if not path.exists():
             raise TriptychError(f"{path} is missing")
         arrays[f"x_{split}"] = read_amat(path)
+    return arrays
+
+
+def read_cifar_folder(folder: Path) -> dict[str, np.ndarray]:
+    """The four arrays of `cifar-10-batches-bin`: records of one byte for the class and 3,072 for the pixels."""
+    arrays = {}
+    record = 1 + int(np.prod(CIFAR_SHAPE))
+    for split, names in CIFAR_BATCHES.items():
+        batches = []
+        for path in (folder / name for name in names):
+            if not path.exists():
+                raise TriptychError(f"{path} is missing")
+            content = np.frombuffer(path.read_bytes(), np.uint8)
+            if len(content) == 0 or len(content) % record:
+                raise TriptychError(f"{path} is not made of records of {record:,} bytes: copy it again")
+            batches.append(content.reshape(-1, record))
+        records = np.concatenate(batches)
+        arrays |= {f"x_{split}": records[:, 1:].reshape(-1, *CIFAR_SHAPE), f"y_{split}": records[:, 0]}
     return arrays

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
-from triptych.data.embedded import digits
+from triptych.data.embedded import EMBEDDED
 from triptych.data.images import ImageSet, check, read_npz
-from triptych.data.readers import AMAT_NAME, read_amat_folder, read_torchvision_mnist
+from triptych.data.readers import AMAT_NAME, read_amat_folder, read_cifar_folder, read_torchvision_mnist
 from triptych.errors import TriptychError
 from triptych.files import atomic_file, atomic_folder, sha256_of_file
 
@@ -28,10 +28,17 @@ AMAT_MD5 = {
     "valid": "bf37822a04e94123630de6a7dfd9c9ef",
     "test": "14e41ae11040adba6ab8cb291eda0dd8",
 }
+CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+CIFAR_FOLDER = "cifar-10-batches-bin"
 LAYOUTS = {
     "mnist": "mnist.npz or torchvision's MNIST/raw",
     "binarized_mnist": "binarized_mnist.npz or binarized_mnist/binarized_mnist_{train,valid,test}.amat",
+    "cifar10": f"cifar10.npz or {CIFAR_FOLDER}/*.bin",
 }
+
+
+READERS = {"mnist": read_torchvision_mnist, "binarized_mnist": read_amat_folder, "cifar10": read_cifar_folder}
 
 
 def resolve(source: str) -> str:
@@ -42,15 +49,15 @@ def resolve(source: str) -> str:
 
 
 def load(images: str, source: str, embedded: Embedded, splits: Splits, downloads: Path) -> ImageSet:
-    """The raw image set `images` (`mnist` or `binarized_mnist`) from the given source, checked.
+    """The raw image set `images` (`mnist`, `binarized_mnist` or `cifar10`) from the given source, checked.
 
     Raises TriptychError if the folder, a file or the network is missing, or if an image is not what it should be.
     """
     kind = resolve(source)
     if kind == "embedded":
-        return digits(embedded, splits)
+        return EMBEDDED[images](embedded, splits)
     arrays, origin, words = from_folder(images) if kind == "folder" else from_public(images, downloads)
-    return ImageSet(check(arrays, origin, binary=images == "binarized_mnist"), words, kind)
+    return ImageSet(check(arrays, origin, images), words, kind)
 
 
 def user_folder() -> Path:
@@ -70,10 +77,15 @@ def folder_files(images: str) -> list[Path]:
     archive = folder / f"{images}.npz"
     if archive.is_file():
         return [archive]
-    raw = folder / "MNIST" / "raw" if images == "mnist" else folder / "binarized_mnist"
+    place, pattern = {
+        "mnist": (Path("MNIST") / "raw", "*-ubyte*"),
+        "binarized_mnist": (Path("binarized_mnist"), AMAT_NAME.format("*")),
+        "cifar10": (Path(CIFAR_FOLDER), "*_batch*.bin"),
+    }[images]
+    raw = folder / place
     if images == "binarized_mnist" and not raw.is_dir():
         raw = folder
-    files = sorted(raw.glob("*-ubyte*" if images == "mnist" else AMAT_NAME.format("*")))
+    files = sorted(raw.glob(pattern))
     if not files:
         raise TriptychError(f"{folder} ({FOLDER_VARIABLE}) has no {images}: put {LAYOUTS[images]} there")
     return files
@@ -91,7 +103,7 @@ def from_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     if files[0].suffix == ".npz":
         arrays = read_npz(files[0])
     else:
-        arrays = (read_torchvision_mnist if images == "mnist" else read_amat_folder)(files[0].parent)
+        arrays = READERS[images](files[0].parent)
     origin = str(files[0] if files[0].suffix == ".npz" else files[0].parent)
     return arrays, origin, f"the user's folder, {files[0].name if len(files) == 1 else images} (sha256 {checksum})"
 
@@ -99,10 +111,13 @@ def from_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
 def from_public(images: str, downloads: Path) -> tuple[dict[str, np.ndarray], str, str]:
     """Arrays, their origin for error messages, and words for the record, from the public files, verified by MD5."""
     folder = downloads / images
-    (download_mnist if images == "mnist" else download_amat)(folder)
-    if images == "mnist":
-        return read_torchvision_mnist(folder / "MNIST" / "raw"), str(folder), "MNIST, as torchvision downloads it"
-    return read_amat_folder(folder), str(folder), "binarised MNIST (Larochelle), the published .amat files"
+    download, place, words = {
+        "mnist": (download_mnist, folder / "MNIST" / "raw", "MNIST, as torchvision downloads it"),
+        "binarized_mnist": (download_amat, folder, "binarised MNIST (Larochelle), the published .amat files"),
+        "cifar10": (download_cifar, folder / CIFAR_FOLDER, "CIFAR-10, the published binary version"),
+    }[images]
+    download(folder)
+    return READERS[images](place), str(folder), words
 
 
 def download_mnist(folder: Path) -> None:
@@ -120,23 +135,42 @@ def download_mnist(folder: Path) -> None:
 
 def download_amat(folder: Path) -> None:
     """The three `.amat` files; each takes its name only after its MD5 is as published."""
-    from urllib.request import urlopen
-
     for split, expected in AMAT_MD5.items():
         name = AMAT_NAME.format(split)
-        if (folder / name).exists():
-            continue
-        digest = hashlib.md5(usedforsecurity=False)
-        with atomic_file(folder / name) as draft:
-            try:
-                with contextlib.closing(urlopen(AMAT_ADDRESS + name, timeout=60)) as reply, draft.open("wb") as file:
-                    while chunk := reply.read(1 << 20):
-                        digest.update(chunk)
-                        file.write(chunk)
-            except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
-                raise TriptychError(_no_network("binarized_mnist", error)) from None
-            if digest.hexdigest() != expected:
-                raise TriptychError(f"the download of {name} does not have its published MD5: try again later")
+        if not (folder / name).exists():
+            with atomic_file(folder / name) as draft:
+                _download(AMAT_ADDRESS + name, draft, expected, "binarized_mnist")
+
+
+def download_cifar(folder: Path) -> None:
+    """The archive of CIFAR-10's binary version, unpacked only after its MD5 is as published."""
+    import tarfile
+
+    if folder.exists():  # it took its name only when it was complete
+        return
+    with atomic_folder(folder) as draft:
+        archive = draft / "archive.tar.gz"
+        _download(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
+        with tarfile.open(archive) as packed:
+            packed.extractall(draft, filter="data")
+        archive.unlink()
+
+
+def _download(address: str, place: Path, md5: str, images: str) -> None:
+    """One file, refused if its MD5 is not as published."""
+    from urllib.request import urlopen
+
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with contextlib.closing(urlopen(address, timeout=60)) as reply, place.open("wb") as file:
+            while chunk := reply.read(1 << 20):
+                digest.update(chunk)
+                file.write(chunk)
+    except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        raise TriptychError(_no_network(images, error)) from None
+    if digest.hexdigest() != md5:
+        name = address.rsplit("/", 1)[1]
+        raise TriptychError(f"the download of {name} does not have its published MD5: try again later")
 
 
 def _no_network(images: str, error: Exception) -> str:
