@@ -1,0 +1,92 @@
+"""The residual networks of SNGAN for images of 32 by 32 pixels (Miyato et al. 2018, table 4)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.utils.parametrizations import spectral_norm
+
+START = 4  # pixels a side of what the generator begins with
+
+
+def convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+    """A convolution that keeps the image's size, its weights drawn by Xavier's rule (Glorot and Bengio 2010)."""
+    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2)
+    nn.init.xavier_uniform_(layer.weight, 2**0.5 if size > 1 else 1.0)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class UpBlock(nn.Module):
+    """Twice the size: normalise, ReLU, enlarge, convolve; normalise, ReLU, convolve; plus the enlarged input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2))
+        self.convolutions = nn.ModuleList(convolution(channels, channels) for _ in range(2))
+        self.shortcut = convolution(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.convolutions[0](interpolate(relu(self.norms[0](x)), scale_factor=2))
+        return self.convolutions[1](relu(self.norms[1](h))) + interpolate(self.shortcut(x), scale_factor=2)
+
+
+class ResidualGenerator(nn.Module):
+    """Latents (n, latent) to images (n, colours, 32, 32) in (-1, 1)."""
+
+    def __init__(self, latent: int, width: int, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.start = nn.Linear(latent, width * START * START)
+        nn.init.xavier_uniform_(self.start.weight)
+        nn.init.zeros_(self.start.bias)
+        self.blocks = nn.Sequential(*(UpBlock(width) for _ in range(3)))
+        self.norm, self.last = nn.BatchNorm2d(width), convolution(width, image_shape[0])
+
+    def forward(self, latents: Tensor) -> Tensor:
+        h = self.start(latents)
+        h = self.blocks(h.view(len(h), -1, START, START))
+        return self.last(relu(self.norm(h))).tanh()
+
+
+class CriticBlock(nn.Module):
+    """Two convolutions beside a shortcut, halving the size if `down`. The first block takes the image as it is."""
+
+    def __init__(self, inputs: int, outputs: int, *, down: bool, first: bool = False) -> None:
+        super().__init__()
+        self.down, self.first = down, first
+        self.convolutions = nn.ModuleList([convolution(inputs, outputs), convolution(outputs, outputs)])
+        self.shortcut = convolution(inputs, outputs, 1) if down else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.convolutions[1](relu(self.convolutions[0](x if self.first else relu(x))))
+        if not self.down:
+            return h + x
+        return avg_pool2d(h + self.shortcut(x), 2)
+
+
+class ResidualCritic(nn.Module):
+    """Images (n, colours, 32, 32) to one number (n,), positive for real; no normalisation of activations.
+
+    With `spectral`, every weight is divided by its largest singular value, estimated by one step of the power method
+    each time the critic is asked in training mode.
+    """
+
+    def __init__(self, width: int, image_shape: tuple[int, ...], *, spectral: bool) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            CriticBlock(image_shape[0], width, down=True, first=True),
+            CriticBlock(width, width, down=True),
+            CriticBlock(width, width, down=False),
+            CriticBlock(width, width, down=False),
+        )
+        self.last = nn.Linear(width, 1)
+        nn.init.xavier_uniform_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        if spectral:
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    spectral_norm(module)
+
+    def forward(self, images: Tensor) -> Tensor:
+        h = relu(self.blocks(images)).sum((2, 3))
+        return self.last(h).squeeze(1)
