@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from triptych.config import Settings, parse
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
+from triptych.stages.study import study
 from triptych.tracker import Console
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +26,10 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     for part in (data["experiments"], data["studies"]):
         for name in set(part) - set(kept):
             del part[name]
-    for study in data["studies"].values():
-        study["iterations"] = {"quick": 12, "full": 12}
-        if study["study"] == "planar":
-            study.update(layers=[1, 3], batch_size=16, evaluation_samples=50)
+    for entry in data["studies"].values():
+        entry["iterations"] = {"quick": 12, "full": 12}
+        if entry["study"] == "planar":
+            entry.update(layers=[1, 3], batch_size=16, evaluation_samples=50)
     if "planar-samples" in data["studies"]:
         data["studies"]["planar-samples"] |= {"samples": 100, "densities": ["arcs"]}
     data["profiles"]["quick"] |= {
@@ -56,6 +57,30 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     if "nice-mnist" in experiments:
         experiments["nice-mnist"]["model"] |= {"hidden": [32], "couplings": 4}
     return data
+
+
+def run_study(settings: Settings, name: str, folder: Path, tracker: Console | None = None) -> dict[str, bytes]:
+    """The study stage under the settings' profile; every file that it leaves in the folder, checkpoints aside."""
+    study(
+        name=name,
+        settings=settings.study(name),
+        profile=settings.profile,
+        runtime=settings.runtime,
+        output=folder / "model",
+        metrics=folder / "metrics.json",
+        plots=folder / "plots",
+        checkpoints=folder / "checkpoints",
+        code="code",
+        tracker=tracker or Console(),
+    )
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "checkpoints" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def with_study(settings: Settings, name: str, **changes: object) -> Settings:
+    """The settings with some of a study's changed."""
+    changed = settings.study(name).model_copy(update=changes)
+    return settings.model_copy(update={"studies": {**settings.studies, name: changed}})
 
 
 @pytest.fixture(scope="session")

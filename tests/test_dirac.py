@@ -11,15 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import run_study, with_study
 from triptych.config import Settings, parse
 from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.models.dirac.game import Games
 from triptych.objectives import make_train_step
-from triptych.stages.study import study
 from triptych.studies.dirac.measure import theory, verdict
 from triptych.studies.dirac.study import build, configurations
-from triptych.tracker import Console
 from triptych.tracking.reference import LARGEST
 from triptych.training.weights import load_tensors
 
@@ -80,21 +79,12 @@ def settings(params: dict) -> Settings:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_documents_twenty_games(settings: Settings, seed: int, tmp_path: Path, monkeypatch: object) -> None:
+def test_the_documents_twenty_games(
+    settings: Settings, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As Mescheder et al. (2018) have it: W1 circles, R1 brings both to rest, a one-centred penalty does not."""
     monkeypatch.setattr("triptych.studies.dirac.pictures.draw_pictures", lambda evaluation, numbers: None)
-    study(
-        name="dirac",
-        settings=settings.study("dirac").model_copy(update={"seed": seed}),
-        profile="full",
-        runtime=settings.runtime,
-        output=tmp_path / "model",
-        metrics=tmp_path / "metrics.json",
-        plots=tmp_path / "plots",
-        checkpoints=tmp_path / "checkpoints",
-        code="code",
-        tracker=Console(),
-    )
+    run_study(with_study(settings, "dirac", seed=seed), "dirac", tmp_path)
     found = read_json(tmp_path / "metrics.json")
     assert found["configurations"] == [f"{loss}-{number}" for loss in ("jsd", "w1") for number in range(1, 11)]
     wanted = {
@@ -139,23 +129,7 @@ def test_files(tiny_params: dict, params: dict, tmp_path: Path) -> None:
     data = copy.deepcopy(tiny_params)
     data["studies"]["dirac"] = copy.deepcopy(params["studies"]["dirac"]) | {"iterations": {"quick": 40, "full": 40}}
     small = parse(data)
-    kept = []
-    for folder in (tmp_path / "once", tmp_path / "twice"):
-        study(
-            name="dirac",
-            settings=small.study("dirac"),
-            profile="quick",
-            runtime=small.runtime,
-            output=folder / "model",
-            metrics=folder / "metrics.json",
-            plots=folder / "plots",
-            checkpoints=folder / "checkpoints",
-            code="code",
-            tracker=Console(),
-        )
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and "checkpoints" not in path.parts)
-        kept.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
-    assert kept[0] == kept[1]
+    assert run_study(small, "dirac", tmp_path / "once") == run_study(small, "dirac", tmp_path / "twice")
     plots = tmp_path / "once" / "plots"
     assert sorted(path.name for path in plots.glob("*.png")) == ["M2.6-distance.png", "M2.6-trajectories.png"]
     assert all(picture.stat().st_size <= LARGEST for picture in plots.glob("*.png"))

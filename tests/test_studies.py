@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from conftest import run_study, with_study
 from triptych.config import Settings, parse
 from triptych.errors import TriptychError
 from triptych.files import read_json
-from triptych.stages.study import study
 from triptych.studies.planar import pictures
 from triptych.studies.planar.study import build
 from triptych.studies.settings import StudySettings
@@ -53,23 +53,7 @@ class Recorder(Console):
 
 
 def run(tiny: Settings, name: str, folder: Path, tracker: Console | None = None, **changes: object) -> dict[str, bytes]:
-    study(
-        name=name,
-        settings=tiny.study(name).model_copy(update=changes),
-        profile="quick",
-        runtime=tiny.runtime,
-        output=folder / "model",
-        metrics=folder / "metrics.json",
-        plots=folder / "plots",
-        checkpoints=folder / "checkpoints",
-        code="code",
-        tracker=tracker or Console(),
-    )
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "checkpoints" not in path.parts
-    }
+    return run_study(with_study(tiny, name, **changes), name, folder, tracker)
 
 
 @pytest.fixture(scope="module")

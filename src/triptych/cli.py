@@ -1,4 +1,4 @@
-"""The command line: the stages as `dvc.yaml` calls them, and what a person needs around them.
+"""The command line: what a person needs, and around it the stages.
 
 Nothing heavy is imported here; each command imports what it uses.
 """
@@ -11,15 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from triptych.errors import TriptychError
-
-if TYPE_CHECKING:
-    from triptych.config import Settings
-    from triptych.project import Project
+from triptych.stage_commands import STAGES, open_project
 
 # Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
 # sleeping costs twice on an idle one.
@@ -31,14 +27,6 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
-
-
-def _open() -> tuple[Project, Settings]:
-    from triptych.config import load
-    from triptych.project import Project
-
-    project = Project.find(Path.cwd())
-    return project, load(project.params)
 
 
 @contextmanager
@@ -80,7 +68,7 @@ def repro(words: tuple[str, ...]) -> None:
     from triptych.page.closing import closing_table
     from triptych.pipeline import repro as run
 
-    project, settings = _open()
+    project, settings = open_project()
     status = run(project, settings, words)
     if status:
         sys.exit(status)
@@ -93,187 +81,13 @@ def repro(words: tuple[str, ...]) -> None:
 @cli.command()
 def check() -> None:
     """Check params.yaml without running anything."""
-    _, settings = _open()
+    _, settings = open_project()
     names = ", ".join([*settings.experiments, *settings.studies])
     click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
 
 
-@cli.command()
-@click.argument("dataset")
-def fetch(dataset: str) -> None:
-    """Stage: raw images of DATASET."""
-    from triptych.stages.fetch import fetch as run
-    from triptych.tracking.tracker import stage
-
-    project, settings = _open()
-    chosen, profile = settings.dataset(dataset), settings.active
-    with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
-        run(
-            dataset=chosen,
-            profile=profile,
-            embedded=settings.embedded,
-            downloads=project.private / "downloads",
-            output=project.raw(dataset),
-            tracker=tracker,
-        )
-
-
-@cli.command()
-@click.argument("dataset")
-def prepare(dataset: str) -> None:
-    """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
-    from triptych.stages.prepare import prepare as run
-    from triptych.tracking.tracker import stage
-
-    project, settings = _open()
-    chosen, raw, splits = settings.dataset(dataset), project.raw(dataset), settings.active.splits
-    if not raw.exists():
-        raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
-    with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
-        run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=project.prepared(dataset), tracker=tracker)
-
-
-@cli.command()
-@click.argument("dataset")
-def classifier(dataset: str) -> None:
-    """Stage: the classifier of DATASET, whose features give FID, KID and IS a meaning."""
-    from triptych.data.prepared import PreparedData
-    from triptych.stages.inputs import classifier_inputs
-    from triptych.tracking.tracker import training
-
-    project, settings = _open()
-    chosen, fidelity = settings.classifier(dataset), settings.active.fidelity
-    data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
-    inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
-    from triptych.stages.classifier import train_classifier
-
-    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
-        train_classifier(
-            name=dataset,
-            settings=chosen,
-            profile=settings.profile,
-            fidelity=fidelity,
-            runtime=settings.runtime,
-            data=data,
-            output=model,
-            metrics=metrics,
-            tracker=tracker,
-        )
-
-
-@cli.command()
-@click.argument("experiment")
-def train(experiment: str) -> None:
-    """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
-    from triptych.code import code_hash, family_modules
-    from triptych.data.prepared import PreparedData
-    from triptych.stages.inputs import train_inputs
-    from triptych.tracking.tracker import training
-
-    project, settings = _open()
-    chosen = settings.experiment(experiment)
-    data, model = project.prepared(chosen.dataset), project.model(experiment)
-    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
-    from triptych.stages.train import train as run
-
-    code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
-    with training(project, "train", experiment, inputs, model) as tracker:
-        run(
-            name=experiment,
-            experiment=chosen,
-            profile=settings.profile,
-            runtime=settings.runtime,
-            data=data,
-            output=model,
-            checkpoints=project.private / "checkpoints",
-            code=code,
-            tracker=tracker,
-        )
-
-
-@cli.command()
-@click.argument("experiment")
-def evaluate(experiment: str) -> None:
-    """Stage: measure EXPERIMENT and draw its pictures."""
-    from triptych.code import code_hash, family_modules
-    from triptych.stages.evaluate import evaluate as run
-    from triptych.tracking.tracker import evaluation
-
-    project, settings = _open()
-    chosen = settings.experiment(experiment)
-    model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
-    code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
-    with evaluation(project, experiment, model, metrics, plots) as tracker:
-        run(
-            name=experiment,
-            experiment=chosen,
-            likelihood=settings.active.likelihood,
-            protocol=settings.active.fidelity,
-            runtime=settings.runtime,
-            judge=settings.classifier(chosen.reference),
-            data=project.prepared(chosen.dataset),
-            model=model,
-            classifier=project.classifier(chosen.reference),
-            metrics=metrics,
-            plots=plots,
-            checkpoints=project.private / "checkpoints",
-            code=code,
-            tracker=tracker,
-        )
-
-
-@cli.command()
-@click.argument("name", metavar="STUDY")
-def study(name: str) -> None:
-    """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
-    from triptych.code import code_hash
-    from triptych.stages.inputs import study_inputs
-    from triptych.studies.registry import study_modules
-    from triptych.tracking.tracker import training
-
-    project, settings = _open()
-    chosen = settings.study(name)
-    model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
-    inputs = study_inputs(chosen, settings.profile)
-    from triptych.stages.study import study as run
-
-    code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
-    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
-        run(
-            name=name,
-            settings=chosen,
-            profile=settings.profile,
-            runtime=settings.runtime,
-            output=model,
-            metrics=metrics,
-            plots=plots,
-            checkpoints=project.private / "checkpoints",
-            code=code,
-            tracker=tracker,
-        )
-
-
-@cli.command()
-def report() -> None:
-    """Stage: the comparison table and plots; beside them it refreshes report.html."""
-    from triptych.figures.grids import SHEET
-    from triptych.page.build import build_page
-    from triptych.stages.report import report as run
-    from triptych.tracking.tracker import stage
-
-    project, settings = _open()
-    families = {name: experiment.family for name, experiment in settings.experiments.items()}
-    metrics = {name: project.metrics(name) for name in families}
-    with stage(project, "report", "all", project.summary) as tracker:
-        run(
-            families=families,
-            metrics=metrics,
-            samples={name: project.plots(name) / SHEET for name in families},
-            summary=project.summary,
-            plots=project.comparison,
-            tracker=tracker,
-        )
-    build_page(project, settings)
+for stage_command in STAGES:
+    cli.add_command(stage_command)
 
 
 @cli.command()
@@ -281,7 +95,7 @@ def page() -> None:
     """Rebuild report.html from what is on disk."""
     from triptych.page.build import build_page
 
-    project, settings = _open()
+    project, settings = open_project()
     click.echo(f"wrote {build_page(project, settings)}")
 
 
@@ -297,7 +111,7 @@ def ui(port: int) -> None:
     """Open MLflow's interface on the project's runs."""
     from triptych.tracking.ui import serve
 
-    project, _ = _open()
+    project, _ = open_project()
     sys.exit(serve(project, port))
 
 
@@ -306,7 +120,7 @@ def sync() -> None:
     """Rebuild MLflow's records from what is on disk."""
     from triptych.tracking.sync import sync as run
 
-    project, settings = _open()
+    project, settings = open_project()
     total, rebuilt = run(project, settings)
     click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
 
@@ -322,7 +136,7 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
     from triptych.sampling import write_samples
 
-    project, settings = _open()
+    project, settings = open_project()
     settings.experiment(experiment)
     place = output or Path(f"{experiment}-samples.png")
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
@@ -337,7 +151,7 @@ def reference(experiments: tuple[str, ...], name: str | None) -> None:
     from triptych.config import NAME, RESERVED
     from triptych.tracking.reference import keep_comparison, keep_reference, write_table
 
-    project, settings = _open()
+    project, settings = open_project()
     for experiment in experiments:
         if experiment not in settings.studies:
             settings.experiment(experiment)

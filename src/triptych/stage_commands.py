@@ -1,0 +1,207 @@
+"""The stages as `dvc.yaml` calls them: settings and paths from the project, results where the next stage finds them.
+
+Nothing heavy is imported here; each command imports what it uses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from triptych.errors import TriptychError
+
+if TYPE_CHECKING:
+    from triptych.config import Settings
+    from triptych.project import Project
+
+
+def open_project() -> tuple[Project, Settings]:
+    """The project around the working directory, and its settings. Raises TriptychError if either is not in order."""
+    from triptych.config import load
+    from triptych.project import Project
+
+    project = Project.find(Path.cwd())
+    return project, load(project.params)
+
+
+@click.command()
+@click.argument("dataset")
+def fetch(dataset: str) -> None:
+    """Stage: raw images of DATASET."""
+    from triptych.stages.fetch import fetch as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = open_project()
+    chosen, profile = settings.dataset(dataset), settings.active
+    with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
+        run(
+            dataset=chosen,
+            profile=profile,
+            embedded=settings.embedded,
+            downloads=project.private / "downloads",
+            output=project.raw(dataset),
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("dataset")
+def prepare(dataset: str) -> None:
+    """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
+    from triptych.stages.prepare import prepare as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = open_project()
+    chosen, raw, splits = settings.dataset(dataset), project.raw(dataset), settings.active.splits
+    if not raw.exists():
+        raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
+    with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
+        run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=project.prepared(dataset), tracker=tracker)
+
+
+@click.command()
+@click.argument("dataset")
+def classifier(dataset: str) -> None:
+    """Stage: the classifier of DATASET, whose features give FID, KID and IS a meaning."""
+    from triptych.data.prepared import PreparedData
+    from triptych.stages.inputs import classifier_inputs
+    from triptych.tracking.tracker import training
+
+    project, settings = open_project()
+    chosen, fidelity = settings.classifier(dataset), settings.active.fidelity
+    data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
+    inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
+    from triptych.stages.classifier import train_classifier
+
+    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
+        train_classifier(
+            name=dataset,
+            settings=chosen,
+            profile=settings.profile,
+            fidelity=fidelity,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            metrics=metrics,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("experiment")
+def train(experiment: str) -> None:
+    """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
+    from triptych.code import code_hash, family_modules
+    from triptych.data.prepared import PreparedData
+    from triptych.stages.inputs import train_inputs
+    from triptych.tracking.tracker import training
+
+    project, settings = open_project()
+    chosen = settings.experiment(experiment)
+    data, model = project.prepared(chosen.dataset), project.model(experiment)
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
+    from triptych.stages.train import train as run
+
+    code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
+    with training(project, "train", experiment, inputs, model) as tracker:
+        run(
+            name=experiment,
+            experiment=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("experiment")
+def evaluate(experiment: str) -> None:
+    """Stage: measure EXPERIMENT and draw its pictures."""
+    from triptych.code import code_hash, family_modules
+    from triptych.stages.evaluate import evaluate as run
+    from triptych.tracking.tracker import evaluation
+
+    project, settings = open_project()
+    chosen = settings.experiment(experiment)
+    model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
+    code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
+    with evaluation(project, experiment, model, metrics, plots) as tracker:
+        run(
+            name=experiment,
+            experiment=chosen,
+            likelihood=settings.active.likelihood,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            judge=settings.classifier(chosen.reference),
+            data=project.prepared(chosen.dataset),
+            model=model,
+            classifier=project.classifier(chosen.reference),
+            metrics=metrics,
+            plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("name", metavar="STUDY")
+def study(name: str) -> None:
+    """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
+    from triptych.code import code_hash
+    from triptych.stages.inputs import study_inputs
+    from triptych.studies.registry import study_modules
+    from triptych.tracking.tracker import training
+
+    project, settings = open_project()
+    chosen = settings.study(name)
+    model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
+    inputs = study_inputs(chosen, settings.profile)
+    from triptych.stages.study import study as run
+
+    code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
+    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
+        run(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            output=model,
+            metrics=metrics,
+            plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+def report() -> None:
+    """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    from triptych.figures.grids import SHEET
+    from triptych.page.build import build_page
+    from triptych.stages.report import report as run
+    from triptych.tracking.tracker import stage
+
+    project, settings = open_project()
+    families = {name: experiment.family for name, experiment in settings.experiments.items()}
+    metrics = {name: project.metrics(name) for name in families}
+    with stage(project, "report", "all", project.summary) as tracker:
+        run(
+            families=families,
+            metrics=metrics,
+            samples={name: project.plots(name) / SHEET for name in families},
+            summary=project.summary,
+            plots=project.comparison,
+            tracker=tracker,
+        )
+    build_page(project, settings)
+
+
+STAGES = (fetch, prepare, classifier, train, evaluate, study, report)
