@@ -32,8 +32,9 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
             entry.update(layers=[1, 3], batch_size=16, evaluation_samples=50)
     if "planar-samples" in data["studies"]:
         data["studies"]["planar-samples"] |= {"samples": 100, "densities": ["arcs"]}
+    for dataset in data["datasets"].values():
+        dataset["splits"]["quick"] = {"train": 300, "valid": 100, "test": 120}
     data["profiles"]["quick"] |= {
-        "splits": {"train": 300, "valid": 100, "test": 120},
         "likelihood": {"importance_samples": 20, "train_images": 100},
         "fidelity": {"samples": 150, "kid_subsets": 5, "kid_subset_size": 50, "confidence": 0.9},
     }
@@ -108,11 +109,19 @@ def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
         raw = folder / "raw" / f"{name}.npz"
         fetch(
             dataset=dataset,
-            profile=tiny.active,
+            source=tiny.active.source,
+            splits=dataset.sizes(tiny.profile),
             embedded=tiny.embedded,
             downloads=folder / "downloads",
             output=raw,
             tracker=Console(),
         )
-        prepare(name=name, dataset=dataset, splits=tiny.active.splits, raw=raw, output=folder / name, tracker=Console())
+        prepare(
+            name=name,
+            dataset=dataset,
+            splits=dataset.sizes(tiny.profile),
+            raw=raw,
+            output=folder / name,
+            tracker=Console(),
+        )
     return folder

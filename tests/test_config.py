@@ -89,7 +89,7 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/vae-20d", None, "experiments.vae-20d"),
         ("profile", "fast", "profile"),
         ("profiles/quick/source", "internet", "profiles.quick.source"),
-        ("profiles/quick/splits/train", True, "profiles.quick.splits.train"),
+        ("datasets/mnist/splits/quick/train", True, "datasets.mnist.splits.quick.train"),
         ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
         ("profiles/quick/likelihood/importance_samples", 0, "profiles.quick.likelihood.importance_samples"),
         ("profiles/quick/likelihood/train_images", 1, "profiles.quick.likelihood.train_images"),

@@ -32,8 +32,9 @@ def raw_file(path: Path, **counts: int) -> dict[str, np.ndarray]:
 
 
 def dataset(**settings: object) -> Dataset:
+    both = {"quick": SIZES.model_dump(), "full": SIZES.model_dump()}
     return Dataset.model_validate(
-        {"images": "mnist", "binarization": "none", "dequantization": "none", "seed": 3, **settings}
+        {"images": "mnist", "binarization": "none", "dequantization": "none", "splits": both, "seed": 3, **settings}
     )
 
 
@@ -122,4 +123,6 @@ def test_published_binary_images_stay_as_they_are(tmp_path: Path) -> None:
 def test_the_pipeline_data_is_what_the_settings_say(tiny: Settings, prepared: Path) -> None:
     for name in tiny.datasets:
         data = PreparedData.open(prepared / name)
-        assert {split: data.size(split) for split in ("train", "valid", "test")} == tiny.active.splits.model_dump()
+        assert {split: data.size(split) for split in ("train", "valid", "test")} == tiny.dataset(name).sizes(
+            "quick"
+        ).model_dump()

@@ -31,7 +31,7 @@ def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str)
         return
     assert {key: result["fid_classifier"][key] for key in ("samples", "reference_images")} == {
         "samples": full.active.fidelity.samples,
-        "reference_images": full.active.splits.test,
+        "reference_images": full.dataset("mnist").sizes("full").test,
     }
     if name in full.experiments:
         wanted = resolve(full.experiment(name).model_dump(mode="json"), "full")

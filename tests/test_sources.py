@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
+import tarfile
 from io import BytesIO
 from pathlib import Path
 from urllib.error import URLError
@@ -27,6 +29,12 @@ GREY = {
     "y_test": np.arange(20, dtype=np.uint8) % 10,
 }
 BINARY = {f"x_{split}": RNG.integers(0, 2, (12, 28, 28), dtype=np.uint8) for split in ("train", "valid", "test")}
+COLOUR = {
+    "x_train": RNG.integers(0, 256, (50, 3, 32, 32), dtype=np.uint8),
+    "y_train": np.arange(50, dtype=np.uint8) % 10,
+    "x_test": RNG.integers(0, 256, (20, 3, 32, 32), dtype=np.uint8),
+    "y_test": np.arange(20, dtype=np.uint8) % 10,
+}
 
 
 @pytest.fixture
@@ -38,10 +46,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(tiny: Settings, name: str, source: str, output: Path) -> dict[str, np.ndarray]:
-    profile = tiny.active.model_copy(update={"source": source})
     fetch(
         dataset=tiny.dataset(name),
-        profile=profile,
+        source=source,
+        splits=tiny.dataset(name).sizes(tiny.profile),
         embedded=tiny.embedded,
         downloads=output.parent / "downloads",
         output=output,
@@ -97,11 +105,97 @@ def test_embedded_images_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) 
     first = run(tiny, "mnist", "embedded", tmp_path / "a.npz")
     run(tiny, "mnist", "embedded", tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    assert len(first["x_train"]) == tiny.active.splits.train
+    assert len(first["x_train"]) == tiny.dataset("mnist").sizes("quick").train
     assert set(first["y_train"]) == set(range(10))
     assert "not MNIST" in str(first["source"])
     train = {image.tobytes() for image in first["x_train"]}
     assert not any(image.tobytes() in train for image in first["x_test"])
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["colours last", "colours first"])
+def test_own_npz_of_colour_images(tiny: Settings, folder: Path, tmp_path: Path, last: bool) -> None:
+    """As Keras and most archives have CIFAR-10, labels in a column; or as PyTorch has it."""
+    order = (0, 2, 3, 1) if last else (0, 1, 2, 3)
+    labels = {name: array[:, None] if last else array for name, array in COLOUR.items() if name.startswith("y_")}
+    images = {name: array.transpose(order) for name, array in COLOUR.items() if name.startswith("x_")}
+    np.savez(folder / "cifar10.npz", **images, **labels)
+    assert_holds(run(tiny, "cifar10", "folder", tmp_path / "raw.npz"), COLOUR)
+
+
+def cifar_batches() -> dict[str, bytes]:
+    """The six files of the published binary version: a byte for the class, then the red, green and blue plane."""
+    records = {
+        split: np.concatenate([COLOUR[f"y_{split}"][:, None], COLOUR[f"x_{split}"].reshape(-1, 3072)], axis=1)
+        for split in ("train", "test")
+    }
+    files = {f"data_batch_{number + 1}.bin": records["train"][10 * number :][:10].tobytes() for number in range(5)}
+    return {**files, "test_batch.bin": records["test"].tobytes()}
+
+
+def write_batches(folder: Path, **changes: bytes) -> None:
+    place = folder / "cifar-10-batches-bin"
+    place.mkdir(parents=True)
+    for name, content in (cifar_batches() | changes).items():
+        (place / name).write_bytes(content)
+
+
+def test_binary_batches_of_cifar(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+    write_batches(folder)
+    assert_holds(run(tiny, "cifar10", "folder", tmp_path / "raw.npz"), COLOUR)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"\3" * 3072, "records of 3,073 bytes"), (b"\12" * 3073, "0 to 9")])
+def test_a_broken_batch_of_cifar(tiny: Settings, folder: Path, tmp_path: Path, content: bytes, words: str) -> None:
+    write_batches(folder, **{"data_batch_3.bin": content})
+    with pytest.raises(TriptychError, match=words):
+        run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
+
+
+def test_a_missing_batch_of_cifar(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+    write_batches(folder)
+    (folder / "cifar-10-batches-bin" / "test_batch.bin").unlink()
+    with pytest.raises(TriptychError, match=r"test_batch\.bin is missing"):
+        run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
+
+
+def cifar_archive() -> bytes:
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in (
+            {f"cifar-10-batches-bin/{name}": batch for name, batch in cifar_batches().items()} | more
+        ).items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            archive.addfile(member, BytesIO(content))
+    return packed.getvalue()
+
+
+def test_the_public_archive_of_cifar(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = cifar_archive()
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: BytesIO(archive))
+    with pytest.raises(TriptychError, match="cifar-10-binary.*published MD5"):
+        run(tiny, "cifar10", "public", tmp_path / "raw.npz")
+    assert not list(tmp_path.rglob("*.bin"))
+    monkeypatch.setattr(sources, "CIFAR_MD5", hashlib.md5(archive).hexdigest())
+    assert_holds(run(tiny, "cifar10", "public", tmp_path / "raw.npz"), COLOUR)
+
+
+def test_crops_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) -> None:
+    """A split's crops come from columns of its own: no row of pixels of a test crop is in a training crop."""
+    first = run(tiny, "cifar10", "embedded", tmp_path / "a.npz")
+    run(tiny, "cifar10", "embedded", tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert {name: first[name].shape[1:] for name in ("x_train", "x_valid")} == {
+        "x_train": (3, 32, 32), "x_valid": (3, 32, 32)
+    }  # fmt: skip
+    for split in ("train", "valid", "test"):
+        counts = np.bincount(first[f"y_{split}"], minlength=10)
+        assert counts.max() - counts.min() <= 1
+    assert "not CIFAR-10" in str(first["source"])
+    train = {row.tobytes() for image in first["x_train"] for row in image.reshape(-1, 32)}
+    rows = [row for image in first["x_test"] for row in image.reshape(-1, 32) if len(np.unique(row)) > 8]
+    assert len(rows) > 1000
+    assert not any(row.tobytes() in train or row[::-1].tobytes() in train for row in rows)
 
 
 def broken_npz(folder: Path, **changes: np.ndarray) -> None:
@@ -178,7 +272,7 @@ def test_no_network(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", refuse)
-    for name in ("mnist", "binarized_mnist"):
+    for name in tiny.datasets:
         with pytest.raises(TriptychError, match="could not be downloaded.*TRIPTYCH_DATA"):
             run(tiny, name, "auto", tmp_path / "raw.npz")
     assert not (tmp_path / "raw.npz").exists()
@@ -189,8 +283,6 @@ def test_downloads_are_verified(tiny: Settings, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(TriptychError, match="published MD5"):
         run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")
     assert not list(tmp_path.rglob("*.amat"))
-    import hashlib
-
     published = {split: hashlib.md5(amat(BINARY["x_test"])).hexdigest() for split in ("train", "valid", "test")}
     monkeypatch.setattr(sources, "AMAT_MD5", published)
     found = run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")

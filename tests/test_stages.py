@@ -141,7 +141,7 @@ def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> 
         for measure in ("fid_classifier", "kid_classifier"):
             assert metrics[measure]["samples"] == tiny.active.fidelity.samples
             assert metrics[measure]["reference"] == "mnist/test"
-            assert metrics[measure]["reference_images"] == tiny.active.splits.test
+            assert metrics[measure]["reference_images"] == tiny.dataset("mnist").sizes("quick").test
             assert metrics[measure]["extractor"].startswith("classifier-mnist (")
         assert 1 <= metrics["is_classifier"]["value"] <= 10
         assert "fid" not in metrics

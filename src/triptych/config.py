@@ -46,6 +46,13 @@ class Splits(Section):
     test: PositiveInt
 
 
+class SplitsByProfile(Section):
+    """The same under each profile."""
+
+    quick: Splits
+    full: Splits
+
+
 class Fidelity(Section):
     """The protocol of FID, KID and IS."""
 
@@ -71,31 +78,11 @@ class Likelihood(Section):
 
 
 class ProfileSettings(Section):
-    """What a profile decides: where images come from, how many, and how many samples an evaluation draws."""
+    """What a profile decides for all: where images come from, and how many samples an evaluation draws."""
 
     source: Literal["embedded", "folder", "public", "auto"]
-    splits: Splits
     likelihood: Likelihood
     fidelity: Fidelity
-
-    @model_validator(mode="after")
-    def _training_images_are_there(self) -> Self:
-        if self.likelihood.train_images > self.splits.train:
-            raise ValueError(
-                f"likelihood.train_images is {self.likelihood.train_images}, more than the {self.splits.train} "
-                "training images there are"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _reference_is_large_enough(self) -> Self:
-        smallest = min(self.splits.valid, self.splits.test)
-        if self.fidelity.kid_subset_size > smallest:
-            raise ValueError(
-                f"fidelity.kid_subset_size is {self.fidelity.kid_subset_size}, more than the {smallest} real images "
-                "it is compared with"
-            )
-        return self
 
 
 class Embedded(Section):
@@ -114,7 +101,12 @@ class Dataset(Section):
     binarization: Literal["none", "static", "threshold", "stochastic"]
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
     dequantization: Literal["none", "uniform"]
+    splits: SplitsByProfile
     seed: NonNegativeInt
+
+    def sizes(self, profile: Profile) -> Splits:
+        """The number of images in each split under a profile."""
+        return getattr(self.splits, profile)
 
     @model_validator(mode="after")
     def _preparation_is_possible(self) -> Self:
@@ -229,7 +221,8 @@ class Settings(Section):
                 raise ValueError(f"classifiers.{name}: there is no data set of that name under datasets")
             if self.datasets[name].binarization != "none":
                 raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
-            self._batch_fits(f"classifiers.{name}", classifier.batch_size)
+            self._batch_fits(f"classifiers.{name}", name, classifier.batch_size)
+            self._reference_is_large_enough(name)
         for name, experiment in self.experiments.items():
             self._experiment_fits(f"experiments.{name}", name, experiment)
         for name in self.studies:
@@ -259,14 +252,30 @@ class Settings(Section):
             raise ValueError(
                 f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use"
             )
-        self._batch_fits(key, experiment.batch_size)
+        self._batch_fits(key, experiment.dataset, experiment.batch_size)
+        for profile, settings in self.profiles.items():
+            train, wanted = self.datasets[experiment.dataset].sizes(profile).train, settings.likelihood.train_images
+            if wanted > train:
+                raise ValueError(
+                    f"profiles.{profile}.likelihood.train_images is {wanted}, more than the {train} training images of "
+                    f"{experiment.dataset}"
+                )
 
-    def _batch_fits(self, key: str, batch_size: int) -> None:
-        train = self.active.splits.train
+    def _batch_fits(self, key: str, dataset: str, batch_size: int) -> None:
+        train = self.datasets[dataset].sizes(self.profile).train
         if batch_size > train:
             raise ValueError(
                 f"{key}.batch_size is {batch_size}, larger than the {train} training images of profile {self.profile}"
             )
+
+    def _reference_is_large_enough(self, dataset: str) -> None:
+        for profile, settings in self.profiles.items():
+            sizes, wanted = self.datasets[dataset].sizes(profile), settings.fidelity.kid_subset_size
+            if wanted > min(sizes.valid, sizes.test):
+                raise ValueError(
+                    f"profiles.{profile}.fidelity.kid_subset_size is {wanted}, more than the "
+                    f"{min(sizes.valid, sizes.test)} real images of {dataset} that it is compared with"
+                )
 
     @property
     def active(self) -> ProfileSettings:

@@ -34,11 +34,12 @@ def fetch(dataset: str) -> None:
     from triptych.tracking.tracker import stage
 
     project, settings = open_project()
-    chosen, profile = settings.dataset(dataset), settings.active
+    chosen = settings.dataset(dataset)
     with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
         run(
             dataset=chosen,
-            profile=profile,
+            source=settings.active.source,
+            splits=chosen.sizes(settings.profile),
             embedded=settings.embedded,
             downloads=project.private / "downloads",
             output=project.raw(dataset),
@@ -54,11 +55,18 @@ def prepare(dataset: str) -> None:
     from triptych.tracking.tracker import stage
 
     project, settings = open_project()
-    chosen, raw, splits = settings.dataset(dataset), project.raw(dataset), settings.active.splits
+    chosen, raw = settings.dataset(dataset), project.raw(dataset)
     if not raw.exists():
         raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
     with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
-        run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=project.prepared(dataset), tracker=tracker)
+        run(
+            name=dataset,
+            dataset=chosen,
+            splits=chosen.sizes(settings.profile),
+            raw=raw,
+            output=project.prepared(dataset),
+            tracker=tracker,
+        )
 
 
 @click.command()

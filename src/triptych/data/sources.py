@@ -100,10 +100,7 @@ def from_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     """Arrays, their origin for error messages, and words for the record, from the user's folder."""
     files = folder_files(images)
     checksum = folder_checksum(images)
-    if files[0].suffix == ".npz":
-        arrays = read_npz(files[0])
-    else:
-        arrays = READERS[images](files[0].parent)
+    arrays = read_npz(files[0]) if files[0].suffix == ".npz" else READERS[images](files[0].parent)
     origin = str(files[0] if files[0].suffix == ".npz" else files[0].parent)
     return arrays, origin, f"the user's folder, {files[0].name if len(files) == 1 else images} (sha256 {checksum})"
 

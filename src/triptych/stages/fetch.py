@@ -11,18 +11,25 @@ from triptych.files import atomic_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Dataset, Embedded, ProfileSettings
+    from triptych.config import Dataset, Embedded, Splits
     from triptych.tracker import Tracker
 
 
 def fetch(
-    *, dataset: Dataset, profile: ProfileSettings, embedded: Embedded, downloads: Path, output: Path, tracker: Tracker
+    *,
+    dataset: Dataset,
+    source: str,
+    splits: Splits,
+    embedded: Embedded,
+    downloads: Path,
+    output: Path,
+    tracker: Tracker,
 ) -> None:
-    """Write the raw images of `dataset`, checked, from the profile's source to the `.npz` file `output`.
+    """Write the raw images of `dataset`, checked, from the source to the `.npz` file `output`.
 
     `downloads` keeps public files between runs. Nothing is left at `output` if anything is wrong; what was there stays.
     """
-    image_set = load(dataset.images, profile.source, embedded, profile.splits, downloads)
+    image_set = load(dataset.images, source, embedded, splits, downloads)
     with atomic_file(output) as draft:
         write_npz(draft, image_set)
     counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}
