@@ -43,10 +43,10 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         "epochs": {"quick": 10, "full": 10},
         "batch_size": 20,
         "learning_rate": 1.0e-2,
-        "channels": [4, 8],
-        "features": 16,
-        "dropout": 0.0,
+        "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
     }
+    data["classifiers"]["cifar10"] |= {"epochs": {"quick": 2, "full": 2}, "batch_size": 50}
+    data["classifiers"]["cifar10"]["model"] |= {"channels": [4, 4, 8, 8]}
     for experiment in data["experiments"].values():
         experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}
     experiments = data["experiments"]

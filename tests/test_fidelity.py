@@ -14,7 +14,7 @@ from triptych.config import Fidelity, Settings
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity import FEATURES, LOGITS, ByteImages, ClassifierExtractor, Reference, extract, measure
 from triptych.evaluation.images import quantize
-from triptych.models.classifier import DigitClassifier
+from triptych.models.classifier.network import DigitClassifier
 
 PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
 
@@ -25,7 +25,7 @@ def images(count: int, seed: int, top: int = 256) -> torch.Tensor:
 
 def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    classifier = DigitClassifier(tiny.classifier("mnist"))
+    classifier = DigitClassifier(tiny.classifier("mnist").model)
     fake, real = images(200, 1), images(150, 2, top=200)
 
     class Registered(ClassifierExtractor):
@@ -104,7 +104,7 @@ def test_nan_never_becomes_a_score(tiny: Settings) -> None:
     with pytest.raises(TriptychError, match=r"samples of x: 25\.0% of the images hold NaN"):
         quantize(broken, "samples of x")
     with pytest.raises(TypeError, match="uint8"):
-        extract(DigitClassifier(tiny.classifier("mnist")), torch.rand(4, 28, 28))
+        extract(DigitClassifier(tiny.classifier("mnist").model), torch.rand(4, 28, 28))
 
 
 def test_quantisation_rounds_and_clamps() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from triptych.config import Settings, parse
 from triptych.data.augmentation import shift_images
-from triptych.models.classifier import DigitClassifier
+from triptych.models.classifier.network import DigitClassifier
 from triptych.models.registry import build
 from triptych.training.loop import Trainer
 
@@ -77,7 +77,7 @@ def test_samples_are_intensities_and_repeat(tiny: Settings, name: str) -> None:
 
 
 def test_classifier_and_its_shifts(tiny: Settings) -> None:
-    network = DigitClassifier(tiny.classifier("mnist")).eval()
+    network = DigitClassifier(tiny.classifier("mnist").model).eval()
     pixels = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
     assert network(pixels).shape == (3, 10)
     assert network.features(pixels).shape == (3, 16)

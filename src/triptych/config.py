@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from triptych.errors import TriptychError
+from triptych.models.classifier.settings import Model as ClassifierModel
 from triptych.models.registry import FAMILIES, load_settings_model
 from triptych.schema import Section, resolve
 from triptych.studies.registry import parse_study
@@ -129,12 +130,17 @@ class Classifier(Section):
 
     epochs: Budget
     batch_size: PositiveInt
-    learning_rate: PositiveFloat
-    channels: list[PositiveInt] = Field(min_length=2, max_length=2)
-    features: PositiveInt
-    dropout: NonNegativeFloat = Field(lt=1.0)
-    max_shift: NonNegativeInt = Field(le=4, description="pixels of random shift in training")
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: PositiveFloat = Field(description="the largest, of one cycle")
+    weight_decay: NonNegativeFloat
+    augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
     seed: NonNegativeInt
+    model: ClassifierModel
+
+    def model_at(self, profile: Profile) -> ClassifierModel:
+        """The `model:` section under a profile."""
+        return ClassifierModel.model_validate(resolve(self.model.model_dump(mode="json"), profile))
 
 
 class Runtime(Section):

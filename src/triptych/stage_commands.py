@@ -146,7 +146,6 @@ def evaluate(experiment: str) -> None:
             likelihood=settings.active.likelihood,
             protocol=settings.active.fidelity,
             runtime=settings.runtime,
-            judge=settings.classifier(chosen.reference),
             data=project.prepared(chosen.dataset),
             model=model,
             classifier=project.classifier(chosen.reference),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn.functional import pad
 
 if TYPE_CHECKING:
@@ -12,7 +13,27 @@ if TYPE_CHECKING:
 
 def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
     """Images (n, h, w) moved down and right by whole pixels, black where nothing came in."""
-    height, width = pixels.shape[1:]
+    height, width = pixels.shape[-2:]
     margin = max(abs(rows), abs(columns))
     padded = pad(pixels, (margin, margin, margin, margin))
-    return padded[:, margin - rows : margin - rows + height, margin - columns : margin - columns + width]
+    return padded[..., margin - rows : margin - rows + height, margin - columns : margin - columns + width]
+
+
+def shift_and_mirror(pixels: Tensor, max_shift: int) -> Tensor:
+    """Images (n, colours, h, w), each moved by at most so many pixels, and mirrored or not, by chance.
+
+    Where nothing came in, the image goes on as if reflected at its edge. Draws from torch's global generator.
+    """
+    count, _, height, width = pixels.shape
+    shifts = torch.randint(-max_shift, max_shift + 1, (2, count, 1))
+    rows = _reflected(torch.arange(height) - shifts[0], height)[:, :, None]
+    columns = _reflected(torch.arange(width) - shifts[1], width)[:, None]
+    columns = torch.where(torch.rand(count, 1, 1) < 0.5, columns, columns.flip(2))
+    images = torch.arange(count)[:, None, None]
+    places = [index.to(pixels.device) for index in (images, rows, columns)]
+    return pixels.movedim(1, -1)[tuple(places)].movedim(-1, 1)
+
+
+def _reflected(index: Tensor, size: int) -> Tensor:
+    """Indices within 0 to size - 1, those outside reflected at the nearer end."""
+    return size - 1 - (size - 1 - index.abs()).abs()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.config import Fidelity
-    from triptych.models.classifier import DigitClassifier
+    from triptych.models.classifier.network import Classifier
 
 BATCH = 500
 PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
@@ -37,7 +37,7 @@ CENSUS = 1000  # samples, at most, whose classes are counted
 class ClassifierExtractor(FeatureExtractorBase):
     """A classifier as torch-fidelity wants an extractor: hidden activations for FID and KID, logits for IS."""
 
-    def __init__(self, classifier: DigitClassifier) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__("triptych-classifier", [FEATURES, LOGITS])
         self.classifier = classifier.eval().requires_grad_(False)
 
@@ -76,7 +76,7 @@ class ByteImages(Dataset):
         return self.images[index]
 
 
-def extract(classifier: DigitClassifier, images: Tensor) -> dict[str, Tensor]:
+def extract(classifier: Classifier, images: Tensor) -> dict[str, Tensor]:
     """Features (n, f) and logits (n, 10), on the CPU, of uint8 images (n, 28, 28)."""
     device = next(classifier.parameters()).device
     if images.dtype != torch.uint8:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy
 
-from triptych.data.augmentation import shift_images
+from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
-from triptych.models.classifier import DigitClassifier
+from triptych.models.classifier.network import Classifier, build_classifier
 from triptych.stages.inputs import classifier_inputs
 from triptych.training.checkpoint import write_history
 from triptych.training.progress import Progress
@@ -22,14 +22,15 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Classifier, Fidelity, Runtime
+    from triptych.config import Classifier as Settings
+    from triptych.config import Fidelity, Runtime
     from triptych.tracker import Tracker
 
 
 def train_classifier(
     *,
     name: str,
-    settings: Classifier,
+    settings: Settings,
     profile: str,
     fidelity: Fidelity,
     runtime: Runtime,
@@ -55,7 +56,7 @@ def train_classifier(
         tracker.note(device=describe_device(device))
         splits = {split: _load(prepared, split, device) for split in ("train", "valid", "test")}
         with seeded(settings.seed, "initialisation"):
-            network = DigitClassifier(settings).to(device)
+            network = build_classifier(settings.model_at(profile)).to(device)
         history = _fit(network=network, settings=settings, epochs=epochs, splits=splits, name=name, tracker=tracker)
         scores = {split: accuracy(network, *splits[split]) for split in ("valid", "test")}
         features = {split: extract(network, splits[split][0]) for split in ("valid", "test")}
@@ -94,10 +95,10 @@ def _load(prepared: PreparedData, split: str, device: torch.device) -> tuple[tor
 
 
 def _fit(
-    *, network: DigitClassifier, settings: Classifier, epochs: int, splits: dict, name: str, tracker: Tracker
+    *, network: Classifier, settings: Settings, epochs: int, splits: dict, name: str, tracker: Tracker
 ) -> list[dict[str, float]]:
     pixels, labels = splits["train"]
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+    optimizer = _optimizer(settings, network)
     steps = len(pixels) // settings.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=max(epochs * steps, 1)
@@ -112,8 +113,7 @@ def _fit(
         with seeded(settings.seed, "epoch", epoch):
             batches = torch.randperm(len(pixels), generator=order).to(pixels.device).split(settings.batch_size)[:steps]
             for step, batch in enumerate(batches):
-                rows, columns = torch.randint(-settings.max_shift, settings.max_shift + 1, (2,)).tolist()
-                loss = cross_entropy(network(shift_images(pixels[batch], rows, columns)), labels[batch])
+                loss = cross_entropy(network(_augmented(pixels[batch], settings)), labels[batch])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -136,6 +136,20 @@ def _fit(
     return history
 
 
-def accuracy(network: DigitClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> float:
-    """The share of images (n, 28, 28) uint8 that the network names right."""
+def _optimizer(settings: Settings, network: Classifier) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True)
+
+
+def _augmented(pixels: torch.Tensor, settings: Settings) -> torch.Tensor:
+    if settings.augmentation == "shift_and_mirror":
+        return shift_and_mirror(pixels, settings.max_shift)
+    rows, columns = torch.randint(-settings.max_shift, settings.max_shift + 1, (2,)).tolist()
+    return shift_images(pixels, rows, columns)
+
+
+def accuracy(network: Classifier, pixels: torch.Tensor, labels: torch.Tensor) -> float:
+    """The share of images (n, ...) uint8 that the network names right."""
     return int((network.label(pixels) == labels).sum()) / len(labels)

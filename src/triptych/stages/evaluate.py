@@ -15,7 +15,7 @@ from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
 from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
-from triptych.models.classifier import load_classifier
+from triptych.models.classifier.network import load_classifier
 from triptych.models.load import load_family
 from triptych.stages.train import HISTORY, MANIFEST, SNAPSHOTS, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history
@@ -25,7 +25,7 @@ from triptych.training.reproducible import describe_device, deterministic, gener
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Classifier, Experiment, Fidelity, Likelihood, Runtime
+    from triptych.config import Experiment, Fidelity, Likelihood, Runtime
     from triptych.models.base import Family
     from triptych.tracker import Tracker
 
@@ -40,7 +40,6 @@ def evaluate(
     likelihood: Likelihood,
     protocol: Fidelity,
     runtime: Runtime,
-    judge: Classifier,
     data: Path,
     model: Path,
     classifier: Path,
@@ -70,7 +69,7 @@ def evaluate(
         atomic_folder(plots) as folder,
     ):
         tracker.note(device=describe_device(device))
-        family, network = load_family(model, device), load_classifier(classifier, judge, device)
+        family, network = load_family(model, device), load_classifier(classifier, device)
         evaluation = Evaluation(
             name=name,
             family=family,

@@ -1,0 +1,116 @@
+"""Two small classifiers: convolutions for digits, and a residual network for photographs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from triptych.files import read_json
+from triptych.models.classifier.settings import Model
+from triptych.training.weights import load_into
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSES = 10
+CHUNK = 1000  # images at once
+
+
+class Classifier(nn.Module):
+    """A body that makes features of images, and a head that makes logits of features."""
+
+    body: nn.Module
+    head: nn.Module
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Images (n, channels, h, w) for the body from 8-bit ones."""
+        raise NotImplementedError
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """The last hidden activations (n, features) of 8-bit images (n, ...)."""
+        return self.body(self.scaled(pixels))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (n, 10) of 8-bit images (n, ...)."""
+        return self.head(self.features(pixels))
+
+    @torch.no_grad()
+    def label(self, pixels: Tensor) -> Tensor:
+        """The class (n,) that the network names for each 8-bit image (n, ...), in evaluation mode."""
+        self.eval()
+        return torch.cat([self(part).argmax(1) for part in pixels.split(CHUNK)])
+
+
+class DigitClassifier(Classifier):
+    """For images (n, 28, 28): two convolutions with pooling, one hidden layer (the features), ten logits."""
+
+    def __init__(self, settings: Model) -> None:
+        super().__init__()
+        first, second = settings.channels
+        self.body = nn.Sequential(
+            nn.Conv2d(1, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(second * 7 * 7, settings.features), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(settings.features, CLASSES))
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        return pixels.float()[:, None] / 255
+
+
+def _convolution(inputs: int, outputs: int, *, pool: bool = False) -> nn.Sequential:
+    layers = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.MaxPool2d(2) if pool else nn.Identity()]
+    return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside the identity (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(_convolution(channels, channels), _convolution(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class ResidualClassifier(Classifier):
+    """For images (n, 3, h, w): a ResNet of eight convolutions, at full size, a half, a quarter and an eighth.
+
+    Its features are the largest activation of each of the last channels, over the image. The layout, after Page's
+    "How to train your ResNet" (2018), is small and quick to train.
+    """
+
+    def __init__(self, settings: Model) -> None:
+        super().__init__()
+        whole, half, quarter, eighth = settings.channels
+        self.body = nn.Sequential(
+            _convolution(3, whole),
+            _convolution(whole, half, pool=True), ResidualBlock(half),
+            _convolution(half, quarter, pool=True),
+            _convolution(quarter, eighth, pool=True), ResidualBlock(eighth),
+            nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(eighth, CLASSES))
+        self.to(memory_format=torch.channels_last)
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+NETWORKS = {"convolutional": DigitClassifier, "residual": ResidualClassifier}
+
+
+def build_classifier(settings: Model) -> Classifier:
+    """A freshly initialised network, drawn from torch's global generator; `channels` is of one profile."""
+    return NETWORKS[settings.architecture](settings)
+
+
+def load_classifier(folder: Path, device: torch.device) -> Classifier:
+    """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
+    settings = read_json(folder / "manifest.json")["settings"]["model"]
+    network = build_classifier(Model.model_validate(settings))
+    load_into(network, folder / "weights.safetensors", device)
+    return network.eval()
