@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 ONE_A_FAMILY = ("vae-20d", "gan-mnist", "realnvp-mnist")
+TINY = (*ONE_A_FAMILY, "vae-2d", "cifar10-jsd-2", "nice-mnist", "planar-samples", "planar-density")
 ONE_STUDY = ("planar-samples",)
 
 
@@ -55,6 +56,9 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         experiments["vae-2d"]["model"] |= {"hidden": [32], "planar_layers": 2}
     experiments["gan-mnist"]["model"] |= {"latent": 8, "generator": [16, 32], "discriminator": [32, 16]}
     experiments["realnvp-mnist"]["model"] |= {"hidden": [32], "couplings": 2}
+    if "cifar10-jsd-2" in experiments:
+        experiments["cifar10-jsd-2"] |= {"epoch_updates": {"quick": 4, "full": 4}, "batch_size": 10}
+        experiments["cifar10-jsd-2"]["model"] |= {"latent": 8, "width": 4}
     if "nice-mnist" in experiments:
         experiments["nice-mnist"]["model"] |= {"hidden": [32], "couplings": 4}
     return data
@@ -92,7 +96,7 @@ def params() -> dict:
 
 @pytest.fixture(scope="session")
 def tiny_params(params: dict) -> dict:
-    return shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d", "nice-mnist", "planar-samples", "planar-density"))
+    return shrink(copy.deepcopy(params), TINY)
 
 
 @pytest.fixture(scope="session")

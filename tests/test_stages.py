@@ -66,7 +66,6 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
         likelihood=tiny.active.likelihood,
         protocol=tiny.active.fidelity,
         runtime=tiny.runtime,
-        judge=tiny.classifier("mnist"),
         data=prepared / experiment.dataset,
         model=folder / "models" / name,
         classifier=folder / "classifier",

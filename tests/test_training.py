@@ -21,11 +21,12 @@ from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import read_history, write_history
 from triptych.training.ema import Ema
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Trainer
+from triptych.training.loop import Budget, Trainer
 from triptych.training.progress import Progress
 from triptych.training.weights import load_tensors
 
-NAMES = ["vae-20d", "gan-mnist", "realnvp-mnist"]
+NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
+GANS = ["gan-mnist", "cifar10-jsd-2"]
 
 
 class Recorder(Console):
@@ -146,7 +147,7 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     torch.manual_seed(0)
     experiment = tiny.experiment("gan-mnist")
     family = build("gan", experiment.model, (28, 28))
-    trainer = Trainer("g", family, experiment, 1, tiny.runtime.model_copy(update={"precision": "bf16"}))
+    trainer = Trainer("g", family, experiment, Budget(1), tiny.runtime.model_copy(update={"precision": "bf16"}))
 
     def forget(player: str, loss: torch.Tensor) -> None:  # a discriminator of zeros gives every image log 2
         for parameter in family.players()[player]:
@@ -173,7 +174,7 @@ def test_no_epochs_at_all(tiny: Settings, prepared: Path, tmp_path: Path) -> Non
     budget = tiny.experiment("realnvp-mnist").epochs.model_copy(update={"quick": 0})
     folder = run(tiny, "realnvp-mnist", prepared, tmp_path, epochs=budget)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == [0]
-    assert contents(folder)["first.safetensors"] == contents(folder)["weights.safetensors"]
+    assert contents(folder)["epoch-0000.safetensors"] == contents(folder)["weights.safetensors"]
 
 
 def test_what_a_model_folder_holds(undisturbed: dict, tmp_path: Path) -> None:
@@ -181,16 +182,18 @@ def test_what_a_model_folder_holds(undisturbed: dict, tmp_path: Path) -> None:
         for file, content in undisturbed[name].items():
             (tmp_path / file).write_bytes(content)
         manifest, history = read_json(tmp_path / "manifest.json"), read_history(tmp_path / "history.csv")
-        assert manifest["snapshots"] == {"first": int(name == "realnvp-mnist"), "middle": 2}
+        assert manifest["snapshots"] == ([0, 1, 2] if name == "cifar10-jsd-2" else [int(name == "realnvp-mnist"), 2])
         assert [row["epoch"] for row in history] == [0, 1, 2, 3]
         assert manifest["parameters"] > 0
         headline = next(key for key in history[0] if key.startswith("valid_"))
         assert all(headline in row and "train_" + headline[6:] in row for row in history)
-        if name != "gan-mnist":
+        if name not in GANS:
             assert history[-1][headline] < history[0][headline]
-        assert (
-            load_tensors(tmp_path / "first.safetensors").keys() == load_tensors(tmp_path / "weights.safetensors").keys()
-        )
+        part = "generator." if name in GANS else ""
+        final = {key for key in load_tensors(tmp_path / "weights.safetensors") if key.startswith(part)}
+        assert final
+        for epoch in manifest["snapshots"]:
+            assert {part + key for key in load_tensors(tmp_path / f"epoch-{epoch:04d}.safetensors")} == final
 
 
 def test_history_keeps_every_digit(tmp_path: Path) -> None:
@@ -223,8 +226,8 @@ def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, mon
     family = build("vae", experiment.model, (28, 28))
     seen, step = [], family.step
     monkeypatch.setattr(family, "step", lambda pixels, update: seen.append(family.epoch) or step(pixels, update))
-    images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"))
-    Trainer("v", family, experiment, 3, tiny.runtime).train_epoch(2, images, Progress("v", 900, 300))
+    images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
+    Trainer("v", family, experiment, Budget(3), tiny.runtime).train_epoch(2, images, Progress("v", 900, 300))
     assert seen == pytest.approx([1 + index / 6 for index in range(6)])
 
 
@@ -252,8 +255,10 @@ def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepar
 
 def test_schedules(tiny: Settings) -> None:
     experiment = tiny.experiment("vae-20d").model_copy(update={"schedule": "cosine"})
-    trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, 1, tiny.runtime)
-    assert [trainer.learning_rate(progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([1e-3, 5e-4, 0.0])
+    trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, Budget(1), tiny.runtime)
+    assert [trainer.learning_rate("model", progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx(
+        [1e-3, 5e-4, 0.0]
+    )
 
 
 def test_clipping_scales_all_gradients_together_and_only_down() -> None:
@@ -281,8 +286,8 @@ def test_adam_is_pytorchs(weight_decay: float) -> None:
 
 
 def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
-    images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), redraws=True)
-    visits = [torch.cat(list(images.batches(20, torch.Generator().manual_seed(0)))) for _ in range(2)]
+    images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), torch.device("cpu"), redraws=True)
+    visits = [torch.cat(list(images.batches(20, 2, torch.Generator().manual_seed(0)))) for _ in range(2)]
     assert not torch.equal(*visits)
     assert set(visits[0].unique().tolist()) == {0, 1}
     assert visits[0].float().mean().item() == pytest.approx(128 / 255, abs=0.02)

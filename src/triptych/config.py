@@ -149,7 +149,24 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     threads: PositiveInt
     precision: Literal["float32", "bf16"]
+    channels_last: bool = Field(description="the memory format of convolutions")
+    compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")
+    data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
     checkpoint_seconds: NonNegativeFloat = Field(description="least time between two checkpoints")
+
+
+class Interval(Section):
+    """A number, at least one, under each profile."""
+
+    quick: PositiveInt
+    full: PositiveInt
+
+
+class Player(Section):
+    """An optimiser of its own for one of several players."""
+
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
 
 
 class Experiment(Section):
@@ -160,10 +177,13 @@ class Experiment(Section):
     reference: str
     seed: NonNegativeInt
     epochs: Budget
+    epoch_updates: Interval | None = Field(default=None, description="of an epoch; else an epoch is one pass")
+    snapshot_epochs: Interval | None = Field(default=None, description="between two snapshots that are judged")
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     betas: list[float] = Field(min_length=2, max_length=2)
     weight_decay: NonNegativeFloat
+    players: dict[str, Player] = Field(default={}, description="rate and decay of single players, by name")
     schedule: Literal["constant", "cosine"]
     ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
     gradient_clip: PositiveFloat | None = Field(default=None, description="largest gradient norm")
@@ -187,6 +207,13 @@ class Experiment(Section):
     def model_at(self, profile: Profile) -> Any:  # noqa: ANN401 (the family's own settings)
         """The `model:` section under a profile."""
         return load_settings_model(self.family).model_validate(resolve(self.model.model_dump(mode="json"), profile))
+
+    @model_validator(mode="after")
+    def _players_are_known(self) -> Self:
+        for player in self.players:
+            if player not in self.model.players:
+                raise ValueError(f"players.{player}: this model has {' and '.join(self.model.players)}")
+        return self
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> Self:

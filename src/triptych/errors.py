@@ -1,4 +1,4 @@
-"""The one exception that users see."""
+"""The exceptions that users see."""
 
 
 class TriptychError(Exception):
@@ -7,3 +7,7 @@ class TriptychError(Exception):
     The command line prints the sentence and exits with status 1. Any other exception is a bug of ours and keeps its
     stack trace.
     """
+
+
+class DivergenceError(TriptychError):
+    """A run whose numbers are no longer finite."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,11 +32,13 @@ class Evaluation:
     """The first so many training images."""
     history: History
     snapshots: Mapping[int, Path]
-    """By epoch, in order: the weights before, half way through and after training."""
+    """What samples are made by, by epoch, in order, before the end of training."""
+    weights: Path
+    """The final weights, of everything."""
     shown: Tensor
     """Latents of the samples that pictures show."""
     classify: Callable[[Tensor], Tensor]
-    """Labels (n,) that the reference's classifier gives to uint8 images (n, 28, 28)."""
+    """Labels (n,) that the reference's classifier gives to uint8 images (n, ...)."""
     likelihood: Likelihood
     seed: int
     workplace: Path
@@ -51,19 +53,34 @@ class Evaluation:
             return torch.from_numpy(images.data.labels(split)).long()
         return self.classify(images.pixels).cpu()
 
-    def over_training(self, show: Callable[[Family], Tensor]) -> dict[int, Tensor]:
-        """What `show` makes of the family at each snapshot, by epoch; the last are the final weights, and stay."""
+    def over_training(self, show: Callable[[Family], Tensor], epochs: Collection[int]) -> dict[int, Tensor]:
+        """What `show` makes of the family after these epochs; afterwards it has its final weights."""
         device = next(self.family.networks.parameters()).device
         seen = {}
-        for epoch, weights in self.snapshots.items():
-            load_into(self.family.networks, weights, device)
+        for epoch in epochs:
+            if epoch in self.snapshots:
+                load_into(self.family.averaged, self.snapshots[epoch], device)
+            else:
+                load_into(self.family.networks, self.weights, device)
             with torch.no_grad():
                 seen[epoch] = show(self.family)
+        load_into(self.family.networks, self.weights, device)
         return seen
 
+    @property
+    def last(self) -> int:
+        """The epoch at the end of training."""
+        return int(self.history[-1]["epoch"])
+
+    @property
+    def stages(self) -> list[int]:
+        """Three epochs for pictures: the first snapshot, the one nearest to half way, and the end."""
+        middle = min(self.snapshots, key=lambda epoch: abs(epoch - self.last / 2))
+        return sorted({min(self.snapshots), middle, self.last})
+
     def samples(self) -> dict[int, Tensor]:
-        """Images (n, 28, 28) in [0, 1] from the same latents, by epoch."""
-        return self.over_training(lambda family: family.sample(self.shown))
+        """Images (n, ...) in [0, 1] from the same latents, by epoch."""
+        return self.over_training(lambda family: family.sample(self.shown), self.stages)
 
 
 def at_epoch(epoch: int) -> str:

@@ -30,17 +30,24 @@ class Family(ABC):
     epoch: float = 0.0
     """Epochs of training so far; the loop sets it before each step, for objectives that change on the way."""
 
+    batches_a_step: int = 1
+    """Batches of real images that one update uses up."""
+
     @property
     def averaged(self) -> nn.Module:
-        """The part of the networks that EMA averages, where it is on."""
+        """The part of the networks that samples are made by: what EMA averages, and what snapshots keep."""
         return self.networks
+
+    def compiled(self) -> list[nn.Module]:
+        """The modules that torch.compile is worth its start for, and that it can differentiate."""
+        return []
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by the name of the optimiser that updates them."""
         return {"model": list(self.networks.parameters())}
 
     def initialise(self, pixels: Tensor) -> None:  # noqa: B027 (most families have nothing to set)
-        """Set what starts from data, given the training images uint8 (n, 28, 28)."""
+        """Set what starts from data, given the training images uint8 (n, ...)."""
 
     def culprit(self, pixels: Tensor) -> str:
         """Words on where the networks first made of these images what is not finite, for an error; or nothing."""
@@ -48,7 +55,7 @@ class Family(ABC):
 
     @abstractmethod
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        """One update from a batch uint8 (n, 28, 28): call `update(player, loss)` for each player.
+        """One update from images uint8 (n, ...), `batches_a_step` batches: call `update(player, loss)` for each player.
 
         Returns the loss first, then whatever else is worth a curve, each a detached scalar.
         """
@@ -59,7 +66,7 @@ class Family(ABC):
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (n, 28, 28) in [0, 1] from latents (n, latent)."""
+        """Images (n, ...) in [0, 1] from latents (n, latent)."""
 
     def draw_latents(self, count: int, source: torch.Generator) -> Tensor:
         """Standard normal latents (count, latent) from a CPU generator, on the networks' device."""
@@ -68,6 +75,6 @@ class Family(ABC):
 
     @torch.no_grad()
     def sample(self, latents: Tensor, chunk: int = 500) -> Tensor:
-        """Images (n, 28, 28) in [0, 1] on the CPU, decoded in chunks by the networks in evaluation mode."""
+        """Images (n, ...) in [0, 1] on the CPU, decoded in chunks by the networks in evaluation mode."""
         self.networks.eval()
         return torch.cat([self.decode(part).cpu() for part in latents.split(chunk)])

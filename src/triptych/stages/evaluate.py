@@ -17,8 +17,8 @@ from triptych.figures.grids import SHEET, tile
 from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
 from triptych.models.classifier.network import load_classifier
 from triptych.models.load import load_family
-from triptych.stages.train import HISTORY, MANIFEST, SNAPSHOTS, WEIGHTS
-from triptych.training.checkpoint import Workplace, read_history
+from triptych.stages.train import HISTORY, MANIFEST, WEIGHTS
+from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import describe_device, deterministic, generator, seeded
 
@@ -61,8 +61,6 @@ def evaluate(
     measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     inputs += [likelihood.model_dump(), runtime.threads, code]
-    snapshots = {manifest["snapshots"][snapshot]: model / f"{snapshot}.safetensors" for snapshot in SNAPSHOTS}
-    snapshots[manifest["settings"]["epochs"]] = model / WEIGHTS
     with (
         deterministic(runtime) as device,
         Workplace.claim(checkpoints, f"evaluate-{name}", sha256_of_json([*inputs, str(device)])[:16]) as workplace,
@@ -76,7 +74,8 @@ def evaluate(
             splits={split: HeldOutImages(prepared, split, device) for split in ("valid", "test")},
             training=HeldOutImages(prepared, "train", device, likelihood.train_images),
             history=read_history(model / HISTORY),
-            snapshots=snapshots,
+            snapshots={epoch: model / snapshot_name(epoch) for epoch in manifest["snapshots"]},
+            weights=model / WEIGHTS,
             shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
             classify=network.label,
             likelihood=likelihood,

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
     from triptych.studies.settings import StudySettings
 
-ARITHMETIC = {"device": "cpu", "threads": 1, "precision": "float32"}  # of every study
+ARITHMETIC = ("device", "threads", "precision", "channels_last", "compile")  # what of `runtime` the numbers depend on
+STUDY = {"device": "cpu", "threads": 1, "precision": "float32"}
 
 
 def train_inputs(
@@ -21,7 +22,7 @@ def train_inputs(
     return {
         "profile": profile,
         "settings": resolve(settings.model_dump(mode="json"), profile),
-        "runtime": {"device": runtime.device, "threads": runtime.threads, "precision": runtime.precision},
+        "runtime": {key: getattr(runtime, key) for key in ARITHMETIC},
         "data": {key: data.manifest[key] for key in ("dataset", "source", "sha256", "splits", "image_shape")},
     }
 
@@ -38,5 +39,5 @@ def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
     return {
         "profile": profile,
         "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
-        "runtime": ARITHMETIC,
+        "runtime": STUDY,
     }

@@ -6,13 +6,15 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+import torch
+
 from triptych.data.prepared import PreparedData
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.registry import build
 from triptych.stages.inputs import train_inputs
-from triptych.training.checkpoint import Workplace, write_history
+from triptych.training.checkpoint import Workplace, snapshot_name, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Trainer, fit, snapshot_epochs
+from triptych.training.loop import Budget, Trainer, fit
 from triptych.training.reproducible import describe_device, deterministic, seeded
 from triptych.training.weights import save_tensors
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from triptych.tracker import Tracker
 
 WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
-SNAPSHOTS = ("first", "middle")
 
 
 def train(
@@ -43,7 +44,7 @@ def train(
     | file | what it holds |
     | --- | --- |
     | `weights.safetensors` | the weights after the last epoch, averaged where EMA is on |
-    | `first.safetensors`, `middle.safetensors` | the same, before (for a flow: one epoch into) and half way through |
+    | `epoch-*.safetensors` | of what samples are made by, the same after that epoch |
     | `history.csv` | one row an epoch; row 0 is the untrained model |
     | `manifest.json` | what it was trained on and with |
 
@@ -52,7 +53,7 @@ def train(
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
-    epochs = inputs["settings"]["epochs"]
+    budget = Budget(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
     model = experiment.model_at(profile)
     fingerprint = sha256_of_json(inputs)
     with (
@@ -62,28 +63,34 @@ def train(
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))
         family.networks.to(device)
-        images = TrainingImages.load(prepared, device, experiment.max_shift)
+        if runtime.channels_last:
+            family.networks.to(memory_format=torch.channels_last)
+        if runtime.compile:
+            for module in family.compiled():
+                module.compile()
+        images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         held_out = HeldOutImages(prepared, "valid", device)
         with seeded(experiment.seed, "initialisation from data"):
-            family.initialise(images.pixels)
-        trainer = Trainer(name, family, experiment, epochs, runtime)
+            family.initialise(images.pixels.to(device))
+        trainer = Trainer(name, family, experiment, budget, runtime)
         tracker.note(device=describe_device(device))
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )
         with atomic_folder(output) as folder:
-            save_tensors(folder / WEIGHTS, trainer.snapshot())
-            for snapshot in SNAPSHOTS:
-                shutil.copyfile(workplace.snapshot(snapshot), folder / f"{snapshot}.safetensors")
+            save_tensors(folder / WEIGHTS, trainer.weights())
+            snapshots = budget.snapshots(family.first_snapshot)
+            for epoch in snapshots:
+                shutil.copyfile(workplace.snapshot(epoch), folder / snapshot_name(epoch))
             write_history(folder / HISTORY, history)
             manifest = {
                 "experiment": name,
                 "family": experiment.family,
                 "fingerprint": fingerprint,
                 **inputs,
-                "snapshots": snapshot_epochs(family, epochs),
+                "snapshots": snapshots,
                 "parameters": sum(parameter.numel() for parameter in family.networks.parameters()),
                 "weights_sha256": sha256_of_file(folder / WEIGHTS),
             }
             write_json(folder / MANIFEST, manifest)
-    tracker.say(f"{name}: trained for {epochs} epochs on {prepared.name}")
+    tracker.say(f"{name}: trained for {budget.epochs} epochs on {prepared.name}")

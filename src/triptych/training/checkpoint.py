@@ -30,6 +30,11 @@ STEPS = ("epoch", "iteration")  # what a row of a history stands for
 History = list[dict[str, float]]
 
 
+def snapshot_name(epoch: int) -> str:
+    """The file of the snapshot after that epoch."""
+    return f"epoch-{epoch:04d}.safetensors"
+
+
 def step_name(row: Mapping[str, float]) -> str:
     """The column that counts the steps."""
     return next(name for name in STEPS if name in row)
@@ -86,9 +91,9 @@ class Workplace:
                 yield cls(place)
                 shutil.rmtree(place)
 
-    def snapshot(self, name: str) -> Path:
-        """Where the snapshot of that name stands."""
-        return self.folder / f"{name}.safetensors"
+    def snapshot(self, epoch: int) -> Path:
+        """Where the snapshot after that epoch stands."""
+        return self.folder / snapshot_name(epoch)
 
     def save(self, step: int, tensors: dict[str, Tensor], history: History, seconds: float) -> None:
         """Replace the checkpoint, after so many steps (epochs or iterations) and seconds of training.

@@ -1,4 +1,4 @@
-"""Images as tensors on the device: bytes until the moment they are used."""
+"""Images as tensors: bytes until the moment they are used."""
 
 from __future__ import annotations
 
@@ -20,26 +20,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """All training images, uint8 (n, 28, 28), resident on the device."""
+    """All training images, uint8 (n, ...), in the device's memory or in the host's."""
 
     pixels: Tensor
+    device: torch.device
     redraws: bool
     max_shift: int = 0
     """Pixels: each batch is moved by as many at most, down or up and right or left."""
 
     @classmethod
-    def load(cls, data: PreparedData, device: torch.device, max_shift: int = 0) -> TrainingImages:
-        return cls(torch.from_numpy(data.images("train")).to(device), data.redraws, max_shift)
+    def load(cls, data: PreparedData, device: torch.device, max_shift: int = 0, *, on_device: bool) -> TrainingImages:
+        pixels = torch.from_numpy(data.images("train"))
+        return cls(pixels.to(device) if on_device else pixels, device, data.redraws, max_shift)
 
-    def batches(self, size: int, order: torch.Generator) -> Iterator[Tensor]:
-        """Full batches (size, 28, 28) uint8 in a fresh order; the rest of the last one waits for another epoch.
+    def batches(self, size: int, count: int, order: torch.Generator) -> Iterator[Tensor]:
+        """So many full batches uint8 (size, ...) on the device, in a fresh order each time the images are used up.
 
-        Where the data set is binarised stochastically, every visit draws anew from torch's global generator; so does
-        the shift of a batch.
+        What is left of a pass and fills no batch waits for another pass. Where the data set is binarised
+        stochastically, every visit draws anew from torch's global generator; so does the shift of a batch.
         """
-        permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
-        for start in range(0, len(permutation) - size + 1, size):
-            batch = self.pixels[permutation[start : start + size]]
+        a_pass = len(self.pixels) // size
+        for step in range(count):
+            if step % a_pass == 0:
+                permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
+            start = step % a_pass * size
+            batch = self.pixels[permutation[start : start + size]].to(self.device)
             if self.max_shift:
                 rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
                 batch = shift_images(batch, rows, columns)
@@ -60,7 +65,7 @@ class HeldOutImages:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """uint8 (n, 28, 28). Where training binarises at every visit, training images are drawn once here."""
+        """uint8 (n, ...). Where training binarises at every visit, training images are drawn once here."""
         pixels = torch.from_numpy(self.data.images(self.split)[: self.limit])
         if self.data.redraws and self.split == "train":
             noise = torch.rand(pixels.shape, generator=generator(0, self.data.checksum))
@@ -69,5 +74,5 @@ class HeldOutImages:
 
     @cached_property
     def continuous(self) -> Tensor:
-        """float32 (n, 28, 28) in [0, 1), the dequantised copy; of training images none is kept."""
+        """float32 (n, ...) in [0, 1), the dequantised copy; of training images none is kept."""
         return torch.from_numpy(self.data.continuous(self.split)).to(self.device)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from triptych.errors import TriptychError
+from triptych.errors import DivergenceError
 from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import History, Workplace
 from triptych.training.ema import Ema
@@ -24,7 +25,7 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triptych.config import Experiment, Runtime
+    from triptych.config import Experiment, Player, Runtime
     from triptych.models.base import Family
     from triptych.tracker import Tracker
     from triptych.training.images import HeldOutImages, TrainingImages
@@ -32,18 +33,39 @@ if TYPE_CHECKING:
 FINITE_CHECK = 50  # steps between two looks for NaN; looking at every step would make a GPU wait
 
 
+@dataclass(frozen=True)
+class Budget:
+    """How long to train."""
+
+    epochs: int
+    epoch_updates: int | None = None
+    """Updates of an epoch; one pass over the images if None."""
+    snapshot_epochs: int | None = None
+    """Epochs between two snapshots; before and half way through training alone if None."""
+
+    def snapshots(self, first: int) -> list[int]:
+        """The epochs after which snapshots are taken, from the family's first on; the last epoch's are the weights."""
+        if self.snapshot_epochs:
+            return list(range(0, self.epochs, self.snapshot_epochs)) or [0]
+        return sorted({min(first, self.epochs), (self.epochs + 1) // 2})
+
+
 class Trainer:
     """One family in training: its optimisers, its averaged weights, and where it stands."""
 
-    def __init__(self, name: str, family: Family, experiment: Experiment, epochs: int, runtime: Runtime) -> None:
-        self.name, self.family, self.experiment, self.epochs, self.runtime = name, family, experiment, epochs, runtime
+    def __init__(self, name: str, family: Family, experiment: Experiment, budget: Budget, runtime: Runtime) -> None:
+        self.name, self.family, self.experiment, self.budget, self.runtime = name, family, experiment, budget, runtime
         self.optimizers = {
-            player: Adam(parameters, experiment.betas, experiment.weight_decay)
+            player: Adam(parameters, experiment.betas, self._own(player).weight_decay)
             for player, parameters in family.players().items()
         }
-        self.rate = experiment.learning_rate
+        self.progress = 0.0  # the share of all steps that is done
         self.ema = Ema(family.averaged, experiment.ema) if experiment.ema else None
         self.device = next(family.networks.parameters()).device
+
+    def _own(self, player: str) -> Experiment | Player:
+        """Where a player's rate and weight decay are."""
+        return self.experiment.players.get(player, self.experiment)
 
     def evaluated(self) -> object:
         """A context in which the networks carry the weights to judge: the averaged ones where EMA is on."""
@@ -54,10 +76,13 @@ class Trainer:
         enabled = self.runtime.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
-    def learning_rate(self, progress: float) -> float:
-        """The rate after that share of all steps: constant, or half a cosine to zero (Loshchilov and Hutter 2017)."""
+    def learning_rate(self, player: str, progress: float) -> float:
+        """A player's rate after that share of all steps: constant, or half a cosine to zero.
+
+        The cosine is that of Loshchilov and Hutter 2017, without restarts.
+        """
         factor = 1.0 if self.experiment.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
-        return self.experiment.learning_rate * factor
+        return self._own(player).learning_rate * factor
 
     def update(self, player: str, loss: Tensor) -> None:
         """One optimiser step of one player on its loss; only its own parameters receive gradients."""
@@ -66,7 +91,7 @@ class Trainer:
             gradients = torch.autograd.grad(loss, optimizer.parameters)
         if self.experiment.gradient_clip:
             gradients = clipped(gradients, self.experiment.gradient_clip)
-        optimizer.step(gradients, self.rate)
+        optimizer.step(gradients, self.learning_rate(player, self.progress))
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on, by name."""
@@ -90,15 +115,24 @@ class Trainer:
         for player, optimizer in self.optimizers.items():
             optimizer.restore(part(f"optimizer/{player}/"))
 
+    def steps(self, images: TrainingImages) -> int:
+        """Updates in an epoch."""
+        return self.budget.epoch_updates or len(images.pixels) // self.step_images
+
+    @property
+    def step_images(self) -> int:
+        """Images that an update uses up."""
+        return self.experiment.batch_size * self.family.batches_a_step
+
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
-        """One pass over the images; the mean of every quantity that `step` returns."""
-        size, steps = self.experiment.batch_size, len(images.pixels) // self.experiment.batch_size
+        """One epoch; the mean of every quantity that `step` returns."""
+        steps, epochs = self.steps(images), self.budget.epochs
         totals: dict[str, Tensor] = {}
         recent: list[Tensor] = []
         self.family.networks.train()
         order = generator(self.experiment.seed, "order", epoch)
-        for step, batch in enumerate(images.batches(size, order)):
-            self.rate = self.learning_rate(((epoch - 1) * steps + step) / (self.epochs * steps))
+        for step, batch in enumerate(images.batches(self.step_images, steps, order)):
+            self.progress = ((epoch - 1) * steps + step) / (epochs * steps)
             self.family.epoch = epoch - 1 + step / steps
             with self.mixed_precision():
                 quantities = self.family.step(batch, self.update)
@@ -112,19 +146,17 @@ class Trainer:
                 recent = []
             if progress.due():
                 loss = float(next(iter(quantities.values())))
-                seen = (epoch - 1) * len(images.pixels) + (step + 1) * size
-                progress.report(seen, f"epoch {epoch}/{self.epochs}  loss {loss:,.3f}")
+                seen = ((epoch - 1) * steps + step + 1) * self.step_images
+                progress.report(seen, f"epoch {epoch}/{epochs}  loss {loss:,.3f}")
         return {f"train_{name}": float(total) / steps for name, total in totals.items()}
 
     def untrained_epoch(self, images: TrainingImages, count: int) -> dict[str, float]:
         """What `train_epoch` would report of `count` training images if no weight moved: the first point of a curve."""
-        size = self.experiment.batch_size
-        steps = max(1, min(count, len(images.pixels)) // size)
+        steps = max(1, min(self.steps(images), min(count, len(images.pixels)) // self.step_images))
         before = {name: value.clone() for name, value in self.family.networks.state_dict().items()}
         self.family.networks.train()
         totals: dict[str, float] = {}
-        batches = images.batches(size, generator(self.experiment.seed, "order", 0))
-        for _, batch in zip(range(steps), batches, strict=False):
+        for batch in images.batches(self.step_images, steps, generator(self.experiment.seed, "order", 0)):
             for name, value in self.family.step(batch, lambda player, loss: None).items():
                 totals[f"train_{name}"] = totals.get(f"train_{name}", 0.0) + float(value) / steps
         self.family.networks.load_state_dict(before)
@@ -134,7 +166,7 @@ class Trainer:
         bad = (~torch.stack(losses).isfinite()).nonzero()
         if len(bad):
             step = last_step - len(losses) + 1 + int(bad[0])
-            raise TriptychError(
+            raise DivergenceError(
                 f"{self.name} diverged: the loss is not finite at step {step:,} (epoch {epoch})"
                 f"{self.family.culprit(batch)}; "
                 f"lower experiments.{self.name}.learning_rate or set its gradient_clip"
@@ -147,13 +179,18 @@ class Trainer:
             row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
         for name, value in row.items():
             if not math.isfinite(value):
-                raise TriptychError(f"{self.name} diverged: {name} is {value} after epoch {epoch}")
+                raise DivergenceError(f"{self.name} diverged: {name} is {value} after epoch {epoch}")
         return row
 
-    def snapshot(self) -> dict[str, Tensor]:
-        """The weights to sample from and to judge, copied."""
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to keep, copied: those to judge."""
         with self.evaluated():
             return {name: value.clone() for name, value in self.family.networks.state_dict().items()}
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """The weights to sample from, copied."""
+        with self.evaluated():
+            return {name: value.clone() for name, value in self.family.averaged.state_dict().items()}
 
 
 def fit(
@@ -167,9 +204,10 @@ def fit(
 ) -> History:
     """Train to the last epoch, from the last checkpoint if there is one; return the history, one row an epoch.
 
-    Row 0 is the model before its first step. Snapshots `first` and `middle` are left in the workplace.
+    Row 0 is the model before its first step. Snapshots are left in the workplace. Raises DivergenceError, which says
+    where, if a loss or a number on held-out images is not finite.
     """
-    epochs, snapshots = trainer.epochs, snapshot_epochs(trainer.family, trainer.epochs)
+    epochs, snapshots = trainer.budget.epochs, trainer.budget.snapshots(trainer.family.first_snapshot)
     checkpoint = workplace.load()
     earlier = 0.0
     if checkpoint:
@@ -179,27 +217,38 @@ def fit(
         tracker.say(f"{trainer.name}: going on after epoch {done} of {epochs}")
     else:
         done, history = -1, []
-    progress = Progress(trainer.name, epochs * len(images.pixels), max(done, 0) * len(images.pixels))
+    epoch_images = trainer.steps(images) * trainer.step_images
+    progress = Progress(trainer.name, epochs * epoch_images, max(done, 0) * epoch_images)
     saved = clock()
     for epoch in range(done + 1, epochs + 1):
-        with seeded(trainer.experiment.seed, "epoch", epoch):
-            row = (
-                trainer.train_epoch(epoch, images, progress)
-                if epoch
-                else trainer.untrained_epoch(images, held_out.data.size(held_out.split))
-            )
-        history.append({"epoch": epoch, **row, **trainer.validate(epoch, held_out)})
+        try:
+            row = _one_epoch(trainer, epoch, images, held_out, progress)
+        except DivergenceError as error:
+            taken = [at for at in snapshots if at < epoch]
+            raise DivergenceError(
+                f"{error}; its snapshots after epochs {', '.join(map(str, taken))} are in {workplace.folder}"
+            ) from None
+        history.append({"epoch": epoch, **row})
         tracker.log(epoch, history[-1])
-        for name in [name for name, at in snapshots.items() if at == epoch]:
-            save_tensors(workplace.snapshot(name), trainer.snapshot())
+        if epoch in snapshots:
+            save_tensors(workplace.snapshot(epoch), trainer.snapshot())
         if epoch < epochs and clock() - saved >= trainer.runtime.checkpoint_seconds:
             workplace.save(epoch, trainer.state(), history, earlier + progress.seconds())
             saved = clock()
     seconds = earlier + progress.finish()
-    tracker.note(train_seconds=seconds, images_per_second=epochs * len(images.pixels) / seconds)
+    updates = epochs * trainer.steps(images)
+    if updates:
+        tracker.note(seconds_per_update=seconds / updates)
+    tracker.note(train_seconds=seconds, images_per_second=epochs * epoch_images / seconds)
     return history
 
 
-def snapshot_epochs(family: Family, epochs: int) -> dict[str, int]:
-    """The epochs after which the snapshots `first` and `middle` are taken."""
-    return {"first": min(family.first_snapshot, epochs), "middle": (epochs + 1) // 2}
+def _one_epoch(
+    trainer: Trainer, epoch: int, images: TrainingImages, held_out: HeldOutImages, progress: Progress
+) -> dict[str, float]:
+    with seeded(trainer.experiment.seed, "epoch", epoch):
+        if epoch:
+            row = trainer.train_epoch(epoch, images, progress)
+        else:
+            row = trainer.untrained_epoch(images, held_out.data.size(held_out.split))
+    return {**row, **trainer.validate(epoch, held_out)}

@@ -79,7 +79,7 @@ def _draw_plane(evaluation: Evaluation) -> None:
     rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     plane = torch.stack([columns, rows], -1).view(-1, 2)
     device = next(evaluation.family.networks.parameters()).device
-    seen = evaluation.over_training(lambda family: family.sample(plane.to(device)))
+    seen = evaluation.over_training(lambda family: family.sample(plane.to(device)), evaluation.stages)
     panels = [(at_epoch(epoch), quantize(images, "manifold").numpy()) for epoch, images in seen.items()]
     save_grey(manifold(panels, GRID, TAIL), evaluation.folder / "U1.15-manifold.png")
     test = evaluation.splits["test"].pixels

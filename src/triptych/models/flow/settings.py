@@ -30,6 +30,7 @@ class Model(Section):
     """The `model:` section of an experiment with `family: flow`."""
 
     pixels: ClassVar[str] = "dequantized"
+    players: ClassVar[tuple[str, ...]] = ("model",)
 
     architecture: Literal["realnvp", "nice", "multiscale"]
     preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")

@@ -89,4 +89,4 @@ class ResidualCritic(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         h = relu(self.blocks(images)).sum((2, 3))
-        return self.last(h).squeeze(1)
+        return self.last(h).squeeze(1).float()

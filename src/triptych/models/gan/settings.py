@@ -1,10 +1,22 @@
 """The settings of a GAN."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from triptych.schema import Section
+
+OWN = {  # keys by architecture
+    "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},
+    "resnet": {"width", "loss_type", "reg_type", "reg_cf", "spectral_normalization", "critic_steps"},
+}
+
+
+class WidthByProfile(Section):
+    """Narrower networks where the budget is small."""
+
+    quick: PositiveInt
+    full: PositiveInt
 
 
 class Model(Section):
@@ -12,9 +24,38 @@ class Model(Section):
 
     pixels: ClassVar[str] = "8-bit"
 
+    architecture: Literal["mlp", "resnet"]
     latent: PositiveInt
-    generator: list[PositiveInt] = Field(min_length=1, description="widths of the hidden layers")
-    discriminator: list[PositiveInt] = Field(min_length=1, description="widths of the hidden layers")
-    leak: PositiveFloat = Field(lt=1.0, description="slope of LeakyReLU below zero")
-    dropout: NonNegativeFloat = Field(lt=1.0, description="in the discriminator")
-    label_noise: NonNegativeFloat = Field(lt=0.5, description="share of labels that the discriminator sees flipped")
+
+    generator: list[PositiveInt] | None = Field(default=None, min_length=1, description="widths of the hidden layers")
+    discriminator: list[PositiveInt] | None = Field(default=None, min_length=1, description="the same")
+    leak: PositiveFloat | None = Field(default=None, lt=1.0, description="slope of LeakyReLU below zero")
+    dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="in the discriminator")
+    label_noise: NonNegativeFloat | None = Field(
+        default=None, lt=0.5, description="share of labels that the discriminator sees flipped"
+    )
+
+    width: PositiveInt | WidthByProfile | None = Field(default=None, description="channels of both networks")
+    loss_type: Literal["jsd", "w1"] | None = None
+    reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty of the critic")
+    reg_cf: NonNegativeFloat | None = Field(default=None, description="the penalty's coefficient")
+    spectral_normalization: bool | None = Field(default=None, description="of the critic's weights")
+    critic_steps: PositiveInt | None = Field(default=None, description="for each step of the generator")
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Who has an optimiser."""
+        return ("generator", "critic" if self.architecture == "resnet" else "discriminator")
+
+    @model_validator(mode="after")
+    def _keys_belong_together(self) -> Self:
+        for architecture, keys in OWN.items():
+            for key in sorted(keys):
+                belongs, given = architecture == self.architecture, getattr(self, key) is not None
+                if belongs and not given:
+                    raise ValueError(f"architecture {self.architecture} needs {key}")
+                if given and not belongs:
+                    raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")
+        if self.reg_type is not None and (self.reg_type == "none") != (self.reg_cf == 0.0):
+            raise ValueError(f"reg_cf is {self.reg_cf:g} for {self.reg_type}: none goes with 0, a penalty with more")
+        return self

@@ -11,6 +11,7 @@ class Model(Section):
     """The `model:` section of an experiment with `family: vae`."""
 
     pixels: ClassVar[str] = "binary"
+    players: ClassVar[tuple[str, ...]] = ("model",)
 
     latent: PositiveInt
     hidden: list[PositiveInt]
