@@ -179,7 +179,7 @@ def test_the_public_archive_of_cifar(tiny: Settings, tmp_path: Path, monkeypatch
 
 
 def test_crops_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) -> None:
-    """A split's crops come from columns of its own: no row of pixels of a test crop is in a training crop."""
+    """A split's crops come from strips of its own: no row of pixels of a test crop is in a training crop."""
     first = run(tiny, "cifar10", "embedded", tmp_path / "a.npz")
     run(tiny, "cifar10", "embedded", tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -3,7 +3,7 @@
 The digits, 8 by 8 pixels, are the test set of "Optical recognition of handwritten digits" (Alpaydin and Kaynak 1998),
 not MNIST. Resized, and multiplied by small rotations and shifts, they are enough to run every experiment without a
 network. Crops of the photographs stand in for CIFAR-10. A split holds variations of its own originals, or crops of its
-own part of a photograph, so that nothing of a test image is ever trained on.
+own parts of the photographs, so that nothing of a test image is ever trained on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from triptych.config import Embedded, Splits
 
 INK = 20  # as in MNIST: the digit fills 20 of the 28 pixels
-COLUMNS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # shares of a photograph's width
+STRIPS = {"train": (0, 1, 3, 5, 6, 8), "valid": (2, 7), "test": (4, 9)}  # tenths of a photograph's width
+TENTHS = 10
 
 
 def digits(settings: Embedded, splits: Splits) -> ImageSet:
@@ -56,7 +57,7 @@ def photographs(settings: Embedded, splits: Splits) -> ImageSet:
     """Crops (n, 3, 32, 32) uint8 of the two photographs, some mirrored, as many as `splits` asks for.
 
     A crop's class is the photograph and the fifth of its height, from the top, that it comes from. Each split takes its
-    crops from columns of its own.
+    crops from upright strips of its own.
     """
     from sklearn.datasets import load_sample_images
 
@@ -66,14 +67,14 @@ def photographs(settings: Embedded, splits: Splits) -> ImageSet:
     side = IMAGE_SHAPES["cifar10"][1]
     sizes = {split: getattr(splits, split) for split in SPLITS}
     arrays: dict[str, np.ndarray] = {}
-    for split, (first, last) in COLUMNS.items():
+    for split, strips in STRIPS.items():
         labels = rng.permutation(np.resize(np.arange(CLASSES), sizes[split])).astype(np.uint8)
         crops = np.empty((len(labels), *IMAGE_SHAPES["cifar10"]), np.uint8)
         for crop, label in zip(crops, labels, strict=True):
             photo, band = photos[label // bands], int(label) % bands
-            height, width = photo.shape[0] // bands, photo.shape[1]
+            height, width = photo.shape[0] // bands, photo.shape[1] // TENTHS
             top = band * height + rng.integers(height - side, endpoint=True)
-            left = rng.integers(round(first * width), round(last * width) - side, endpoint=True)
+            left = rng.choice(strips) * width + rng.integers(width - side, endpoint=True)
             piece = photo[top : top + side, left : left + side].transpose(2, 0, 1)
             crop[:] = piece[..., ::-1] if rng.random() < 0.5 else piece
         arrays |= {f"x_{split}": crops, f"y_{split}": labels}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,7 +39,13 @@ class Evaluation:
     """Latents of the samples that pictures show."""
     classify: Callable[[Tensor], Tensor]
     """Labels (n,) that the reference's classifier gives to uint8 images (n, ...)."""
+    score: Callable[[Tensor], dict[str, Any]]
+    """FID, KID and IS, each with its protocol, of uint8 images (n, ...) against the reference's real ones."""
+    samples_to_judge: int
+    """How many images a score is of."""
     likelihood: Likelihood
+    epoch_updates: int
+    """Updates in an epoch of its training."""
     seed: int
     workplace: Path
     """A folder for pieces of a long measurement, kept until the evaluation is done."""

@@ -18,10 +18,16 @@ SHEET = "samples.png"  # an experiment's bare samples, among its plots
 
 
 def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
-    """One uint8 image from uint8 images (n, h, w), row by row, with white lines `gap` pixels wide between them."""
-    count, height, width = images.shape
+    """One uint8 image, (h, w) or (h, w, 3), from uint8 images (n, h, w) or (n, 3, h, w).
+
+    Row by row, with white lines `gap` pixels wide between them.
+    """
+    colours = images.shape[1:-2]
+    if colours:
+        images = np.moveaxis(images, 1, -1)
+    count, height, width = images.shape[:3]
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *colours), 255, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
@@ -29,12 +35,12 @@ def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
 
 
 def grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
-    """Grids of uint8 images (n, h, w) side by side, each under its own heading."""
+    """Grids of uint8 images (n, h, w) or (n, 3, h, w) side by side, each under its own heading."""
     return sheets([(heading, tile(images, columns)) for heading, images in panels], title)
 
 
 def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
-    """Grey uint8 images (h, w) side by side, a few in a row, each under its own heading."""
+    """Uint8 images (h, w), grey, or (h, w, 3) side by side, a few in a row, each under its own heading."""
     columns = min(len(panels), PANELS_A_ROW)
     rows = -(-len(panels) // columns)
     figure = new_figure(3.3 * columns, 0.4 + 3.5 * rows)

@@ -22,6 +22,9 @@ COLOURS = {
     "points": "#0072B2",
     "arcs": "#0072B2",
     "sine": "#D55E00",
+    "critic": "#CC79A7",
+    "metric": "#0072B2",
+    "fid": "#D55E00",
     "jsd": "#0072B2",
     "w1": "#D55E00",
 }
@@ -31,6 +34,7 @@ CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart f
 )  # fmt: skip
 SHADES = 16  # of grey in a picture of images
 REDUCED = 48  # colours of a picture of many coloured points
+PALETTE = 256  # colours of a picture of photographs
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
 
 
@@ -55,9 +59,18 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def save_reduced(figure: Figure, path: Path) -> None:
+def save_reduced(figure: Figure, path: Path, colours: int = REDUCED) -> None:
     """The same for a figure of many colours, in a few of them: a fraction of the bytes."""
-    _draw(figure).convert("RGB").quantize(REDUCED).save(path, format="PNG", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _draw(figure).convert("RGB").quantize(colours).save(path, format="PNG", optimize=True)
+
+
+def save_images(figure: Figure, path: Path, *, colour: bool) -> None:
+    """The same for a figure of images, in as few colours, or shades of grey, as do them justice."""
+    if colour:
+        save_reduced(figure, path, PALETTE)
+    else:
+        save_grey(figure, path)
 
 
 def save_grey(figure: Figure, path: Path) -> None:

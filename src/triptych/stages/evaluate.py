@@ -68,6 +68,12 @@ def evaluate(
     ):
         tracker.note(device=describe_device(device))
         family, network = load_family(model, device), load_classifier(classifier, device)
+        reference = Reference.load(classifier)
+
+        def score(images: torch.Tensor) -> dict[str, object]:
+            found = measure(extract(network, images), reference, protocol)
+            return {name: found[name] for name in ("fid_classifier", "kid_classifier", "is_classifier")}
+
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -78,7 +84,10 @@ def evaluate(
             weights=model / WEIGHTS,
             shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
             classify=network.label,
+            score=score,
+            samples_to_judge=protocol.samples,
             likelihood=likelihood,
+            epoch_updates=manifest["epoch_updates"],
             seed=experiment.seed,
             workplace=workplace.folder,
             folder=folder,
@@ -91,7 +100,7 @@ def evaluate(
             pictures.draw_pictures(evaluation)
         sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
         Image.fromarray(sheet).save(folder / SHEET)
-        _write_curve(folder / "curves.csv", evaluation.history, measures.CURVES)
+        _write_curve(folder / "curves.csv", evaluation.history)
         result = {
             **numbers,
             **fidelity,
@@ -118,7 +127,8 @@ def _samples(name: str, family: Family, experiment: Experiment, protocol: Fideli
     return quantize(images, f"samples of {name}")
 
 
-def _write_curve(path: Path, history: list[dict[str, float]], columns: tuple[str, str]) -> None:
-    valid, train = columns
-    lines = [f"{row['epoch']},{row[valid]!r},{row[train]!r}" for row in history]
+def _write_curve(path: Path, history: list[dict[str, float]]) -> None:
+    """The headline, the first number on held-out images, beside what it was in training."""
+    headline = next(name for name in history[0] if name.startswith("valid_")).removeprefix("valid_")
+    lines = [f"{row['epoch']},{row[f'valid_{headline}']!r},{row[f'train_{headline}']!r}" for row in history]
     path.write_text("\n".join(["epoch,valid,train", *lines]) + "\n", encoding="utf-8")

@@ -88,6 +88,7 @@ def train(
                 "family": experiment.family,
                 "fingerprint": fingerprint,
                 **inputs,
+                "epoch_updates": trainer.steps(images),
                 "snapshots": snapshots,
                 "parameters": sum(parameter.numel() for parameter in family.networks.parameters()),
                 "weights_sha256": sha256_of_file(folder / WEIGHTS),

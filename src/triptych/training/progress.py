@@ -27,7 +27,7 @@ class Progress:
         self.last = time.monotonic()
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
-        text = f"{self.name}  {words}  {speed:,.0f} {self.unit}/s  {_clock(left)} left"
+        text = f"{self.name}  {words}  {_speed(speed)} {self.unit}/s  {_clock(left)} left"
         print(
             f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )
@@ -41,6 +41,10 @@ class Progress:
         if self.terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
         return self.seconds()
+
+
+def _speed(speed: float) -> str:
+    return f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
 
 
 def _clock(seconds: float) -> str:

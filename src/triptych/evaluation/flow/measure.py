@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 SAMPLES_ARE = "the flow's images, at the 8-bit level each pixel falls into"
 NOT_DEFINED = {"elbo": "a flow integrates no latent variable out"}
-CURVES = ("valid_bits_per_dimension", "train_bits_per_dimension")
 
 NOISE = {
     True: "exact for the dequantised image and in expectation a lower bound for the 8-bit one: "

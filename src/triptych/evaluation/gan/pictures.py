@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from triptych.evaluation.context import at_epoch
+from triptych.evaluation.gan.over_training import SNAPSHOTS, panel
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids, strips
-from triptych.figures.style import save, save_grey
+from triptych.figures.style import save, save_grey, save_images
+from triptych.figures.twin import twins
+from triptych.models.gan.critic import CriticFamily
+from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -20,22 +26,56 @@ if TYPE_CHECKING:
 
 
 ROWS, POINTS = 5, 9  # of the interpolations: two samples, and seven steps between them
+MANY = 100  # samples in one picture
 DRAWN = 500  # samples among which their ends are found
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """U2.5, the losses over training; U2.6, 25 samples at three times; U2.7, interpolations."""
+    """With a discriminator: U2.5, the losses over training; U2.6, 25 samples at three times; U2.7, interpolations.
+
+    With a critic: M2.7a, 100 samples, and 25 at three times; M2.7c, what the critic estimates and FID over training.
+    """
+    if isinstance(evaluation.family, CriticFamily):
+        unit = "loss (nats)" if evaluation.family.metric is jsd else "loss"
+        _draw_losses(evaluation, "critic", unit, "M2.7  Losses of the two players", "M2.7-losses.png")
+        _draw_many(evaluation)
+        _draw_stages(
+            evaluation, partial(_after_updates, evaluation), "M2.7a  Samples from the same latents", "M2.7a-stages.png"
+        )
+        panels = [panel(evaluation.name, evaluation.folder / SNAPSHOTS)]
+        figure = twins(panels, "M2.7c  What the critic estimates, and FID")
+        save(figure, evaluation.folder / "M2.7c-progress.png")
+    else:
+        _draw_losses(evaluation, "discriminator", "loss (nats)", "U2.5  Losses of the two players", "U2.5-losses.png")
+        _draw_stages(evaluation, at_epoch, "U2.6  Samples from the same latents", "U2.6-samples.png")
+        _draw_interpolations(evaluation)
+
+
+def _draw_losses(evaluation: Evaluation, opponent: str, unit: str, title: str, file_name: str) -> None:
     lines = [
-        Curve("train_discriminator_loss", "discriminator, training", "discriminator"),
-        Curve("valid_discriminator_loss", "discriminator, validation", "discriminator", dashed=True),
+        Curve(f"train_{opponent}_loss", f"{opponent}, training", opponent),
+        Curve(f"valid_{opponent}_loss", f"{opponent}, validation", opponent, dashed=True),
         Curve("train_generator_loss", "generator, training", "generator"),
         Curve("valid_generator_loss", "generator, validation", "generator", dashed=True),
     ]
-    figure = curves(evaluation.history, lines, "U2.5  Losses of the two players", "loss (nats)")
-    save(figure, evaluation.folder / "U2.5-losses.png")
-    panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_grey(grids(panels, 5, "U2.6  Samples from the same latents"), evaluation.folder / "U2.6-samples.png")
-    _draw_interpolations(evaluation)
+    known = [line for line in lines if line.column in evaluation.history[-1]]
+    save(curves(evaluation.history, known, title, unit), evaluation.folder / file_name)
+
+
+def _after_updates(evaluation: Evaluation, epoch: int) -> str:
+    return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
+
+
+def _draw_stages(evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str) -> None:
+    panels = [(heading(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
+    save_images(grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
+
+
+def _draw_many(evaluation: Evaluation) -> None:
+    latents = evaluation.family.draw_latents(MANY, generator(evaluation.seed, "many samples"))
+    images = quantize(evaluation.family.sample(latents), "samples").numpy()
+    figure = grids([(f"{MANY} samples", images)], round(MANY**0.5), f"M2.7a  {evaluation.name}")
+    save_images(figure, evaluation.folder / "M2.7a-samples.png", colour=images.ndim == 4)
 
 
 def _draw_interpolations(evaluation: Evaluation) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SAMPLES_ARE = "means of the Bernoulli pixels"
 NOT_DEFINED = {"bits_per_dimension": "the pixels are binary"}
-CURVES = ("valid_negative_elbo", "train_negative_elbo")
 
 ACTIVE = 0.01  # variance of a latent's posterior mean over images, in units of the prior's (Burda et al. 2016)
 DRAWS = 64  # of z an image, for that variance

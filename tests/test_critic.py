@@ -1,0 +1,212 @@
+"""GANs with a critic: their networks, their updates, and what is made of their snapshots."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from triptych.config import Settings, parse
+from triptych.errors import TriptychError
+from triptych.evaluation.correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.over_training import panel, sentence
+from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
+from triptych.models.registry import build
+from triptych.training.loop import Budget, Trainer
+
+FIVE = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3", "cifar10-w1-2", "cifar10-w1-3")
+SHAPE = (3, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def full(params: dict) -> Settings:
+    return parse(params)
+
+
+def narrow(settings: Settings, name: str) -> Trainer:
+    """The experiment at width 4, in training."""
+    torch.manual_seed(0)
+    experiment = settings.experiment(name)
+    family = build("gan", experiment.model_at("quick").model_copy(update={"width": 4}), SHAPE)
+    family.networks.train()
+    return Trainer(name, family, experiment, Budget(1), settings.runtime)
+
+
+def pixels(count: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_five_settings_are_the_documents(full: Settings) -> None:
+    wanted = {
+        "cifar10-jsd-1": ("jsd", "none", 0.0, False),
+        "cifar10-jsd-2": ("jsd", "none", 0.0, True),
+        "cifar10-jsd-3": ("jsd", "r1gp", 1.0, False),
+        "cifar10-w1-2": ("w1", "none", 0.0, True),
+        "cifar10-w1-3": ("w1", "r1gp", 1.0, False),
+    }
+    for name, settings in wanted.items():
+        experiment, model = full.experiment(name), full.experiment(name).model_at("full")
+        assert (model.loss_type, model.reg_type, model.reg_cf, model.spectral_normalization) == settings
+        assert (model.latent, model.width, model.critic_steps) == (100, 128, 2)
+        assert (experiment.batch_size, experiment.betas, experiment.ema) == (64, [0.0, 0.99], 0.998)
+        assert experiment.epochs.full * experiment.epoch_updates.full == 100_000
+        assert experiment.snapshot_epochs.full * experiment.epoch_updates.full == 2_000
+        trainer = Trainer(name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Budget(1), full.runtime)
+        rates = {player: trainer.learning_rate(player, 0.5) for player in ("generator", "critic")}
+        assert rates == {"generator": 2e-4, "critic": 4e-4}
+        assert {player: optimizer.weight_decay for player, optimizer in trainer.optimizers.items()} == {
+            "generator": 0.0, "critic": 1e-6
+        }  # fmt: skip
+
+
+def test_the_networks_are_sngans_for_32_pixels() -> None:
+    """Convolutions (inputs, outputs, kernel) in order of Miyato et al. 2018, table 4; a shortcut after its block's."""
+
+    def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
+        return [
+            (m.in_channels, m.out_channels, m.kernel_size[0])
+            for m in network.modules()
+            if isinstance(m, torch.nn.Conv2d)
+        ]
+
+    generator, critic = ResidualGenerator(100, 8, SHAPE), ResidualCritic(8, SHAPE, spectral=False)
+    assert convolutions(generator) == [(8, 8, 3), (8, 8, 3), (8, 8, 1)] * 3 + [(8, 3, 3)]
+    assert (generator.start.in_features, generator.start.out_features) == (100, 8 * 16)
+    assert convolutions(critic) == [
+        (3, 8, 3), (8, 8, 3), (3, 8, 1), (8, 8, 3), (8, 8, 3), (8, 8, 1), (8, 8, 3), (8, 8, 3), (8, 8, 3), (8, 8, 3)
+    ]  # fmt: skip
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in generator.modules()) == 7
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in critic.modules())
+    images = generator(torch.randn(5, 100))
+    assert images.shape == (5, *SHAPE)
+    assert images.abs().max() <= 1
+    assert critic(images).shape == (5,)
+
+
+def test_spectral_normalisation_brings_the_largest_singular_value_to_one() -> None:
+    torch.manual_seed(0)
+    critic = ResidualCritic(8, SHAPE, spectral=True).train()
+    for _ in range(60):
+        critic(torch.randn(1, *SHAPE))
+    critic.eval()
+    layers = [m for m in critic.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    for layer in layers:
+        assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1.0, abs=0.02)
+    assert len(layers) == 11
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    critic(torch.randn(2, *SHAPE))
+    assert all(torch.equal(value, before[name]) for name, value in critic.state_dict().items())
+
+
+@pytest.mark.parametrize("name", FIVE)
+def test_a_step_is_two_critic_updates_on_fresh_images_and_one_of_the_generator(full: Settings, name: str) -> None:
+    trainer = narrow(full, name)
+    family, moves, seen = trainer.family, [], []
+    family.critic.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+
+    def update(player: str, loss: torch.Tensor) -> None:
+        before = {key: value.clone() for key, value in family.networks.named_parameters()}
+        trainer.update(player, loss)
+        moved = {key.split(".")[0] for key, value in family.networks.named_parameters() if not value.equal(before[key])}
+        assert moved == {player}
+        moves.append(player)
+
+    images = pixels(8)
+    quantities = family.step(images, update)
+    assert moves == ["critic", "critic", "generator"]
+    real = [batch for batch in seen if any(torch.equal(batch, half.float() / 127.5 - 1) for half in images.split(4))]
+    assert len(real) == 2
+    assert not torch.equal(real[0], real[1])
+    assert list(quantities) == ["critic_loss", "metric", "generator_loss"]
+    assert not any(value.requires_grad for value in quantities.values())
+    if "3" in name:
+        assert quantities["critic_loss"] > -quantities["metric"]
+    else:
+        assert quantities["critic_loss"] == pytest.approx(-float(quantities["metric"]))
+    assert all(parameter.grad is None for parameter in family.networks.parameters())
+
+
+def test_the_estimate_on_held_out_images_is_of_all_of_them_together(full: Settings) -> None:
+    trainer = narrow(full, "cifar10-w1-2")
+    family = trainer.family
+    family.networks.eval()
+
+    class Images:
+        pixels = pixels(300)
+
+    with torch.no_grad():
+        torch.manual_seed(5)
+        found = family.validate(Images())
+        torch.manual_seed(5)
+        latents = torch.cat([torch.randn(count, family.latent) for count in (250, 50)])
+        real = family.critic(Images.pixels.float() / 127.5 - 1)
+        fake = family.critic(family.generator(latents))
+    assert found["metric"] == pytest.approx(float(real.mean() - fake.mean()), abs=1e-4)
+    assert found["generator_loss"] == pytest.approx(float(-fake.mean()), abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "parts"), [("cifar10-jsd-2", 2), ("cifar10-jsd-3", 1)])
+def test_what_is_penalised_is_not_compiled(full: Settings, name: str, parts: int) -> None:
+    family = narrow(full, name).family
+    assert len(family.compiled()) == parts
+    assert family.compiled()[0] is family.generator
+
+
+def test_rank_correlation_is_spearmans_with_bonett_and_wrights_interval() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.standard_normal(30)
+    second = first + rng.standard_normal(30)
+    second[:4] = second[4]  # ties
+    found, rho = rank_correlation(first.tolist(), second.tolist()), spearmanr(first, second).statistic
+    assert found.value == pytest.approx(rho, abs=1e-12)
+    half = 1.96 * math.sqrt((1 + rho**2 / 2) / 27)
+    assert (math.atanh(found.low), math.atanh(found.high)) == pytest.approx(
+        (math.atanh(rho) - half, math.atanh(rho) + half), abs=1e-4
+    )
+    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == RankCorrelation(1.0, 1.0, 1.0)
+    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -1.0)
+    assert rank_correlation([1, 2, 3], [1, 2, 3]) is None
+    assert rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
+
+
+def test_the_sentence_says_no_more_than_the_interval() -> None:
+    assert "both tell progress" in sentence(RankCorrelation(0.8, 0.5, 0.9), 50)
+    assert "the reverse" in sentence(RankCorrelation(-0.8, -0.9, -0.5), 50)
+    assert "only FID" in sentence(RankCorrelation(0.5, -0.1, 0.9), 50)
+    assert "too few" in sentence(None, 2)
+
+
+def test_a_panel_leaves_the_untrained_critic_out(tmp_path: Path) -> None:
+    path = tmp_path / "snapshots.csv"
+    path.write_text("epoch,update,w1,fid,is\n0,0,-5,300,1\n1,20,3.5,200,2\n2,40,2.5,100,3\n", encoding="utf-8")
+    found = panel("x", path)
+    assert (found.updates, found.metric, found.fid) == ([20, 40], [3.5, 2.5], [200, 100])
+    assert ("W1" in found.metric_label, found.fid_label) == (True, "FID")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("players", {"judge": {"learning_rate": 1e-3, "weight_decay": 0.0}}, "players.judge: .*generator and critic"),
+        ("model/reg_cf", 0.5, "none goes with 0"),
+        ("model/dropout", 0.1, "dropout does not belong to architecture resnet"),
+        ("model/loss_type", "hinge", "loss_type"),
+        ("model/critic_steps", 0, "critic_steps"),
+        ("epoch_updates", {"quick": 0, "full": 5}, "epoch_updates"),
+    ],
+)
+def test_impossible_settings_are_named(params: dict, key: str, value: object, words: str) -> None:
+    import copy
+
+    data = copy.deepcopy(params)
+    *path, last = ["experiments", "cifar10-jsd-2", *key.split("/")]
+    place = data
+    for part in path:
+        place = place[part]
+    place[last] = value
+    with pytest.raises(TriptychError, match=words):
+        parse(data)
