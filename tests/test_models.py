@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from triptych.config import Settings, parse
-from triptych.data.augmentation import shift_images
-from triptych.models.classifier.network import DigitClassifier
+from triptych.data.augmentation import shift_and_mirror, shift_images
+from triptych.models.classifier.network import DigitClassifier, build_classifier
 from triptych.models.registry import build
 from triptych.training.loop import Budget, Trainer
 
@@ -86,3 +86,25 @@ def test_classifier_and_its_shifts(tiny: Settings) -> None:
     assert not shifted[:, :2].any()
     assert not shifted[:, :, -1].any()
     assert torch.equal(shift_images(pixels, 0, 0), pixels)
+
+
+def test_the_residual_classifier_and_its_augmentation(tiny: Settings) -> None:
+    torch.manual_seed(0)
+    network = build_classifier(tiny.classifier("cifar10").model).eval()
+    pixels = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    assert network(pixels).shape == (6, 10)
+    assert network.features(pixels).shape == (6, 8)
+    assert torch.allclose(network(pixels), network.head(network.features(pixels)))
+    assert torch.equal(network.label(pixels), network(pixels).argmax(1))
+    assert torch.equal(
+        shift_and_mirror(pixels[:1].expand(50, -1, -1, -1), 0).unique(dim=0).flip(-1).unique(dim=0),
+        torch.stack([pixels[0], pixels[0].flip(-1)]).unique(dim=0),
+    )
+    ramp = torch.arange(32, dtype=torch.uint8).expand(200, 3, 32, 32)  # each pixel holds its column
+    moved = shift_and_mirror(ramp, 4)[:, 0, 0].int()
+    seen = {tuple(row) for row in moved.tolist()}
+    rows = [
+        [abs(column - shift) if column - shift < 32 else 62 - (column - shift) for column in range(32)]
+        for shift in range(-4, 5)
+    ]
+    assert seen == {tuple(row) for row in rows} | {tuple(row[::-1]) for row in rows}

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from triptych.config import Settings
 from triptych.data.prepared import PreparedData
-from triptych.errors import TriptychError
+from triptych.errors import DivergenceError, TriptychError
 from triptych.files import read_json
 from triptych.models.registry import build
 from triptych.stages.train import train
@@ -291,3 +291,49 @@ def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
     assert not torch.equal(*visits)
     assert set(visits[0].unique().tolist()) == {0, 1}
     assert visits[0].float().mean().item() == pytest.approx(128 / 255, abs=0.02)
+
+
+def test_an_unconstrained_critic_diverges_and_keeps_its_snapshots(
+    tiny: Settings, prepared: Path, tmp_path: Path
+) -> None:
+    """W1 without a constraint at rate 1: what the critic says grows beyond all bounds."""
+    experiment = tiny.experiment("cifar10-jsd-2")
+    model = {"loss_type": "w1", "spectral_normalization": False, "width": 16}
+    changes = {
+        "model": experiment.model.model_copy(update=model),
+        "players": {"critic": experiment.players["critic"].model_copy(update={"learning_rate": 1.0})},
+    }
+    words = r"diverged: the loss is -?[\d.]+e\+\d+ at step \d \(epoch 1\); .*snapshots after epochs 0 "
+    with pytest.raises(DivergenceError, match=words) as caught:
+        run(tiny, "cifar10-jsd-2", prepared, tmp_path, **changes)
+    assert not (tmp_path / "cifar10-jsd-2").exists()
+    place = next(path for path in (tmp_path / "checkpoints").glob("cifar10-jsd-2@*") if path.is_dir())
+    assert str(place) in str(caught.value)
+    assert [path.name for path in place.glob("epoch-*.safetensors")] == ["epoch-0000.safetensors"]
+
+
+def test_dead_networks_are_no_result(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = tiny.experiment("vae-20d").model_copy(update={"batch_size": 5})
+    family = build("vae", experiment.model, (28, 28))
+    monkeypatch.setattr(family, "step", lambda pixels, update: {"loss": torch.tensor(0.25), "kl": torch.tensor(0.0)})
+    images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
+    with pytest.raises(DivergenceError, match=r"networks are dead, the loss is 0\.25 .* from step 1 to 50 \(epoch 1\)"):
+        Trainer("v", family, experiment, Budget(1), tiny.runtime).train_epoch(1, images, Progress("v", 300, 0))
+
+
+def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
+    """Ten images in batches of four: two a pass, in a fresh order each, and none twice within a pass."""
+    images = TrainingImages(torch.arange(10, dtype=torch.uint8)[:, None, None], torch.device("cpu"), redraws=False)
+    batches = [batch.flatten().tolist() for batch in images.batches(4, 5, torch.Generator().manual_seed(0))]
+    assert [len(batch) for batch in batches] == [4] * 5
+    for first, second in (batches[:2], batches[2:4]):
+        assert len({*first, *second}) == 8
+    assert batches[:2] != batches[2:4]
+
+
+def test_budgets_say_when_snapshots_are_taken() -> None:
+    assert Budget(40).snapshots(0) == [0, 20]
+    assert Budget(40).snapshots(1) == [1, 20]
+    assert Budget(0).snapshots(1) == [0]
+    assert Budget(8, 10, 2).snapshots(0) == [0, 2, 4, 6]
+    assert Budget(0, 10, 2).snapshots(0) == [0]

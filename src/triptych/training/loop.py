@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from triptych.tracker import Tracker
     from triptych.training.images import HeldOutImages, TrainingImages
 
+LARGEST = 1e12  # of a loss: beyond it float32 has no digits left for what a step changes
 FINITE_CHECK = 50  # steps between two looks for NaN; looking at every step would make a GPU wait
 
 
@@ -140,9 +141,9 @@ class Trainer:
                 self.ema.update((epoch - 1) * steps + step + 1)
             for name, value in quantities.items():
                 totals[name] = totals[name] + value if name in totals else value.clone()
-            recent.append(next(iter(quantities.values())))
+            recent.append(torch.stack([value.float() for value in quantities.values()]))
             if len(recent) == FINITE_CHECK or step + 1 == steps:
-                self._refuse_divergence(recent, epoch, (epoch - 1) * steps + step + 1, batch)
+                self._refuse_divergence(torch.stack(recent), epoch, (epoch - 1) * steps + step + 1, batch)
                 recent = []
             if progress.due():
                 loss = float(next(iter(quantities.values())))
@@ -162,14 +163,23 @@ class Trainer:
         self.family.networks.load_state_dict(before)
         return totals
 
-    def _refuse_divergence(self, losses: list[Tensor], epoch: int, last_step: int, batch: Tensor) -> None:
-        bad = (~torch.stack(losses).isfinite()).nonzero()
-        if len(bad):
-            step = last_step - len(losses) + 1 + int(bad[0])
+    def _refuse_divergence(self, quantities: Tensor, epoch: int, last_step: int, batch: Tensor) -> None:
+        """Raise DivergenceError if one of the quantities (steps, n) is beyond all bounds, or if none moves any more."""
+        first_step = last_step - len(quantities) + 1
+        advice = f"lower experiments.{self.name}.learning_rate or set its gradient_clip"
+        bad = (~(quantities.abs() < LARGEST)).nonzero().tolist()
+        if bad:
+            step, column = bad[0]
+            value = float(quantities[step, column])
+            found = f"{value:.2g}" if math.isfinite(value) else "not finite"
             raise DivergenceError(
-                f"{self.name} diverged: the loss is not finite at step {step:,} (epoch {epoch})"
-                f"{self.family.culprit(batch)}; "
-                f"lower experiments.{self.name}.learning_rate or set its gradient_clip"
+                f"{self.name} diverged: the loss is {found} at step {first_step + step:,} (epoch {epoch})"
+                f"{self.family.culprit(batch)}; {advice}"
+            )
+        if len(quantities) == FINITE_CHECK and bool((quantities == quantities[0]).all()):
+            raise DivergenceError(
+                f"{self.name} diverged: its networks are dead, the loss is {float(quantities[0, 0]):g} for every batch "
+                f"from step {first_step:,} to {last_step:,} (epoch {epoch}); {advice}"
             )
 
     def validate(self, epoch: int, images: HeldOutImages) -> dict[str, float]:
