@@ -17,6 +17,7 @@ from triptych.files import read_json
 from triptych.sampling import write_samples
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
+from triptych.stages.reference import measure_reference
 from triptych.stages.report import report
 from triptych.stages.train import train
 from triptych.tracker import Console
@@ -49,11 +50,22 @@ def judge(tiny: Settings, prepared: Path, folder: Path) -> None:
         name="mnist",
         settings=tiny.classifier("mnist"),
         profile="quick",
-        fidelity=tiny.active.fidelity,
         runtime=tiny.runtime,
         data=prepared / "mnist",
         output=folder / "classifier",
         metrics=folder / "classifier.json",
+        tracker=Console(),
+    )
+    measure_reference(
+        name="mnist",
+        settings=tiny.reference("mnist"),
+        profile="quick",
+        protocol=tiny.active.fidelity,
+        runtime=tiny.runtime,
+        judge=tiny.classifier("mnist"),
+        data=prepared / "mnist",
+        classifier=folder / "classifier",
+        output=folder / "reference" / "mnist",
         tracker=Console(),
     )
 
@@ -69,7 +81,7 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
         judge=tiny.classifier("mnist"),
         data=prepared / experiment.dataset,
         model=folder / "models" / name,
-        classifier=folder / "classifier",
+        reference=folder / "reference" / experiment.reference,
         metrics=folder / f"{name}.json",
         plots=folder / "plots" / name,
         checkpoints=folder / "checkpoints",
@@ -138,7 +150,7 @@ def test_a_stopped_evaluation_goes_on(
 def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> None:
     for name in tiny.experiments:
         metrics = read_json(results / f"{name}.json")
-        for measure in ("fid_classifier", "kid_classifier"):
+        for measure in ("fid_classifier", "kid_classifier", "precision_classifier", "recall_classifier"):
             assert metrics[measure]["samples"] == tiny.active.fidelity.samples
             assert metrics[measure]["reference"] == "mnist/test"
             assert metrics[measure]["reference_images"] == tiny.active.splits.test
@@ -182,8 +194,13 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
 def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: Path) -> None:
     metrics = read_json(results / "classifier.json")
     assert metrics["accuracy"]["test"] > 0.3
-    real = metrics["real_validation_images"]["fid_classifier"]["value"]
-    assert all(real < read_json(results / f"{name}.json")["fid_classifier"]["value"] for name in tiny.experiments)
+    reference = read_json(results / "reference" / "mnist" / "manifest.json")
+    real = reference["real_validation_images"]["fid_classifier"]
+    assert (real["samples"], real["reference_images"]) == (tiny.active.splits.valid, tiny.active.splits.test)
+    for name in tiny.experiments:
+        found = read_json(results / f"{name}.json")
+        assert found["reference"] == {"name": "mnist", "key": reference["key"]}
+        assert real["value"] == found["fid_classifier"]["real_images"] < found["fid_classifier"]["value"]
 
 
 def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
@@ -201,9 +218,9 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     assert table.loc["gan-mnist", "test_bits_per_dimension"].startswith("not defined: ")
     assert sorted(path.name for path in (tmp_path / "comparison").iterdir()) == [
         "M3.10-bounds.png",
-        "X2-fid.png",
-        "X2-is.png",
-        "X2-kid.png",
+        "X2-fid-mnist.png",
+        "X2-is-mnist.png",
+        "X2-kid-mnist.png",
         "X2-samples.png",
     ]
 

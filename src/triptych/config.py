@@ -133,7 +133,7 @@ class Dataset(Section):
 
 
 class Classifier(Section):
-    """The feature extractor behind FID, KID and IS."""
+    """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
 
     epochs: Budget
     batch_size: PositiveInt
@@ -143,6 +143,28 @@ class Classifier(Section):
     dropout: NonNegativeFloat = Field(lt=1.0)
     max_shift: NonNegativeInt = Field(le=4, description="pixels of random shift in training")
     seed: NonNegativeInt
+
+
+Extractor = Literal["classifier", "inception"]
+
+
+class ExtractorByProfile(Section):
+    """Inception takes a download and a GPU: not for every profile."""
+
+    quick: Extractor
+    full: Extractor
+
+
+class Reference(Section):
+    """Real images that generated ones are compared with, and whose features tell them apart."""
+
+    dataset: str
+    split: Literal["train", "test"]
+    extractor: Extractor | ExtractorByProfile
+
+    def extractor_at(self, profile: Profile) -> Extractor:
+        """The extractor under a profile."""
+        return resolve(self.model_dump(mode="json"), profile)["extractor"]
 
 
 class Runtime(Section):
@@ -217,6 +239,7 @@ class Settings(Section):
     runtime: Runtime
     datasets: dict[Name, Dataset] = Field(min_length=1)
     classifiers: dict[Name, Classifier] = Field(min_length=1)
+    references: dict[Name, Reference] = Field(min_length=1)
     experiments: dict[Name, Experiment] = Field(min_length=1)
     studies: dict[Name, Study]
 
@@ -230,6 +253,12 @@ class Settings(Section):
             if self.datasets[name].binarization != "none":
                 raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
             self._batch_fits(f"classifiers.{name}", classifier.batch_size)
+        for name, reference in self.references.items():
+            if reference.dataset not in self.classifiers:
+                raise ValueError(
+                    f"references.{name}.dataset: no classifier for {reference.dataset!r}; "
+                    f"known: {', '.join(self.classifiers)}"
+                )
         for name, experiment in self.experiments.items():
             self._experiment_fits(f"experiments.{name}", name, experiment)
         for name in self.studies:
@@ -244,9 +273,9 @@ class Settings(Section):
             raise ValueError(
                 f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}"
             )
-        if experiment.reference not in self.classifiers:
+        if experiment.reference not in self.references:
             raise ValueError(
-                f"{key}.reference: no classifier for {experiment.reference!r}; known: {', '.join(self.classifiers)}"
+                f"{key}.reference: unknown reference {experiment.reference!r}; known: {', '.join(self.references)}"
             )
         binary = self.datasets[experiment.dataset].binarization != "none"
         wanted = load_settings_model(experiment.family).pixels
@@ -280,6 +309,10 @@ class Settings(Section):
     def classifier(self, name: str) -> Classifier:
         """The classifier of the data set of that name; an unknown name is refused."""
         return _entry(self.classifiers, name, "classifiers")
+
+    def reference(self, name: str) -> Reference:
+        """The reference of that name; an unknown name is refused."""
+        return _entry(self.references, name, "references")
 
     def experiment(self, name: str) -> Experiment:
         """The experiment of that name; an unknown name is refused."""

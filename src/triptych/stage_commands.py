@@ -64,15 +64,15 @@ def prepare(dataset: str) -> None:
 @click.command()
 @click.argument("dataset")
 def classifier(dataset: str) -> None:
-    """Stage: the classifier of DATASET, whose features give FID, KID and IS a meaning."""
+    """Stage: the classifier of DATASET, which names classes, and may judge samples."""
     from triptych.data.prepared import PreparedData
-    from triptych.stages.inputs import classifier_inputs
+    from triptych.stages.inputs import train_inputs
     from triptych.tracking.tracker import training
 
     project, settings = open_project()
-    chosen, fidelity = settings.classifier(dataset), settings.active.fidelity
+    chosen = settings.classifier(dataset)
     data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
-    inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
     with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
@@ -80,11 +80,34 @@ def classifier(dataset: str) -> None:
             name=dataset,
             settings=chosen,
             profile=settings.profile,
-            fidelity=fidelity,
             runtime=settings.runtime,
             data=data,
             output=model,
             metrics=metrics,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("name", metavar="REFERENCE")
+def reference_statistics(name: str) -> None:
+    """Stage: statistics of the real images that REFERENCE names, with which samples are compared."""
+    from triptych.stages.reference import measure_reference
+    from triptych.tracking.tracker import stage
+
+    project, settings = open_project()
+    chosen, output = settings.reference(name), project.reference(name)
+    with stage(project, "reference", name, output / "manifest.json") as tracker:
+        measure_reference(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            judge=settings.classifier(chosen.dataset),
+            data=project.prepared(chosen.dataset),
+            classifier=project.classifier(chosen.dataset),
+            output=output,
             tracker=tracker,
         )
 
@@ -138,10 +161,10 @@ def evaluate(experiment: str) -> None:
             likelihood=settings.active.likelihood,
             protocol=settings.active.fidelity,
             runtime=settings.runtime,
-            judge=settings.classifier(chosen.reference),
+            judge=settings.classifier(settings.reference(chosen.reference).dataset),
             data=project.prepared(chosen.dataset),
             model=model,
-            classifier=project.classifier(chosen.reference),
+            reference=project.reference(chosen.reference),
             metrics=metrics,
             plots=plots,
             checkpoints=project.private / "checkpoints",
@@ -204,4 +227,4 @@ def report() -> None:
     build_page(project, settings)
 
 
-STAGES = (fetch, prepare, classifier, train, evaluate, study, report)
+STAGES = (fetch, prepare, classifier, reference_statistics, train, evaluate, study, report)

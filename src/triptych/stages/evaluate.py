@@ -11,11 +11,13 @@ from PIL import Image
 
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import Evaluation
-from triptych.evaluation.fidelity import Reference, extract, measure
+from triptych.evaluation.fidelity.extractors import Judge
+from triptych.evaluation.fidelity.measures import measure
+from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.fidelity.reference import CLASSIFIER, Reference
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
 from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
-from triptych.models.classifier import load_classifier
 from triptych.models.load import load_family
 from triptych.stages.train import HISTORY, MANIFEST, SNAPSHOTS, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history
@@ -43,7 +45,7 @@ def evaluate(
     judge: Classifier,
     data: Path,
     model: Path,
-    classifier: Path,
+    reference: Path,
     metrics: Path,
     plots: Path,
     checkpoints: Path,
@@ -51,6 +53,8 @@ def evaluate(
     tracker: Tracker,
 ) -> None:
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
+
+    `judge` are the settings of the classifier that lies in the folder `reference`, beside the statistics of these.
 
     Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
     `curves.csv`, the headline curve for `dvc plots`; and `numbers.txt`, the metrics once more, for `report` to see.
@@ -70,7 +74,9 @@ def evaluate(
         atomic_folder(plots) as folder,
     ):
         tracker.note(device=describe_device(device))
-        family, network = load_family(model, device), load_classifier(classifier, judge, device)
+        family, real = load_family(model, device), Reference.load(reference)
+        judging = Judge.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, judge, device)
+        real.refuse_other_weights(judging, reference)
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -79,7 +85,7 @@ def evaluate(
             history=read_history(model / HISTORY),
             snapshots=snapshots,
             shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
-            classify=network.label,
+            classify=judging.label,
             likelihood=likelihood,
             seed=experiment.seed,
             workplace=workplace.folder,
@@ -88,7 +94,7 @@ def evaluate(
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
         samples = _samples(name, family, experiment, protocol, tracker)
-        fidelity = measure(extract(network, samples), Reference.load(classifier), protocol)
+        fidelity = measure(judging.examine(samples), real, protocol)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
         sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
@@ -102,6 +108,7 @@ def evaluate(
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],
             "profile": manifest["profile"],
+            "reference": {"name": experiment.reference, "key": real.origin.key},
             "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],
@@ -109,7 +116,8 @@ def evaluate(
         lines = [f"{key} {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
         (folder / "numbers.txt").write_text("".join(lines), encoding="utf-8")
         write_json(metrics, result)
-    tracker.say(f"{name}: fid_classifier {fidelity['fid_classifier']['value']:.2f}")
+    headline = name_of("fid", fidelity)
+    tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
 
 
 def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> torch.Tensor:

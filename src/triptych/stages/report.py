@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_grey
@@ -14,29 +15,42 @@ from triptych.models.registry import FAMILIES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from triptych.tracker import Tracker
 
-FIDELITY = {
-    "fid_classifier": ("FID on classifier features (lower is better)", "X2-fid.png"),
-    "kid_classifier": ("KID on classifier features (lower is better)", "X2-kid.png"),
-    "is_classifier": ("Inception score of the classifier (higher is better)", "X2-is.png"),
+    Metrics = Mapping[str, Any]
+
+SPREAD = ("kid", "is")  # measures that come with a standard deviation
+
+SHOWN = {
+    "fid_classifier": "FID on classifier features (lower is better)",
+    "kid_classifier": "KID on classifier features (lower is better)",
+    "is_classifier": "Inception score of the classifier (higher is better)",
+    "fid": "FID on Inception features (lower is better)",
+    "kid": "KID on Inception features (lower is better)",
+    "is": "Inception score (higher is better)",
 }
 
 
-def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, object]:
-    """One row of the comparison: every cell is a number, or says why there is none."""
+def summarise(name: str, family: str, metrics: Metrics, extractors: Sequence[str]) -> dict[str, object]:
+    """One row of the comparison: every cell is a number, or says why there is none.
+
+    It has the columns of all the extractors, `classifier` or `inception`, that judged any experiment.
+    """
     test, absent = metrics["test"], metrics["not_defined"]
     row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
     for column in ("elbo", "log_likelihood", "bits_per_dimension"):
-        row[f"test_{column}"] = f"not defined: {absent[column]}" if column in absent else test[column]
+        row[f"test_{column}"] = f"{ABSENT}: {absent[column]}" if column in absent else test[column]
     row["test_log_likelihood_standard_error"] = test.get("log_likelihood_standard_error", row["test_log_likelihood"])
     row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
-    for measure in FIDELITY:
-        row[measure] = metrics[measure]["value"]
-        if "standard_deviation" in metrics[measure]:
-            row[f"{measure}_standard_deviation"] = metrics[measure]["standard_deviation"]
+    protocol = metrics[name_of("fid", metrics)]
+    for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
+        found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
+        row[measure] = found["value"]
+        if measure.startswith(SPREAD):
+            row[f"{measure}_standard_deviation"] = found.get("standard_deviation", found["value"])
     row |= {"recognised": metrics["recognised"]["value"], "classes": metrics["classes"]["value"]}
-    protocol = metrics["fid_classifier"]
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
     row |= {
         "parameters": metrics["parameters"],
@@ -45,6 +59,28 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
         "data_sha256": metrics["data"]["sha256"],
     }
     return row
+
+
+def _by_reference(numbers: Mapping[str, Metrics]) -> dict[str, dict[str, Metrics]]:
+    """Experiments by the reference that judged them: only within one can they be compared."""
+    groups: dict[str, dict[str, Metrics]] = {}
+    for name, found in numbers.items():
+        groups.setdefault(found["reference"]["name"], {})[name] = found
+    return groups
+
+
+def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, str]) -> Figure:
+    rows, words = [found[measure] for found in judged.values()], SHOWN[measure]
+    protocol = next(found[name_of("fid", found)] for found in judged.values())
+    return bars(
+        names=list(judged),
+        colours=[FAMILY_COLOURS[list(FAMILIES).index(families[name])] for name in judged],
+        values=[row["value"] for row in rows],
+        errors=[row.get("standard_deviation", 0.0) for row in rows],
+        title=f"X2  {words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
+        label=words,
+        real=rows[0]["real_images"],
+    )
 
 
 def report(
@@ -65,25 +101,15 @@ def report(
     from PIL import Image
 
     numbers = {name: read_json(path) for name, path in metrics.items()}
-    table = pd.DataFrame([summarise(name, families[name], numbers[name]) for name in numbers])
+    extractors = [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers.values())]
+    table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:
         table.to_csv(draft, index=False)
     with atomic_folder(plots) as folder:
-        for measure, (words, file_name) in FIDELITY.items():
-            reference = table["reference"].iloc[0]
-            best = numbers[table["experiment"].iloc[0]][measure]["real_images"]
-            errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
-            title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
-            figure = bars(
-                names=table["experiment"],
-                colours=[FAMILY_COLOURS[list(FAMILIES).index(family)] for family in table["family"]],
-                values=table[measure],
-                errors=errors,
-                title=title,
-                label=words,
-                real=best,
-            )
-            save(figure, folder / file_name)
+        for reference, judged in _by_reference(numbers).items():
+            for measure in ("fid", "kid", "is"):
+                figure = _bars(name_of(measure, next(iter(judged.values()))), judged, families)
+                save(figure, folder / f"X2-{measure}-{reference}.png")
         columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
         bounded = table[["experiment", *columns]].copy()
         bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
