@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +26,8 @@ from triptych.models.classifier import DigitClassifier
 
 PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
 ORIGIN = Origin(
-    dataset="mnist", split="test", images=1, data_sha256="d", kind="classifier", extractor="a test",
-    weights_sha256="w", classifier="a test", classifier_sha256="w",
+    dataset="mnist", split="test", images=1, image_shape=[28, 28], data_sha256="d", kind="classifier",
+    extractor="a test", weights_sha256="w", classifier="a test", classifier_sha256="w",
 )  # fmt: skip
 
 
@@ -215,6 +217,42 @@ def test_too_few_samples_are_refused() -> None:
         measure(few, reference_of(few[FEATURES]), PROTOCOL)
     with pytest.raises(TriptychError, match="more than 3 images"):
         coverage(judged(torch.randn(3, 3)), reference_of(few[FEATURES]))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": "cifar10"},
+        {"split": "train"},
+        {"images": 2},
+        {"data_sha256": "e"},
+        {"kind": "inception"},
+        {"weights_sha256": "x"},
+        {"classifier_sha256": "x"},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_other_data_or_weights_are_another_key(changed: dict) -> None:
+    assert replace(ORIGIN, **changed).key != ORIGIN.key == replace(ORIGIN).key
+
+
+def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
+    features = torch.randn(50, 6)
+    made = replace(reference_of(features), validation={"fid_classifier": {"value": 1.5, "samples": 40}})
+    made.save(tmp_path)
+    found = Reference.load(tmp_path)
+    assert (found.origin, found.validation) == (made.origin, made.validation)
+    assert torch.equal(found.root @ found.root, made.root @ made.root)
+    row = scores(judged(torch.randn(80, 6)), found, PROTOCOL.model_copy(update={"kid_subset_size": 20}))[
+        "fid_classifier"
+    ]
+    assert (row["real_images"], row["real_samples"]) == (1.5, 40)
+    statistics = tmp_path / "statistics.safetensors"
+    content = bytearray(statistics.read_bytes())
+    content[-1] ^= 1
+    statistics.write_bytes(content)
+    with pytest.raises(TriptychError, match=r"statistics\.safetensors is damaged"):
+        Reference.load(tmp_path)
 
 
 def test_names_say_who_judged() -> None:

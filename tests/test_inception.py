@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -65,7 +66,7 @@ def test_inception_gives_what_torch_fidelity_gives(published: Path) -> None:
     )  # fmt: skip
     extractor = open_inception("cifar10", CPU)
     found, of_real = extractor.extract(fake), extractor.extract(real)
-    origin = ORIGIN.__class__(**{**vars(ORIGIN), "kind": extractor.kind, "extractor": extractor.name})
+    origin = replace(ORIGIN, kind=extractor.kind, extractor=extractor.name)
     reference = Reference.of({**of_real, CLASSES: of_real[LOGITS]}, origin)
     ours = scores(found, reference, PROTOCOL) | coverage(found, reference)
     assert ours["fid"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)

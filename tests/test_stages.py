@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ import torch
 
 from triptych.config import Settings
 from triptych.errors import TriptychError
+from triptych.evaluation.fidelity import extractors
+from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.gan.pictures import ROWS, ends
 from triptych.files import read_json
+from triptych.page.build import build_page
+from triptych.page.closing import closing_table
+from triptych.project import Project
 from triptych.sampling import write_samples
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
@@ -56,16 +62,20 @@ def judge(tiny: Settings, prepared: Path, folder: Path) -> None:
         metrics=folder / "classifier.json",
         tracker=Console(),
     )
+    refer(tiny, prepared, folder, "mnist")
+
+
+def refer(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
     measure_reference(
-        name="mnist",
-        settings=tiny.reference("mnist"),
+        name=name,
+        settings=tiny.reference(name),
         profile="quick",
         protocol=tiny.active.fidelity,
         runtime=tiny.runtime,
         judge=tiny.classifier("mnist"),
         data=prepared / "mnist",
         classifier=folder / "classifier",
-        output=folder / "reference" / "mnist",
+        output=folder / "reference" / name,
         tracker=Console(),
     )
 
@@ -125,8 +135,6 @@ def test_an_evaluation_repeats_byte_for_byte(tiny: Settings, prepared: Path, res
 def test_a_stopped_evaluation_goes_on(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     from triptych.evaluation.vae import importance, pictures
 
     copy = shutil.copytree(results, tmp_path / "copy")
@@ -225,6 +233,105 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     ]
 
 
+def test_what_the_classifier_is_changes_the_key_and_is_checked(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(results, tmp_path / "copy")
+    place = copy / "reference" / "mnist"
+    before = read_json(place / "manifest.json")
+    other = tiny.classifier("mnist").model_copy(update={"seed": 1})
+    judge(tiny.model_copy(update={"classifiers": {"mnist": other}}), prepared, copy)
+    after = read_json(place / "manifest.json")
+    assert before["key"] != after["key"]
+    assert {name for name in after if after[name] != before[name]} >= {"weights_sha256", "classifier_sha256"}
+    assert before["data_sha256"] == after["data_sha256"]
+    shutil.copyfile(results / "classifier" / "weights.safetensors", place / "classifier" / "weights.safetensors")
+    with pytest.raises(
+        TriptychError, match=r"made with other weights \(sha256 .*: run `dvc repro -f -s reference@mnist`"
+    ):
+        assess(tiny, prepared, copy, "gan-mnist")
+
+
+class Photographs(torch.nn.Module):
+    """Stands in for Inception: two outputs of three-channel images, from fixed weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        source = torch.Generator().manual_seed(0)
+        self.weight = torch.nn.Parameter(torch.randn(3 * 28 * 28, 12, generator=source))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = (pixels.float().flatten(1) / 255) @ self.weight
+        return features, features[:, :5]
+
+
+def test_inception_and_the_classifier_judge_side_by_side(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One experiment judged by Inception beside the others: no number changes its name, and none its row."""
+    copy = shutil.copytree(results, tmp_path / "copy")
+    digest = "0123456789abcdef"
+    photographs = Extractor(Photographs(), "inception", "inception-v3-compat (weights 01234567)", digest)
+    monkeypatch.setattr(extractors, "open_inception", lambda reference, device: photographs)
+    entry = tiny.reference("mnist").model_copy(update={"extractor": "inception"})
+    gan = tiny.experiment("gan-mnist").model_copy(update={"reference": "photographs"})
+    mixed = tiny.model_copy(
+        update={
+            "references": {**tiny.references, "photographs": entry},
+            "experiments": {**tiny.experiments, "gan-mnist": gan},
+        }
+    )
+    refer(mixed, prepared, copy, "photographs")
+    before = read_json(copy / "gan-mnist.json")
+    assess(mixed, prepared, copy, "gan-mnist")
+    metrics = read_json(copy / "gan-mnist.json")
+    for name in ("fid", "kid", "is", "precision", "recall"):
+        assert f"{name}_classifier" not in metrics
+        assert metrics[name]["extractor"] == photographs.name
+        assert metrics[name]["real_samples"] == tiny.active.splits.valid
+    assert {name: metrics[name]["value"] for name in ("recognised", "classes")} == {
+        name: before[name]["value"] for name in ("recognised", "classes")
+    }
+    assert metrics["classes"]["extractor"].startswith("classifier-mnist")
+    project = lay_out(mixed, copy, tmp_path / "project")
+    table = compare(mixed, project)
+    assert table.loc["gan-mnist", "fid"] == str(metrics["fid"]["value"])
+    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {photographs.name}"
+    assert table.loc["vae-20d", "fid"].startswith("not defined: judged by classifier-mnist (")
+    assert {path.name for path in project.comparison.glob("X2-fid*")} == {"X2-fid-mnist.png", "X2-fid-photographs.png"}
+    html = build_page(project, mixed).read_text(encoding="utf-8")
+    assert html.count("are computed by torch-fidelity") == 2
+    lines = closing_table(project, mixed).splitlines()
+    assert any(line.startswith("gan-mnist") and f"{metrics['fid']['value']:.2f}" in line for line in lines)
+    assert any(photographs.name in line and "classifier-mnist (" in line for line in lines)
+
+
+def lay_out(settings: Settings, results: Path, root: Path) -> Project:
+    """A project folder with these results where a run would have left them."""
+    project = Project(root)
+    for source, target in [
+        (results / "classifier.json", project.classifier_metrics("mnist")),
+        *((results / f"{name}.json", project.metrics(name)) for name in settings.experiments),
+    ]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    shutil.copytree(results / "plots", root / "plots")
+    return project
+
+
+def compare(settings: Settings, project: Project) -> pd.DataFrame:
+    """The report stage in a project folder; its table, cells as they stand there."""
+    report(
+        families={name: experiment.family for name, experiment in settings.experiments.items()},
+        metrics={name: project.metrics(name) for name in settings.experiments},
+        samples={name: project.plots(name) / "samples.png" for name in settings.experiments},
+        summary=project.summary,
+        plots=project.comparison,
+        tracker=Console(),
+    )
+    return pd.read_csv(project.summary, dtype=str).set_index("experiment")
+
+
 def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
     model = results / "models" / "gan-mnist"
     for name in ("a.npy", "b.npy"):
@@ -242,8 +349,6 @@ def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, results: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(results, tmp_path / "copy")
     weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])

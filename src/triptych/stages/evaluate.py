@@ -77,6 +77,7 @@ def evaluate(
         family, real = load_family(model, device), Reference.load(reference)
         judging = Judge.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, judge, device)
         real.refuse_other_weights(judging, reference)
+        real.refuse_other_images(prepared.manifest["image_shape"], f"experiments.{name}.reference")
         evaluation = Evaluation(
             name=name,
             family=family,

@@ -52,6 +52,7 @@ def measure_reference(
             dataset=settings.dataset,
             split=settings.split,
             images=len(real),
+            image_shape=list(real.shape[1:]),
             data_sha256=prepared.checksum,
             kind=judging.extractor.kind,
             extractor=judging.extractor.name,

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Origin:
     dataset: str
     split: str
     images: int
+    image_shape: list[int]
     data_sha256: str
     kind: Kind
     extractor: str
@@ -93,6 +94,14 @@ class Reference:
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"])
+
+    def refuse_other_images(self, shape: Sequence[int], key: str) -> None:
+        """Raises TriptychError, with the settings' `key`, unless generated images have the shape of the real ones."""
+        if list(shape) != self.origin.image_shape:
+            raise TriptychError(
+                f"{key}: images of shape {list(shape)} cannot be compared with those of {self.split}, which are "
+                f"{self.origin.image_shape}: choose another entry of references"
+            )
 
     def refuse_other_weights(self, judge: Judge, folder: Path) -> None:
         """Raises TriptychError unless the judge has the weights that these statistics, in `folder`, were made with."""
