@@ -77,6 +77,7 @@ def test_help_names_every_command() -> None:
         "fetch",
         "prepare",
         "classifier",
+        "reference-statistics",
         "train",
         "evaluate",
         "study",

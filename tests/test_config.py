@@ -112,6 +112,10 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
+        ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset"),
+        ("references/mnist/split", "valid", "references.mnist.split"),
+        ("references/mnist/extractor", "vgg16", "references.mnist.extractor"),
+        ("references/mnist/extractor", {"quick": "classifier", "full": "vgg16"}, "references.mnist.extractor"),
         ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
         ("runtime/threads", 0, "runtime.threads"),
         ("surprise", 1, "surprise"),
@@ -136,6 +140,12 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("learning_rate: 1.0e-3", "learning_rate: 1e-3")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     assert load(tmp_path / "params.yaml").experiment("vae-20d").learning_rate == 1e-3
+
+
+def test_the_extractor_may_depend_on_the_profile(params: dict) -> None:
+    choice = {"quick": "classifier", "full": "inception"}
+    reference = parse(changed(params, "references/mnist/extractor", choice)).reference("mnist")
+    assert {profile: reference.extractor_at(profile) for profile in choice} == choice
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "\x00"])

@@ -1,26 +1,60 @@
-"""FID, KID and IS: torch-fidelity's own numbers, under our protocol."""
+"""FID, KID, IS, precision and recall: torch-fidelity's own numbers, under our protocol."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch_fidelity
+from torch.utils.data import Dataset
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from triptych.config import Fidelity, Settings
 from triptych.errors import TriptychError
-from triptych.evaluation.fidelity import FEATURES, LOGITS, ByteImages, ClassifierExtractor, Reference, extract, measure
+from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, ClassifierExtractor, Extractor, Features
+from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
+from triptych.evaluation.fidelity.measures import coverage, measure, scores
+from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.fidelity.reference import Origin, Reference
 from triptych.evaluation.images import quantize
 from triptych.models.classifier.network import DigitClassifier
 
 PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
+ORIGIN = Origin(
+    dataset="mnist", split="test", images=1, image_shape=[28, 28], data_sha256="d", kind="classifier",
+    extractor="a test", weights_sha256="w", classifier="a test", classifier_sha256="w",
+)  # fmt: skip
+
+
+class ByteImages(Dataset):
+    """Images as torch-fidelity reads a data set."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.images[index]
 
 
 def images(count: int, seed: int, top: int = 256) -> torch.Tensor:
     return torch.randint(0, top, (count, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def judged(features: torch.Tensor, logits: torch.Tensor | None = None) -> Features:
+    logits = torch.zeros(len(features), 10) if logits is None else logits
+    return {FEATURES: features, LOGITS: logits, CLASSES: logits}
+
+
+def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> Reference:
+    return Reference.of(judged(features, logits), ORIGIN)
 
 
 def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,85 +69,194 @@ def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.Mon
 
         def forward(self, input: torch.Tensor) -> tuple[torch.Tensor, ...]:
             found = dict(zip((FEATURES, LOGITS), super().forward(input), strict=True))
-            return tuple(found[name] for name in self.features_list)
+            return tuple(found[name].double() for name in self.features_list)
 
     monkeypatch.setitem(FEATURE_EXTRACTORS_REGISTRY, "ours", Registered)
     theirs = torch_fidelity.calculate_metrics(
-        input1=ByteImages(fake), input2=ByteImages(real), feature_extractor="ours", cuda=False, isc=True,
-        fid=True, kid=True, kid_subsets=7, kid_subset_size=60, cache=False, save_cpu_ram=True, verbose=False,
+        input1=ByteImages(fake), input2=ByteImages(real), feature_extractor="ours", cuda=False, isc=True, fid=True,
+        kid=True, prc=True, kid_subsets=7, kid_subset_size=60, cache=False, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    ours = measure(extract(classifier, fake), Reference(extract(classifier, real), "mnist/test", "a test"), PROTOCOL)
-    assert ours["fid_classifier"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
-    assert ours["kid_classifier"]["value"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
-    assert ours["is_classifier"]["value"] == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
+    extractor = Extractor(ClassifierExtractor(classifier), "classifier", "a test", "w")
+    found, of_real = (extractor.extract(part) for part in (fake, real))
+    ours = measure(
+        {**found, CLASSES: found[LOGITS]}, Reference.of({**of_real, CLASSES: of_real[LOGITS]}, ORIGIN), PROTOCOL
+    )
+    for name, key in {
+        "fid_classifier": "frechet_inception_distance",
+        "kid_classifier": "kernel_inception_distance_mean",
+        "is_classifier": "inception_score_mean",
+        "precision_classifier": "precision",
+        "recall_classifier": "recall",
+    }.items():
+        assert ours[name]["value"] == pytest.approx(theirs[key], rel=1e-6)
     assert ours["fid_classifier"] | {"value": 0} == {
         "value": 0, "samples": 200, "reference": "mnist/test", "reference_images": 150, "extractor": "a test"
     }  # fmt: skip
+    few = scores(found, reference_of(of_real[FEATURES]), PROTOCOL)
+    assert few == {name: ours[name] for name in ("fid_classifier", "kid_classifier", "is_classifier")}
 
 
-def test_fid_of_gaussians_with_a_known_distance() -> None:
+@pytest.mark.parametrize(
+    ("count", "real", "asleep", "tolerance"),
+    [(500, 600, 0, 1e-9), (500, 600, 5, 1e-7), (500, 20, 0, 1e-7), (20, 600, 0, 1e-7), (20, 30, 5, 1e-7)],
+)
+def test_the_symmetric_form_is_torch_fidelitys(count: int, real: int, asleep: int, tolerance: float) -> None:
+    """Of 64 features, some of which never wake; also where there are fewer images than features.
+
+    The truth is known without any root of a covariance: tr (S1 S2)^(1/2) is the nuclear norm of X1 X2', with X the
+    centred features over the root of n - 1.
+    """
+    rng = np.random.default_rng(count)
+    spread = rng.standard_normal((64, 64)) * np.exp(-np.arange(64) / 8)
+    ours = torch.from_numpy(rng.standard_normal((count, 64)) @ spread)
+    theirs = torch.from_numpy(1.3 * rng.standard_normal((real, 64)) @ spread + 0.1)
+    ours[:, :asleep] = theirs[:, :asleep] = 0.0
+    statistics = [fid_features_to_statistics(part) for part in (ours, theirs)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    reference = reference_of(theirs)
+    found = squared_distance(Gaussian.fit(ours), reference.gaussian, reference.root)
+    assert found == pytest.approx(expected, rel=tolerance)
+    first, second = ((part - part.mean(0)) / (len(part) - 1) ** 0.5 for part in (ours, theirs))
+    norms = first.square().sum() + second.square().sum() - 2 * torch.linalg.svdvals(first @ second.T).sum()
+    truth = float((ours.mean(0) - theirs.mean(0)).square().sum() + norms)
+    assert found == pytest.approx(truth, rel=tolerance)
+
+
+def test_the_distance_of_known_gaussians() -> None:
+    """For two dimensions tr (S1 S2)^(1/2) = (tr S1 S2 + 2 (det S1 S2)^(1/2))^(1/2), whether or not they commute."""
+    first = Gaussian(torch.tensor([1.0, -2.0]).double(), torch.tensor([[2.0, 0.5], [0.5, 1.0]]).double())
+    second = Gaussian(torch.tensor([0.5, 1.0]).double(), torch.tensor([[1.0, -0.8], [-0.8, 3.0]]).double())
+    product = first.covariance @ second.covariance
+    root_trace = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    traces = first.covariance.trace() + second.covariance.trace()
+    expected = float((first.mean - second.mean).square().sum() + traces - 2 * root_trace)
+    assert squared_distance(first, second, square_root(second.covariance)) == pytest.approx(expected, rel=1e-12)
+    line = Gaussian(first.mean, torch.tensor([[4.0, 0.0], [0.0, 0.0]]).double())  # a point along the second axis
+    assert squared_distance(line, line, square_root(line.covariance)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_fid_of_samples_of_gaussians_with_a_known_distance() -> None:
     """|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), for diagonal covariances: sum of (sigma1 - sigma2)^2."""
     rng = np.random.default_rng(0)
     shift, scale = np.array([1.0, -2.0, 0.5]), np.array([2.0, 0.5, 1.5])
     first = torch.from_numpy(rng.standard_normal((200_000, 3)))
     second = torch.from_numpy(rng.standard_normal((200_000, 3)) * scale + shift)
-    logits = torch.zeros(200_000, 10)
-    found = measure(
-        {FEATURES: first, LOGITS: logits}, Reference({FEATURES: second, LOGITS: logits}, "r", "e"), PROTOCOL
-    )
+    found = scores(judged(first), reference_of(second), PROTOCOL)
     assert found["fid_classifier"]["value"] == pytest.approx((shift**2).sum() + ((1 - scale) ** 2).sum(), rel=0.02)
     assert found["is_classifier"]["value"] == pytest.approx(1.0)
 
 
 def test_inception_score_of_sure_and_even_predictions_is_the_number_of_classes() -> None:
-    sure = {FEATURES: torch.randn(1000, 3), LOGITS: 100 * torch.eye(10).repeat(100, 1)}
-    found = measure(sure, Reference(sure, "r", "e"), PROTOCOL)
+    features, logits = torch.randn(1000, 3), 100 * torch.eye(10).repeat(100, 1)
+    found = scores(judged(features, logits), reference_of(features, logits), PROTOCOL)
     assert found["is_classifier"]["value"] == pytest.approx(10.0, rel=0.05)
     assert found["fid_classifier"]["value"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_precision_and_recall_of_clusters() -> None:
+    """Real images in two clusters far apart; who makes one of them is precise, and recalls half."""
+    points = torch.rand(400, 2, generator=torch.Generator().manual_seed(0)).double()
+    real = torch.cat([points[:100], points[100:200] + 50])
+    for ours, precision, recall in ((real, 1.0, 1.0), (points[200:] + 900, 0.0, 0.0)):
+        found = coverage(judged(ours), reference_of(real))
+        assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (precision, recall)
+    found = coverage(judged(points[:100]), reference_of(real))
+    assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (1.0, 0.5)
+    assert found["recall_classifier"] | {"value": 0} == {
+        "value": 0, "neighbours": 3, "samples": 100, "reference": "mnist/test", "reference_images": 200,
+        "extractor": "a test",
+    }  # fmt: skip
 
 
 def test_recognised_is_the_share_of_sure_predictions() -> None:
     """Two classes at logits +-x/2: the likelier has probability sigmoid(x), 0.9 at x = log 9."""
     edge = math.log(9)
     logits = torch.tensor([[edge + 0.01, 0.0], [edge - 0.01, 0.0], [0.0, 5.0], [0.0, 0.0]]).repeat(50, 1)
-    real = torch.tensor([[9.0, 0.0]]).repeat(100, 1)
     features = torch.randn(200, 3)
-    reference = Reference({FEATURES: features, LOGITS: real}, "r", "e")
-    found = measure({FEATURES: features, LOGITS: logits}, reference, PROTOCOL)["recognised"]
+    reference = reference_of(features[:100], torch.tensor([[9.0, 0.0]]).repeat(100, 1))
+    found = measure(judged(features, logits), reference, PROTOCOL)["recognised"]
     assert (found["value"], found["real_images"], found["confidence"], found["samples"]) == (0.5, 1.0, 0.9, 200)
 
 
 def test_a_collapse_shows_in_the_classes() -> None:
     """Even over ten classes the entropy is log 10; all of one class, 0; halves, log 2."""
     features, even = torch.randn(500, 3), torch.eye(10).repeat(50, 1)
-    reference = Reference({FEATURES: features, LOGITS: even}, "r", "e")
+    reference = reference_of(features, even)
     for logits, classes, entropy in (
         (even, 10, math.log(10)),
         (torch.eye(10)[:2].repeat(250, 1), 2, math.log(2)),
         (torch.eye(10)[:1].repeat(500, 1), 1, 0.0),
     ):
-        found = measure({FEATURES: features, LOGITS: logits}, reference, PROTOCOL)["classes"]
+        found = measure(judged(features, logits), reference, PROTOCOL)["classes"]
         assert (found["value"], found["samples"]) == (classes, 500)
         assert found["entropy"] == pytest.approx(entropy, abs=1e-12)
         assert found["real_images"] == pytest.approx(math.log(10))
 
 
-def test_nan_never_becomes_a_score(tiny: Settings) -> None:
+def test_what_is_no_image_never_becomes_a_score(tiny: Settings) -> None:
     broken = torch.rand(4, 28, 28)
     broken[1, 2, 3] = float("nan")
     with pytest.raises(TriptychError, match=r"samples of x: 25\.0% of the images hold NaN"):
         quantize(broken, "samples of x")
+    with pytest.raises(TriptychError, match=r"x: intensities from -1 to 0\.5, but they must lie in \[0, 1\]"):
+        quantize(torch.tensor([[[-1.0, 0.5]]]), "samples of x")
+    classifier = ClassifierExtractor(DigitClassifier(tiny.classifier("mnist").model))
     with pytest.raises(TypeError, match="uint8"):
-        extract(DigitClassifier(tiny.classifier("mnist").model), torch.rand(4, 28, 28))
+        Extractor(classifier, "classifier", "a test", "w").extract(torch.rand(4, 28, 28))
 
 
-def test_quantisation_rounds_and_clamps() -> None:
-    assert quantize(torch.tensor([[[-0.1, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 1.2]]]), "x").tolist() == [
+def test_quantisation_rounds_and_clamps_what_rounding_did() -> None:
+    assert quantize(torch.tensor([[[-1e-6, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 1.001]]]), "x").tolist() == [
         [[0, 0, 0, 1, 255, 255]]
     ]
 
 
 def test_too_few_samples_are_refused() -> None:
-    few = {FEATURES: torch.randn(20, 3), LOGITS: torch.randn(20, 10)}
+    few = judged(torch.randn(20, 3))
     with pytest.raises(TriptychError, match="kid_subset_size"):
-        measure(few, Reference(few, "r", "e"), PROTOCOL)
+        measure(few, reference_of(few[FEATURES]), PROTOCOL)
+    with pytest.raises(TriptychError, match="more than 3 images"):
+        coverage(judged(torch.randn(3, 3)), reference_of(few[FEATURES]))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": "cifar10"},
+        {"split": "train"},
+        {"images": 2},
+        {"data_sha256": "e"},
+        {"kind": "inception"},
+        {"weights_sha256": "x"},
+        {"classifier_sha256": "x"},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_other_data_or_weights_are_another_key(changed: dict) -> None:
+    assert replace(ORIGIN, **changed).key != ORIGIN.key == replace(ORIGIN).key
+
+
+def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
+    features = torch.randn(50, 6)
+    made = replace(reference_of(features), validation={"fid_classifier": {"value": 1.5, "samples": 40}})
+    made.save(tmp_path)
+    found = Reference.load(tmp_path)
+    assert (found.origin, found.validation) == (made.origin, made.validation)
+    assert torch.equal(found.root @ found.root, made.root @ made.root)
+    row = scores(judged(torch.randn(80, 6)), found, PROTOCOL.model_copy(update={"kid_subset_size": 20}))[
+        "fid_classifier"
+    ]
+    assert (row["real_images"], row["real_samples"]) == (1.5, 40)
+    statistics = tmp_path / "statistics.safetensors"
+    content = bytearray(statistics.read_bytes())
+    content[-1] ^= 1
+    statistics.write_bytes(content)
+    with pytest.raises(TriptychError, match=r"statistics\.safetensors is damaged"):
+        Reference.load(tmp_path)
+
+
+def test_names_say_who_judged() -> None:
+    assert name_of("fid", {"fid_classifier": 1.0}) == "fid_classifier"
+    assert name_of("fid", {"fid_classifier": "not defined: judged by another", "fid": 1.0}) == "fid"
+    with pytest.raises(KeyError):
+        name_of("fid", {"kid": 1.0})

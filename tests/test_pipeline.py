@@ -148,8 +148,8 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
 def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
     """Every kind of stage; that every family repeats itself, other tests see to without processes."""
     before, lock = fresh.results(), (fresh.root / "dvc.lock").read_bytes()
-    stages = ["fetch@mnist", "prepare@mnist", "classifier@mnist", "train@vae-20d", "evaluate@vae-20d"]
-    stages += ["study@planar-samples", "report"]
+    stages = ["fetch@mnist", "prepare@mnist", "classifier@mnist", "reference@mnist"]
+    stages += ["train@vae-20d", "evaluate@vae-20d", "study@planar-samples", "report"]
     assert fresh.ran(fresh.succeed("dvc", "repro", "--force", "--single-item", *stages)) == stages
     assert (fresh.root / "dvc.lock").read_bytes() == lock
     assert fresh.results() == before
@@ -364,7 +364,7 @@ def declared(stage: str, item: dict) -> set[Path]:
     return {PACKAGE / file.relative_to(ROOT / "src" / "triptych") for file in files if file.name != "__init__.py"}
 
 
-STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "report")]
+STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "reference", "report")]
 STAGES += [
     (stage, {"family": family}, family_modules(family, evaluation=stage == "evaluate"))
     for stage in ("train", "evaluate")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,17 @@ import torch
 
 from triptych.config import Settings
 from triptych.errors import TriptychError
+from triptych.evaluation.fidelity import extractors
+from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.gan.pictures import ROWS, ends
 from triptych.files import read_json
+from triptych.page.build import build_page
+from triptych.page.closing import closing_table
+from triptych.project import Project
 from triptych.sampling import write_samples
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
+from triptych.stages.reference import measure_reference
 from triptych.stages.report import report
 from triptych.stages.train import train
 from triptych.tracker import Console
@@ -32,6 +40,7 @@ PICTURES = {
         "U1.15-manifold.png",
         "U1.15-posterior.png",
     ],
+    "cifar10-jsd-2": ["M2.7-losses.png", "M2.7a-samples.png", "M2.7a-stages.png", "M2.7c-progress.png"],
     "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png", "U2.7-interpolations.png"],
     "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-log-likelihood.png", "U3.8-samples.png"],
     "nice-mnist": [
@@ -44,16 +53,32 @@ PICTURES = {
 }
 
 
-def judge(tiny: Settings, prepared: Path, folder: Path) -> None:
-    train_classifier(
-        name="mnist",
-        settings=tiny.classifier("mnist"),
+def judge(tiny: Settings, prepared: Path, folder: Path, names: Collection[str] = ("mnist", "cifar10")) -> None:
+    for name in names:
+        train_classifier(
+            name=name,
+            settings=tiny.classifier(name),
+            profile="quick",
+            runtime=tiny.runtime,
+            data=prepared / name,
+            output=folder / f"classifier-{name}",
+            metrics=folder / f"classifier-{name}.json",
+            tracker=Console(),
+        )
+        refer(tiny, prepared, folder, name)
+
+
+def refer(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
+    settings = tiny.reference(name)
+    measure_reference(
+        name=name,
+        settings=settings,
         profile="quick",
-        fidelity=tiny.active.fidelity,
+        protocol=tiny.active.fidelity,
         runtime=tiny.runtime,
-        data=prepared / "mnist",
-        output=folder / "classifier",
-        metrics=folder / "classifier.json",
+        data=prepared / settings.dataset,
+        classifier=folder / f"classifier-{settings.dataset}",
+        output=folder / "reference" / name,
         tracker=Console(),
     )
 
@@ -68,7 +93,7 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
         runtime=tiny.runtime,
         data=prepared / experiment.dataset,
         model=folder / "models" / name,
-        classifier=folder / "classifier",
+        reference=folder / "reference" / experiment.reference,
         metrics=folder / f"{name}.json",
         plots=folder / "plots" / name,
         checkpoints=folder / "checkpoints",
@@ -112,8 +137,6 @@ def test_an_evaluation_repeats_byte_for_byte(tiny: Settings, prepared: Path, res
 def test_a_stopped_evaluation_goes_on(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     from triptych.evaluation.vae import importance, pictures
 
     copy = shutil.copytree(results, tmp_path / "copy")
@@ -137,11 +160,12 @@ def test_a_stopped_evaluation_goes_on(
 def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> None:
     for name in tiny.experiments:
         metrics = read_json(results / f"{name}.json")
-        for measure in ("fid_classifier", "kid_classifier"):
+        for measure in ("fid_classifier", "kid_classifier", "precision_classifier", "recall_classifier"):
             assert metrics[measure]["samples"] == tiny.active.fidelity.samples
-            assert metrics[measure]["reference"] == "mnist/test"
-            assert metrics[measure]["reference_images"] == tiny.dataset("mnist").sizes("quick").test
-            assert metrics[measure]["extractor"].startswith("classifier-mnist (")
+            reference = tiny.experiment(name).reference
+            assert metrics[measure]["reference"] == f"{reference}/test"
+            assert metrics[measure]["reference_images"] == tiny.dataset(reference).sizes("quick").test
+            assert metrics[measure]["extractor"].startswith(f"classifier-{reference} (")
         assert 1 <= metrics["is_classifier"]["value"] <= 10
         assert "fid" not in metrics
         assert metrics["data"]["sha256"]
@@ -179,10 +203,17 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
 
 
 def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: Path) -> None:
-    metrics = read_json(results / "classifier.json")
-    assert metrics["accuracy"]["test"] > 0.3
-    real = metrics["real_validation_images"]["fid_classifier"]["value"]
-    assert all(real < read_json(results / f"{name}.json")["fid_classifier"]["value"] for name in tiny.experiments)
+    assert read_json(results / "classifier-mnist.json")["accuracy"]["test"] > 0.3
+    for name, experiment in tiny.experiments.items():
+        reference = read_json(results / "reference" / experiment.reference / "manifest.json")
+        real, sizes = (
+            reference["real_validation_images"]["fid_classifier"],
+            tiny.dataset(experiment.dataset).sizes("quick"),
+        )
+        assert (real["samples"], real["reference_images"]) == (sizes.valid, sizes.test)
+        found = read_json(results / f"{name}.json")
+        assert found["reference"] == {"name": experiment.reference, "key": reference["key"]}
+        assert real["value"] == found["fid_classifier"]["real_images"] < found["fid_classifier"]["value"]
 
 
 def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
@@ -190,6 +221,7 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
         metrics={name: results / f"{name}.json" for name in tiny.experiments},
         samples={name: results / "plots" / name / "samples.png" for name in tiny.experiments},
+        snapshots={name: results / "plots" / name / "snapshots.csv" for name in tiny.experiments},
         summary=tmp_path / "summary.csv",
         plots=tmp_path / "comparison",
         tracker=Console(),
@@ -199,12 +231,116 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     assert float(table.loc["vae-20d", "test_elbo"]) == read_json(results / "vae-20d.json")["test"]["elbo"]
     assert table.loc["gan-mnist", "test_bits_per_dimension"].startswith("not defined: ")
     assert sorted(path.name for path in (tmp_path / "comparison").iterdir()) == [
+        "M2.7c-progress.png",
         "M3.10-bounds.png",
-        "X2-fid.png",
-        "X2-is.png",
-        "X2-kid.png",
-        "X2-samples.png",
+        *(
+            f"X2-{what}-{reference}.png"
+            for what in ("fid", "is", "kid", "samples")
+            for reference in ("cifar10", "mnist")
+        ),
     ]
+
+
+def test_what_the_classifier_is_changes_the_key_and_is_checked(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(results, tmp_path / "copy")
+    place = copy / "reference" / "mnist"
+    before = read_json(place / "manifest.json")
+    other = tiny.classifier("mnist").model_copy(update={"seed": 1})
+    judge(tiny.model_copy(update={"classifiers": {"mnist": other}}), prepared, copy, ["mnist"])
+    after = read_json(place / "manifest.json")
+    assert before["key"] != after["key"]
+    assert {name for name in after if after[name] != before[name]} >= {"weights_sha256", "classifier_sha256"}
+    assert before["data_sha256"] == after["data_sha256"]
+    shutil.copyfile(results / "classifier-mnist" / "weights.safetensors", place / "classifier" / "weights.safetensors")
+    with pytest.raises(
+        TriptychError, match=r"made with other weights \(sha256 .*: run `dvc repro -f -s reference@mnist`"
+    ):
+        assess(tiny, prepared, copy, "gan-mnist")
+
+
+class Photographs(torch.nn.Module):
+    """Stands in for Inception: two outputs of three-channel images, from fixed weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        source = torch.Generator().manual_seed(0)
+        self.weight = torch.nn.Parameter(torch.randn(3 * 28 * 28, 12, generator=source))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = (pixels.float().flatten(1) / 255) @ self.weight
+        return features, features[:, :5]
+
+
+def test_inception_and_the_classifier_judge_side_by_side(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One experiment judged by Inception beside the others: no number changes its name, and none its row."""
+    copy = shutil.copytree(results, tmp_path / "copy")
+    digest = "0123456789abcdef"
+    photographs = Extractor(Photographs(), "inception", "inception-v3-compat (weights 01234567)", digest)
+    monkeypatch.setattr(extractors, "open_inception", lambda reference, device: photographs)
+    entry = tiny.reference("mnist").model_copy(update={"extractor": "inception"})
+    gan = tiny.experiment("gan-mnist").model_copy(update={"reference": "photographs"})
+    mixed = tiny.model_copy(
+        update={
+            "references": {**tiny.references, "photographs": entry},
+            "experiments": {**tiny.experiments, "gan-mnist": gan},
+        }
+    )
+    refer(mixed, prepared, copy, "photographs")
+    before = read_json(copy / "gan-mnist.json")
+    assess(mixed, prepared, copy, "gan-mnist")
+    metrics = read_json(copy / "gan-mnist.json")
+    for name in ("fid", "kid", "is", "precision", "recall"):
+        assert f"{name}_classifier" not in metrics
+        assert metrics[name]["extractor"] == photographs.name
+        assert metrics[name]["real_samples"] == tiny.dataset("mnist").sizes("quick").valid
+    assert {name: metrics[name]["value"] for name in ("recognised", "classes")} == {
+        name: before[name]["value"] for name in ("recognised", "classes")
+    }
+    assert metrics["classes"]["extractor"].startswith("classifier-mnist")
+    project = lay_out(mixed, copy, tmp_path / "project")
+    table = compare(mixed, project)
+    assert table.loc["gan-mnist", "fid"] == str(metrics["fid"]["value"])
+    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {photographs.name}"
+    assert table.loc["vae-20d", "fid"].startswith("not defined: judged by classifier-mnist (")
+    assert {path.name for path in project.comparison.glob("X2-fid*")} == {
+        f"X2-fid-{reference}.png" for reference in ("cifar10", "mnist", "photographs")
+    }
+    html = build_page(project, mixed).read_text(encoding="utf-8")
+    assert html.count("are computed by torch-fidelity") == 3
+    lines = closing_table(project, mixed).splitlines()
+    assert any(line.startswith("gan-mnist") and f"{metrics['fid']['value']:.2f}" in line for line in lines)
+    assert any(photographs.name in line and "classifier-mnist (" in line for line in lines)
+
+
+def lay_out(settings: Settings, results: Path, root: Path) -> Project:
+    """A project folder with these results where a run would have left them."""
+    project = Project(root)
+    for source, target in [
+        *((results / f"classifier-{name}.json", project.classifier_metrics(name)) for name in settings.classifiers),
+        *((results / f"{name}.json", project.metrics(name)) for name in settings.experiments),
+    ]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    shutil.copytree(results / "plots", root / "plots")
+    return project
+
+
+def compare(settings: Settings, project: Project) -> pd.DataFrame:
+    """The report stage in a project folder; its table, cells as they stand there."""
+    report(
+        families={name: experiment.family for name, experiment in settings.experiments.items()},
+        metrics={name: project.metrics(name) for name in settings.experiments},
+        samples={name: project.plots(name) / "samples.png" for name in settings.experiments},
+        snapshots={name: project.plots(name) / "snapshots.csv" for name in settings.experiments},
+        summary=project.summary,
+        plots=project.comparison,
+        tracker=Console(),
+    )
+    return pd.read_csv(project.summary, dtype=str).set_index("experiment")
 
 
 def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
@@ -224,8 +360,6 @@ def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, results: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(results, tmp_path / "copy")
     weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])

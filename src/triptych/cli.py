@@ -55,8 +55,8 @@ def _put_back_earlier_results() -> None:
 def cli() -> None:
     """Train, judge and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, train, evaluate, study and report are its
-    stages, which DVC calls one by one. All settings are in params.yaml.
+    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, reference-statistics, train, evaluate, study
+    and report are its stages, which DVC calls one by one. All settings are in params.yaml.
     """
 
 

@@ -126,7 +126,7 @@ class Dataset(Section):
 
 
 class Classifier(Section):
-    """The feature extractor behind FID, KID and IS."""
+    """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
 
     epochs: Budget
     batch_size: PositiveInt
@@ -141,6 +141,28 @@ class Classifier(Section):
     def model_at(self, profile: Profile) -> ClassifierModel:
         """The `model:` section under a profile."""
         return ClassifierModel.model_validate(resolve(self.model.model_dump(mode="json"), profile))
+
+
+Extractor = Literal["classifier", "inception"]
+
+
+class ExtractorByProfile(Section):
+    """Inception takes a download and a GPU: not for every profile."""
+
+    quick: Extractor
+    full: Extractor
+
+
+class Reference(Section):
+    """Real images that generated ones are compared with, and whose features tell them apart."""
+
+    dataset: str
+    split: Literal["train", "test"]
+    extractor: Extractor | ExtractorByProfile
+
+    def extractor_at(self, profile: Profile) -> Extractor:
+        """The extractor under a profile."""
+        return resolve(self.model_dump(mode="json"), profile)["extractor"]
 
 
 class Runtime(Section):
@@ -242,6 +264,7 @@ class Settings(Section):
     runtime: Runtime
     datasets: dict[Name, Dataset] = Field(min_length=1)
     classifiers: dict[Name, Classifier] = Field(min_length=1)
+    references: dict[Name, Reference] = Field(min_length=1)
     experiments: dict[Name, Experiment] = Field(min_length=1)
     studies: dict[Name, Study]
 
@@ -255,7 +278,13 @@ class Settings(Section):
             if self.datasets[name].binarization != "none":
                 raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
             self._batch_fits(f"classifiers.{name}", name, classifier.batch_size)
-            self._reference_is_large_enough(name)
+        for name, reference in self.references.items():
+            if reference.dataset not in self.classifiers:
+                raise ValueError(
+                    f"references.{name}.dataset: no classifier for {reference.dataset!r}; "
+                    f"known: {', '.join(self.classifiers)}"
+                )
+            self._reference_is_large_enough(reference.dataset)
         for name, experiment in self.experiments.items():
             self._experiment_fits(f"experiments.{name}", name, experiment)
         for name in self.studies:
@@ -270,9 +299,9 @@ class Settings(Section):
             raise ValueError(
                 f"{key}.dataset: unknown data set {experiment.dataset!r}; known: {', '.join(self.datasets)}"
             )
-        if experiment.reference not in self.classifiers:
+        if experiment.reference not in self.references:
             raise ValueError(
-                f"{key}.reference: no classifier for {experiment.reference!r}; known: {', '.join(self.classifiers)}"
+                f"{key}.reference: unknown reference {experiment.reference!r}; known: {', '.join(self.references)}"
             )
         binary = self.datasets[experiment.dataset].binarization != "none"
         wanted = load_settings_model(experiment.family).pixels
@@ -322,6 +351,10 @@ class Settings(Section):
     def classifier(self, name: str) -> Classifier:
         """The classifier of the data set of that name; an unknown name is refused."""
         return _entry(self.classifiers, name, "classifiers")
+
+    def reference(self, name: str) -> Reference:
+        """The reference of that name; an unknown name is refused."""
+        return _entry(self.references, name, "references")
 
     def experiment(self, name: str) -> Experiment:
         """The experiment of that name; an unknown name is refused."""

@@ -35,6 +35,9 @@ class Project:
     def prepared(self, dataset: str) -> Path:
         return self.root / "data" / "prepared" / dataset
 
+    def reference(self, name: str) -> Path:
+        return self.root / "data" / "reference" / name
+
     def model(self, experiment: str) -> Path:
         return self.root / "models" / experiment
 

@@ -72,15 +72,15 @@ def prepare(dataset: str) -> None:
 @click.command()
 @click.argument("dataset")
 def classifier(dataset: str) -> None:
-    """Stage: the classifier of DATASET, whose features give FID, KID and IS a meaning."""
+    """Stage: the classifier of DATASET, which names classes, and may judge samples."""
     from triptych.data.prepared import PreparedData
-    from triptych.stages.inputs import classifier_inputs
+    from triptych.stages.inputs import train_inputs
     from triptych.tracking.tracker import training
 
     project, settings = open_project()
-    chosen, fidelity = settings.classifier(dataset), settings.active.fidelity
+    chosen = settings.classifier(dataset)
     data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
-    inputs = classifier_inputs(chosen, settings.profile, fidelity, settings.runtime, PreparedData.open(data))
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
     with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
@@ -88,11 +88,33 @@ def classifier(dataset: str) -> None:
             name=dataset,
             settings=chosen,
             profile=settings.profile,
-            fidelity=fidelity,
             runtime=settings.runtime,
             data=data,
             output=model,
             metrics=metrics,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@click.argument("name", metavar="REFERENCE")
+def reference_statistics(name: str) -> None:
+    """Stage: statistics of the real images that REFERENCE names, with which samples are compared."""
+    from triptych.stages.reference import measure_reference
+    from triptych.tracking.tracker import stage
+
+    project, settings = open_project()
+    chosen, output = settings.reference(name), project.reference(name)
+    with stage(project, "reference", name, output / "manifest.json") as tracker:
+        measure_reference(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            data=project.prepared(chosen.dataset),
+            classifier=project.classifier(chosen.dataset),
+            output=output,
             tracker=tracker,
         )
 
@@ -148,7 +170,7 @@ def evaluate(experiment: str) -> None:
             runtime=settings.runtime,
             data=project.prepared(chosen.dataset),
             model=model,
-            classifier=project.classifier(chosen.reference),
+            reference=project.reference(chosen.reference),
             metrics=metrics,
             plots=plots,
             checkpoints=project.private / "checkpoints",
@@ -191,6 +213,7 @@ def study(name: str) -> None:
 @click.command()
 def report() -> None:
     """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    from triptych.evaluation.gan.snapshots import SNAPSHOTS
     from triptych.figures.grids import SHEET
     from triptych.page.build import build_page
     from triptych.stages.report import report as run
@@ -204,6 +227,7 @@ def report() -> None:
             families=families,
             metrics=metrics,
             samples={name: project.plots(name) / SHEET for name in families},
+            snapshots={name: project.plots(name) / SNAPSHOTS for name in families},
             summary=project.summary,
             plots=project.comparison,
             tracker=tracker,
@@ -211,4 +235,4 @@ def report() -> None:
     build_page(project, settings)
 
 
-STAGES = (fetch, prepare, classifier, train, evaluate, study, report)
+STAGES = (fetch, prepare, classifier, reference_statistics, train, evaluate, study, report)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
+from triptych.evaluation.fidelity.names import name_of
 from triptych.files import atomic_file, flatten, is_number, read_json
 from triptych.models.registry import FAMILIES
 from triptych.studies.registry import STUDIES
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
+BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
@@ -60,10 +62,10 @@ CAPTIONS = {
     "M2.6-trajectories": "Data at 0, a generator at theta, a critic of slope psi0. Without a penalty W1 goes round for "
     "ever; R1 leads to the cross, a one-centred penalty to a ring around it. The average of theta comes near anyway.",
     "M2.6-distance": "A straight line is linear convergence. Without a penalty jsd decays like the root of time.",
-    "X2-fid": "FID on the features of one classifier for all families. The dashed line: real validation images.",
+    "X2-fid": "FID on the features of one extractor for all families. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
     "X2-samples": "What the three families make of noise after training, side by side.",
-    "X2-is": "Inception score with the classifier in Inception's place, at most 10 for ten classes.",
+    "X2-is": "Inception score, at most the number of classes that the extractor tells apart.",
 }
 
 
@@ -84,22 +86,18 @@ def build_page(project: Project, settings: Settings) -> Path:
     table = [rows[name] for name in kept]
     trained = [experiment_section(project, name, item.family) for name, item in kept.items()]
     judges = [judge_section(project, name) for name in settings.classifiers]
-    best = {
-        column: choose(float(row[column]) for row in table)
-        for column, choose in (("fid_classifier", min), ("kid_classifier", min), ("is_classifier", max))
-    }
     for row, section in zip(table, trained, strict=True):
+        row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
     html = environment.get_template("page.html.j2").render(
         profiles=sorted({row["profile"] for row in table}),
         table=table,
-        best=best,
+        protocols=protocols(table, trained),
         sections=trained,
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
         likelihoods=_grouped((row["likelihood_is"], row["experiment"]) for row in table),
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
-        real_recognised=f"{trained[0]['metrics']['recognised']['real_images']:.1%}",
         judges=judges,
         studies=[
             study_section(project, name, item.study)
@@ -112,6 +110,24 @@ def build_page(project: Project, settings: Settings) -> Path:
     with atomic_file(project.page) as draft:
         draft.write_text(html, encoding="utf-8")
     return project.page
+
+
+def protocols(table: list[dict[str, Any]], sections: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By reference, what judged the experiments there, what real images score, and the best of each measure.
+
+    Only experiments of one reference can be compared.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row, section in zip(table, sections, strict=True):
+        metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
+        row["protocol"] = found.setdefault(name, {"row": row, "metrics": metrics, "names": [], "best": {}})
+        row["protocol"]["names"].append(row["experiment"])
+    for protocol in found.values():
+        rows = [row for row in table if row["protocol"] is protocol]
+        for measure, choose in BEST.items():
+            column = protocol["row"]["judged"][measure]
+            protocol["best"][measure] = choose(float(row[column]) for row in rows)
+    return found
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -148,7 +164,7 @@ def pictures(folder: Path) -> list[dict[str, str]]:
         identifier = path.stem.split("-", 1)[0]
         wide = int.from_bytes(path.read_bytes()[16:20], "big") > WIDE  # a PNG's width stands there
         shape = "wide" if wide else ""
-        caption = CAPTIONS.get(path.stem, "")
+        caption = next((words for name, words in CAPTIONS.items() if path.stem.startswith(name)), "")
         found.append({"id": identifier, "name": path.stem, "caption": caption, "shape": shape, "data": data})
     return found
 
@@ -202,7 +218,7 @@ def training_facts(journal: dict[str, Any], speed: tuple[str, str]) -> list[tupl
 
 
 def judge_section(project: Project, name: str) -> dict[str, Any]:
-    """The classifier: how good it is, and what real images score."""
+    """The classifier, and how good it is."""
     metrics = read_json(project.classifier_metrics(name))
     item = f"classifier-{name}"
     journal = look_up(project, "classifier", item, project.classifier(name) / "manifest.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.evaluation.fidelity.names import name_of
 from triptych.files import flatten, read_json
 from triptych.page.build import read_summary
 
@@ -22,13 +23,13 @@ def closing_table(project: Project, settings: Settings) -> str:
             _number(row["test_log_likelihood"], "log p {:.2f} nats"),
             _number(row["test_bits_per_dimension"], "{:.3f} bits per dimension"),
         ]
+        fid, kid, inception = (float(row[name_of(measure, row)]) for measure in ("fid", "kid", "is"))
         lines.append(
-            f"{row['experiment']:<22} {float(row['fid_classifier']):8.2f} {float(row['kid_classifier']):8.3f} "
-            f"{float(row['is_classifier']):7.3f}   {', '.join(filter(None, likelihood)) or 'not defined'}"
+            f"{row['experiment']:<22} {fid:8.2f} {kid:8.3f} {inception:7.3f}   "
+            f"{', '.join(filter(None, likelihood)) or 'not defined'}"
         )
-    lines.append(
-        f"(FID, KID and IS on {rows[0]['extractor']}, {rows[0]['samples']} samples against {rows[0]['reference']})"
-    )
+    protocols = {f"{row['extractor']}, {row['samples']} samples against {row['reference']}": None for row in rows}
+    lines.append(f"(FID, KID and IS on {'; '.join(protocols)})")
     lines += [study_line(project, name) for name in settings.studies if project.metrics(name).exists()]
     lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Stage `classifier`: the feature extractor of a data set, and its real test images as features."""
+"""Stage `classifier`: the network that names the classes of a data set's images, and may judge generated ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from torch.nn.functional import cross_entropy
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
-from triptych.evaluation.fidelity import Reference, extract, measure
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.classifier.network import Classifier, build_classifier
-from triptych.stages.inputs import classifier_inputs
+from triptych.stages.inputs import train_inputs
 from triptych.training.checkpoint import write_history
 from triptych.training.progress import Progress
 from triptych.training.reproducible import describe_device, deterministic, generator, seeded
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.config import Classifier as Settings
-    from triptych.config import Fidelity, Runtime
+    from triptych.config import Runtime
     from triptych.tracker import Tracker
 
 
@@ -32,7 +31,6 @@ def train_classifier(
     name: str,
     settings: Settings,
     profile: str,
-    fidelity: Fidelity,
     runtime: Runtime,
     data: Path,
     output: Path,
@@ -44,13 +42,10 @@ def train_classifier(
     | file | what it holds |
     | --- | --- |
     | `weights.safetensors` | the network |
-    | `reference.safetensors` | features and logits of the real test images |
     | `history.csv`, `manifest.json` | accuracy by epoch; what the extractor is called beside each number |
-
-    The metrics include the distances between real validation and real test images: what a perfect model would score.
     """
     prepared, epochs = PreparedData.open(data), getattr(settings.epochs, profile)
-    inputs = classifier_inputs(settings, profile, fidelity, runtime, prepared)
+    inputs = train_inputs(settings, profile, runtime, prepared)
     fingerprint = sha256_of_json(inputs)
     with deterministic(runtime) as device:
         tracker.note(device=describe_device(device))
@@ -59,27 +54,19 @@ def train_classifier(
             network = build_classifier(settings.model_at(profile)).to(device)
         history = _fit(network=network, settings=settings, epochs=epochs, splits=splits, name=name, tracker=tracker)
         scores = {split: accuracy(network, *splits[split]) for split in ("valid", "test")}
-        features = {split: extract(network, splits[split][0]) for split in ("valid", "test")}
-    extractor = f"classifier-{name} ({scores['test']:.2%} test accuracy)"
-    reference = Reference(features["test"], f"{name}/test", extractor)
-    real = measure(features["valid"], reference, fidelity)
     with atomic_folder(output) as folder:
         save_tensors(folder / "weights.safetensors", network.state_dict())
-        save_tensors(folder / "reference.safetensors", features["test"])
         write_history(folder / "history.csv", history)
         manifest = {
             "family": "classifier",
             "fingerprint": fingerprint,
             **inputs,
-            "reference": reference.split,
-            "extractor": extractor,
-            "real_validation_images": {measured: row["value"] for measured, row in real.items()},
+            "extractor": f"classifier-{name} ({scores['test']:.2%} test accuracy)",
             "weights_sha256": sha256_of_file(folder / "weights.safetensors"),
         }
         write_json(folder / "manifest.json", manifest)
     result = {
         "accuracy": scores,
-        "real_validation_images": real,
         "profile": profile,
         "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
         "fingerprint": fingerprint,

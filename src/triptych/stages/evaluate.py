@@ -11,11 +11,13 @@ from PIL import Image
 
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import Evaluation
-from triptych.evaluation.fidelity import Reference, extract, measure
+from triptych.evaluation.fidelity.extractors import Judge
+from triptych.evaluation.fidelity.measures import measure, scores
+from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.fidelity.reference import CLASSIFIER, Reference
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
 from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
-from triptych.models.classifier.network import load_classifier
 from triptych.models.load import load_family
 from triptych.stages.train import HISTORY, MANIFEST, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
@@ -42,7 +44,7 @@ def evaluate(
     runtime: Runtime,
     data: Path,
     model: Path,
-    classifier: Path,
+    reference: Path,
     metrics: Path,
     plots: Path,
     checkpoints: Path,
@@ -50,6 +52,7 @@ def evaluate(
     tracker: Tracker,
 ) -> None:
     """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
+
 
     Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
     `curves.csv`, the headline curve for `dvc plots`; and `numbers.txt`, the metrics once more, for `report` to see.
@@ -60,20 +63,18 @@ def evaluate(
     prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
     measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
-    inputs += [likelihood.model_dump(), runtime.threads, code]
+    real = Reference.load(reference)
+    inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
     with (
         deterministic(runtime) as device,
         Workplace.claim(checkpoints, f"evaluate-{name}", sha256_of_json([*inputs, str(device)])[:16]) as workplace,
         atomic_folder(plots) as folder,
     ):
         tracker.note(device=describe_device(device))
-        family, network = load_family(model, device), load_classifier(classifier, device)
-        reference = Reference.load(classifier)
-
-        def score(images: torch.Tensor) -> dict[str, object]:
-            found = measure(extract(network, images), reference, protocol)
-            return {name: found[name] for name in ("fid_classifier", "kid_classifier", "is_classifier")}
-
+        family = load_family(model, device)
+        judging = Judge.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
+        real.refuse_other_weights(judging, reference)
+        real.refuse_other_images(prepared.manifest["image_shape"], f"experiments.{name}.reference")
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -83,8 +84,8 @@ def evaluate(
             snapshots={epoch: model / snapshot_name(epoch) for epoch in manifest["snapshots"]},
             weights=model / WEIGHTS,
             shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
-            classify=network.label,
-            score=score,
+            classify=judging.label,
+            score=lambda images: scores(judging.extractor.extract(images), real, protocol),
             samples_to_judge=protocol.samples,
             likelihood=likelihood,
             epoch_updates=manifest["epoch_updates"],
@@ -95,7 +96,7 @@ def evaluate(
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
         samples = _samples(name, family, experiment, protocol, tracker)
-        fidelity = measure(extract(network, samples), Reference.load(classifier), protocol)
+        fidelity = measure(judging.examine(samples), real, protocol)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
         sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
@@ -109,6 +110,7 @@ def evaluate(
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],
             "profile": manifest["profile"],
+            "reference": {"name": experiment.reference, "key": real.origin.key},
             "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],
@@ -116,7 +118,8 @@ def evaluate(
         lines = [f"{key} {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
         (folder / "numbers.txt").write_text("".join(lines), encoding="utf-8")
         write_json(metrics, result)
-    tracker.say(f"{name}: fid_classifier {fidelity['fid_classifier']['value']:.2f}")
+    headline = name_of("fid", fidelity)
+    tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
 
 
 def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triptych.schema import resolve
 
 if TYPE_CHECKING:
-    from triptych.config import Classifier, Experiment, Fidelity, Runtime
+    from triptych.config import Classifier, Experiment, Runtime
     from triptych.data.prepared import PreparedData
     from triptych.studies.settings import StudySettings
 
@@ -18,20 +18,13 @@ STUDY = {"device": "cpu", "threads": 1, "precision": "float32"}
 def train_inputs(
     settings: Experiment | Classifier, profile: str, runtime: Runtime, data: PreparedData
 ) -> dict[str, object]:
-    """Settings resolved for the profile, arithmetic and data of an experiment."""
+    """Settings resolved for the profile, arithmetic and data of an experiment or a classifier."""
     return {
         "profile": profile,
         "settings": resolve(settings.model_dump(mode="json"), profile),
         "runtime": {key: getattr(runtime, key) for key in ARITHMETIC},
         "data": {key: data.manifest[key] for key in ("dataset", "source", "sha256", "splits", "image_shape")},
     }
-
-
-def classifier_inputs(
-    settings: Classifier, profile: str, fidelity: Fidelity, runtime: Runtime, data: PreparedData
-) -> dict[str, object]:
-    """The same of a classifier, which also measures real images against each other."""
-    return {**train_inputs(settings, profile, runtime, data), "fidelity": fidelity.model_dump(mode="json")}
 
 
 def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:

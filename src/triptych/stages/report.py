@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
+from triptych.evaluation.gan.snapshots import panel
 from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
-from triptych.figures.style import FAMILY_COLOURS, save, save_grey
+from triptych.figures.style import FAMILY_COLOURS, save, save_images
+from triptych.figures.twin import twins
 from triptych.files import atomic_file, atomic_folder, read_json
 from triptych.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from triptych.tracker import Tracker
 
-FIDELITY = {
-    "fid_classifier": ("FID on classifier features (lower is better)", "X2-fid.png"),
-    "kid_classifier": ("KID on classifier features (lower is better)", "X2-kid.png"),
-    "is_classifier": ("Inception score of the classifier (higher is better)", "X2-is.png"),
+    Metrics = Mapping[str, Any]
+
+SPREAD = ("kid", "is")  # measures that come with a standard deviation
+
+SHOWN = {
+    "fid_classifier": "FID on classifier features (lower is better)",
+    "kid_classifier": "KID on classifier features (lower is better)",
+    "is_classifier": "Inception score of the classifier (higher is better)",
+    "fid": "FID on Inception features (lower is better)",
+    "kid": "KID on Inception features (lower is better)",
+    "is": "Inception score (higher is better)",
 }
 
 
-def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, object]:
-    """One row of the comparison: every cell is a number, or says why there is none."""
+def summarise(name: str, family: str, metrics: Metrics, extractors: Sequence[str]) -> dict[str, object]:
+    """One row of the comparison: every cell is a number, or says why there is none.
+
+    It has the columns of all the extractors, `classifier` or `inception`, that judged any experiment.
+    """
     test, absent = metrics["test"], metrics["not_defined"]
     row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
     for column in ("elbo", "log_likelihood", "bits_per_dimension"):
-        row[f"test_{column}"] = f"not defined: {absent[column]}" if column in absent else test[column]
+        row[f"test_{column}"] = f"{ABSENT}: {absent[column]}" if column in absent else test[column]
     row["test_log_likelihood_standard_error"] = test.get("log_likelihood_standard_error", row["test_log_likelihood"])
     row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
-    for measure in FIDELITY:
-        row[measure] = metrics[measure]["value"]
-        if "standard_deviation" in metrics[measure]:
-            row[f"{measure}_standard_deviation"] = metrics[measure]["standard_deviation"]
+    protocol = metrics[name_of("fid", metrics)]
+    for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
+        found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
+        row[measure] = found["value"]
+        if measure.startswith(SPREAD):
+            row[f"{measure}_standard_deviation"] = found.get("standard_deviation", found["value"])
     row |= {"recognised": metrics["recognised"]["value"], "classes": metrics["classes"]["value"]}
-    protocol = metrics["fid_classifier"]
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
     row |= {
         "parameters": metrics["parameters"],
@@ -47,11 +63,34 @@ def summarise(name: str, family: str, metrics: Mapping[str, Any]) -> dict[str, o
     return row
 
 
+def _by_reference(numbers: Mapping[str, Metrics]) -> dict[str, dict[str, Metrics]]:
+    """Experiments by the reference that judged them: only within one can they be compared."""
+    groups: dict[str, dict[str, Metrics]] = {}
+    for name, found in numbers.items():
+        groups.setdefault(found["reference"]["name"], {})[name] = found
+    return groups
+
+
+def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, str]) -> Figure:
+    rows, words = [found[measure] for found in judged.values()], SHOWN[measure]
+    protocol = next(found[name_of("fid", found)] for found in judged.values())
+    return bars(
+        names=list(judged),
+        colours=[FAMILY_COLOURS[list(FAMILIES).index(families[name])] for name in judged],
+        values=[row["value"] for row in rows],
+        errors=[row.get("standard_deviation", 0.0) for row in rows],
+        title=f"X2  {words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
+        label=words,
+        real=rows[0]["real_images"],
+    )
+
+
 def report(
     *,
     families: Mapping[str, str],
     metrics: Mapping[str, Path],
     samples: Mapping[str, Path],
+    snapshots: Mapping[str, Path],
     summary: Path,
     plots: Path,
     tracker: Tracker,
@@ -59,31 +98,29 @@ def report(
     """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
 
     `families` gives each experiment's family, `metrics` the JSON files to read, `samples` the sheets of bare samples.
+    Those of `snapshots`, files of scores over training, that exist make M2.7c, a panel each.
     """
     import numpy as np
     import pandas as pd
     from PIL import Image
 
     numbers = {name: read_json(path) for name, path in metrics.items()}
-    table = pd.DataFrame([summarise(name, families[name], numbers[name]) for name in numbers])
+    extractors = [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers.values())]
+    table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:
         table.to_csv(draft, index=False)
     with atomic_folder(plots) as folder:
-        for measure, (words, file_name) in FIDELITY.items():
-            reference = table["reference"].iloc[0]
-            best = numbers[table["experiment"].iloc[0]][measure]["real_images"]
-            errors = table.get(f"{measure}_standard_deviation", pd.Series(0.0, index=table.index))
-            title = f"X2  {words.split(' (')[0]}, {table['samples'].iloc[0]:,} samples, reference {reference}"
-            figure = bars(
-                names=table["experiment"],
-                colours=[FAMILY_COLOURS[list(FAMILIES).index(family)] for family in table["family"]],
-                values=table[measure],
-                errors=errors,
-                title=title,
-                label=words,
-                real=best,
-            )
-            save(figure, folder / file_name)
+        for reference, judged in _by_reference(numbers).items():
+            for measure in ("fid", "kid", "is"):
+                figure = _bars(name_of(measure, next(iter(judged.values()))), judged, families)
+                save(figure, folder / f"X2-{measure}-{reference}.png")
+            sheets_of = [(name, np.asarray(Image.open(samples[name]))) for name in judged]
+            title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
+            colour = any(sheet.ndim == 3 for _, sheet in sheets_of)
+            save_images(sheets(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)
+        panels = [panel(name, path) for name, path in snapshots.items() if path.exists()]
+        if panels:
+            save(twins(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png")
         columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
         bounded = table[["experiment", *columns]].copy()
         bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
@@ -97,7 +134,4 @@ def report(
                 title="M3.10  What each posterior misses: ELBO and log-likelihood, test images",
             )
             save(figure, folder / "M3.10-bounds.png")
-        sheets_of = [(name, np.asarray(Image.open(path))) for name, path in samples.items()]
-        title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
-        save_grey(sheets(sheets_of, title), folder / "X2-samples.png")
     tracker.say(f"compared {len(table)} experiments in {summary}")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.evaluation.fidelity.names import name_of
 from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
 from triptych.studies.registry import STUDIES
 from triptych.training.checkpoint import History, read_history, step_name
@@ -33,6 +34,8 @@ MANIFEST, HISTORY = "manifest.json", "history.csv"
 PROTOCOL = (
     "samples",
     "reference_images",
+    "real_samples",
+    "neighbours",
     "subsets",
     "subset_size",
     "dequantization_draws",
@@ -112,8 +115,9 @@ class Record:
     @property
     def protocol(self) -> str:
         """How fidelity was measured, in words; empty before it was."""
-        found = self._evaluation.get("fid_classifier")
-        if not found:
+        try:
+            found = self._evaluation[name_of("fid", self._evaluation)]
+        except KeyError:
             return ""
         return (
             f"{found['samples']:,} samples against {found['reference']} ({found['reference_images']:,} images), "

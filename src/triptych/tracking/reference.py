@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
+from triptych.evaluation.fidelity.names import MEASURES, name_of
 from triptych.files import read_json, write_json
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import stage_of
@@ -36,13 +38,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "± (of that)": ("test", "gap_standard_error"),
     "active units": ("active_units", "value"),
     "bits per dimension, test": ("test", "bits_per_dimension"),
-    "FID": ("fid_classifier", "value"),
-    "KID": ("kid_classifier", "value"),
-    "IS": ("is_classifier", "value"),
+    "FID": ("fid", "value"),
+    "KID": ("kid", "value"),
+    "IS": ("is", "value"),
+    "precision": ("precision", "value"),
+    "recall": ("recall", "value"),
     "recognised": ("recognised", "value"),
     "classes": ("classes", "value"),
     "their entropy": ("classes", "entropy"),
-    "extractor": ("fid_classifier", "extractor"),
+    "extractor": ("fid", "extractor"),
     "training (s)": ("run", "train_seconds"),
     "s per epoch": ("run", "seconds_per_epoch"),
     "machine": ("run", "machine"),
@@ -132,15 +136,25 @@ def table(folder: Path) -> str:
         "",
         "What the full profile gave: made by `triptych reference` from the files beside this one, which hold all",
         "metrics with their protocols, the settings, the data and their checksums, the commit and the machine.",
-        "Likelihoods in nats per image; FID, KID and IS on the features of our own classifier (`fid_classifier` and so",
-        "on), to be compared between rows of the same extractor alone. Empty cells are not defined for the family.",
+        "Likelihoods in nats per image; FID, KID, IS, precision and recall on the features of the extractor that the",
+        "row names, to be compared between rows of the same extractor alone: where it is our own classifier, the files",
+        "call them `fid_classifier` and so on. Empty cells are not defined for the family, or were not measured.",
         "",
         "| experiment | " + " | ".join(COLUMNS) + " |",
         "| --- |" + " --- |" * len(COLUMNS),
     ]
     for name, result in results.items():
-        lines.append(f"| `{name}` | " + " | ".join(_cell(result, keys) for keys in COLUMNS.values()) + " |")
+        lines.append(f"| `{name}` | " + " | ".join(_cell(_plainly(result), keys) for keys in COLUMNS.values()) + " |")
     return "\n".join([*lines, *_study_tables(studies)]) + "\n"
+
+
+def _plainly(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with its fidelity under plain names, whoever the extractor is."""
+    plain = {}
+    for measure in MEASURES:
+        with suppress(KeyError):
+            plain[measure] = result[name_of(measure, result)]
+    return result | plain
 
 
 def _study_tables(studies: dict[str, dict[str, Any]]) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.snapshots import SNAPSHOTS, columns, write_snapshots
 from triptych.evaluation.images import quantize
-from triptych.figures.twin import Panel
 from triptych.files import read_json, write_json
 from triptych.training.progress import Progress
 from triptych.training.reproducible import generator
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
     from triptych.models.base import Family
 
-SNAPSHOTS = "snapshots.csv"  # among an experiment's plots
-METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
-FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
-
 
 def over_training(evaluation: Evaluation) -> dict[str, Any]:
     """Score the samples of every snapshot, all from the same latents; write them to `snapshots.csv`.
@@ -30,11 +25,8 @@ def over_training(evaluation: Evaluation) -> dict[str, Any]:
     estimate on validation images with FID over all snapshots but the untrained one.
     """
     rows = [_row(evaluation, epoch, scores) for epoch, scores in _scores(evaluation).items()]
-    with (evaluation.folder / SNAPSHOTS).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    metric, fid = (next(name for name in rows[0] if name in known) for known in (METRIC_LABELS, FID_LABELS))
+    write_snapshots(evaluation.folder / SNAPSHOTS, rows)
+    metric, fid = columns(rows[0])
     trained = [row for row in rows if row["epoch"]]
     found = rank_correlation([row[metric] for row in trained], [row[fid] for row in trained])
     return {
@@ -78,19 +70,6 @@ def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any]) -> dict[str
         if "standard_deviation" in found:
             row[f"{name}_standard_deviation"] = found["standard_deviation"]
     return row
-
-
-def panel(heading: str, path: Path) -> Panel:
-    """What a file of snapshots shows: the critic's estimate and FID, under the names of its columns.
-
-    Before training the critic estimates nothing; that snapshot is left out where there are others.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        first, *later = csv.DictReader(file)
-    rows = later or [first]
-    metric, fid = (next(name for name in rows[0] if name in known) for known in (METRIC_LABELS, FID_LABELS))
-    updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
-    return Panel(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
 
 
 def sentence(found: RankCorrelation | None, snapshots: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.evaluation.context import at_epoch
-from triptych.evaluation.gan.over_training import SNAPSHOTS, panel
+from triptych.evaluation.gan.snapshots import SNAPSHOTS, panel
 from triptych.evaluation.images import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids, strips

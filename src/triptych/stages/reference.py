@@ -1,0 +1,70 @@
+"""Stage `reference`: real images that generated ones are compared with, as statistics of an extractor's features."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.data.prepared import PreparedData
+from triptych.evaluation.fidelity.extractors import Judge
+from triptych.evaluation.fidelity.measures import measure
+from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.fidelity.reference import CLASSIFIER, Origin, Reference
+from triptych.files import atomic_folder
+from triptych.training.reproducible import describe_device, deterministic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Fidelity, Runtime
+    from triptych.config import Reference as ReferenceSettings
+    from triptych.tracker import Tracker
+
+
+def measure_reference(
+    *,
+    name: str,
+    settings: ReferenceSettings,
+    profile: str,
+    protocol: Fidelity,
+    runtime: Runtime,
+    data: Path,
+    classifier: Path,
+    output: Path,
+    tracker: Tracker,
+) -> None:
+    """Write the folder `output` (`evaluation/fidelity/reference.py` says what it holds) of the entry `name`.
+
+    The trained classifier in the folder `classifier` is copied beside the statistics.
+    The first `protocol.samples` validation images, or as many as there are, stand in for samples of a perfect model.
+    Raises TriptychError if the extractor's weights cannot be had or a file is damaged.
+    """
+    prepared = PreparedData.open(data)
+    with deterministic(runtime) as device:
+        tracker.note(device=describe_device(device))
+        judging = Judge.open(settings.extractor_at(profile), name, classifier, device)
+        real = torch.from_numpy(prepared.images(settings.split))
+        origin = Origin(
+            dataset=settings.dataset,
+            split=settings.split,
+            images=len(real),
+            image_shape=list(real.shape[1:]),
+            data_sha256=prepared.checksum,
+            kind=judging.extractor.kind,
+            extractor=judging.extractor.name,
+            weights_sha256=judging.extractor.weights_sha256,
+            classifier=judging.classifier.name,
+            classifier_sha256=judging.classifier.weights_sha256,
+        )
+        reference = Reference.of(judging.examine(real), origin)
+        unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
+        reference = replace(reference, validation=measure(judging.examine(unseen), reference, protocol))
+    with atomic_folder(output) as folder:
+        reference.save(folder)
+        shutil.copytree(classifier, folder / CLASSIFIER)
+    headline = name_of("fid", reference.validation)
+    value = reference.validation[headline]["value"]
+    tracker.say(f"reference {name}: real validation images score {headline} {value:.2f}")
