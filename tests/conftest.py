@@ -27,6 +27,11 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     for part in (data["experiments"], data["studies"]):
         for name in set(part) - set(kept):
             del part[name]
+    for part, key in (("references", "reference"), ("datasets", "dataset")):
+        used = {experiment[key] for experiment in data["experiments"].values()}
+        used |= {reference["dataset"] for reference in data["references"].values()} if part == "datasets" else set()
+        data[part] = {name: entry for name, entry in data[part].items() if name in used}
+    data["classifiers"] = {name: entry for name, entry in data["classifiers"].items() if name in data["datasets"]}
     for entry in data["studies"].values():
         entry["iterations"] = {"quick": 12, "full": 12}
         if entry["study"] == "planar":
@@ -46,8 +51,9 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         "learning_rate": 1.0e-2,
         "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
     }
-    data["classifiers"]["cifar10"] |= {"epochs": {"quick": 2, "full": 2}, "batch_size": 50}
-    data["classifiers"]["cifar10"]["model"] |= {"channels": [4, 4, 8, 8]}
+    if "cifar10" in data["classifiers"]:
+        data["classifiers"]["cifar10"] |= {"epochs": {"quick": 2, "full": 2}, "batch_size": 50}
+        data["classifiers"]["cifar10"]["model"] |= {"channels": [4, 4, 8, 8]}
     for experiment in data["experiments"].values():
         experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}
     experiments = data["experiments"]

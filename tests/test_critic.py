@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from triptych.config import Settings, parse
 from triptych.errors import TriptychError
-from triptych.evaluation.correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.over_training import sentence
 from triptych.evaluation.gan.snapshots import panel
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator

@@ -190,6 +190,9 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
         pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("[A-Z]*.png"))
         assert run["pictures"] == [f"figures/{picture}" for picture in pictures]
+        [[step, seconds]] = run["metrics"]["seconds_per_update"]
+        assert step == 3
+        assert seconds > 0
         assert run["tags"]["profile"] == "quick"
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
@@ -371,6 +374,8 @@ STAGES += [
     for family in FAMILIES
 ]
 STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
+OF_ALL_FAMILIES = closure([module for family in FAMILIES for module in family_modules(family, evaluation=True)])
+FIGURES = {path for path in OF_ALL_FAMILIES if path.parent.name == "figures"}
 OF_ALL_STUDIES = closure([module for kind in STUDIES for module in study_modules(kind)])
 
 
@@ -381,6 +386,6 @@ def test_a_stage_declares_the_code_it_is_made_of(stage: str, item: dict, loaded:
     used = set(closure([f"triptych.stages.{stage}", *loaded]))
     found = declared(stage, item)
     assert used - found == set(), f"{stage} uses code that dvc.yaml does not declare"
-    shared = set(OF_ALL_STUDIES) if stage == "study" else set()  # the list has one entry for what any kind uses
+    shared = {"study": set(OF_ALL_STUDIES), "evaluate": FIGURES}.get(stage, set())  # one entry for what any kind uses
     unused = {path for path in found - used - shared if path.parent.name not in ("training", "objectives")}
     assert unused == set(), f"dvc.yaml declares code that {stage} does not use"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from triptych.studies.settings import StudySettings
 
 ARITHMETIC = ("device", "threads", "precision", "channels_last", "compile")  # what of `runtime` the numbers depend on
-STUDY = {"device": "cpu", "threads": 1, "precision": "float32"}
+STUDY_ARITHMETIC = {"device": "cpu", "threads": 1, "precision": "float32"}
 
 
 def train_inputs(
@@ -32,5 +32,5 @@ def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
     return {
         "profile": profile,
         "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
-        "runtime": STUDY,
+        "runtime": STUDY_ARITHMETIC,
     }

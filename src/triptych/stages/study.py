@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from triptych.files import atomic_folder, flatten, is_number, sha256_of_file, sha256_of_json, write_json
-from triptych.stages.inputs import ARITHMETIC, study_inputs
+from triptych.stages.inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.loop import fit
 from triptych.studies.registry import load_study
@@ -61,7 +61,7 @@ def study(
     fingerprint = sha256_of_json(inputs)
     training, measures, pictures = load_study(settings.study)
     with (
-        deterministic(runtime.model_copy(update=ARITHMETIC)) as device,
+        deterministic(runtime.model_copy(update=STUDY_ARITHMETIC)) as device,
         Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code])[:16]) as workplace,
     ):
         tracker.note(device=str(device))

@@ -62,11 +62,12 @@ class LiveRun:
             self._try(lambda: self.store.log_history(self.run_id, rows))
         self.flushed = time.monotonic()
 
-    def finish(self, record: Record, model: Path | None) -> None:
-        """Send the rest, the evaluation and the model where there are any; close the run."""
+    def finish(self, record: Record, model: Path | None, facts: Json) -> None:
+        """Send the rest, the speed, the evaluation and the model where there are any; close the run."""
         self.flush()
 
         def close() -> None:
+            self.store.log_speed(self.run_id, record, facts)
             if record.metrics:
                 self.store.log_evaluation(self.run_id, record)
             if model:

@@ -25,10 +25,13 @@ FACTS = (
     "started",
     "train_seconds",
     "images_per_second",
+    "seconds_per_update",
     "iterations_per_second",
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
     "epochs": ("epochs",),
+    "width": ("settings", "model", "width"),
+    "updates": ("over_training", "last", "update"),
     "ELBO, validation": ("valid", "elbo"),
     "ELBO, test": ("test", "elbo"),
     "log p, test": ("test", "log_likelihood"),
@@ -47,8 +50,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "classes": ("classes", "value"),
     "their entropy": ("classes", "entropy"),
     "extractor": ("fid", "extractor"),
+    "rank correlation of FID with the critic's estimate": ("over_training", "correlation", "value"),
     "training (s)": ("run", "train_seconds"),
     "s per epoch": ("run", "seconds_per_epoch"),
+    "s per update": ("run", "seconds_per_update"),
     "machine": ("run", "machine"),
 }
 STUDY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {

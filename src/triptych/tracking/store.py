@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the interface for training, not for agents
 SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
+SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
 QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -164,6 +165,14 @@ class Store:
         for picture in record.figures:
             self.client.log_artifact(run_id, str(picture), "figures")
 
+    def log_speed(self, run_id: str, record: Record, facts: Json) -> None:
+        """How fast the training was, as the journal knows it, at the last step."""
+        last = record.history[-1]
+        step = step_name(last)
+        found = {name: float(facts[name]) for name in SPEEDS if name in facts}
+        if found:
+            self.log_history(run_id, [{step: last[step], **found}])
+
     def seal(self, run_id: str, record: Record) -> None:
         """Say what the run shows, on both sides; other runs of the same inputs give way to it only now.
 
@@ -219,6 +228,7 @@ class Store:
         began, ended = _times(facts)
         run_id = self.create_run(record.name, inputs, record.params, run_tags(facts), began)
         self.log_history(run_id, record.history)
+        self.log_speed(run_id, record, facts)
         self.log_evaluation(run_id, record)
         if model:
             self.log_model(run_id, model)

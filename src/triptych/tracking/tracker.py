@@ -90,7 +90,7 @@ def training(
         record = keep_model(project, item, model)
         if metrics:
             record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
-        live.finish(record, None if metrics else model)
+        live.finish(record, None if metrics else model, execution.facts)
 
 
 @contextmanager

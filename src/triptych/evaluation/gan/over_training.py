@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.evaluation.correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshots import SNAPSHOTS, columns, write_snapshots
 from triptych.evaluation.images import quantize
 from triptych.files import read_json, write_json
