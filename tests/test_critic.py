@@ -17,7 +17,7 @@ from triptych.evaluation.gan.over_training import sentence
 from triptych.evaluation.gan.snapshots import panel
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.registry import build
-from triptych.training.loop import Budget, Trainer
+from triptych.training.loop import Duration, Trainer
 
 FIVE = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3", "cifar10-w1-2", "cifar10-w1-3")
 SHAPE = (3, 32, 32)
@@ -34,7 +34,7 @@ def narrow(settings: Settings, name: str) -> Trainer:
     experiment = settings.experiment(name)
     family = build("gan", experiment.model_at("quick").model_copy(update={"width": 4}), SHAPE)
     family.networks.train()
-    return Trainer(name, family, experiment, Budget(1), settings.runtime)
+    return Trainer(name, family, experiment, Duration(1), settings.runtime)
 
 
 def pixels(count: int) -> torch.Tensor:
@@ -56,7 +56,9 @@ def test_the_five_settings_are_the_documents(full: Settings) -> None:
         assert (experiment.batch_size, experiment.betas, experiment.ema) == (64, [0.0, 0.99], 0.998)
         assert experiment.epochs.full * experiment.epoch_updates.full == 100_000
         assert experiment.snapshot_epochs.full * experiment.epoch_updates.full == 2_000
-        trainer = Trainer(name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Budget(1), full.runtime)
+        trainer = Trainer(
+            name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Duration(1), full.runtime
+        )
         rates = {player: trainer.learning_rate(player, 0.5) for player in ("generator", "critic")}
         assert rates == {"generator": 2e-4, "critic": 4e-4}
         assert {player: optimizer.weight_decay for player, optimizer in trainer.optimizers.items()} == {

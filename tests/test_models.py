@@ -11,7 +11,7 @@ from triptych.config import Settings, parse
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.models.classifier.network import DigitClassifier, build_classifier
 from triptych.models.registry import build
-from triptych.training.loop import Budget, Trainer
+from triptych.training.loop import Duration, Trainer
 
 
 def test_an_untrained_vae_starts_near_784_log_2(params: dict) -> None:
@@ -44,7 +44,7 @@ def test_each_player_learns_from_its_own_loss_alone(tiny: Settings, name: str) -
     family = build(experiment.family, experiment.model, (28, 28))
     pixels = torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8)
     pixels = (pixels > 127).to(torch.uint8) if experiment.family == "vae" else pixels
-    trainer = Trainer(name, family, experiment, Budget(1), tiny.runtime)
+    trainer = Trainer(name, family, experiment, Duration(1), tiny.runtime)
     family.networks.train()
     order = []
 

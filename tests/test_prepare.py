@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.config import Dataset, Settings, Splits
+from triptych.config import Settings
 from triptych.data.images import ImageSet, write_npz
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
+from triptych.sections import Dataset, Splits
 from triptych.stages.prepare import prepare
 from triptych.tracker import Console
 

@@ -21,7 +21,7 @@ from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import read_history, write_history
 from triptych.training.ema import Ema
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Budget, Trainer
+from triptych.training.loop import Duration, Trainer
 from triptych.training.progress import Progress
 from triptych.training.weights import load_tensors
 
@@ -147,7 +147,7 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     torch.manual_seed(0)
     experiment = tiny.experiment("gan-mnist")
     family = build("gan", experiment.model, (28, 28))
-    trainer = Trainer("g", family, experiment, Budget(1), tiny.runtime.model_copy(update={"precision": "bf16"}))
+    trainer = Trainer("g", family, experiment, Duration(1), tiny.runtime.model_copy(update={"precision": "bf16"}))
 
     def forget(player: str, loss: torch.Tensor) -> None:  # a discriminator of zeros gives every image log 2
         for parameter in family.players()[player]:
@@ -227,7 +227,7 @@ def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, mon
     seen, step = [], family.step
     monkeypatch.setattr(family, "step", lambda pixels, update: seen.append(family.epoch) or step(pixels, update))
     images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
-    Trainer("v", family, experiment, Budget(3), tiny.runtime).train_epoch(2, images, Progress("v", 900, 300))
+    Trainer("v", family, experiment, Duration(3), tiny.runtime).train_epoch(2, images, Progress("v", 900, 300))
     assert seen == pytest.approx([1 + index / 6 for index in range(6)])
 
 
@@ -255,7 +255,7 @@ def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepar
 
 def test_schedules(tiny: Settings) -> None:
     experiment = tiny.experiment("vae-20d").model_copy(update={"schedule": "cosine"})
-    trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, Budget(1), tiny.runtime)
+    trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, Duration(1), tiny.runtime)
     assert [trainer.learning_rate("model", progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx(
         [1e-3, 5e-4, 0.0]
     )
@@ -318,7 +318,7 @@ def test_dead_networks_are_no_result(tiny: Settings, prepared: Path, monkeypatch
     monkeypatch.setattr(family, "step", lambda pixels, update: {"loss": torch.tensor(0.25), "kl": torch.tensor(0.0)})
     images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
     with pytest.raises(DivergenceError, match=r"networks are dead, the loss is 0\.25 .* from step 1 to 50 \(epoch 1\)"):
-        Trainer("v", family, experiment, Budget(1), tiny.runtime).train_epoch(1, images, Progress("v", 300, 0))
+        Trainer("v", family, experiment, Duration(1), tiny.runtime).train_epoch(1, images, Progress("v", 300, 0))
 
 
 def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
@@ -332,8 +332,8 @@ def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
 
 
 def test_budgets_say_when_snapshots_are_taken() -> None:
-    assert Budget(40).snapshots(0) == [0, 20]
-    assert Budget(40).snapshots(1) == [1, 20]
-    assert Budget(0).snapshots(1) == [0]
-    assert Budget(8, 10, 2).snapshots(0) == [0, 2, 4, 6]
-    assert Budget(0, 10, 2).snapshots(0) == [0]
+    assert Duration(40).snapshots(0) == [0, 20]
+    assert Duration(40).snapshots(1) == [1, 20]
+    assert Duration(0).snapshots(1) == [0]
+    assert Duration(8, 10, 2).snapshots(0) == [0, 2, 4, 6]
+    assert Duration(0, 10, 2).snapshots(0) == [0]

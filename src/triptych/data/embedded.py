@@ -15,7 +15,7 @@ import numpy as np
 from triptych.data.images import CLASSES, DIGIT, IMAGE_SHAPES, SPLITS, ImageSet
 
 if TYPE_CHECKING:
-    from triptych.config import Embedded, Splits
+    from triptych.sections import Embedded, Splits
 
 INK = 20  # as in MNIST: the digit fills 20 of the 28 pixels
 STRIPS = {"train": (0, 1, 3, 5, 6, 8), "valid": (2, 7), "test": (4, 9)}  # tenths of a photograph's width

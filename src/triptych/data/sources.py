@@ -19,7 +19,7 @@ from triptych.files import atomic_file, atomic_folder, sha256_of_file
 if TYPE_CHECKING:
     import numpy as np
 
-    from triptych.config import Embedded, Splits
+    from triptych.sections import Embedded, Splits
 
 FOLDER_VARIABLE = "TRIPTYCH_DATA"
 AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"

@@ -17,7 +17,7 @@ from triptych.training.weights import load_into
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from triptych.config import Likelihood
+    from triptych.sections import Likelihood
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ CAPTIONS = {
     "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
     "U2.7-interpolations": "From one sample to another of a different digit, over seven latents in between. Where they "
     "show no digit, the generator has learned the places and not the ways between them.",
+    "M2.7-losses": "The critic's loss is minus its estimate, plus its penalty where it has one.",
+    "M2.7a-samples": "What the averaged generator makes of 100 latents after training.",
+    "M2.7a-stages": "What it makes of 25 latents, the same at each time.",
+    "M2.7c-progress": "The critic's estimate on validation images, left axis, and FID of the samples, right axis, at "
+    "each snapshot. Where one falls and the other does not, only FID tells that samples get better.",
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "U3.8-log-likelihood": "The same in nats per image; higher is better.",
@@ -178,6 +183,7 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "name": name,
         "family": FAMILIES[family],
         "metrics": metrics,
+        "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
         "train": train,
@@ -212,6 +218,7 @@ def training_facts(journal: dict[str, Any], speed: tuple[str, str]) -> list[tupl
         ("machine", "machine"),
         ("device", "device"),
         ("seconds of training", "train_seconds"),
+        ("seconds per update", "seconds_per_update"),
         speed,
     )
     return [(key, journal.get(name, NOT_RECORDED)) for key, name in facts]

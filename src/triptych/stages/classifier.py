@@ -21,8 +21,8 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Classifier as Settings
-    from triptych.config import Runtime
+    from triptych.sections import Classifier as Settings
+    from triptych.sections import Runtime
     from triptych.tracker import Tracker
 
 

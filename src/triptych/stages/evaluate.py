@@ -27,8 +27,9 @@ from triptych.training.reproducible import describe_device, deterministic, gener
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Experiment, Fidelity, Likelihood, Runtime
+    from triptych.config import Experiment
     from triptych.models.base import Family
+    from triptych.sections import Fidelity, Likelihood, Runtime
     from triptych.tracker import Tracker
 
 EVALUATION = ("measure", "pictures")  # a family's modules in triptych.evaluation

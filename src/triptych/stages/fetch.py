@@ -11,7 +11,7 @@ from triptych.files import atomic_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Dataset, Embedded, Splits
+    from triptych.sections import Dataset, Embedded, Splits
     from triptych.tracker import Tracker
 
 

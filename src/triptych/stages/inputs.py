@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from triptych.schema import resolve
 
 if TYPE_CHECKING:
-    from triptych.config import Classifier, Experiment, Runtime
+    from triptych.config import Experiment
     from triptych.data.prepared import PreparedData
+    from triptych.sections import Classifier, Runtime
     from triptych.studies.settings import StudySettings
 
 ARITHMETIC = ("device", "threads", "precision", "channels_last", "compile")  # what of `runtime` the numbers depend on

@@ -15,7 +15,7 @@ from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Dataset, Splits
+    from triptych.sections import Dataset, Splits
     from triptych.tracker import Tracker
 
 

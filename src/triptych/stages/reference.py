@@ -19,8 +19,8 @@ from triptych.training.reproducible import describe_device, deterministic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Fidelity, Runtime
-    from triptych.config import Reference as ReferenceSettings
+    from triptych.sections import Fidelity, Runtime
+    from triptych.sections import Reference as ReferenceSettings
     from triptych.tracker import Tracker
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from triptych.config import Runtime
+    from triptych.sections import Runtime
     from triptych.studies.settings import StudySettings
     from triptych.tracker import Tracker
     from triptych.training.checkpoint import History

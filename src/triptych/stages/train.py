@@ -14,14 +14,15 @@ from triptych.models.registry import build
 from triptych.stages.inputs import train_inputs
 from triptych.training.checkpoint import Workplace, snapshot_name, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Budget, Trainer, fit
+from triptych.training.loop import Duration, Trainer, fit
 from triptych.training.reproducible import describe_device, deterministic, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Experiment, Runtime
+    from triptych.config import Experiment
+    from triptych.sections import Runtime
     from triptych.tracker import Tracker
 
 WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
@@ -53,7 +54,7 @@ def train(
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
-    budget = Budget(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
+    duration = Duration(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
     model = experiment.model_at(profile)
     fingerprint = sha256_of_json(inputs)
     with (
@@ -72,14 +73,14 @@ def train(
         held_out = HeldOutImages(prepared, "valid", device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
-        trainer = Trainer(name, family, experiment, budget, runtime)
+        trainer = Trainer(name, family, experiment, duration, runtime)
         tracker.note(device=describe_device(device))
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )
         with atomic_folder(output) as folder:
             save_tensors(folder / WEIGHTS, trainer.weights())
-            snapshots = budget.snapshots(family.first_snapshot)
+            snapshots = duration.snapshots(family.first_snapshot)
             for epoch in snapshots:
                 shutil.copyfile(workplace.snapshot(epoch), folder / snapshot_name(epoch))
             write_history(folder / HISTORY, history)
@@ -94,4 +95,4 @@ def train(
                 "weights_sha256": sha256_of_file(folder / WEIGHTS),
             }
             write_json(folder / MANIFEST, manifest)
-    tracker.say(f"{name}: trained for {budget.epochs} epochs on {prepared.name}")
+    tracker.say(f"{name}: trained for {duration.epochs} epochs on {prepared.name}")

@@ -25,8 +25,9 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triptych.config import Experiment, Player, Runtime
+    from triptych.config import Experiment
     from triptych.models.base import Family
+    from triptych.sections import Player, Runtime
     from triptych.tracker import Tracker
     from triptych.training.images import HeldOutImages, TrainingImages
 
@@ -35,7 +36,7 @@ FINITE_CHECK = 50  # steps between two looks for NaN; looking at every step woul
 
 
 @dataclass(frozen=True)
-class Budget:
+class Duration:
     """How long to train."""
 
     epochs: int
@@ -54,8 +55,14 @@ class Budget:
 class Trainer:
     """One family in training: its optimisers, its averaged weights, and where it stands."""
 
-    def __init__(self, name: str, family: Family, experiment: Experiment, budget: Budget, runtime: Runtime) -> None:
-        self.name, self.family, self.experiment, self.budget, self.runtime = name, family, experiment, budget, runtime
+    def __init__(self, name: str, family: Family, experiment: Experiment, duration: Duration, runtime: Runtime) -> None:
+        self.name, self.family, self.experiment, self.duration, self.runtime = (
+            name,
+            family,
+            experiment,
+            duration,
+            runtime,
+        )
         self.optimizers = {
             player: Adam(parameters, experiment.betas, self._own(player).weight_decay)
             for player, parameters in family.players().items()
@@ -118,7 +125,7 @@ class Trainer:
 
     def steps(self, images: TrainingImages) -> int:
         """Updates in an epoch."""
-        return self.budget.epoch_updates or len(images.pixels) // self.step_images
+        return self.duration.epoch_updates or len(images.pixels) // self.step_images
 
     @property
     def step_images(self) -> int:
@@ -127,7 +134,7 @@ class Trainer:
 
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """One epoch; the mean of every quantity that `step` returns."""
-        steps, epochs = self.steps(images), self.budget.epochs
+        steps, epochs = self.steps(images), self.duration.epochs
         totals: dict[str, Tensor] = {}
         recent: list[Tensor] = []
         self.family.networks.train()
@@ -217,7 +224,7 @@ def fit(
     Row 0 is the model before its first step. Snapshots are left in the workplace. Raises DivergenceError, which says
     where, if a loss or a number on held-out images is not finite.
     """
-    epochs, snapshots = trainer.budget.epochs, trainer.budget.snapshots(trainer.family.first_snapshot)
+    epochs, snapshots = trainer.duration.epochs, trainer.duration.snapshots(trainer.family.first_snapshot)
     checkpoint = workplace.load()
     earlier = 0.0
     if checkpoint:

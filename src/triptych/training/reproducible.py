@@ -13,7 +13,7 @@ import torch
 from triptych.errors import TriptychError
 
 if TYPE_CHECKING:
-    from triptych.config import Runtime
+    from triptych.sections import Runtime
 
 
 def pick_device(wanted: str) -> torch.device:

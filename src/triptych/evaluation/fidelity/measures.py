@@ -16,8 +16,8 @@ from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
 from triptych.evaluation.fidelity.names import SUFFIX
 
 if TYPE_CHECKING:
-    from triptych.config import Fidelity
     from triptych.evaluation.fidelity.reference import Reference
+    from triptych.sections import Fidelity
 
 PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
 NEIGHBOURS = 3  # the radius of a ball is the distance to that nearest neighbour, as Kynkaanniemi et al. chose

@@ -1,0 +1,169 @@
+"""The parts of `params.yaml` that are alike for every model. Each has no defaults but "this feature is off"."""
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from triptych.models.classifier.settings import Model as ClassifierModel
+from triptych.schema import Section, resolve
+
+Profile = Literal["quick", "full"]
+
+
+class Budget(Section):
+    """How long to train, in epochs, under each profile."""
+
+    quick: NonNegativeInt
+    full: NonNegativeInt
+
+
+class Splits(Section):
+    """How many images each split holds."""
+
+    train: PositiveInt
+    valid: PositiveInt
+    test: PositiveInt
+
+
+class SplitsByProfile(Section):
+    """The same under each profile."""
+
+    quick: Splits
+    full: Splits
+
+
+class Fidelity(Section):
+    """The protocol of FID, KID and IS."""
+
+    samples: PositiveInt = Field(ge=10, description="generated images; IS splits them in ten")
+    kid_subsets: PositiveInt = Field(description="random subsets that KID averages over")
+    kid_subset_size: PositiveInt = Field(ge=2, description="images in each of these subsets")
+    confidence: float = Field(gt=0.0, lt=1.0, description="of the classifier, from which a sample counts as recognised")
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> Self:
+        if self.kid_subset_size > self.samples:
+            raise ValueError(
+                f"kid_subset_size is {self.kid_subset_size}, more than the {self.samples} samples it draws from"
+            )
+        return self
+
+
+class Likelihood(Section):
+    """How likelihoods are estimated where a model has none in closed form."""
+
+    importance_samples: PositiveInt = Field(description="draws an image, for the log-likelihood of a VAE")
+    train_images: PositiveInt = Field(ge=2, description="the first so many training images stand for the training set")
+
+
+class ProfileSettings(Section):
+    """What a profile decides for all: where images come from, and how many samples an evaluation draws."""
+
+    source: Literal["embedded", "folder", "public", "auto"]
+    likelihood: Likelihood
+    fidelity: Fidelity
+
+
+class Embedded(Section):
+    """How scikit-learn's digits become a training set: each image is a small random rotation and shift."""
+
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
+    contrast: PositiveFloat = Field(ge=1.0, description="factor about mid-grey, against the blur of enlarging")
+    seed: NonNegativeInt
+
+
+class Dataset(Section):
+    """What the prepare stage makes of one set of images."""
+
+    images: Literal["mnist", "binarized_mnist", "cifar10"]
+    binarization: Literal["none", "static", "threshold", "stochastic"]
+    threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
+    dequantization: Literal["none", "uniform"]
+    splits: SplitsByProfile
+    seed: NonNegativeInt
+
+    def sizes(self, profile: Profile) -> Splits:
+        """The number of images in each split under a profile."""
+        return getattr(self.splits, profile)
+
+    @model_validator(mode="after")
+    def _preparation_is_possible(self) -> Self:
+        if self.images == "binarized_mnist" and self.binarization != "static":
+            raise ValueError(
+                f"binarization is {self.binarization}, but binarized_mnist is published with its draws fixed: "
+                "write static here, or take images: mnist"
+            )
+        if (self.binarization == "threshold") != (self.threshold is not None):
+            raise ValueError("threshold belongs to binarization: threshold, and only there")
+        if self.binarization != "none" and self.dequantization != "none":
+            raise ValueError(
+                "dequantization is for 8-bit images, not for binarised ones: write none for one of the two"
+            )
+        return self
+
+
+class Classifier(Section):
+    """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
+
+    epochs: Budget
+    batch_size: PositiveInt
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: PositiveFloat = Field(description="the largest, of one cycle")
+    weight_decay: NonNegativeFloat
+    augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    seed: NonNegativeInt
+    model: ClassifierModel
+
+    def model_at(self, profile: Profile) -> ClassifierModel:
+        """The `model:` section under a profile."""
+        return ClassifierModel.model_validate(resolve(self.model.model_dump(mode="json"), profile))
+
+
+Extractor = Literal["classifier", "inception"]
+
+
+class ExtractorByProfile(Section):
+    """Inception takes a download and a GPU: not for every profile."""
+
+    quick: Extractor
+    full: Extractor
+
+
+class Reference(Section):
+    """Real images that generated ones are compared with, and whose features tell them apart."""
+
+    dataset: str
+    split: Literal["train", "test"]
+    extractor: Extractor | ExtractorByProfile
+
+    def extractor_at(self, profile: Profile) -> Extractor:
+        """The extractor under a profile."""
+        return resolve(self.model_dump(mode="json"), profile)["extractor"]
+
+
+class Runtime(Section):
+    """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: PositiveInt
+    precision: Literal["float32", "bf16"]
+    channels_last: bool = Field(description="the memory format of convolutions")
+    compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")
+    data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
+    checkpoint_seconds: NonNegativeFloat = Field(description="least time between two checkpoints")
+
+
+class Interval(Section):
+    """A number, at least one, under each profile."""
+
+    quick: PositiveInt
+    full: PositiveInt
+
+
+class Player(Section):
+    """An optimiser of its own for one of several players."""
+
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
