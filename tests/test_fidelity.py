@@ -244,9 +244,8 @@ def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
     found = Reference.load(tmp_path)
     assert (found.origin, found.validation) == (made.origin, made.validation)
     assert torch.equal(found.root @ found.root, made.root @ made.root)
-    row = scores(judged(torch.randn(80, 6)), found, PROTOCOL.model_copy(update={"kid_subset_size": 20}))[
-        "fid_classifier"
-    ]
+    protocol = PROTOCOL.model_copy(update={"kid_subset_size": 20})
+    row = scores(judged(torch.randn(80, 6)), found, protocol)["fid_classifier"]
     assert (row["real_images"], row["real_samples"]) == (1.5, 40)
     statistics = tmp_path / "statistics.safetensors"
     content = bytearray(statistics.read_bytes())
@@ -254,6 +253,28 @@ def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
     statistics.write_bytes(content)
     with pytest.raises(TriptychError, match=r"statistics\.safetensors is damaged"):
         Reference.load(tmp_path)
+
+
+def test_images_of_another_shape_are_not_compared() -> None:
+    reference = reference_of(torch.randn(9, 3))
+    reference.refuse_other_images((28, 28), "experiments.x.reference")
+    with pytest.raises(TriptychError, match=r"experiments\.x\.reference: images of shape \[3, 32, 32\]"):
+        reference.refuse_other_images((3, 32, 32), "experiments.x.reference")
+
+
+def test_features_are_whole_float32() -> None:
+    """On a GPU, convolutions would round to ten bits."""
+    seen = []
+
+    class Watching(torch.nn.Linear):
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return (super().forward(pixels.flatten(1).float()),) * 2
+
+    before = torch.backends.cudnn.allow_tf32
+    Extractor(Watching(784, 3), "classifier", "a test", "w").extract(images(2, 0))
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_names_say_who_judged() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import ROOT
 from triptych.config import parse
+from triptych.evaluation.fidelity.names import name_of
 from triptych.files import read_json
 from triptych.schema import resolve
 from triptych.tracking.reference import LARGEST, table
@@ -29,7 +30,7 @@ def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str)
         settings = full.study(name).model_dump(mode="json")
         assert result["settings"] == settings | {"iterations": settings["iterations"]["full"]}
         return
-    assert {key: result["fid_classifier"][key] for key in ("samples", "reference_images")} == {
+    assert {key: result[name_of("fid", result)][key] for key in ("samples", "reference_images")} == {
         "samples": full.active.fidelity.samples,
         "reference_images": full.dataset("mnist").sizes("full").test,
     }

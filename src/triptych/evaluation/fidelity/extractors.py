@@ -6,6 +6,8 @@ neither fault, but its numbers compare models judged by the same classifier, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -54,6 +56,17 @@ class ClassifierExtractor(FeatureExtractorBase):
         return features, self.classifier.head(features)
 
 
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Convolutions without TF32, whose ten bits would make a GPU's features other ones than a CPU's."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @dataclass(frozen=True)
 class Extractor:
     """A network with two outputs, features and logits, and what to say about it."""
@@ -77,11 +90,12 @@ class Extractor:
             images = images[:, None].expand(-1, 3, -1, -1)
         device = next(self.network.parameters()).device
         found, seen, progress = [], 0, Progress(self.name, len(images), 0)
-        for batch in images.split(BATCH[self.kind]):
-            found.append([values.cpu() for values in self.network(batch.to(device))])
-            seen += len(batch)
-            if progress.due():
-                progress.report(seen, "features")
+        with _whole_float32():
+            for batch in images.split(BATCH[self.kind]):
+                found.append([values.cpu() for values in self.network(batch.to(device))])
+                seen += len(batch)
+                if progress.due():
+                    progress.report(seen, "features")
         progress.finish()
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         return {FEATURES: features, LOGITS: logits}
