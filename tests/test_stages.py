@@ -1,4 +1,4 @@
-"""The stage functions, called as plain functions: no DVC, no git, no MLflow."""
+"""The stage functions, called as plain functions, with no DVC, git or MLflow; and what is made of their results."""
 
 from __future__ import annotations
 
@@ -341,6 +341,26 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
         tracker=Console(),
     )
     return pd.read_csv(project.summary, dtype=str).set_index("experiment")
+
+
+def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp_path: Path) -> None:
+    from triptych.tracking.records import keep_evaluation, keep_model
+    from triptych.tracking.store import Store
+
+    (tmp_path / "params.yaml").write_text("", encoding="utf-8")
+    project, name = Project(tmp_path), "cifar10-jsd-2"
+    record = keep_model(project, name, results / "models" / name)
+    keep_evaluation(project, name, record.fingerprint, results / f"{name}.json", results / "plots" / name)
+    store = Store(project)
+    assert store.bring_up_to_date(record, {"seconds_per_update": 0.25})
+    assert not store.bring_up_to_date(record, {})
+    rows = pd.read_csv(results / "plots" / name / "snapshots.csv")
+    for column in ("jsd", "fid_classifier", "is_classifier"):
+        points = store.client.get_metric_history(record.run_id, f"snapshot_{column}")
+        assert [(point.step, point.value) for point in points] == list(zip(rows["epoch"], rows[column], strict=True))
+    assert len(rows) == 4
+    [speed] = store.client.get_metric_history(record.run_id, "seconds_per_update")
+    assert (speed.step, speed.value) == (3, 0.25)
 
 
 def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:

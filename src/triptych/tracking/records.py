@@ -8,6 +8,7 @@ A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
 | `history.csv` | one row an epoch, or one for some iterations of a study |
 | `metrics.json` | the evaluation, once there is one |
 | `figures/` | its pictures |
+| `snapshots.csv` | of a GAN with a critic: what each snapshot scored |
 | `mlflow.json` | where MLflow shows the run |
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.gan.snapshots import SNAPSHOTS
 from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
 from triptych.studies.registry import STUDIES
 from triptych.training.checkpoint import History, read_history, step_name
@@ -130,6 +132,17 @@ class Record:
         return read_json(path) if path.exists() else {}
 
     @property
+    def snapshots(self) -> History:
+        """What snapshots of the training scored, a row each, as `snapshot_<measure>`; empty where none were judged."""
+        path = self.folder / SNAPSHOTS
+        rows = read_history(path) if path.exists() else []
+        return [
+            {step: row[step]} | {f"snapshot_{key}": value for key, value in row.items() if key != step}
+            for row in rows
+            for step in [step_name(row)]
+        ]
+
+    @property
     def figures(self) -> list[Path]:
         return sorted((self.folder / "figures").glob("*.png"))
 
@@ -137,7 +150,7 @@ class Record:
     def digest(self) -> str:
         """A hash of all that MLflow shows of this run: equal digests need no work."""
         figures = {path.name: sha256_of_file(path) for path in self.figures}
-        return sha256_of_json([self.inputs, self.history, self.metrics, figures])
+        return sha256_of_json([self.inputs, self.history, self.metrics, self.snapshots, figures])
 
     def link(self, tracking_uri: str, run_id: str) -> None:
         """Remember where MLflow shows this run."""
@@ -187,6 +200,8 @@ def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path
     """Take an evaluation's metrics and pictures into the record of its run."""
     record = record_of(project, name, fingerprint)
     shutil.copyfile(metrics, record.folder / "metrics.json")
+    if plots and (plots / SNAPSHOTS).exists():
+        shutil.copyfile(plots / SNAPSHOTS, record.folder / SNAPSHOTS)
     if plots and plots.is_dir():
         shutil.rmtree(record.folder / "figures", ignore_errors=True)
         (record.folder / "figures").mkdir()

@@ -156,10 +156,11 @@ class Store:
             self.client.log_batch(run_id, metrics=batch)
 
     def log_evaluation(self, run_id: str, record: Record) -> None:
-        """The evaluation's numbers, at the last step, and its pictures."""
+        """The evaluation's numbers, at the last step, those of each snapshot, and its pictures."""
         last = record.history[-1]
         step = step_name(last)
         self.log_history(run_id, [{step: last[step], **{key: float(value) for key, value in record.metrics.items()}}])
+        self.log_history(run_id, record.snapshots)
         if record.protocol:
             self.client.set_tag(run_id, "fidelity", record.protocol)
         for picture in record.figures:

@@ -101,7 +101,7 @@ def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: P
     with _never_costs_a_run():
         execution.write(metrics)
         record = keep_model(project, item, model)
-        before = sha256_of_json([record.inputs, record.history, {}, {}])
+        before = sha256_of_json([record.inputs, record.history, {}, [], {}])
         record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
         live = LiveRun(Store(project), item, record.inputs, record.params)
         live.add_evaluation(record, before, look_up(project, "train", item, model / MANIFEST), model)
