@@ -76,6 +76,16 @@ class ResidualBlock(nn.Module):
         return x + self.branch(x)
 
 
+class LargestActivations(nn.Module):
+    """The largest activation of each channel over the image: (n, c, h, w) to (n, c).
+
+    As AdaptiveMaxPool2d, whose gradient has no deterministic form on a GPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax((2, 3))
+
+
 class ResidualClassifier(Classifier):
     """For images (n, 3, h, w): a ResNet of eight convolutions, at full size, a half, a quarter and an eighth.
 
@@ -91,7 +101,7 @@ class ResidualClassifier(Classifier):
             _convolution(whole, half, pool=True), ResidualBlock(half),
             _convolution(half, quarter, pool=True),
             _convolution(quarter, eighth, pool=True), ResidualBlock(eighth),
-            nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+            LargestActivations(),
         )  # fmt: skip
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(eighth, CLASSES))
         self.to(memory_format=torch.channels_last)
