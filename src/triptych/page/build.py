@@ -189,7 +189,9 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "train": train,
         "evaluate": evaluate,
         "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
-        "training": training_facts(train, ("images per second", "images_per_second")),
+        "training": training_facts(
+            train, ("images per second", "images_per_second"), ("seconds per update", "seconds_per_update")
+        ),
     }
 
 
@@ -211,15 +213,14 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
     }
 
 
-def training_facts(journal: dict[str, Any], speed: tuple[str, str]) -> list[tuple[str, Any]]:
+def training_facts(journal: dict[str, Any], *speeds: tuple[str, str]) -> list[tuple[str, Any]]:
     """When, where and how fast, as the journal of the training has it."""
     facts = (
         ("trained", "started"),
         ("machine", "machine"),
         ("device", "device"),
         ("seconds of training", "train_seconds"),
-        ("seconds per update", "seconds_per_update"),
-        speed,
+        *speeds,
     )
     return [(key, journal.get(name, NOT_RECORDED)) for key, name in facts]
 
