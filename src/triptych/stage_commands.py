@@ -154,11 +154,12 @@ def train(experiment: str) -> None:
 def evaluate(experiment: str) -> None:
     """Stage: measure EXPERIMENT and draw its pictures."""
     from triptych.code import code_hash, family_modules
-    from triptych.stages.evaluate import evaluate as run
     from triptych.tracking.tracker import evaluation
 
     project, settings = open_project()
     chosen = settings.experiment(experiment)
+    from triptych.stages.evaluate import evaluate as run
+
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
     code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
     with evaluation(project, experiment, model, metrics, plots) as tracker:
