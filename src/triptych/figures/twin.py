@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 4.4, 3.2  # inches of a panel
 PANELS_A_ROW = 3
+HEADROOM = 1.08  # of the axis over the largest FID
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def twins(panels: Sequence[Panel], title: str) -> Figure:
         tidy(axes, "updates of the generator", panel.metric_label)
         right.set_ylabel(panel.fid_label)
         right.spines["top"].set_visible(False)
-        right.set_ylim(bottom=0)
+        right.set_ylim(0, HEADROOM * max(panel.fid))
         for side, colour in ((axes, "metric"), (right, "fid")):
             side.yaxis.label.set_color(COLOURS[colour])
             side.tick_params(axis="y", colors=COLOURS[colour])

@@ -9,7 +9,7 @@ from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshots import panel
 from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
-from triptych.figures.style import FAMILY_COLOURS, save, save_images
+from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
 from triptych.files import atomic_file, atomic_folder, read_json
 from triptych.models.registry import FAMILIES
@@ -120,7 +120,7 @@ def report(
             save_images(sheets(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)
         panels = [panel(name, path) for name, path in snapshots.items() if path.exists()]
         if panels:
-            save(twins(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png")
+            save_reduced(twins(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png")
         columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
         bounded = table[["experiment", *columns]].copy()
         bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
