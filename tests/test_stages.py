@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,18 +53,24 @@ PICTURES = {
 }
 
 
+def learn(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Console | None = None) -> None:
+    train_classifier(
+        name=name,
+        settings=tiny.classifier(name),
+        profile="quick",
+        runtime=tiny.runtime,
+        data=prepared / name,
+        output=folder / f"classifier-{name}",
+        metrics=folder / f"classifier-{name}.json",
+        checkpoints=folder / "checkpoints",
+        code="code",
+        tracker=tracker or Console(),
+    )
+
+
 def judge(tiny: Settings, prepared: Path, folder: Path, names: Collection[str] = ("mnist", "cifar10")) -> None:
     for name in names:
-        train_classifier(
-            name=name,
-            settings=tiny.classifier(name),
-            profile="quick",
-            runtime=tiny.runtime,
-            data=prepared / name,
-            output=folder / f"classifier-{name}",
-            metrics=folder / f"classifier-{name}.json",
-            tracker=Console(),
-        )
+        learn(tiny, prepared, folder, name)
         refer(tiny, prepared, folder, name)
 
 
@@ -214,6 +220,26 @@ def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: P
         found = read_json(results / f"{name}.json")
         assert found["reference"] == {"name": experiment.reference, "key": reference["key"]}
         assert real["value"] == found["fid_classifier"]["real_images"] < found["fid_classifier"]["value"]
+
+
+class StopInTheSecond(Console):
+    """As Ctrl-C at the end of the second epoch."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_a_stopped_classifier_ends_with_the_same_bytes(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tiny, prepared, tmp_path, name, StopInTheSecond())
+    assert list((tmp_path / "checkpoints").glob(f"classifier-{name}@*/000001.*"))
+    learn(tiny, prepared, tmp_path, name)
+    assert tree(tmp_path / f"classifier-{name}") == tree(results / f"classifier-{name}")
+    assert (tmp_path / f"classifier-{name}.json").read_bytes() == (results / f"classifier-{name}.json").read_bytes()
 
 
 def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:

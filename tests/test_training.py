@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from triptych.models.registry import build
 from triptych.stages.train import train
 from triptych.tracker import Console
 from triptych.training.adam import Adam, clipped
-from triptych.training.checkpoint import read_history, write_history
+from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, read_history, write_history
 from triptych.training.ema import Ema
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer
 from triptych.training.progress import Progress
+from triptych.training.reproducible import run_key
 from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
@@ -122,18 +125,60 @@ def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Pat
         run(tiny, "vae-20d", prepared, tmp_path)
 
 
-def test_a_second_process_is_refused(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+class Patience(Recorder):
+    """Lets go of the lock once the run says that it waits for it."""
+
+    def __init__(self, lock: FileLock) -> None:
+        super().__init__()
+        self.lock = lock
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        self.lock.release()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.002], ids=["the same settings", "other settings"])
+def test_a_second_process_waits_and_names_the_first(
+    tiny: Settings, prepared: Path, tmp_path: Path, rate: float
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
-    place = next((tmp_path / "checkpoints").glob("vae-20d@*"))
-    Path(f"{place}.pid").write_text("4321")
-    with FileLock(f"{place}.lock"):
-        with pytest.raises(TriptychError, match="pid 4321"):
-            run(tiny, "vae-20d", prepared, tmp_path)
-        run(tiny, "vae-20d", prepared, tmp_path, learning_rate=0.002)
+    (tmp_path / "checkpoints" / "vae-20d.pid").write_text("4321")
+    tracker = Patience(FileLock(tmp_path / "checkpoints" / "vae-20d.lock"))
+    with tracker.lock:
+        run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
+    assert "vae-20d is in the hands of another process (pid 4321)" in tracker.said[0]
+    assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
+def test_a_run_that_nobody_waits_for_is_not_lost(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, undisturbed: dict
+) -> None:
+    """As when DVC alone is killed: its stage trains to the end, and nobody records what came out."""
+    parents = iter([1234])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
+    first = contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine"))
+    shutil.rmtree(tmp_path / name)
+    monkeypatch.undo()
     tracker = Recorder()
-    run(tiny, "vae-20d", prepared, tmp_path, tracker)
-    assert tracker.rows == [2, 3]
+    assert contents(run(tiny, name, prepared, tmp_path, tracker, ema=0.9, schedule="cosine")) == first
+    assert first == undisturbed[name]
+    assert tracker.rows == []
+    assert [row["epoch"] for row in tracker.resumed] == [0, 1, 2, 3]
+    assert not list((tmp_path / "checkpoints").glob("*@*"))
+
+
+def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = run_key(torch.device("cpu"), "inputs")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
+    assert run_key(torch.device("cpu"), "inputs") != here
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    assert run_key(torch.device("cpu"), "inputs") != here
+    monkeypatch.undo()
+    assert run_key(torch.device("cpu"), "inputs") == here
 
 
 def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
@@ -141,6 +186,18 @@ def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Pa
         with pytest.raises(KeyboardInterrupt):
             run(tiny, "vae-20d", prepared, tmp_path, Recorder(2), seed=seed)
     assert len([place for place in (tmp_path / "checkpoints").iterdir() if place.is_dir()]) == 4
+
+
+def test_checkpoints_of_all_names_are_bounded(tmp_path: Path) -> None:
+    root = tmp_path / "checkpoints"
+    for number in range(KEPT_IN_ALL + 2):
+        with pytest.raises(KeyboardInterrupt), Workplace.claim(root, f"vae-{number}", "key", print) as workplace:
+            os.utime(workplace.folder, (number, number))
+            raise KeyboardInterrupt
+    with FileLock(root / "vae-1.lock"), Workplace.claim(root, "new", "key", print):
+        left = {place.name for place in root.glob("*@*")}
+    assert "vae-0@key" not in left
+    assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is in somebody's hands"
 
 
 def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> None:

@@ -21,6 +21,8 @@ from triptych.stage_commands import STAGES, open_project
 # sleeping costs twice on an idle one.
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 
+INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
+
 
 class Commands(click.Group):
     """Shows the commands in the order of the work, not of the alphabet."""
@@ -31,13 +33,20 @@ class Commands(click.Group):
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Print a user's error as one sentence, and put back what DVC had removed for this stage."""
+    """Print a user's error, or Ctrl-C, as one sentence, and put back what DVC had removed for this stage."""
     try:
         yield
     except TriptychError as error:
         click.echo(f"triptych: {error}", err=True)
         _put_back_earlier_results()
         sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
+        _put_back_earlier_results()
+        sys.exit(INTERRUPTED)
 
 
 def _put_back_earlier_results() -> None:
@@ -172,8 +181,11 @@ def main() -> None:
     """Run the command line; a user's error is one sentence and exit status 1."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
-    with _one_sentence():
-        cli()
+    try:
+        with _one_sentence():
+            sys.exit(cli.main(standalone_mode=False))
+    except KeyboardInterrupt:  # a second time, while the first was being heard
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ class Settings(Section):
 
 
 def _refuse_taken_name(key: str, name: str) -> None:
-    if name in RESERVED or name.startswith("classifier-"):
+    if name in RESERVED or name.startswith(("classifier-", "evaluate-")):
         raise ValueError(f"{key}: this name is taken by files of the pipeline's own; choose another")
 
 

@@ -4,9 +4,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,19 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the final name only if the block succeeds."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Yield a path beside `path` to write to; it takes the final name only if the block succeeds.
+
+    After a power cut the name stands for the whole new file or for what was there before.
+    """
+    draft = _beside(path, "part")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         try:
             yield draft
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
+            _to_disk(draft)
             draft.replace(path)
+            _to_disk(path.parent)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -46,21 +52,62 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it replaces `path` whole, and only if the block succeeds."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    retired = path.with_name(f".{path.name}.{os.getpid()}.old")
+    draft, retired = _beside(path, "part"), _beside(path, "old")
     with disk_errors(path):
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        draft.mkdir()
         try:
             yield draft
+            for part in (*draft.rglob("*"), draft):
+                _to_disk(part)
             if path.exists():
                 path.replace(retired)
             draft.replace(path)
+            _to_disk(path.parent)
         finally:
             if retired.exists() and not path.exists():
                 retired.replace(path)
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(retired, ignore_errors=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
+
+
+def _to_disk(path: Path) -> None:
+    """Return only when a file's bytes, or a folder's names, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the drafts that killed processes left; put back what one of them had just moved out of the way."""
+    for left in path.parent.glob(f".{escape(path.name)}.*"):
+        owner = re.fullmatch(r"(\d+)\.(part|old)", left.name.removeprefix(f".{path.name}."))
+        if not owner or (int(owner[1]) != os.getpid() and is_alive(int(owner[1]))):
+            continue
+        if owner[2] == "old" and not path.exists():
+            left.replace(path)
+        elif left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this machine runs a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def canonical_json(data: Any) -> str:  # noqa: ANN401 (any JSON value)

@@ -22,7 +22,12 @@ DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 def dvc(project: Project, *words: str) -> int:
     """Run a DVC command of this environment in the project; return its exit status."""
     command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=project.root, env={**os.environ, **DVC_QUIET}, check=False).returncode
+    process = subprocess.Popen(command, cwd=project.root, env={**os.environ, **DVC_QUIET})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # DVC and its stage have been told too; they leave everything in order
+            continue
 
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:

@@ -72,7 +72,8 @@ def prepare(dataset: str) -> None:
 @click.command()
 @click.argument("dataset")
 def classifier(dataset: str) -> None:
-    """Stage: the classifier of DATASET, which names classes, and may judge samples."""
+    """Stage: the classifier of DATASET, which names classes, and may judge samples; an unfinished one is continued."""
+    from triptych.code import code_hash
     from triptych.data.prepared import PreparedData
     from triptych.stages.inputs import train_inputs
     from triptych.tracking.tracker import training
@@ -92,6 +93,8 @@ def classifier(dataset: str) -> None:
             data=data,
             output=model,
             metrics=metrics,
+            checkpoints=project.private / "checkpoints",
+            code=code_hash(["triptych.stages.classifier"]),
             tracker=tracker,
         )
 

@@ -17,12 +17,12 @@ from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.fidelity.reference import CLASSIFIER, Reference
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
-from triptych.files import atomic_folder, flatten, is_number, read_json, sha256_of_json, write_json
+from triptych.files import atomic_folder, flatten, is_number, read_json, write_json
 from triptych.models.load import load_family
 from triptych.stages.train import HISTORY, MANIFEST, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
-from triptych.training.reproducible import describe_device, deterministic, generator, seeded
+from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +68,10 @@ def evaluate(
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, f"evaluate-{name}", sha256_of_json([*inputs, str(device)])[:16]) as workplace,
+        Workplace.claim(checkpoints, f"evaluate-{name}", run_key(device, *inputs), tracker.say) as workplace,
         atomic_folder(plots) as folder,
     ):
-        tracker.note(device=describe_device(device))
+        tracker.note(**machine_facts(device))
         family = load_family(model, device)
         judging = Judge.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
         real.refuse_other_weights(judging, reference)

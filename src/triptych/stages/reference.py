@@ -14,7 +14,7 @@ from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.fidelity.reference import CLASSIFIER, Origin, Reference
 from triptych.files import atomic_folder
-from triptych.training.reproducible import describe_device, deterministic
+from triptych.training.reproducible import deterministic, machine_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def measure_reference(
     """
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
-        tracker.note(device=describe_device(device))
+        tracker.note(**machine_facts(device))
         judging = Judge.open(settings.extractor_at(profile), name, classifier, device)
         real = torch.from_numpy(prepared.images(settings.split))
         origin = Origin(

@@ -15,7 +15,7 @@ from triptych.studies.base import StudyEvaluation
 from triptych.studies.loop import fit
 from triptych.studies.registry import load_study
 from triptych.training.checkpoint import Workplace, write_history
-from triptych.training.reproducible import deterministic, seeded
+from triptych.training.reproducible import deterministic, machine_facts, run_key, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def study(
     training, measures, pictures = load_study(settings.study)
     with (
         deterministic(runtime.model_copy(update=STUDY_ARITHMETIC)) as device,
-        Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code])[:16]) as workplace,
+        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), tracker.say) as workplace,
     ):
-        tracker.note(device=str(device))
+        tracker.note(**machine_facts(device))
         configurations = training.build(settings, iterations)
         history = fit(
             name,

@@ -15,7 +15,7 @@ from triptych.stages.inputs import train_inputs
 from triptych.training.checkpoint import Workplace, snapshot_name, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer, fit
-from triptych.training.reproducible import describe_device, deterministic, seeded
+from triptych.training.reproducible import deterministic, machine_facts, run_key, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train(
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, name, sha256_of_json([fingerprint, code, str(device)])[:16]) as workplace,
+        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), tracker.say) as workplace,
     ):
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))
@@ -74,7 +74,7 @@ def train(
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
         trainer = Trainer(name, family, experiment, duration, runtime)
-        tracker.note(device=describe_device(device))
+        tracker.note(**machine_facts(device))
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )

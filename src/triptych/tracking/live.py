@@ -45,6 +45,7 @@ class LiveRun:
         """Show the run as running."""
 
         def create() -> None:
+            self.store.mark_dead_runs()
             self.run_id = self.store.create_run(self.name, self.inputs, self.params, tags)
 
         self._try(create)

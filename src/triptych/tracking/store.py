@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,9 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
+from triptych.files import is_alive
 from triptych.tracking.records import Json, Record, stage_of
 from triptych.training.checkpoint import step_name
 
@@ -187,7 +190,14 @@ class Store:
                 for child in self._children(other):
                     self.client.delete_run(child.info.run_id)
                 self.client.delete_run(other.info.run_id)
+                self._delete_artifacts(other)
         record.link(self.uri, run_id)
+
+    def _delete_artifacts(self, run: Run) -> None:
+        """MLflow keeps the files of deleted runs for ever; the same pictures and weights are in the run that stays."""
+        place = Path(unquote(urlparse(run.info.artifact_uri).path)).parent
+        if self.local and place.is_relative_to(self.project.home / "mlartifacts"):
+            shutil.rmtree(place, ignore_errors=True)
 
     def _log_configurations(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Param, RunTag
@@ -253,7 +263,7 @@ class Store:
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for run in self.client.search_runs(ids, "attributes.status = 'RUNNING'") if ids else ():
             host, pid = run.data.tags.get("host"), run.data.tags.get("pid")
-            if host == platform.node() and pid and not _alive(int(pid)):
+            if host == platform.node() and pid and not is_alive(int(pid)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 marked += 1
         return marked
@@ -287,16 +297,6 @@ def _times(facts: Json) -> tuple[int | None, int | None]:
         return None, None
     began = int(datetime.fromisoformat(facts["started"]).timestamp() * 1000)
     return began, began + int(facts["seconds"] * 1000)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def brief(error: Exception) -> str:

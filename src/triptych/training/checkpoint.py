@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STATE, INDEX = "state.safetensors", "index.json"
-KEPT = 3  # unfinished runs of one name, under other settings, that keep their checkpoints
+KEPT, KEPT_IN_ALL = 3, 30  # other unfinished runs that keep their checkpoints: of the same name, and of all names
+REMINDER = 60.0  # seconds between two words about the process that is waited for
 
 STEPS = ("epoch", "iteration")  # what a row of a history stands for
 
@@ -41,28 +42,38 @@ def step_name(row: Mapping[str, float]) -> str:
 
 
 @contextmanager
-def _held(place: Path) -> Iterator[None]:
-    """Hold a workplace by a lock beside it. Raises TriptychError, with the holder's pid, if it is held."""
+def _held(root: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold all that is kept of this name; while another process has it, wait, and say for which.
+
+    That process may work under other settings: both would write the same results.
+    """
     from filelock import FileLock, Timeout
 
-    lock, owner = FileLock(f"{place}.lock"), Path(f"{place}.pid")
+    lock, owner, patience = FileLock(root / f"{name}.lock"), root / f"{name}.pid", 0.0
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            pid = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
+            say(f"{name} is in the hands of another process (pid {pid}): waiting until it ends")
+            patience = REMINDER
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        pid = owner.read_text() if owner.exists() else "unknown"
-        name = place.name.split("@")[0]
-        raise TriptychError(f"{name} is in the hands of another process (pid {pid}): wait for it or stop it") from None
-    try:
-        owner.write_text(str(os.getpid()))
+        owner.write_text(str(os.getpid()), encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
-        Path(f"{place}.lock").unlink(missing_ok=True)
+
+
+def _oldest(places: Iterable[Path], kept: int) -> list[Path]:
+    """All but the `kept` that were changed last."""
+    return sorted(places, key=lambda place: place.stat().st_mtime)[: -kept or None]
 
 
 def _remove_unheld(place: Path) -> None:
-    with suppress(TriptychError), _held(place):
+    from filelock import FileLock, Timeout
+
+    with suppress(Timeout), FileLock(place.with_name(f"{place.name.split('@')[0]}.lock"), timeout=0):
         shutil.rmtree(place)
 
 
@@ -71,25 +82,38 @@ class Workplace:
     """The folder of one unfinished run: its last checkpoint and the snapshots taken so far."""
 
     folder: Path
+    parent: int
+    """The process that waits for this run, and records what comes out."""
 
     @classmethod
     @contextmanager
-    def claim(cls, root: Path, name: str, key: str) -> Iterator[Workplace]:
+    def claim(cls, root: Path, name: str, key: str, say: Callable[[str], None]) -> Iterator[Workplace]:
         """Hold the workplace of this run for this process alone; it is removed when the block succeeds.
 
-        Of other unfinished runs of the same name the newest few stay, so that going back to a setting goes on with it.
-        Raises TriptychError if another process holds this workplace.
+        If by then nobody waits for the run any more (DVC was killed, say), it stays: nobody will record what came
+        out, and the next process gets there from here. Of other unfinished runs the newest few stay, so that going
+        back to a setting goes on with it.
         """
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            place = root / f"{name}@{key}"
-            with _held(place):
-                others = [other for other in root.glob(f"{name}@*") if other.is_dir() and other != place]
-                for other in sorted(others, key=lambda path: path.stat().st_mtime)[: -KEPT or None]:
+            with _held(root, name, say):
+                place = root / f"{name}@{key}"
+                for other in _oldest((other for other in root.glob(f"{name}@*") if other != place), KEPT):
+                    shutil.rmtree(other)
+                for other in _oldest((other for other in root.glob("*@*") if other != place), KEPT_IN_ALL):
                     _remove_unheld(other)
                 place.mkdir(exist_ok=True)
-                yield cls(place)
-                shutil.rmtree(place)
+                for draft in place.glob(".*.part"):
+                    draft.unlink()
+                workplace = cls(place, os.getppid())
+                yield workplace
+                if not workplace.orphaned:
+                    shutil.rmtree(place)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the process that started this one is gone."""
+        return os.getppid() != self.parent
 
     def snapshot(self, epoch: int) -> Path:
         """Where the snapshot after that epoch stands."""

@@ -249,7 +249,8 @@ def fit(
         tracker.log(epoch, history[-1])
         if epoch in snapshots:
             save_tensors(workplace.snapshot(epoch), trainer.snapshot())
-        if epoch < epochs and clock() - saved >= trainer.runtime.checkpoint_seconds:
+        last = epoch == epochs
+        if workplace.orphaned if last else clock() - saved >= trainer.runtime.checkpoint_seconds:
             workplace.save(epoch, trainer.state(), history, earlier + progress.seconds())
             saved = clock()
     seconds = earlier + progress.finish()

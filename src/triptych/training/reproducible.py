@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.errors import TriptychError
+from triptych.files import sha256_of_json
 
 if TYPE_CHECKING:
     from triptych.sections import Runtime
@@ -26,9 +27,19 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def describe_device(device: torch.device) -> str:
-    """The device in words, for the journal."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def machine_facts(device: torch.device) -> dict[str, str | int]:
+    """What the last digits of a result depend on besides its inputs: for the journal, and to tell checkpoints apart."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "torch": str(torch.__version__),
+    }
+
+
+def run_key(device: torch.device, *parts: object) -> str:
+    """The key of a checkpoint: a hash of what the run is a function of (`parts`), and of what its digits depend on."""
+    return sha256_of_json([*parts, machine_facts(device)])[:16]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
