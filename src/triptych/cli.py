@@ -135,6 +135,17 @@ def sync() -> None:
 
 
 @cli.command()
+def verify() -> None:
+    """Check that the results are what their stages wrote, the same everywhere, and those that are committed."""
+    from triptych.verify.table import verify as run
+
+    project, settings = open_project()
+    text, trustworthy = run(project, settings)
+    click.echo(text)
+    sys.exit(0 if trustworthy else 1)
+
+
+@cli.command()
 @click.argument("experiment")
 @click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="images to draw")
 @click.option(
@@ -156,7 +167,10 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 @click.argument("experiments", nargs=-1)
 @click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
 def reference(experiments: tuple[str, ...], name: str | None) -> None:
-    """Keep the results of EXPERIMENTS and studies (or of all) in git: metrics/reference and plots/reference."""
+    """Keep the results of EXPERIMENTS and studies (or of all) in git: metrics/reference and plots/reference.
+
+    Of profile quick the numbers alone, for `triptych verify`.
+    """
     from triptych.config import NAME, RESERVED
     from triptych.tracking.reference import keep_comparison, keep_reference, write_table
 
@@ -168,10 +182,10 @@ def reference(experiments: tuple[str, ...], name: str | None) -> None:
         raise TriptychError("--name is for one experiment: say which")
     if name and (name in RESERVED or not re.fullmatch(NAME, name)):
         raise TriptychError(f"--name is {name!r}: take letters, digits, - and _, and none of {', '.join(RESERVED)}")
-    chosen = experiments or (*settings.experiments, *settings.studies)
+    chosen = experiments or settings.measured
     for experiment in chosen:
         keep_reference(project, experiment, name or experiment)
-    if not experiments:
+    if not experiments and settings.profile == "full":
         keep_comparison(project)
     write_table(project)
     click.echo(f"kept {name or ', '.join(chosen)} in metrics/reference and plots/reference")

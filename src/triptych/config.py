@@ -195,6 +195,11 @@ class Settings(Section):
         """The settings of the profile in force."""
         return self.profiles[self.profile]
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Everything that has a model and metrics, by the names of their folders and files."""
+        return (*self.experiments, *self.studies, *(f"classifier-{name}" for name in self.classifiers))
+
     def dataset(self, name: str) -> Dataset:
         """The data set of that name; an unknown name is refused."""
         return _entry(self.datasets, name, "datasets")

@@ -31,7 +31,7 @@ def restore_outputs(root: Path) -> list[Path]:
     restored = []
     for output in stages.get(stage, {}).get("outs", []):
         place = root / output["path"]
-        files = list(_files(_cache(root), output["md5"]))
+        files = list(cached_files(root, output["md5"]))
         if not place.exists() and files and all(cached.exists() for _, cached in files):
             _put_back(place, files)
             restored.append(place)
@@ -62,8 +62,9 @@ def _cache(root: Path) -> Path:
     return (root / ".dvc" / named if named else root / ".dvc" / "cache") / "files" / "md5"
 
 
-def _files(cache: Path, md5: str) -> Iterator[tuple[str, Path]]:
-    """The files behind a hash: one without a name, or those of a folder by their relative paths."""
+def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
+    """The files in DVC's cache behind a hash: one without a name, or those of a folder by their relative paths."""
+    cache = _cache(root)
     cached = cache / md5[:2] / md5[2:]
     if not md5.endswith(".dir"):
         yield "", cached

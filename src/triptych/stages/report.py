@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
@@ -63,6 +63,11 @@ def summarise(name: str, family: str, metrics: Metrics, extractors: Sequence[str
     return row
 
 
+def extractors_of(numbers: Collection[Metrics]) -> list[str]:
+    """The extractors, `classifier` or `inception`, that judged any of the experiments."""
+    return [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers)]
+
+
 def _by_reference(numbers: Mapping[str, Metrics]) -> dict[str, dict[str, Metrics]]:
     """Experiments by the reference that judged them: only within one can they be compared."""
     groups: dict[str, dict[str, Metrics]] = {}
@@ -105,7 +110,7 @@ def report(
     from PIL import Image
 
     numbers = {name: read_json(path) for name, path in metrics.items()}
-    extractors = [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers.values())]
+    extractors = extractors_of(numbers.values())
     table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:
         table.to_csv(draft, index=False)

@@ -87,6 +87,11 @@ class Record:
         return read_json(self.folder / MANIFEST)
 
     @property
+    def exists(self) -> bool:
+        """Whether the record is complete."""
+        return (self.folder / MANIFEST).exists() and (self.folder / HISTORY).exists()
+
+    @property
     def fingerprint(self) -> str:
         return self.inputs["fingerprint"]
 
@@ -101,14 +106,14 @@ class Record:
     @property
     def metrics(self) -> Json:
         """What the evaluation measured, flattened, `fid_classifier.value` by its plain name; empty before that."""
-        return _measured(flatten(self._evaluation))
+        return _measured(flatten(self.evaluation))
 
     @property
     def configurations(self) -> list[ConfigurationRecord]:
         """Of a study, its configurations one by one; of an experiment none."""
         found, history = [], self.history
-        for name in self._evaluation.get("configurations", ()):
-            values = flatten(self._evaluation[name])
+        for name in self.evaluation.get("configurations", ()):
+            values = flatten(self.evaluation[name])
             words = {key: value for key, value in values.items() if isinstance(value, str)}
             rows = [_of_configuration(row, f"{name}.") for row in history]
             found.append(ConfigurationRecord(name, rows, _measured(values), words))
@@ -118,7 +123,7 @@ class Record:
     def protocol(self) -> str:
         """How fidelity was measured, in words; empty before it was."""
         try:
-            found = self._evaluation[name_of("fid", self._evaluation)]
+            found = self.evaluation[name_of("fid", self.evaluation)]
         except KeyError:
             return ""
         return (
@@ -127,7 +132,8 @@ class Record:
         )
 
     @property
-    def _evaluation(self) -> Json:
+    def evaluation(self) -> Json:
+        """The metrics as they were written; empty before the evaluation."""
         path = self.folder / "metrics.json"
         return read_json(path) if path.exists() else {}
 
@@ -141,6 +147,14 @@ class Record:
             for row in rows
             for step in [step_name(row)]
         ]
+
+    @property
+    def points(self) -> History:
+        """Every row of MLflow's curves but speeds: the history, what was measured at its last step, the snapshots."""
+        history = self.history
+        step = step_name(history[-1])
+        measured = {key: float(value) for key, value in self.metrics.items()}
+        return [*history, {step: history[-1][step], **measured}, *self.snapshots]
 
     @property
     def figures(self) -> list[Path]:
@@ -182,9 +196,8 @@ def record_of(project: Project, name: str, fingerprint: str) -> Record:
 
 def all_records(project: Project) -> Iterator[Record]:
     """Every complete record, in a stable order."""
-    for path in sorted((project.private / "runs").glob(f"*/*/{MANIFEST}")):
-        if (path.parent / HISTORY).exists():
-            yield Record(path.parent)
+    records = (Record(path.parent) for path in sorted((project.private / "runs").glob(f"*/*/{MANIFEST}")))
+    return (record for record in records if record.exists)
 
 
 def keep_model(project: Project, name: str, folder: Path) -> Record:
@@ -212,13 +225,8 @@ def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path
 
 def keep_all(project: Project, settings: Settings) -> None:
     """Take every result that stands on disk into a record: after `dvc checkout`, say, or on another machine."""
-    runs = [(name, project.model(name), project.metrics(name), project.plots(name)) for name in settings.experiments]
-    runs += [
-        (f"classifier-{name}", project.classifier(name), project.classifier_metrics(name), None)
-        for name in settings.classifiers
-    ]
-    runs += [(name, project.model(name), project.metrics(name), project.plots(name)) for name in settings.studies]
-    for name, model, metrics, plots in runs:
+    for name in settings.measured:
+        model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
         if not (model / MANIFEST).exists():
             continue
         record = keep_model(project, name, model)

@@ -22,6 +22,9 @@ FACTS = (
     "git_dirty",
     "machine",
     "device",
+    "instruction_set",
+    "threads",
+    "torch",
     "started",
     "train_seconds",
     "images_per_second",
@@ -87,19 +90,23 @@ STUDY_RUN: dict[str, tuple[str, ...]] = {
 LARGEST = 200_000  # bytes of one picture in git
 
 
+def reference_file(project: Project, name: str, profile: str) -> Path:
+    """Where the numbers of `name` are kept: those of profile `quick` in a folder of their own."""
+    return (_folder(project) if profile == "full" else _folder(project) / profile) / f"{name}.json"
+
+
 def keep_reference(project: Project, name: str, kept_as: str) -> None:
     """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of `name`.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
-    Raises TriptychError if the experiment or study has not been evaluated, or not under the full profile.
+    Under profile `quick` it goes to `metrics/reference/quick`, without pictures: for `triptych verify` alone.
+    Raises TriptychError if the experiment or study has not been evaluated.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
     if metrics["weights_sha256"] != manifest["weights_sha256"]:
         raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro` first")
     facts = look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
     evaluated = look_up(project, "evaluate", name, project.metrics(name))
-    if metrics["profile"] != "full":
-        raise TriptychError(f"{name} was run under profile {metrics['profile']}: reference results are of profile full")
     reference = {
         **metrics,
         "settings": manifest["settings"],
@@ -113,8 +120,9 @@ def keep_reference(project: Project, name: str, kept_as: str) -> None:
         )
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
-    write_json(_folder(project) / f"{kept_as}.json", reference)
-    _keep_pictures(project.plots(name), project.root / "plots" / "reference" / kept_as)
+    write_json(reference_file(project, kept_as, metrics["profile"]), reference)
+    if metrics["profile"] == "full":
+        _keep_pictures(project.plots(name), project.root / "plots" / "reference" / kept_as)
 
 
 def keep_comparison(project: Project) -> None:

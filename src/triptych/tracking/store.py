@@ -158,12 +158,16 @@ class Store:
         for batch in chunks(_points(history), LIMITS["metrics"]):
             self.client.log_batch(run_id, metrics=batch)
 
+    def curves(self, run_id: str, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+        """What MLflow shows of these metrics: step and value of every point, in order."""
+        return {
+            name: sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, name))
+            for name in names
+        }
+
     def log_evaluation(self, run_id: str, record: Record) -> None:
         """The evaluation's numbers, at the last step, those of each snapshot, and its pictures."""
-        last = record.history[-1]
-        step = step_name(last)
-        self.log_history(run_id, [{step: last[step], **{key: float(value) for key, value in record.metrics.items()}}])
-        self.log_history(run_id, record.snapshots)
+        self.log_history(run_id, record.points[len(record.history) :])
         if record.protocol:
             self.client.set_tag(run_id, "fidelity", record.protocol)
         for picture in record.figures:

@@ -1,0 +1,1 @@
+"""`triptych verify`: whether results are what they are said to be."""

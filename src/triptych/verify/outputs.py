@@ -1,0 +1,118 @@
+"""Files against `dvc.lock`: whether every output still is what its stage wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from triptych.files import read_json, sha256_of_file
+from triptych.verify.finding import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from triptych.config import Settings
+    from triptych.project import Project
+
+LOCK = "dvc.lock"
+MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
+
+
+def stages_of(settings: Settings) -> list[str]:
+    """The names of all stages, as `dvc.yaml` makes them of the settings."""
+    items = {
+        "fetch": settings.datasets,
+        "prepare": settings.datasets,
+        "classifier": settings.classifiers,
+        "reference": settings.references,
+        "train": settings.experiments,
+        "evaluate": settings.experiments,
+        "study": settings.studies,
+    }
+    return [*(f"{stage}@{name}" for stage, names in items.items() for name in names), "report"]
+
+
+def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:
+    """Every output of every stage by its MD5, as DVC records it."""
+    recorded = _recorded(project.root / LOCK)
+    for stage in stages_of(settings):
+        if stage not in recorded:
+            yield Finding(stage, LOCK, Verdict.MISSING, "never ran, or ran without DVC: run `triptych repro`")
+        for output in recorded.get(stage, ()):
+            yield _compare(project.root, output)
+
+
+def _recorded(lock: Path) -> Mapping[str, list[dict[str, Any]]]:
+    if not lock.exists():
+        return {}
+    from ruamel.yaml import YAML
+
+    stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    return {name: entry.get("outs", []) for name, entry in stages.items()}
+
+
+def _compare(root: Path, output: Mapping[str, Any]) -> Finding:
+    name, path = output["path"], root / output["path"]
+    if not path.exists():
+        return Finding(name, LOCK, Verdict.MISSING, "run `dvc checkout`, or `triptych repro`")
+    md5 = _md5_of_folder(path) if path.is_dir() else _md5_of_file(path)
+    if md5 == output["md5"]:
+        return Finding(name, LOCK, Verdict.EQUAL)
+    return Finding(
+        name, LOCK, Verdict.CHANGED, f"{_changed_part(root, path, output['md5'])} is not what its stage wrote"
+    )
+
+
+def _md5_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _files_of(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _md5_of_file(path) for path in paths}
+
+
+def _md5_of_folder(folder: Path) -> str:
+    """DVC's hash of a folder: of the JSON list of its files and their hashes."""
+    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(_files_of(folder).items(), key=_by_parts)]
+    listing = json.dumps(entries, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _by_parts(entry: tuple[str, str]) -> tuple[str, ...]:
+    return tuple(entry[0].split("/"))
+
+
+def _changed_part(root: Path, path: Path, md5: str) -> str:
+    """Which file of a folder has changed, as far as DVC's cache still knows what was in it."""
+    from triptych.restore import cached_files
+
+    before = {name: cached.parent.name + cached.name for name, cached in cached_files(root, md5)}
+    if not path.is_dir() or not before:
+        return path.name
+    now = _files_of(path)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return ", ".join(changed)
+
+
+def check_weights(project: Project, names: Mapping[str, Path]) -> Iterator[Finding]:
+    """The weights of each model against its manifest, and the manifest against the metrics that were measured with it.
+
+    `names` are models and the metrics that belong to them.
+    """
+    for name, metrics in names.items():
+        folder = project.model(name)
+        if not (folder / MANIFEST).exists() or not (folder / WEIGHTS).exists():
+            continue  # a missing output is named by `check_outputs`
+        stated = read_json(folder / MANIFEST)["weights_sha256"]
+        if sha256_of_file(folder / WEIGHTS) != stated:
+            yield Finding(
+                f"models/{name}/{WEIGHTS}", MANIFEST, Verdict.CHANGED, "these weights are not the trained ones"
+            )
+        elif metrics.exists() and read_json(metrics)["weights_sha256"] != stated:
+            yield Finding(f"metrics/{metrics.name}", MANIFEST, Verdict.CHANGED, "measured with other weights")
+        else:
+            yield Finding(f"models/{name}/{WEIGHTS}", MANIFEST, Verdict.EQUAL)
