@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from triptych.files import flatten, is_number, read_json
 from triptych.tracking.journal import look_up
-from triptych.tracking.records import stage_of
+from triptych.tracking.records import PROTOCOL, stage_of
 from triptych.tracking.reference import reference_file
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.tolerances import tolerance
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 MACHINE = ("device", "instruction_set", "threads", "torch")  # what the last digits depend on besides the inputs
-TRAINED = ("settings", "runtime")
 
 
 def check_numbers(project: Project, names: Iterable[str]) -> Iterator[Finding]:
@@ -43,42 +43,46 @@ def _named(project: Project, path: Path) -> str:
 
 def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
     what, against, kept = f"metrics/{name}.json", _named(project, path), read_json(path)
-    manifest = read_json(project.model(name) / "manifest.json")
-    if kept["fingerprint"] != found["fingerprint"]:
-        return Finding(what, against, Verdict.NOT_COMPARED, _other_inputs(manifest, found, kept))
-    numbers = {key: value for key, value in flatten(found).items() if is_number(value)}
-    expected = {key: value for key, value in flatten(kept).items() if key in numbers}
     if found == {key: kept.get(key) for key in found}:
         return Finding(what, against, Verdict.EQUAL)
-    if numbers.keys() != expected.keys():
-        return Finding(
-            what, against, Verdict.CHANGED, f"not kept: {', '.join(sorted(numbers.keys() - expected.keys()))}"
-        )
-    drifts = {key: drift(key, value, expected[key]) for key, value in numbers.items()}
-    worst = max(drifts, key=lambda key: drifts[key])
-    verdict = Verdict.DRIFTED if drifts[worst] > 1 else Verdict.AGREES
-    differing = sum(value > 0 for value in drifts.values())
-    if not differing:
-        return Finding(what, against, Verdict.CHANGED, "the numbers are equal, but not the words beside them")
-    detail = (
-        f"{differing} of {len(numbers)} numbers differ; {worst} is {numbers[worst]:.6g}, was {expected[worst]:.6g} "
-        f"({drifts[worst]:.0%} of its tolerance); {_machines(project, name, manifest, kept)}"
+    manifest = read_json(project.model(name) / "manifest.json")
+    now, then = _numbers(found), _numbers(kept)
+    other = _other_inputs(manifest, found, kept) + sorted(
+        key for key, value in now.items() if _is_protocol(key) and then.get(key) != value
     )
-    return Finding(what, against, verdict, detail)
+    if other:
+        return Finding(what, against, Verdict.NOT_COMPARED, f"other settings or data: {', '.join(other)}")
+    drifts = {key: drift(key, value, then.get(key)) for key, value in now.items()}
+    worst = max(drifts, key=lambda key: drifts[key])
+    differing = sum(value > 0 for value in drifts.values())
+    detail = (
+        f"{differing} of {len(now)} numbers differ, most {worst}: {now[worst]:.6g}, kept {then.get(worst)!s:.9} "
+        f"({drifts[worst]:.0%} of the tolerance); {_machines(project, name, manifest, kept)}"
+    )
+    return Finding(what, against, Verdict.DRIFTED if drifts[worst] > 1 else Verdict.AGREES, detail)
 
 
-def drift(key: str, value: float, kept: float) -> float:
-    """How far a number is from the kept one, in tolerances."""
+def _numbers(metrics: Json) -> dict[str, float]:
+    return {key: value for key, value in flatten(metrics).items() if is_number(value)}
+
+
+def _is_protocol(key: str) -> bool:
+    return key.rsplit(".", maxsplit=1)[-1] in PROTOCOL
+
+
+def drift(key: str, value: float, kept: float | None) -> float:
+    """How far a number is from the kept one, in tolerances; infinite if none is kept."""
+    if kept is None:
+        return math.inf
     return abs(value - kept) / tolerance(key, kept) if value != kept else 0.0
 
 
-def _other_inputs(manifest: Json, found: Json, kept: Json) -> str:
-    now = flatten({part: manifest.get(part, {}) for part in TRAINED})
-    then = flatten({part: kept.get(part, {}) for part in TRAINED})
+def _other_inputs(manifest: Json, found: Json, kept: Json) -> list[str]:
+    """The settings that differ. `runtime` is none of them: it moves numbers within their tolerances alone."""
+    now, then = flatten(manifest["settings"]), flatten(kept["settings"])
     changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
-    if found.get("data", {}).get("sha256") != kept.get("data", {}).get("sha256"):
-        changed.append("data")
-    return f"other inputs: {', '.join(changed) or 'version of the settings'}"
+    same_data = found.get("data", {}).get("sha256") == kept.get("data", {}).get("sha256")
+    return changed if same_data else [*changed, "data"]
 
 
 def _machines(project: Project, name: str, manifest: Json, kept: Json) -> str:
