@@ -20,6 +20,7 @@ from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 from conftest import shrink
 from triptych.config import Settings, parse
 from triptych.data.prepared import PreparedData
+from triptych.errors import TriptychError
 from triptych.project import Project
 from triptych.stages.inputs import train_inputs
 from triptych.stages.train import train
@@ -142,8 +143,22 @@ def test_a_database_that_is_lost_in_mid_run(
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
+    with pytest.raises(TriptychError, match=r"nothing is lost, .* delete .*mlflow\.db"):
+        sync(project, settings)
     database(project).unlink()
     assert_whole(project, settings)
+
+
+def test_a_damaged_record_leaves_the_others(
+    project: Project, settings: Settings, capsys: pytest.CaptureFixture
+) -> None:
+    run(project, settings, learning_rate=0.002)
+    [damaged] = (project.private / "runs" / NAME).iterdir()
+    (damaged / "history.csv").write_text("epoch,train_elbo\n0,x")
+    run(project, settings)
+    database(project).unlink()
+    assert_whole(project, settings)
+    assert_one_warning(capsys.readouterr().err, f"the record {damaged} is left out: ")
 
 
 def test_a_full_disk_under_the_database(
@@ -204,6 +219,7 @@ def test_dead_runs_are_marked(project: Project, settings: Settings) -> None:
 LOG_POINTS = """
 import sys
 from pathlib import Path
+from triptych.errors import TriptychError
 from triptych.project import Project
 from triptych.tracking.live import LiveRun
 from triptych.tracking.store import Store

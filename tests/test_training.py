@@ -12,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from power_cut import cut_power
 from triptych.config import Settings
 from triptych.data.prepared import PreparedData
 from triptych.errors import DivergenceError, TriptychError
@@ -168,6 +169,21 @@ def test_a_run_that_nobody_waits_for_is_not_lost(
     assert tracker.rows == []
     assert [row["epoch"] for row in tracker.resumed] == [0, 1, 2, 3]
     assert not list((tmp_path / "checkpoints").glob("*@*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the simulated disk needs Linux")
+@pytest.mark.parametrize("operations", [5, 20, 39, 43, 46, 49, 55, 58, 71, 73])
+def test_a_power_cut_between_two_writes(
+    tiny: Settings, prepared: Path, tmp_path: Path, operations: int, undisturbed: dict
+) -> None:
+    def train_it() -> None:
+        run(tiny, "vae-20d", prepared, tmp_path, ema=0.9, schedule="cosine")
+
+    was_cut = cut_power(tmp_path, operations, train_it)
+    assert was_cut or operations > 50
+    train_it()
+    assert contents(tmp_path / "vae-20d") == undisturbed["vae-20d"]
+    assert not list(tmp_path.glob("**/*.part")) + list(tmp_path.glob("checkpoints/*@*"))
 
 
 def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:

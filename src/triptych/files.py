@@ -72,6 +72,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(retired, ignore_errors=True)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_file(target) as draft:
+        shutil.copyfile(source, draft)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there; after a power cut it does not come back."""
+    path.unlink(missing_ok=True)
+    _to_disk(path.parent)
+
+
 def _beside(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 

@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.gan.snapshots import SNAPSHOTS
-from triptych.files import flatten, is_number, read_json, sha256_of_file, sha256_of_json, write_json
+from triptych.files import (
+    atomic_folder,
+    copy_file,
+    flatten,
+    is_number,
+    read_json,
+    sha256_of_file,
+    sha256_of_json,
+    write_json,
+)
 from triptych.studies.registry import STUDIES
 from triptych.training.checkpoint import History, read_history, step_name
 
@@ -205,21 +214,20 @@ def keep_model(project: Project, name: str, folder: Path) -> Record:
     record = record_of(project, name, read_json(folder / MANIFEST)["fingerprint"])
     record.folder.mkdir(parents=True, exist_ok=True)
     for part in (MANIFEST, HISTORY):
-        shutil.copyfile(folder / part, record.folder / part)
+        copy_file(folder / part, record.folder / part)
     return record
 
 
 def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path, plots: Path | None) -> Record:
     """Take an evaluation's metrics and pictures into the record of its run."""
     record = record_of(project, name, fingerprint)
-    shutil.copyfile(metrics, record.folder / "metrics.json")
+    copy_file(metrics, record.folder / "metrics.json")
     if plots and (plots / SNAPSHOTS).exists():
-        shutil.copyfile(plots / SNAPSHOTS, record.folder / SNAPSHOTS)
+        copy_file(plots / SNAPSHOTS, record.folder / SNAPSHOTS)
     if plots and plots.is_dir():
-        shutil.rmtree(record.folder / "figures", ignore_errors=True)
-        (record.folder / "figures").mkdir()
-        for picture in sorted(plots.glob("[A-Z][0-9]*.png")):
-            shutil.copyfile(picture, record.folder / "figures" / picture.name)
+        with atomic_folder(record.folder / "figures") as folder:
+            for picture in sorted(plots.glob("[A-Z][0-9]*.png")):
+                shutil.copyfile(picture, folder / picture.name)
     return record
 
 

@@ -73,7 +73,12 @@ class Store:
 
     @property
     def uri(self) -> str:
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.project.home / 'mlflow.db'}"
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}"
+
+    @property
+    def database(self) -> Path:
+        """Where the project's own records are."""
+        return self.project.home / "mlflow.db"
 
     @property
     def local(self) -> bool:
@@ -235,9 +240,9 @@ class Store:
 
     def bring_up_to_date(self, record: Record, facts: Json, model: Path | None = None) -> bool:
         """Make MLflow show exactly what the record and the journal's facts hold; tell whether it had to be rebuilt."""
-        inputs = record.inputs
+        inputs, digest = record.inputs, record.digest  # a damaged record is found out before MLflow shows half of it
         runs = self.runs(record.name, inputs["fingerprint"], inputs["family"])
-        if len(runs) == 1 and runs[0].data.tags.get("digest") == record.digest:
+        if len(runs) == 1 and runs[0].data.tags.get("digest") == digest:
             record.link(self.uri, runs[0].info.run_id)
             return False
         began, ended = _times(facts)

@@ -8,7 +8,7 @@ from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import MANIFEST, Record, all_records, keep_all, stage_of
-from triptych.tracking.store import Store, brief, expected_errors, import_client
+from triptych.tracking.store import Store, brief, expected_errors, import_client, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +27,16 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
     store, rebuilt, records = Store(project), 0, list(all_records(project))
     try:
         for record in records:
-            facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
-            rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
+            try:
+                facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
+                rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
+            except TriptychError as error:
+                warn(f"the record {record.folder} is left out: {error}")
         store.mark_dead_runs()
     except expected_errors() as error:
+        advice = f"sync again later, or first delete {store.database}" if store.local else "sync again later"
         raise TriptychError(
-            f"MLflow at {store.uri} does not answer ({brief(error)}): nothing is lost, sync again later"
+            f"MLflow at {store.uri} does not answer ({brief(error)}): nothing is lost, {advice}"
         ) from None
     return len(records), rebuilt
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.errors import TriptychError
-from triptych.files import atomic_file, disk_errors, read_json, sha256_of_file, write_json
+from triptych.files import atomic_file, disk_errors, read_json, remove, sha256_of_file, write_json
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -70,11 +70,17 @@ def _oldest(places: Iterable[Path], kept: int) -> list[Path]:
     return sorted(places, key=lambda place: place.stat().st_mtime)[: -kept or None]
 
 
+def _discard(place: Path) -> None:
+    """Remove a workplace; its index goes first, so that no half of it is ever taken for a checkpoint."""
+    remove(place / INDEX)
+    shutil.rmtree(place)
+
+
 def _remove_unheld(place: Path) -> None:
     from filelock import FileLock, Timeout
 
     with suppress(Timeout), FileLock(place.with_name(f"{place.name.split('@')[0]}.lock"), timeout=0):
-        shutil.rmtree(place)
+        _discard(place)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Workplace:
             with _held(root, name, say):
                 place = root / f"{name}@{key}"
                 for other in _oldest((other for other in root.glob(f"{name}@*") if other != place), KEPT):
-                    shutil.rmtree(other)
+                    _discard(other)
                 for other in _oldest((other for other in root.glob("*@*") if other != place), KEPT_IN_ALL):
                     _remove_unheld(other)
                 place.mkdir(exist_ok=True)
@@ -108,7 +114,7 @@ class Workplace:
                 workplace = cls(place, os.getppid())
                 yield workplace
                 if not workplace.orphaned:
-                    shutil.rmtree(place)
+                    _discard(place)
 
     @property
     def orphaned(self) -> bool:
