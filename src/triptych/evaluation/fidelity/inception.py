@@ -17,7 +17,7 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from triptych.errors import TriptychError
-from triptych.files import disk_errors, sha256_of_file
+from triptych.files import disk_errors, expanded, sha256_of_file
 from triptych.training.reproducible import seeded
 
 NAME = "inception-v3-compat"
@@ -35,7 +35,7 @@ def find_weights(reference: str) -> Path:
     and no network, or if a file is not the published one.
     """
     named = os.environ.get(VARIABLE)
-    path = Path(named).expanduser() if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    path = expanded(named) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if named and not path.is_file():
         raise TriptychError(f"{VARIABLE} names {path}, which is not a file: {_advice(reference)}")
     if not path.is_file():
