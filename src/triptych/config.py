@@ -21,7 +21,7 @@ from pydantic import (
 
 from triptych.errors import TriptychError
 from triptych.models.registry import FAMILIES, load_settings_model
-from triptych.schema import Section, resolve
+from triptych.schema import Section, first_problem, resolve, shown
 from triptych.sections import (
     Budget,
     Classifier,
@@ -70,7 +70,7 @@ class Experiment(Section):
             return data
         family = data.get("family")
         if family not in tuple(FAMILIES):  # whatever the YAML holds, hashable or not
-            raise ValueError(f"family is {family!r}; known families: {', '.join(FAMILIES)}")
+            raise ValueError(f"family is {shown(family)}; known families: {', '.join(FAMILIES)}")
         try:
             return {**data, "model": load_settings_model(family).model_validate(data["model"])}
         except ValidationError as error:
@@ -225,21 +225,6 @@ def _entry(entries: dict[str, Any], name: str, section: str) -> Any:  # noqa: AN
     if name not in entries:
         raise TriptychError(f"params.yaml has no {section}.{name}; it knows {', '.join(entries) or 'none'}")
     return entries[name]
-
-
-def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """The place and the reason of the first thing that pydantic found wrong."""
-    problem = error.errors(include_url=False)[0]
-    place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words are no keys
-    kind, found = problem["type"], problem.get("input")
-    if kind == "extra_forbidden":
-        return place, "unknown key; remove it or correct its spelling"
-    if kind == "missing":
-        return place, "this key is missing"
-    if kind == "value_error":
-        return place, str(problem["ctx"]["error"])
-    reason = problem["msg"][0].lower() + problem["msg"][1:]
-    return place, f"{reason}, but it is {found!r}"
 
 
 def parse(data: object, origin: str = "params.yaml") -> Settings:

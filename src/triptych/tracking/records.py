@@ -219,7 +219,7 @@ def keep_all(project: Project, settings: Settings) -> None:
     ]
     runs += [(name, project.model(name), project.metrics(name), project.plots(name)) for name in settings.studies]
     for name, model, metrics, plots in runs:
-        if not (model / MANIFEST).exists():
+        if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
             continue
         record = keep_model(project, name, model)
         if metrics.exists() and read_json(metrics)["weights_sha256"] == record.inputs["weights_sha256"]:

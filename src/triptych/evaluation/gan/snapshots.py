@@ -6,9 +6,12 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from triptych.errors import TriptychError
 from triptych.figures.twin import Panel
+from triptych.files import readable
 
 SNAPSHOTS = "snapshots.csv"
+AGAIN = "run the evaluation that writes it again"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
 FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
 
@@ -33,9 +36,12 @@ def panel(heading: str, path: Path) -> Panel:
 
     Before training the critic estimates nothing; that snapshot is left out where there are others.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        first, *later = csv.DictReader(file)
-    rows = later or [first]
-    metric, fid = columns(first)
-    updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
+    try:
+        with readable(path, AGAIN), path.open(encoding="utf-8", newline="") as file:
+            first, *later = csv.DictReader(file)
+        rows = later or [first]
+        metric, fid = columns(first)
+        updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
+    except (KeyError, StopIteration, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
+        raise TriptychError(f"{path} is damaged: {AGAIN}") from None
     return Panel(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
