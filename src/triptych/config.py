@@ -10,18 +10,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
 from triptych.errors import TriptychError
+from triptych.files import read_bytes
 from triptych.models.registry import FAMILIES, load_settings_model
-from triptych.schema import Section, first_problem, resolve, shown
+from triptych.schema import Images, Rate, Section, Seed, Weight, first_problem, resolve, shown
 from triptych.sections import (
     Budget,
     Classifier,
@@ -38,7 +37,8 @@ from triptych.studies.registry import parse_study
 from triptych.studies.settings import StudySettings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-Name = Annotated[str, Field(pattern=NAME)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]  # a folder's name, too
+LARGEST = 1 << 20  # bytes of a settings file
 RESERVED = ("reference", "comparison", "summary")  # files and folders beside those of the experiments
 
 
@@ -48,18 +48,18 @@ class Experiment(Section):
     family: str
     dataset: str
     reference: str
-    seed: NonNegativeInt
+    seed: Seed
     epochs: Budget
     epoch_updates: Interval | None = Field(default=None, description="of an epoch; else an epoch is one pass")
     snapshot_epochs: Interval | None = Field(default=None, description="between two snapshots that are judged")
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat
+    batch_size: Images
+    learning_rate: Rate
     betas: list[float] = Field(min_length=2, max_length=2)
-    weight_decay: NonNegativeFloat
+    weight_decay: Weight
     players: dict[str, Player] = Field(default={}, description="rate and decay of single players, by name")
     schedule: Literal["constant", "cosine"]
     ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
-    gradient_clip: PositiveFloat | None = Field(default=None, description="largest gradient norm")
+    gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
     max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift of each training batch")
     model: SerializeAsAny[Section]
 
@@ -235,7 +235,8 @@ def parse(data: object, origin: str = "params.yaml") -> Settings:
         return Settings.model_validate(data)
     except ValidationError as error:
         place, reason = first_problem(error)
-        raise TriptychError(": ".join(filter(None, [origin, ".".join(place), reason]))) from None
+        sentence = ": ".join(filter(None, [origin, ".".join(place), reason]))
+        raise TriptychError(" ".join(sentence.split())) from None
 
 
 def load(path: Path) -> Settings:
@@ -243,12 +244,10 @@ def load(path: Path) -> Settings:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    text = read_bytes(path, LARGEST, "run this in the project's folder")
     try:
-        with path.open(encoding="utf-8") as file:
-            data = YAML(typ="safe", pure=True).load(file)
-    except FileNotFoundError:
-        raise TriptychError(f"{path} does not exist: run this in the project's folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        data = YAML(typ="safe", pure=True).load(text.decode())
+    except (YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: no UTF-8, no such day
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise TriptychError(f"{path.name} is not valid YAML: {reason}") from None
     return parse(data, path.name)

@@ -1,12 +1,30 @@
-"""What every part of the settings has in common."""
+"""What every part of the settings has in common.
+
+Every number has an upper bound, far beyond what anyone trains here: a slip of a few zeros is told as one, and not by
+the system, hours later, as memory or time that ran out.
+"""
 
 from reprlib import Repr
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LONGEST = 60  # characters of a key or a value in a sentence
 PROFILES = ("quick", "full")
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]  # iterations of a study, updates of an epoch
+Images = Annotated[int, Field(ge=1, le=2_000_000)]
+Draws = Annotated[int, Field(ge=1, le=1_000_000)]
+Width = Annotated[int, Field(ge=1, le=16_384)]  # of a layer, or of a latent
+Depth = Annotated[int, Field(ge=1, le=256)]  # layers
+Widths = Annotated[list[Width], Field(max_length=32)]
+SomeWidths = Annotated[list[Width], Field(min_length=1, max_length=32)]
+Rate = Annotated[float, Field(gt=0.0, le=1e4)]  # of learning
+Scale = Annotated[float, Field(gt=0.0, le=1e4)]
+Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # of a penalty
 
 
 class Section(BaseModel):

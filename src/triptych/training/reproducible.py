@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from triptych.errors import TriptychError
 
 if TYPE_CHECKING:
     from triptych.sections import Runtime
+
+
+NO_MEMORY = re.compile("can't allocate memory|not enough memory")  # what torch says of the host's
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -61,6 +65,12 @@ def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
     try:
         yield device
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(str(error)):
+            raise TriptychError(
+                f"the memory of {describe_device(device)} is not enough: lower batch_size, or the widths of the model"
+            ) from None
+        raise
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(mode)
