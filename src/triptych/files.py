@@ -15,6 +15,7 @@ from typing import Any
 from triptych.errors import TriptychError
 
 CHUNK = 1 << 20
+MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes of a file of JSON or CSV, and of any file
 MAKE_AGAIN = "delete it and run the stage that makes it again"
 
 
@@ -58,10 +59,15 @@ def expanded(name: str) -> Path:
 def read_bytes(path: Path, most: int, advice: str) -> bytes:
     """The bytes of a file. Raises TriptychError, with the advice, if it cannot be read or has more than `most`."""
     with readable(path, advice):
-        size = path.stat().st_size
-        if size > most:
-            raise TriptychError(f"{path} has {size:,} bytes, more than the {most:,} that it may have: {advice}")
+        refuse_larger(path, most, advice)
         return path.read_bytes()
+
+
+def refuse_larger(path: Path, most: int, advice: str) -> None:
+    """Raises TriptychError, with the advice, if the file has more bytes than `most`."""
+    size = path.stat().st_size
+    if size > most:
+        raise TriptychError(f"{path} has {size:,} bytes, more than the {most:,} that it may have: {advice}")
 
 
 @contextmanager
@@ -123,8 +129,7 @@ class Document(dict[str, Any]):
 
 def read_json(path: Path) -> Document:
     """Read a JSON object of ours. Raises TriptychError if the file is missing or damaged."""
-    with readable(path, "run the stage that makes it, `dvc repro` does"):
-        content = path.read_bytes()
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
     try:
         data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -142,6 +147,7 @@ def sha256_of_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal. Raises TriptychError if it cannot be read."""
     digest = hashlib.sha256()
     with readable(path, "a readable file must stand there"), path.open("rb") as file:
+        refuse_larger(path, MOST_DATA, "another file must stand there")
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

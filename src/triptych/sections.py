@@ -53,9 +53,7 @@ class Likelihood(Section):
     """How likelihoods are estimated where a model has none in closed form."""
 
     importance_samples: Draws = Field(description="draws an image, for the log-likelihood of a VAE")
-    train_images: PositiveInt = Field(
-        ge=2, le=2_000_000, description="the first so many training images stand for the training set"
-    )
+    train_images: PositiveInt = Field(ge=2, le=2_000_000, description="the first training images, standing for all")
 
 
 class ProfileSettings(Section):

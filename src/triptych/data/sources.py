@@ -167,15 +167,19 @@ def download_cifar(folder: Path) -> None:
     with atomic_folder(folder) as draft:
         archive = draft / "archive.tar.gz"
         _download(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
-        place = draft / CIFAR_FOLDER
-        place.mkdir()
-        try:
-            with tarfile.open(archive) as packed:
-                for name in itertools.chain(*CIFAR_BATCHES.values()):
-                    (place / name).write_bytes(_file_in(packed, f"{CIFAR_FOLDER}/{name}"))
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise TriptychError(f"the archive of CIFAR-10 cannot be read ({error}): try again later") from None
+        unpack_cifar(archive, draft / CIFAR_FOLDER)
         archive.unlink()
+
+
+def unpack_cifar(archive: Path, place: Path) -> None:
+    """The batches of an archive as files in the new folder `place`. Raises TriptychError if one is not in it."""
+    place.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            for name in itertools.chain(*CIFAR_BATCHES.values()):
+                (place / name).write_bytes(_file_in(packed, f"{CIFAR_FOLDER}/{name}"))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TriptychError(f"the archive of CIFAR-10 cannot be read ({error}): try again later") from None
 
 
 def _file_in(packed: tarfile.TarFile, name: str) -> bytes:

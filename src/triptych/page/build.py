@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.documents import Metrics, read_document
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
-from triptych.files import atomic_file, flatten, is_number, read_json, readable
+from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
@@ -153,10 +153,9 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
         raise TriptychError(f"{project.summary} does not exist: run `triptych repro` first")
     advice = "delete it and run `triptych repro`"
     try:
-        with readable(project.summary, advice), project.summary.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_bytes(project.summary, MOST_TEXT, advice).decode().splitlines()))
         whole = all(map(_is_whole, rows))
-    except (KeyError, ValueError, csv.Error):
+    except (KeyError, TypeError, ValueError, csv.Error):
         whole = False
     if not whole:
         raise TriptychError(f"{project.summary} is damaged: {advice}")
@@ -164,7 +163,7 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
 
 
 def _is_whole(row: dict[str, Any]) -> bool:
-    """Whether a row has every cell. Raises KeyError or ValueError where one that must be a number is none."""
+    """Whether a row has every cell. Raises what float does where one that must be a number is none."""
     for column in (*(name_of(measure, row) for measure in BEST), "recognised"):
         float(row[column])
     int(row["parameters"])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from triptych.documents import CheckpointIndex, read_document
 from triptych.errors import TriptychError
-from triptych.files import atomic_file, disk_errors, readable, sha256_of_file, write_json
+from triptych.files import MOST_TEXT, atomic_file, disk_errors, read_bytes, sha256_of_file, write_json
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -144,8 +144,7 @@ def write_history(path: Path, history: History) -> None:
 
 def read_history(path: Path) -> History:
     """The rows of a history file, without the empty cells. Raises TriptychError if it is missing or damaged."""
-    with readable(path, "run the stage that makes it, `dvc repro` does"):
-        content = path.read_bytes()
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
     try:
         header, *lines = content.decode().splitlines()
         columns = header.split(",")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.errors import TriptychError
 from triptych.figures.twin import Panel
-from triptych.files import readable
+from triptych.files import MOST_TEXT, read_bytes
 
 SNAPSHOTS = "snapshots.csv"
 AGAIN = "run the evaluation that writes it again"
@@ -25,9 +25,9 @@ def write_snapshots(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
-    """Under which of these names the critic's estimate and FID stand."""
+    """Under which of these names the critic's estimate and FID stand. Raises ValueError if one has none."""
     known = set(names)
-    metric, fid = (next(name for name in labels if name in known) for labels in (METRIC_LABELS, FID_LABELS))
+    (metric, *_), (fid, *_) = ([name for name in labels if name in known] for labels in (METRIC_LABELS, FID_LABELS))
     return metric, fid
 
 
@@ -37,11 +37,10 @@ def panel(heading: str, path: Path) -> Panel:
     Before training the critic estimates nothing; that snapshot is left out where there are others.
     """
     try:
-        with readable(path, AGAIN), path.open(encoding="utf-8", newline="") as file:
-            first, *later = csv.DictReader(file)
+        first, *later = csv.DictReader(read_bytes(path, MOST_TEXT, AGAIN).decode().splitlines())
         rows = later or [first]
         metric, fid = columns(first)
         updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
-    except (KeyError, StopIteration, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
+    except (KeyError, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
         raise TriptychError(f"{path} is damaged: {AGAIN}") from None
     return Panel(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
