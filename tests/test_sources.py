@@ -15,7 +15,7 @@ import pytest
 
 from triptych.config import Settings
 from triptych.data import sources
-from triptych.data.images import read_npz
+from triptych.data.npz import read_npz
 from triptych.data.readers import IDX_NAMES
 from triptych.errors import TriptychError
 from triptych.stages.fetch import fetch

@@ -279,7 +279,8 @@ def test_what_the_classifier_is_changes_the_key_and_is_checked(
     assert before["key"] != after["key"]
     assert {name for name in after if after[name] != before[name]} >= {"weights_sha256", "classifier_sha256"}
     assert before["data_sha256"] == after["data_sha256"]
-    shutil.copyfile(results / "classifier-mnist" / "weights.safetensors", place / "classifier" / "weights.safetensors")
+    for name in ("weights.safetensors", "manifest.json"):
+        shutil.copyfile(results / "classifier-mnist" / name, place / "classifier" / name)
     with pytest.raises(
         TriptychError, match=r"made with other weights \(sha256 .*: run `dvc repro -f -s reference@mnist`"
     ):

@@ -10,18 +10,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
 from triptych.errors import TriptychError
+from triptych.files import read_bytes
+from triptych.models.classifier.settings import IMAGES
 from triptych.models.registry import FAMILIES, load_settings_model
-from triptych.schema import Section, resolve
+from triptych.schema import Images, Rate, Section, Seed, Weight, first_problem, resolve, shown
 from triptych.sections import (
     Budget,
     Classifier,
@@ -38,7 +38,8 @@ from triptych.studies.registry import parse_study
 from triptych.studies.settings import StudySettings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-Name = Annotated[str, Field(pattern=NAME)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]  # a folder's name, too
+LARGEST = 1 << 20  # bytes of a settings file
 RESERVED = ("reference", "comparison", "summary")  # files and folders beside those of the experiments
 
 
@@ -48,18 +49,18 @@ class Experiment(Section):
     family: str
     dataset: str
     reference: str
-    seed: NonNegativeInt
+    seed: Seed
     epochs: Budget
     epoch_updates: Interval | None = Field(default=None, description="of an epoch; else an epoch is one pass")
     snapshot_epochs: Interval | None = Field(default=None, description="between two snapshots that are judged")
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat
+    batch_size: Images
+    learning_rate: Rate
     betas: list[float] = Field(min_length=2, max_length=2)
-    weight_decay: NonNegativeFloat
+    weight_decay: Weight
     players: dict[str, Player] = Field(default={}, description="rate and decay of single players, by name")
     schedule: Literal["constant", "cosine"]
     ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
-    gradient_clip: PositiveFloat | None = Field(default=None, description="largest gradient norm")
+    gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
     max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift of each training batch")
     model: SerializeAsAny[Section]
 
@@ -70,7 +71,7 @@ class Experiment(Section):
             return data
         family = data.get("family")
         if family not in tuple(FAMILIES):  # whatever the YAML holds, hashable or not
-            raise ValueError(f"family is {family!r}; known families: {', '.join(FAMILIES)}")
+            raise ValueError(f"family is {shown(family)}; known families: {', '.join(FAMILIES)}")
         try:
             return {**data, "model": load_settings_model(family).model_validate(data["model"])}
         except ValidationError as error:
@@ -128,6 +129,12 @@ class Settings(Section):
                 raise ValueError(f"classifiers.{name}: there is no data set of that name under datasets")
             if self.datasets[name].binarization != "none":
                 raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
+            kind, wanted = self.datasets[name].kind, IMAGES[classifier.model.architecture]
+            if kind != wanted:
+                raise ValueError(
+                    f"classifiers.{name}.model.architecture: {classifier.model.architecture} is for {wanted} images, "
+                    f"and those of {name} are {kind}"
+                )
             self._batch_fits(f"classifiers.{name}", name, classifier.batch_size)
         for name, reference in self.references.items():
             if reference.dataset not in self.classifiers:
@@ -165,7 +172,8 @@ class Settings(Section):
             raise ValueError(
                 f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use"
             )
-        self._batch_fits(key, experiment.dataset, experiment.batch_size)
+        self._images_fit(key, experiment)
+        self._batch_fits(key, experiment.dataset, experiment.batch_size, experiment.model.batches_a_step)
         for profile, settings in self.profiles.items():
             train, wanted = self.datasets[experiment.dataset].sizes(profile).train, settings.likelihood.train_images
             if wanted > train:
@@ -174,11 +182,29 @@ class Settings(Section):
                     f"{experiment.dataset}"
                 )
 
-    def _batch_fits(self, key: str, dataset: str, batch_size: int) -> None:
-        train = self.datasets[dataset].sizes(self.profile).train
-        if batch_size > train:
+    def _images_fit(self, key: str, experiment: Experiment) -> None:
+        kind, model = self.datasets[experiment.dataset].kind, experiment.model
+        if kind not in model.images:
             raise ValueError(
-                f"{key}.batch_size is {batch_size}, larger than the {train} training images of profile {self.profile}"
+                f"{key}.dataset: {experiment.dataset} holds {kind} images, and this model is for "
+                f"{' or '.join(model.images)} ones"
+            )
+        real = self.references[experiment.reference].dataset
+        if self.datasets[real].kind != kind:
+            raise ValueError(
+                f"{key}.reference: {experiment.reference} is of {self.datasets[real].kind} images, with which {kind} "
+                "ones cannot be compared"
+            )
+        if experiment.batch_size < model.least_batch:
+            raise ValueError(f"{key}.batch_size is {experiment.batch_size}, but this model needs {model.least_batch}")
+
+    def _batch_fits(self, key: str, dataset: str, batch_size: int, batches: int = 1) -> None:
+        train = self.datasets[dataset].sizes(self.profile).train
+        if batch_size * batches > train:
+            times = f" times {batches} critic_steps" if batches > 1 else ""
+            raise ValueError(
+                f"{key}.batch_size is {batch_size}{times}, larger than the {train} training images of profile "
+                f"{self.profile}"
             )
 
     def _reference_is_large_enough(self, dataset: str) -> None:
@@ -232,21 +258,6 @@ def _entry(entries: dict[str, Any], name: str, section: str) -> Any:  # noqa: AN
     return entries[name]
 
 
-def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """The place and the reason of the first thing that pydantic found wrong."""
-    problem = error.errors(include_url=False)[0]
-    place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words are no keys
-    kind, found = problem["type"], problem.get("input")
-    if kind == "extra_forbidden":
-        return place, "unknown key; remove it or correct its spelling"
-    if kind == "missing":
-        return place, "this key is missing"
-    if kind == "value_error":
-        return place, str(problem["ctx"]["error"])
-    reason = problem["msg"][0].lower() + problem["msg"][1:]
-    return place, f"{reason}, but it is {found!r}"
-
-
 def parse(data: object, origin: str = "params.yaml") -> Settings:
     """Validate what a YAML file held. Raises TriptychError, one sentence, at the first thing that is wrong."""
     if not isinstance(data, dict):
@@ -255,7 +266,8 @@ def parse(data: object, origin: str = "params.yaml") -> Settings:
         return Settings.model_validate(data)
     except ValidationError as error:
         place, reason = first_problem(error)
-        raise TriptychError(": ".join(filter(None, [origin, ".".join(place), reason]))) from None
+        sentence = ": ".join(filter(None, [origin, ".".join(place), reason]))
+        raise TriptychError(" ".join(sentence.split())) from None
 
 
 def load(path: Path) -> Settings:
@@ -263,12 +275,10 @@ def load(path: Path) -> Settings:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    text = read_bytes(path, LARGEST, "run this in the project's folder")
     try:
-        with path.open(encoding="utf-8") as file:
-            data = YAML(typ="safe", pure=True).load(file)
-    except FileNotFoundError:
-        raise TriptychError(f"{path} does not exist: run this in the project's folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        data = YAML(typ="safe", pure=True).load(text.decode())
+    except (YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: no UTF-8, no such day
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise TriptychError(f"{path.name} is not valid YAML: {reason}") from None
     return parse(data, path.name)

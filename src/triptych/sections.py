@@ -1,11 +1,11 @@
 """The parts of `params.yaml` that are alike for every model. Each has no defaults but "this feature is off"."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from triptych.models.classifier.settings import Model as ClassifierModel
-from triptych.schema import Section, resolve
+from triptych.schema import Draws, Epochs, Images, Rate, Section, Seed, Steps, Weight, resolve
 
 Profile = Literal["quick", "full"]
 
@@ -13,16 +13,19 @@ Profile = Literal["quick", "full"]
 class Budget(Section):
     """How long to train, in epochs, under each profile."""
 
-    quick: NonNegativeInt
-    full: NonNegativeInt
+    quick: Epochs
+    full: Epochs
+
+
+Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error takes two
 
 
 class Splits(Section):
     """How many images each split holds."""
 
-    train: PositiveInt
-    valid: PositiveInt
-    test: PositiveInt
+    train: Images
+    valid: Several
+    test: Several
 
 
 class SplitsByProfile(Section):
@@ -35,9 +38,9 @@ class SplitsByProfile(Section):
 class Fidelity(Section):
     """The protocol of FID, KID and IS."""
 
-    samples: PositiveInt = Field(ge=10, description="generated images; IS splits them in ten")
-    kid_subsets: PositiveInt = Field(description="random subsets that KID averages over")
-    kid_subset_size: PositiveInt = Field(ge=2, description="images in each of these subsets")
+    samples: PositiveInt = Field(ge=10, le=1_000_000, description="generated images; IS splits them in ten")
+    kid_subsets: PositiveInt = Field(le=10_000, description="random subsets that KID averages over")
+    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images in each of these subsets")
     confidence: float = Field(gt=0.0, lt=1.0, description="of the classifier, from which a sample counts as recognised")
 
     @model_validator(mode="after")
@@ -52,8 +55,8 @@ class Fidelity(Section):
 class Likelihood(Section):
     """How likelihoods are estimated where a model has none in closed form."""
 
-    importance_samples: PositiveInt = Field(description="draws an image, for the log-likelihood of a VAE")
-    train_images: PositiveInt = Field(ge=2, description="the first so many training images stand for the training set")
+    importance_samples: Draws = Field(description="draws an image, for the log-likelihood of a VAE")
+    train_images: PositiveInt = Field(ge=2, le=2_000_000, description="the first training images, standing for all")
 
 
 class ProfileSettings(Section):
@@ -69,8 +72,8 @@ class Embedded(Section):
 
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
-    contrast: PositiveFloat = Field(ge=1.0, description="factor about mid-grey, against the blur of enlarging")
-    seed: NonNegativeInt
+    contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, against blur")
+    seed: Seed
 
 
 class Dataset(Section):
@@ -81,7 +84,12 @@ class Dataset(Section):
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
     dequantization: Literal["none", "uniform"]
     splits: SplitsByProfile
-    seed: NonNegativeInt
+    seed: Seed
+
+    @property
+    def kind(self) -> str:
+        """Of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
+        return "colour" if self.images == "cifar10" else "grey"
 
     def sizes(self, profile: Profile) -> Splits:
         """The number of images in each split under a profile."""
@@ -107,13 +115,13 @@ class Classifier(Section):
     """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
 
     epochs: Budget
-    batch_size: PositiveInt
+    batch_size: Images
     optimizer: Literal["adam", "sgd"]
-    learning_rate: PositiveFloat = Field(description="the largest, of one cycle")
-    weight_decay: NonNegativeFloat
+    learning_rate: Rate = Field(description="the largest, of one cycle")
+    weight_decay: Weight
     augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
-    seed: NonNegativeInt
+    seed: Seed
     model: ClassifierModel
 
     def model_at(self, profile: Profile) -> ClassifierModel:
@@ -147,23 +155,23 @@ class Runtime(Section):
     """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bf16"]
     channels_last: bool = Field(description="the memory format of convolutions")
     compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")
     data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
-    checkpoint_seconds: NonNegativeFloat = Field(description="least time between two checkpoints")
+    checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="least time between two checkpoints")
 
 
 class Interval(Section):
     """A number, at least one, under each profile."""
 
-    quick: PositiveInt
-    full: PositiveInt
+    quick: Steps
+    full: Steps
 
 
 class Player(Section):
     """An optimiser of its own for one of several players."""
 
-    learning_rate: PositiveFloat
-    weight_decay: NonNegativeFloat
+    learning_rate: Rate
+    weight_decay: Weight

@@ -1,13 +1,12 @@
 """Image sets as they come in: arrays of bytes with labels, checked before anything uses them."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from triptych.data.npz import read_npz
 from triptych.errors import TriptychError
 
 SPLITS = ("train", "valid", "test")
@@ -40,7 +39,8 @@ def check(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> dict[st
     known = {f"{kind}_{split}" for split in SPLITS for kind in "xy"}
     for name in ("x_train", "x_test") if binary else ("x_train", "y_train", "x_test", "y_test"):
         if name not in arrays:
-            raise TriptychError(f"{origin} has no array {name}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+            found = ", ".join(sorted(arrays)) or "none of them"
+            raise TriptychError(f"{origin} has no array {name}: of the names that count, it has {found}")
     checked = {name: array for name, array in arrays.items() if name in known}
     for name, array in checked.items():
         if name.startswith("x_"):
@@ -80,26 +80,27 @@ def _checked_labels(labels: np.ndarray, what: str, images: int) -> np.ndarray:
     return labels
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Every array of a `.npz` file. Nothing is unpickled; a damaged file is refused in one sentence."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise TriptychError(f"{path} does not exist") from None
-    except (BadZipFile, EOFError, OSError, ValueError, AttributeError, TypeError, zlib.error) as error:
-        raise TriptychError(
-            f"{path} is not a readable .npz file ({error}): it may be cut short; copy it again"
-        ) from None
-
-
 def write_npz(path: Path, image_set: ImageSet) -> None:
-    """Write the set as one uncompressed `.npz`, the same bytes for the same images."""
+    """Write the set, our own raw file, as one uncompressed `.npz`, the same bytes for the same images."""
     with path.open("wb") as file:
         np.savez(file, source=np.array(image_set.source), kind=np.array(image_set.kind), **image_set.arrays)
 
 
+def read_raw(path: Path, images: str) -> ImageSet:
+    """Read what `write_npz` wrote. Raises TriptychError if the file is missing, damaged or of other images."""
+    arrays = read_npz(path)
+    kind, source = _origin(arrays, path)
+    grey = kind == "embedded" and images == "binarized_mnist"  # embedded digits are binarised later
+    return ImageSet(check(arrays, str(path), "mnist" if grey else images), source, kind)
+
+
 def read_origin(path: Path) -> tuple[str, str]:
-    """Where a file of ours says that its images come from: `kind` and `source`."""
-    with np.load(path, allow_pickle=False) as archive:
-        return str(archive["kind"]), str(archive["source"])
+    """Where our own raw file says that its images come from: `kind` and `source`."""
+    return _origin(read_npz(path, ("kind", "source")), path)
+
+
+def _origin(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, str]:
+    for name in ("kind", "source"):
+        if name not in arrays:
+            raise TriptychError(f"{path} does not say where its images come from: delete it and fetch again")
+    return str(arrays["kind"]), str(arrays["source"])

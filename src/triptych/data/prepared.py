@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from triptych.documents import PreparedManifest, read_document
 from triptych.errors import TriptychError
-from triptych.files import read_json
+from triptych.files import sha256_of_file
 
 MANIFEST = "manifest.json"
+AGAIN = "run the prepare stage of this data set again"
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,16 @@ class PreparedData:
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
         """Raises TriptychError if the folder was never prepared."""
-        return cls(folder, read_json(folder / MANIFEST))
+        return cls(folder, read_document(folder / MANIFEST, PreparedManifest))
 
     def _load(self, name: str) -> np.ndarray:
         path = self.folder / f"{name}.npy"
-        try:
-            return np.load(path, allow_pickle=False)
-        except FileNotFoundError:
-            raise TriptychError(f"{path} is missing: run the prepare stage of this data set again") from None
-        except (EOFError, OSError, ValueError) as error:
-            raise TriptychError(f"{path} is damaged ({error}): run the prepare stage of this data set again") from None
+        expected = self.manifest["files"].get(path.name)
+        if expected is None:
+            raise TriptychError(f"{path} is missing: {AGAIN}")
+        if sha256_of_file(path) != expected:
+            raise TriptychError(f"{path} is damaged: {AGAIN}")
+        return np.load(path, allow_pickle=False)
 
     def images(self, split: str) -> np.ndarray:
         """uint8 (n, 28, 28)."""

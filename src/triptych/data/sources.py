@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
+import itertools
 import os
+import ssl
+import tarfile
+import zlib
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from triptych.data.embedded import EMBEDDED
-from triptych.data.images import ImageSet, check, read_npz
-from triptych.data.readers import AMAT_NAME, read_amat_folder, read_cifar_folder, read_torchvision_mnist
+from triptych.data.images import ImageSet, check
+from triptych.data.npz import read_npz
+from triptych.data.readers import (
+    AMAT_NAME,
+    CIFAR_BATCHES,
+    read_amat_folder,
+    read_cifar_folder,
+    read_torchvision_mnist,
+)
 from triptych.errors import TriptychError
-from triptych.files import atomic_file, atomic_folder, sha256_of_file
+from triptych.files import CHUNK, atomic_file, atomic_folder, expanded, sha256_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +43,8 @@ AMAT_MD5 = {
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 CIFAR_FOLDER = "cifar-10-batches-bin"
+NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+MOST_BYTES = 1 << 30  # of a download, or of one file in an archive
 LAYOUTS = {
     "mnist": "mnist.npz or torchvision's MNIST/raw",
     "binarized_mnist": "binarized_mnist.npz or binarized_mnist/binarized_mnist_{train,valid,test}.amat",
@@ -65,17 +79,24 @@ def user_folder() -> Path:
     name = os.environ.get(FOLDER_VARIABLE)
     if not name:
         raise TriptychError(f"source: folder needs {FOLDER_VARIABLE}: set it to a folder with your .npz files")
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
+    folder = expanded(name)
+    if not _is_folder(folder):
         raise TriptychError(f"{FOLDER_VARIABLE} names {folder}, which is not a folder: create it or correct the name")
     return folder
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # one that cannot be looked into, or a name that is too long
+        return False
 
 
 def folder_files(images: str) -> list[Path]:
     """The files of the user's folder that hold this image set: one `.npz`, or the published raw files."""
     folder = user_folder()
     archive = folder / f"{images}.npz"
-    if archive.is_file():
+    if os.path.lexists(archive):  # also a folder, or a link to nothing: then reading it says so
         return [archive]
     place, pattern = {
         "mnist": (Path("MNIST") / "raw", "*-ubyte*"),
@@ -83,7 +104,7 @@ def folder_files(images: str) -> list[Path]:
         "cifar10": (Path(CIFAR_FOLDER), "*_batch*.bin"),
     }[images]
     raw = folder / place
-    if images == "binarized_mnist" and not raw.is_dir():
+    if images == "binarized_mnist" and not _is_folder(raw):
         raw = folder
     files = sorted(raw.glob(pattern))
     if not files:
@@ -126,7 +147,7 @@ def download_mnist(folder: Path) -> None:
     with atomic_folder(folder) as draft:
         try:
             MNIST(str(draft), train=True, download=True)
-        except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
+        except (*NETWORK_ERRORS, RuntimeError) as error:
             raise TriptychError(_no_network("mnist", error)) from None
 
 
@@ -140,17 +161,33 @@ def download_amat(folder: Path) -> None:
 
 
 def download_cifar(folder: Path) -> None:
-    """The archive of CIFAR-10's binary version, unpacked only after its MD5 is as published."""
-    import tarfile
-
+    """The archive of CIFAR-10's binary version, opened only after its MD5 is as published."""
     if folder.exists():  # it took its name only when it was complete
         return
     with atomic_folder(folder) as draft:
         archive = draft / "archive.tar.gz"
         _download(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
-        with tarfile.open(archive) as packed:
-            packed.extractall(draft, filter="data")
+        unpack_cifar(archive, draft / CIFAR_FOLDER)
         archive.unlink()
+
+
+def unpack_cifar(archive: Path, place: Path) -> None:
+    """The batches of an archive as files in the new folder `place`. Raises TriptychError if one is not in it."""
+    place.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            for name in itertools.chain(*CIFAR_BATCHES.values()):
+                (place / name).write_bytes(_file_in(packed, f"{CIFAR_FOLDER}/{name}"))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TriptychError(f"the archive of CIFAR-10 cannot be read ({error}): try again later") from None
+
+
+def _file_in(packed: tarfile.TarFile, name: str) -> bytes:
+    """A file's content by its exact name: links, devices and whatever else the archive holds are left alone."""
+    member = next((member for member in packed if member.name == name), None)
+    if member is None or not member.isreg() or member.size > MOST_BYTES:
+        raise TriptychError(f"the archive of CIFAR-10 holds no file {name}: try again later")
+    return packed.extractfile(member).read()
 
 
 def _download(address: str, place: Path, md5: str, images: str) -> None:
@@ -159,11 +196,12 @@ def _download(address: str, place: Path, md5: str, images: str) -> None:
 
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with contextlib.closing(urlopen(address, timeout=60)) as reply, place.open("wb") as file:
-            while chunk := reply.read(1 << 20):
+        reply = urlopen(address, timeout=60)  # noqa: S310 (one of the addresses above)
+        with contextlib.closing(reply), place.open("wb") as file:
+            while (chunk := reply.read(CHUNK)) and file.tell() < MOST_BYTES:
                 digest.update(chunk)
                 file.write(chunk)
-    except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+    except NETWORK_ERRORS as error:
         raise TriptychError(_no_network(images, error)) from None
     if digest.hexdigest() != md5:
         name = address.rsplit("/", 1)[1]

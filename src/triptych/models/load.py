@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from triptych.documents import ModelManifest, read_document
 from triptych.errors import TriptychError
-from triptych.files import read_json, sha256_of_file
-from triptych.models.registry import build, load_settings_model
+from triptych.files import sha256_of_file
+from triptych.models.registry import FAMILIES, build, load_settings_model
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into
 
@@ -15,7 +18,18 @@ if TYPE_CHECKING:
 
     import torch
 
+    from triptych.files import Document
     from triptych.models.base import Family
+
+MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
+
+
+def open_model(folder: Path) -> Document:
+    """The manifest of a model folder, each of whose files is what training wrote, or TriptychError names it."""
+    manifest = read_document(folder / MANIFEST, ModelManifest)
+    for name, expected in manifest["files"].items():
+        _refuse_damage(folder / name, expected)
+    return manifest
 
 
 def load_family(folder: Path, device: torch.device) -> Family:
@@ -23,14 +37,22 @@ def load_family(folder: Path, device: torch.device) -> Family:
 
     The networks are in evaluation mode. Raises TriptychError if the folder is missing or damaged.
     """
-    manifest = read_json(folder / "manifest.json")
-    weights = folder / "weights.safetensors"
-    if not weights.exists() or sha256_of_file(weights) != manifest["weights_sha256"]:
-        raise TriptychError(f"{weights} is missing or damaged: run `dvc checkout {folder}` or train again")
+    manifest = read_document(folder / MANIFEST, ModelManifest)
+    _refuse_damage(folder / WEIGHTS, manifest["weights_sha256"])
     name = manifest["settings"]["family"]
-    model = load_settings_model(name).model_validate(manifest["settings"]["model"])
+    if name not in FAMILIES:
+        raise TriptychError(f"{folder / MANIFEST} is damaged: there is no family {name}; train again")
+    try:
+        model = load_settings_model(name).model_validate(manifest["settings"]["model"])
+    except ValidationError:
+        raise TriptychError(f"{folder / MANIFEST} is damaged: its settings.model is no model; train again") from None
     with seeded(0, "overwritten by the weights"):
         family = build(name, model, tuple(manifest["data"]["image_shape"]))
-    load_into(family.networks, weights, device)
+    load_into(family.networks, folder / WEIGHTS, device)
     family.networks.eval()
     return family
+
+
+def _refuse_damage(path: Path, expected: str) -> None:
+    if not path.exists() or sha256_of_file(path) != expected:
+        raise TriptychError(f"{path} is missing or damaged: run `dvc checkout {path.parent}` or train again")

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.documents import Metrics, read_document
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
-from triptych.files import atomic_file, flatten, is_number, read_json
+from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
+COLUMNS = (
+    "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
+    "classes", "epochs", "samples", "reference", "reference_images", "extractor",
+)  # fmt: skip
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
@@ -146,8 +151,23 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
     """The rows of the comparison. Raises TriptychError before there is one."""
     if not project.summary.exists():
         raise TriptychError(f"{project.summary} does not exist: run `triptych repro` first")
-    with project.summary.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    advice = "delete it and run `triptych repro`"
+    try:
+        rows = list(csv.DictReader(read_bytes(project.summary, MOST_TEXT, advice).decode().splitlines()))
+        whole = all(map(_is_whole, rows))
+    except (KeyError, TypeError, ValueError, csv.Error):
+        whole = False
+    if not whole:
+        raise TriptychError(f"{project.summary} is damaged: {advice}")
+    return rows
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    """Whether a row has every cell. Raises what float does where one that must be a number is none."""
+    for column in (*(name_of(measure, row) for measure in BEST), "recognised"):
+        float(row[column])
+    int(row["parameters"])
+    return None not in row and None not in row.values() and all(column in row for column in COLUMNS)
 
 
 def show_number(value: object) -> str:
@@ -176,7 +196,7 @@ def pictures(folder: Path) -> list[dict[str, str]]:
 
 def experiment_section(project: Project, name: str, family: str) -> dict[str, Any]:
     """All that the page shows of one experiment, with where each number came from."""
-    metrics = read_json(project.metrics(name))
+    metrics = read_document(project.metrics(name), Metrics)
     train = look_up(project, "train", name, project.model(name) / "manifest.json")
     evaluate = look_up(project, "evaluate", name, project.metrics(name))
     return {

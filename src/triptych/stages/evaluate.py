@@ -17,9 +17,9 @@ from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.fidelity.reference import CLASSIFIER, Reference
 from triptych.evaluation.images import quantize
 from triptych.figures.grids import SHEET, tile
-from triptych.files import atomic_folder, flatten, is_number, read_json, write_json
-from triptych.models.load import load_family
-from triptych.stages.train import HISTORY, MANIFEST, WEIGHTS
+from triptych.files import atomic_folder, flatten, is_number, write_json
+from triptych.models.load import load_family, open_model
+from triptych.stages.train import HISTORY, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded
@@ -61,7 +61,7 @@ def evaluate(
     settings and `code` (a hash) are the same. Raises TriptychError if a file is missing or damaged, or if the model
     gives NaN.
     """
-    prepared, manifest = PreparedData.open(data), read_json(model / MANIFEST)
+    prepared, manifest = PreparedData.open(data), open_model(model)
     measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = Reference.load(reference)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.images import SPLITS, read_npz
+from triptych.data.images import SPLITS, read_raw
 from triptych.data.prepared import MANIFEST
 from triptych.data.transforms import StochasticBinarize, ThresholdBinarize, dequantize
 from triptych.errors import TriptychError
@@ -24,9 +24,8 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
 
     Every random draw comes from `dataset.seed`, one stream a split and purpose: all models see the same numbers.
     """
-    arrays = read_npz(raw)
-    source = str(arrays.pop("source"))
-    pieces = split_images(arrays, splits, str(raw), dataset.seed)
+    found = read_raw(raw, dataset.images)
+    pieces = split_images(dict(found.arrays), splits, str(raw), dataset.seed)
     with atomic_folder(output) as folder:
         for split, (images, labels) in pieces.items():
             pixels = binarize(images, dataset, split)
@@ -39,7 +38,7 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
         checksums = {path.name: sha256_of_file(path) for path in sorted(folder.glob("*.npy"))}
         manifest = {
             "dataset": name,
-            "source": source,
+            "source": found.source,
             "image_shape": list(pieces["train"][0].shape[1:]),
             "splits": {split: len(images) for split, (images, _) in pieces.items()},
             "binarization": dataset.binarization,

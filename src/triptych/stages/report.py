@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from triptych.documents import Metrics, read_document
+from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshots import panel
 from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
-from triptych.files import atomic_file, atomic_folder, read_json
+from triptych.files import atomic_file, atomic_folder, readable
 from triptych.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from matplotlib.figure import Figure
 
     from triptych.tracker import Tracker
@@ -90,6 +93,17 @@ def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, st
     )
 
 
+def _picture(path: Path) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    with readable(path, "run the evaluation that draws it again"):
+        try:
+            return np.asarray(Image.open(path))
+        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise TriptychError(f"{path} is no picture ({error}): run the evaluation that draws it again") from None
+
+
 def report(
     *,
     families: Mapping[str, str],
@@ -105,11 +119,9 @@ def report(
     `families` gives each experiment's family, `metrics` the JSON files to read, `samples` the sheets of bare samples.
     Those of `snapshots`, files of scores over training, that exist make M2.7c, a panel each.
     """
-    import numpy as np
     import pandas as pd
-    from PIL import Image
 
-    numbers = {name: read_json(path) for name, path in metrics.items()}
+    numbers = {name: read_document(path, Metrics) for name, path in metrics.items()}
     extractors = extractors_of(numbers.values())
     table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:
@@ -119,7 +131,7 @@ def report(
             for measure in ("fid", "kid", "is"):
                 figure = _bars(name_of(measure, next(iter(judged.values()))), judged, families)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
-            sheets_of = [(name, np.asarray(Image.open(samples[name]))) for name in judged]
+            sheets_of = [(name, _picture(samples[name])) for name in judged]
             title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
             colour = any(sheet.ndim == 3 for _, sheet in sheets_of)
             save_images(sheets(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)

@@ -93,6 +93,7 @@ def train(
                 "snapshots": snapshots,
                 "parameters": sum(parameter.numel() for parameter in family.networks.parameters()),
                 "weights_sha256": sha256_of_file(folder / WEIGHTS),
+                "files": {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
             }
             write_json(folder / MANIFEST, manifest)
     tracker.say(f"{name}: trained for {duration.epochs} epochs on {prepared.name}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from triptych.schema import shown
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -46,5 +48,5 @@ def parse_study(data: Any) -> Any:  # noqa: ANN401 (whatever the YAML holds)
         return data
     kind = data.get("study")
     if kind not in tuple(STUDIES):  # whatever the YAML holds, hashable or not
-        raise ValueError(f"study is {kind!r}; known studies: {', '.join(STUDIES)}")
+        raise ValueError(f"study is {shown(kind)}; known studies: {', '.join(STUDIES)}")
     return load_study_settings(kind).model_validate(data)

@@ -1,20 +1,20 @@
 """What the settings of every study have in common."""
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
-from triptych.schema import Section
+from triptych.schema import Section, Seed, Steps
 
 
 class Iterations(Section):
     """How long to train, in iterations, under each profile."""
 
-    quick: PositiveInt
-    full: PositiveInt
+    quick: Steps
+    full: Steps
 
 
 class StudySettings(Section):
     """An entry under `studies:`; a kind adds its own keys."""
 
     study: str = Field(description="the kind")
-    seed: NonNegativeInt
+    seed: Seed
     iterations: Iterations

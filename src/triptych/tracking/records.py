@@ -235,7 +235,7 @@ def keep_all(project: Project, settings: Settings) -> None:
     """Take every result that stands on disk into a record: after `dvc checkout`, say, or on another machine."""
     for name in settings.measured:
         model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
-        if not (model / MANIFEST).exists():
+        if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
             continue
         record = keep_model(project, name, model)
         if metrics.exists() and read_json(metrics)["weights_sha256"] == record.inputs["weights_sha256"]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.documents import CheckpointIndex, read_document
 from triptych.errors import TriptychError
-from triptych.files import atomic_file, disk_errors, read_json, remove, sha256_of_file, write_json
+from triptych.files import MOST_TEXT, atomic_file, disk_errors, read_bytes, remove, sha256_of_file, write_json
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Workplace:
         index_path = self.folder / INDEX
         if not index_path.exists():
             return None
-        index = read_json(index_path)
+        index = read_document(index_path, CheckpointIndex)
         state = self.folder / index["state"]
         if not state.exists() or sha256_of_file(state) != index["sha256"]:
             raise TriptychError(f"the checkpoint {state} is damaged: delete {self.folder} to train from the start")
@@ -173,14 +174,16 @@ def write_history(path: Path, history: History) -> None:
 
 def read_history(path: Path) -> History:
     """The rows of a history file, without the empty cells. Raises TriptychError if it is missing or damaged."""
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
     try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        header, *lines = content.decode().splitlines()
         columns = header.split(",")
+        if not lines or not {*columns} & {*STEPS}:
+            raise ValueError("it has no rows that count epochs or iterations")
         rows = [dict(zip(columns, line.split(","), strict=True)) for line in lines]
         return [
-            {name: int(cell) if name in STEPS else float(cell) for name, cell in row.items() if cell} for row in rows
+            {name: int(cell) if name in STEPS else float(cell) for name, cell in row.items() if cell or name in STEPS}
+            for row in rows
         ]
-    except FileNotFoundError:
-        raise TriptychError(f"{path} does not exist: run the stage that makes it, `dvc repro` does") from None
     except ValueError as error:
         raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from triptych.sections import Runtime
 
 
+NO_MEMORY = re.compile("can't allocate memory|not enough memory")  # what torch says of the host's
+
+
 def pick_device(wanted: str) -> torch.device:
     """The device to run on; `auto` takes a CUDA GPU if there is one, else the CPU. Refuses one that is not there."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -27,10 +31,15 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def describe_device(device: torch.device) -> str:
+    """The device in words."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def machine_facts(device: torch.device) -> dict[str, str | int]:
     """What the last digits of a result depend on besides its inputs: for the journal, and to tell checkpoints apart."""
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": describe_device(device),
         "threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "torch": str(torch.__version__),
@@ -72,6 +81,12 @@ def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
     try:
         yield device
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(str(error)):
+            raise TriptychError(
+                f"the memory of {describe_device(device)} is not enough: lower batch_size, or the widths of the model"
+            ) from None
+        raise
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(mode)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.errors import TriptychError
-from triptych.files import atomic_file
+from triptych.files import MOST_DATA, atomic_file, readable, refuse_larger
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +27,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise TriptychError(f"{path} does not exist: run the stage that makes it, `dvc repro` does") from None
-    except SafetensorError as error:
-        raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None
+    with readable(path, "run the stage that makes it, `dvc repro` does"):
+        refuse_larger(path, MOST_DATA, "delete it and run its stage again")
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None
 
 
 def load_into(module: nn.Module, path: Path, device: torch.device) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from torch import Tensor
 
+from triptych.documents import ReferenceManifest, read_document
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Features, Judge, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
-from triptych.files import read_json, sha256_of_file, sha256_of_json, write_json
+from triptych.files import sha256_of_file, sha256_of_json, write_json
 from triptych.training.weights import load_tensors, save_tensors
 
 MANIFEST, STATISTICS, CLASSIFIER = "manifest.json", "statistics.safetensors", "classifier"
@@ -87,10 +88,10 @@ class Reference:
     @classmethod
     def load(cls, folder: Path) -> Reference:
         """Read what the reference stage wrote. Raises TriptychError if it is missing or damaged."""
-        manifest = read_json(folder / MANIFEST)
-        tensors = load_tensors(folder / STATISTICS)
+        manifest = read_document(folder / MANIFEST, ReferenceManifest)
         if sha256_of_file(folder / STATISTICS) != manifest["statistics_sha256"]:
             raise TriptychError(f"{folder / STATISTICS} is damaged: delete {folder} and run its stage again")
+        tensors = load_tensors(folder / STATISTICS)
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"])

@@ -6,9 +6,12 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from triptych.errors import TriptychError
 from triptych.figures.twin import Panel
+from triptych.files import MOST_TEXT, read_bytes
 
 SNAPSHOTS = "snapshots.csv"
+AGAIN = "run the evaluation that writes it again"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
 FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
 
@@ -22,9 +25,9 @@ def write_snapshots(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
-    """Under which of these names the critic's estimate and FID stand."""
+    """Under which of these names the critic's estimate and FID stand. Raises ValueError if one has none."""
     known = set(names)
-    metric, fid = (next(name for name in labels if name in known) for labels in (METRIC_LABELS, FID_LABELS))
+    (metric, *_), (fid, *_) = ([name for name in labels if name in known] for labels in (METRIC_LABELS, FID_LABELS))
     return metric, fid
 
 
@@ -33,9 +36,11 @@ def panel(heading: str, path: Path) -> Panel:
 
     Before training the critic estimates nothing; that snapshot is left out where there are others.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        first, *later = csv.DictReader(file)
-    rows = later or [first]
-    metric, fid = columns(first)
-    updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
+    try:
+        first, *later = csv.DictReader(read_bytes(path, MOST_TEXT, AGAIN).decode().splitlines())
+        rows = later or [first]
+        metric, fid = columns(first)
+        updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
+    except (KeyError, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
+        raise TriptychError(f"{path} is damaged: {AGAIN}") from None
     return Panel(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])

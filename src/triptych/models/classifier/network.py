@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from triptych.files import read_json
+from triptych.documents import JudgeManifest, read_document
+from triptych.errors import TriptychError
+from triptych.files import MAKE_AGAIN, sha256_of_file
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
@@ -120,7 +123,14 @@ def build_classifier(settings: Model) -> Classifier:
 
 def load_classifier(folder: Path, device: torch.device) -> Classifier:
     """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
-    settings = read_json(folder / "manifest.json")["settings"]["model"]
-    network = build_classifier(Model.model_validate(settings))
+    path = folder / "manifest.json"
+    manifest = read_document(path, JudgeManifest)
+    try:
+        settings = Model.model_validate(manifest["settings"]["model"])
+    except ValidationError:
+        raise TriptychError(f"{path} is damaged: its settings.model is no classifier; {MAKE_AGAIN}") from None
+    network = build_classifier(settings)
+    if sha256_of_file(folder / "weights.safetensors") != manifest["weights_sha256"]:
+        raise TriptychError(f"{folder / 'weights.safetensors'} is damaged: {MAKE_AGAIN}")
     load_into(network, folder / "weights.safetensors", device)
     return network.eval()

@@ -2,26 +2,29 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Section, Width, Widths
 
 WIDTHS = {"convolutional": 2, "residual": 4}  # entries of `channels` by architecture
+
+
+IMAGES = {"convolutional": "grey", "residual": "colour"}  # that an architecture takes
 
 
 class ChannelsByProfile(Section):
     """Narrower networks where the budget is small."""
 
-    quick: list[PositiveInt]
-    full: list[PositiveInt]
+    quick: Widths
+    full: Widths
 
 
 class Model(Section):
     """The `model:` section of a classifier."""
 
     architecture: Literal["convolutional", "residual"]
-    channels: list[PositiveInt] | ChannelsByProfile
-    features: PositiveInt | None = Field(default=None, description="of the hidden layer, convolutional")
+    channels: Widths | ChannelsByProfile
+    features: Width | None = Field(default=None, description="of the hidden layer, convolutional")
     dropout: NonNegativeFloat = Field(lt=1.0, description="before the logits")
 
     @model_validator(mode="after")

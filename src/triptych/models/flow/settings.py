@@ -2,28 +2,28 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Depth, Section, SomeWidths, Width
 
 OWN = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # keys by architecture
 
 
-Widths = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
 
 class WidthsByProfile(Section):
     """Narrower networks where the budget is small."""
 
-    quick: Widths
-    full: Widths
+    quick: Channels
+    full: Channels
 
 
 class Dequantizer(Section):
     """The conditional flow behind variational dequantisation: affine couplings on checkerboards."""
 
-    couplings: PositiveInt
-    hidden: list[PositiveInt] = Field(min_length=1)
+    couplings: Depth
+    hidden: SomeWidths
 
 
 class Model(Section):
@@ -31,21 +31,28 @@ class Model(Section):
 
     pixels: ClassVar[str] = "dequantized"
     players: ClassVar[tuple[str, ...]] = ("model",)
+    least_batch: ClassVar[int] = 1
+    batches_a_step: ClassVar[int] = 1
 
     architecture: Literal["realnvp", "nice", "multiscale"]
     preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")
     alpha: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
-    couplings: PositiveInt = Field(description="of each scale, where there are several")
-    hidden: list[PositiveInt] | None = Field(default=None, min_length=1, description="widths, realnvp and nice")
-    channels: Widths | WidthsByProfile | None = Field(
+    couplings: Depth = Field(description="of each scale, where there are several")
+    hidden: SomeWidths | None = Field(default=None, description="widths, realnvp and nice")
+    channels: Channels | WidthsByProfile | None = Field(
         default=None, description="widths at a half and at a quarter of the size, multiscale"
     )
-    blocks: PositiveInt | None = Field(default=None, description="residual blocks a coupling, multiscale")
+    blocks: Depth | None = Field(default=None, description="residual blocks a coupling, multiscale")
     activation_norm: bool = Field(
         default=False, description="a data-initialised affine: one for all pixels; multiscale, one a channel"
     )
     data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
     variational_dequantization: Dequantizer | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The kinds that the architecture can model."""
+        return ("grey", "colour") if self.architecture == "realnvp" else ("grey",)
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:

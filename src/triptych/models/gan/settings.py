@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Depth, Section, SomeWidths, Weight, Width
 
 OWN = {  # keys by architecture
     "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},
@@ -15,32 +15,43 @@ OWN = {  # keys by architecture
 class WidthByProfile(Section):
     """Narrower networks where the budget is small."""
 
-    quick: PositiveInt
-    full: PositiveInt
+    quick: Width
+    full: Width
 
 
 class Model(Section):
     """The `model:` section of an experiment with `family: gan`."""
 
     pixels: ClassVar[str] = "8-bit"
+    least_batch: ClassVar[int] = 2  # batch normalisation has no statistics of one
 
     architecture: Literal["mlp", "resnet"]
-    latent: PositiveInt
+    latent: Width
 
-    generator: list[PositiveInt] | None = Field(default=None, min_length=1, description="widths of the hidden layers")
-    discriminator: list[PositiveInt] | None = Field(default=None, min_length=1, description="the same")
+    generator: SomeWidths | None = Field(default=None, description="widths of the hidden layers")
+    discriminator: SomeWidths | None = Field(default=None, description="the same")
     leak: PositiveFloat | None = Field(default=None, lt=1.0, description="slope of LeakyReLU below zero")
     dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="in the discriminator")
     label_noise: NonNegativeFloat | None = Field(
         default=None, lt=0.5, description="share of labels that the discriminator sees flipped"
     )
 
-    width: PositiveInt | WidthByProfile | None = Field(default=None, description="channels of both networks")
+    width: Width | WidthByProfile | None = Field(default=None, description="channels of both networks")
     loss_type: Literal["jsd", "w1"] | None = None
     reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty of the critic")
-    reg_cf: NonNegativeFloat | None = Field(default=None, description="the penalty's coefficient")
+    reg_cf: Weight | None = Field(default=None, description="the penalty's coefficient")
     spectral_normalization: bool | None = Field(default=None, description="of the critic's weights")
-    critic_steps: PositiveInt | None = Field(default=None, description="for each step of the generator")
+    critic_steps: Depth | None = Field(default=None, description="for each step of the generator")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The kind that the architecture is made for."""
+        return ("colour",) if self.architecture == "resnet" else ("grey",)
+
+    @property
+    def batches_a_step(self) -> int:
+        """Batches of real images that an update uses up."""
+        return self.critic_steps or 1
 
     @property
     def players(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Section, Width, Widths
 
 
 class Model(Section):
@@ -12,14 +12,17 @@ class Model(Section):
 
     pixels: ClassVar[str] = "binary"
     players: ClassVar[tuple[str, ...]] = ("model",)
+    images: ClassVar[tuple[str, ...]] = ("grey", "colour")
+    least_batch: ClassVar[int] = 1
+    batches_a_step: ClassVar[int] = 1
 
-    latent: PositiveInt
-    hidden: list[PositiveInt]
+    latent: Width
+    hidden: Widths
     activation: Literal["tanh", "relu", "elu"]
-    decoder_shift: float = Field(description="added to the decoder's logits")
-    planar_layers: NonNegativeInt = Field(default=0, description="of the flow that the posterior goes through")
-    kl_warmup: NonNegativeFloat = Field(default=0.0, description="epochs over which the KL's weight grows to one")
-    importance_samples: PositiveInt = Field(default=1, description="draws in the bound; more than one is an IWAE")
+    decoder_shift: float = Field(ge=-1e4, le=1e4, description="added to the decoder's logits")
+    planar_layers: NonNegativeInt = Field(default=0, le=256, description="of the flow that the posterior goes through")
+    kl_warmup: NonNegativeFloat = Field(default=0.0, le=1e6, description="epochs until the KL counts whole")
+    importance_samples: PositiveInt = Field(default=1, le=10_000, description="draws in the bound; more than one: IWAE")
 
     @model_validator(mode="after")
     def _warm_up_has_something_to_weigh(self) -> Self:

@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Rate, Scale, Section, Weight
 from triptych.studies.settings import StudySettings
 
 
@@ -12,7 +12,7 @@ class Penalty(Section):
     """A gradient penalty of the critic: one-centred (ogp), at real samples (r1gp), or none."""
 
     reg_type: Literal["none", "ogp", "r1gp"]
-    reg_cf: NonNegativeFloat = 0.0
+    reg_cf: Weight = 0.0
 
     @model_validator(mode="after")
     def _coefficient_fits(self) -> Self:
@@ -25,10 +25,10 @@ class Settings(StudySettings):
     """An entry under `studies:` with `study: dirac`: a game a loss and penalty, each judged raw and averaged."""
 
     losses: list[Literal["jsd", "w1"]] = Field(min_length=1)
-    penalties: list[Penalty] = Field(min_length=1)
-    learning_rate: PositiveFloat = Field(description="of both players")
+    penalties: list[Penalty] = Field(min_length=1, max_length=100)
+    learning_rate: Rate = Field(description="of both players")
     ema: float = Field(gt=0.0, lt=1.0, description="of the generator, in the second half of the configurations")
-    start_scale: PositiveFloat = Field(description="standard deviation of psi0, psi1 and theta at the start")
+    start_scale: Scale = Field(description="standard deviation of psi0, psi1 and theta at the start")
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:

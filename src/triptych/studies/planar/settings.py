@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from triptych.schema import Section
+from triptych.schema import Depth, Images, Rate, Scale, Section
 from triptych.studies.settings import StudySettings
 
 
@@ -18,9 +18,9 @@ class Annealing(Section):
 class InitialScales(Section):
     """Standard deviations of the untrained weights."""
 
-    u: PositiveFloat
-    w: PositiveFloat
-    b: PositiveFloat
+    u: Scale
+    w: Scale
+    b: Scale
 
 
 class Settings(StudySettings):
@@ -28,14 +28,14 @@ class Settings(StudySettings):
 
     fitted_to: Literal["samples", "density"]
     densities: list[Literal["arcs", "sine"]] = Field(min_length=1)
-    layers: list[PositiveInt] = Field(min_length=1)
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat
+    layers: list[Depth] = Field(min_length=1, max_length=32)
+    batch_size: Images
+    learning_rate: Rate
     smoothing: float = Field(gt=0.0, lt=1.0, description="decay of RMSprop's mean square")
     initial_scales: InitialScales
-    samples: PositiveInt | None = Field(default=None, ge=2, description="size of the data set")
+    samples: PositiveInt | None = Field(default=None, ge=2, le=2_000_000, description="size of the data set")
     annealing: Annealing | None = Field(default=None, description="of the energy")
-    evaluation_samples: PositiveInt = Field(ge=2, description="fresh draws behind each number")
+    evaluation_samples: PositiveInt = Field(ge=2, le=2_000_000, description="fresh draws behind each number")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

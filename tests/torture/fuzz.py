@@ -1,0 +1,478 @@
+"""Settings and files mutated by the hundred: each either works to the end or is refused in one sentence.
+
+`fuzz_settings(500)` and `fuzz_data(2000)` print the seed that repeats them; `Outcome.lost` lists what did neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from io import BytesIO, StringIO
+from pathlib import Path
+from random import Random, SystemRandom
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from ruamel.yaml import YAML
+
+from conftest import ROOT, TINY, shrink
+from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
+from triptych.config import Settings, load, parse
+from triptych.data import sources
+from triptych.data.images import read_origin
+from triptych.data.prepared import PreparedData
+from triptych.data.readers import CIFAR_BATCHES, IDX_NAMES
+from triptych.documents import Metrics, read_document
+from triptych.errors import TriptychError
+from triptych.evaluation.fidelity.reference import Reference
+from triptych.evaluation.gan.snapshots import panel
+from triptych.models.classifier.network import load_classifier
+from triptych.models.load import load_family, open_model
+from triptych.page.build import read_summary
+from triptych.stages.classifier import train_classifier
+from triptych.stages.evaluate import evaluate
+from triptych.stages.fetch import fetch
+from triptych.stages.prepare import prepare
+from triptych.stages.reference import measure_reference
+from triptych.stages.report import report, summarise
+from triptych.stages.study import study
+from triptych.stages.train import train
+from triptych.tracker import Console
+from triptych.training.checkpoint import Workplace, read_history
+
+KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")
+SPLITS = {"train": 60, "valid": 24, "test": 24}
+LONGEST = 700  # characters of a sentence
+SECTIONS = (
+    "profile", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "experiments", "studies"
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Outcome:
+    """What became of the examples."""
+
+    seed: int
+    tried: int = 0
+    refused: int = 0
+    ran: int = 0
+    skipped: int = 0
+    lost: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {self.tried} tried, {self.refused} refused in one sentence, {self.ran} worked, "
+            f"{self.skipped} too expensive to run, {len(self.lost)} lost"
+        )
+
+    def judge(self, words: str, action: Callable[[], object]) -> None:
+        """Count an example: it works, it is refused in one sentence, or it is lost."""
+        self.tried += 1
+        try:
+            with redirect_stderr(StringIO()):
+                found = action()
+        except TriptychError as error:
+            self.refused += 1
+            sentence = str(error)
+            if "\n" in sentence or not sentence.strip() or len(sentence) > LONGEST:
+                self.lost.append(f"{words}: no sentence: {sentence[:LONGEST]!r}")
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            self.lost.append(f"{words}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+        else:
+            self.skipped += found is False
+            self.ran += found is not False
+
+
+def small_settings() -> Tree:
+    """`params.yaml` with one experiment of each kind, at a size that runs in seconds."""
+    data = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    shrink(data, KEPT)
+    for dataset in data["datasets"].values():
+        dataset["splits"] = {"quick": dict(SPLITS), "full": dict(SPLITS)}
+    for profile in data["profiles"].values():
+        profile |= {
+            "source": "embedded",
+            "likelihood": {"importance_samples": 3, "train_images": 20},
+            "fidelity": {"samples": 20, "kid_subsets": 2, "kid_subset_size": 8, "confidence": 0.9},
+        }
+    for name, classifier in data["classifiers"].items():
+        channels = [2, 3] if name == "mnist" else [2, 2, 3, 3]
+        classifier |= {"epochs": {"quick": 1, "full": 1}, "batch_size": 20}
+        classifier["model"]["channels"] = channels
+    for entry in data["studies"].values():
+        entry["iterations"] = {"quick": 4, "full": 4}
+    for experiment in data["experiments"].values():
+        experiment |= {"epochs": {"quick": 1, "full": 1}, "batch_size": 10}
+    experiments = data["experiments"]
+    experiments["cifar10-jsd-2"] |= {"epoch_updates": {"quick": 2, "full": 2}, "batch_size": 5}
+    experiments["realnvp-mnist-multiscale"]["model"] |= {"channels": [2, 2], "couplings": 1, "blocks": 1}
+    return data
+
+
+def affordable(settings: Settings) -> bool:
+    """Whether the settings, which are in order, ask for no more than a second or two of work a stage."""
+    profile = settings.profile
+    counts = [settings.active.likelihood.importance_samples / 50, settings.active.fidelity.samples / 10]
+    counts += [settings.active.fidelity.kid_subsets, settings.runtime.threads * 10]
+    counts += [size / 10 for dataset in settings.datasets.values() for size in dict(dataset.sizes(profile)).values()]
+    for item in (*settings.classifiers.values(), *settings.experiments.values()):
+        counts.append(getattr(item.epochs, profile) * 10)
+        counts += _numbers(item.model_at(profile).model_dump())
+        updates = getattr(item, "epoch_updates", None)
+        counts.append(getattr(updates, profile) if updates else 1)
+    counts += [getattr(item.iterations, profile) for item in settings.studies.values()]
+    counts += [number / 100 for item in settings.studies.values() for number in _numbers(item.model_dump())]
+    return max(counts) <= 100
+
+
+def _numbers(tree: object) -> Iterator[float]:
+    for value in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        if isinstance(value, int):
+            yield value
+        yield from _numbers(value)
+
+
+def run_all(settings: Settings, name: str, folder: Path) -> None:
+    """Every stage that an experiment or a study needs, from the fetch to the report, as the pipeline runs them."""
+    profile, runtime, console = settings.profile, settings.runtime, Console()
+    shared = {
+        "profile": profile,
+        "runtime": runtime,
+        "checkpoints": folder / "checkpoints",
+        "code": "c",
+        "tracker": console,
+    }
+    if name in settings.studies:
+        study(name=name, settings=settings.study(name), output=folder / "model", metrics=folder / "m.json",
+              plots=folder / "plots", **shared)  # fmt: skip
+        return
+    experiment = settings.experiment(name)
+    reference = settings.reference(experiment.reference)
+    for item in {experiment.dataset, reference.dataset}:
+        dataset, raw = settings.dataset(item), folder / "raw" / f"{item}.npz"
+        splits = dataset.sizes(profile)
+        fetch(dataset=dataset, source="embedded", splits=splits, embedded=settings.embedded, downloads=folder,
+              output=raw, tracker=console)  # fmt: skip
+        prepare(name=item, dataset=dataset, splits=splits, raw=raw, output=folder / "data" / item, tracker=console)
+    judge, statistics = folder / "judge", folder / "reference"
+    train_classifier(name=reference.dataset, settings=settings.classifier(reference.dataset), profile=profile,
+                     runtime=runtime, data=folder / "data" / reference.dataset, output=judge,
+                     metrics=folder / "judge.json", tracker=console)  # fmt: skip
+    measure_reference(name=experiment.reference, settings=reference, profile=profile,
+                      protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / reference.dataset,
+                      classifier=judge, output=statistics, tracker=console)  # fmt: skip
+    data, model, plots = folder / "data" / experiment.dataset, folder / "model", folder / "plots"
+    train(name=name, experiment=experiment, data=data, output=model, **shared)
+    del shared["profile"]
+    evaluate(name=name, experiment=experiment, likelihood=settings.active.likelihood,
+             protocol=settings.active.fidelity, data=data, model=model, reference=statistics,
+             metrics=folder / "m.json", plots=plots, **shared)  # fmt: skip
+    report(families={name: experiment.family}, metrics={name: folder / "m.json"},
+           samples={name: plots / "samples.png"}, snapshots={name: plots / "snapshots.csv"},
+           summary=folder / "summary.csv", plots=folder / "comparison", tracker=console)  # fmt: skip
+
+
+def chosen(settings: Settings, place: tuple, chance: Random) -> str:
+    """What to run to see the change: the experiment or study that it is in, or any."""
+    known = [*settings.experiments, *settings.studies]
+    named = place[1] if len(place) > 1 and place[0] in ("experiments", "studies") else None
+    return named if named in known else chance.choice(known)
+
+
+def try_settings(outcome: Outcome, tree: Tree, chance: Random, folder: Path, *, run: bool) -> None:
+    """One mutation of the settings: parsed, and where that works and `run` is set, run to the end."""
+    mutated, place, change = mutate_tree(tree, chance, (chance.choice([*tree]),))
+    if chance.random() < 0.2:
+        mutated, place, change = mutate_tree(mutated, chance)
+    words = f"{change} at {'.'.join(map(str, place))[:200]}"
+
+    def attempt() -> bool | None:
+        try:
+            settings = parse(mutated)
+        except TriptychError as error:
+            if not re.search(rf"\b({'|'.join(SECTIONS)})\b|unknown key|missing", str(error)):
+                raise AssertionError(f"it names no key: {error}") from error
+            raise
+        if not (run and affordable(settings)):
+            return None if not run else False
+        run_all(settings, chosen(settings, place, chance), folder)
+        return None
+
+    outcome.judge(words, attempt)
+
+
+def try_text(outcome: Outcome, text: str, chance: Random, folder: Path) -> None:
+    """One mutation of the file itself, read from disk."""
+    path = folder / "params.yaml"
+    path.write_bytes(mutate_text(text, chance))
+    outcome.judge("the text of params.yaml", lambda: load(path))
+    if (folder / "sprung").exists() or Path("sprung").exists():
+        outcome.lost.append("a YAML tag ran code")
+
+
+def fuzz_settings(examples: int, seed: int | None = None, *, runs: bool = True) -> Outcome:
+    """So many mutations of the settings, half of them run if they are in order, and as many of the file's text."""
+    chance, outcome = _begin(seed)
+    tree, text = small_settings(), (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for _ in range(examples):
+        own = Random(chance.getrandbits(64))
+        with tempfile.TemporaryDirectory() as place:
+            if own.random() < 0.3:
+                try_text(outcome, text, own, Path(place))
+            else:
+                try_settings(outcome, tree, own, Path(place), run=runs)
+    return outcome
+
+
+def _begin(seed: int | None) -> tuple[Random, Outcome]:
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    print(f"seed {seed}")
+    return Random(seed), Outcome(seed)
+
+
+@dataclass(frozen=True)
+class World:
+    """A small pipeline's results, to be damaged."""
+
+    folder: Path
+    settings: Settings
+
+    @classmethod
+    def build(cls, folder: Path) -> World:
+        settings = parse(small_settings())
+        run_all(settings, "vae-20d", folder)
+        (folder / "index").mkdir()
+        state = {"w": torch.zeros(3)}
+        Workplace(folder / "index").save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
+        (folder / "snapshots.csv").write_text("epoch,update,jsd,fid\n0,0,0.1,2.0\n1,10,0.2,1.0\n")
+        return cls(folder, settings)
+
+
+def _images(chance: Random, count: int, shape: tuple[int, ...], top: int) -> np.ndarray:
+    return np.random.default_rng(chance.getrandbits(32)).integers(0, top, (count, *shape), dtype=np.uint8)
+
+
+def _labelled(chance: Random, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    labels = np.arange(40, dtype=np.uint8) % 10
+    pixels = _images(chance, 40, shape, 256)
+    return {"x_train": pixels, "y_train": labels, "x_test": pixels[:20], "y_test": labels[:20]}
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    before = os.environ.get(sources.FOLDER_VARIABLE)
+    os.environ[sources.FOLDER_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[sources.FOLDER_VARIABLE]
+        if before is not None:
+            os.environ[sources.FOLDER_VARIABLE] = before
+
+
+def _fetched(images: str, folder: Path) -> None:
+    with _named(folder):
+        found = sources.load(images, "folder", None, None, folder / "downloads")
+    for name, array in found.arrays.items():
+        if array.dtype != np.uint8 or (name.startswith("y_") and array.max(initial=0) > 9):
+            raise AssertionError(f"{name} went through as {array.dtype} up to {array.max()}")
+
+
+def users_npz(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    images, shape = chance.choice((("mnist", (28, 28)), ("cifar10", (3, 32, 32))))
+    (folder / f"{images}.npz").write_bytes(mutate_npz(_labelled(chance, shape), chance))
+    return lambda: _fetched(images, folder)
+
+
+def users_idx(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    place = folder / "MNIST" / "raw"
+    place.mkdir(parents=True)
+    packed, damaged = chance.random() < 0.5, chance.choice([*IDX_NAMES])
+    for name, array in _labelled(chance, (28, 28)).items():
+        content = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+        content = (mutate_packed if packed else mutate_bytes)(content, chance) if name == damaged else content
+        packs = packed and name == damaged
+        (place / (IDX_NAMES[name] + ".gz" * packs)).write_bytes(content)
+    return lambda: _fetched("mnist", folder)
+
+
+def users_amat(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    damaged = chance.choice(("train", "valid", "test"))
+    for split in ("train", "valid", "test"):
+        lines = [" ".join(map(str, image.ravel())) for image in _images(chance, 5, (28, 28), 2)]
+        text = ("\n".join(lines) + "\n").encode()
+        content = mutate_bytes(text, chance) if split == damaged else text
+        (folder / f"binarized_mnist_{split}.amat").write_bytes(content)
+    return lambda: _fetched("binarized_mnist", folder)
+
+
+def users_batches(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    place, damaged = folder / sources.CIFAR_FOLDER, chance.randrange(6)
+    place.mkdir()
+    for number, name in enumerate(name for names in CIFAR_BATCHES.values() for name in names):
+        content = bytes((number,)) + _images(chance, 1, (3, 32, 32), 256).tobytes()
+        (place / name).write_bytes(mutate_bytes(content, chance) if number == damaged else content)
+    return lambda: _fetched("cifar10", folder)
+
+
+def archive(chance: Random) -> bytes:
+    """CIFAR-10's archive with members that lie, lead elsewhere or are no files; perhaps with its bytes changed."""
+    packed = BytesIO()
+    names = [name for names in CIFAR_BATCHES.values() for name in names]
+    odd = chance.choice(names)
+    with tarfile.open(fileobj=packed, mode=chance.choice(("w:gz", "w", "w:bz2"))) as file:
+        kinds = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
+        for name in ("../../escaped", "/tmp/escaped", *names):
+            member = tarfile.TarInfo(name if "escaped" in name else f"{sources.CIFAR_FOLDER}/{name}")
+            member.type = chance.choice(kinds) if name == odd else tarfile.REGTYPE
+            member.linkname = chance.choice(("/etc/passwd", "../../x", "", member.name))
+            content = bytes(3073)
+            member.size = len(content) if member.isreg() else 0
+            file.addfile(member, BytesIO(content) if member.isreg() else None)
+    return mutate_bytes(packed.getvalue(), chance) if chance.random() < 0.5 else packed.getvalue()
+
+
+def public_archive(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    content = archive(chance)
+
+    def attempt() -> None:
+        with tempfile.TemporaryDirectory() as outside:
+            place = Path(outside) / "a" / "b"
+            place.mkdir(parents=True)
+            (place / "archive").write_bytes(content)
+            try:
+                sources.unpack_cifar(place / "archive", place / "out")
+            finally:
+                strays = {path.name for path in Path(outside).rglob("*")} - {"a", "b", "archive", "out"}
+                strays -= {name for names in CIFAR_BATCHES.values() for name in names}
+                if strays or any(path.is_symlink() for path in Path(outside).rglob("*")):
+                    raise AssertionError(f"the archive wrote {strays}")
+
+    return attempt
+
+
+def raw_file(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    arrays = dict(np.load(world.folder / "raw" / "mnist.npz"))
+    path = folder / "mnist.npz"
+    path.write_bytes(mutate_npz(arrays, chance))
+    dataset = world.settings.dataset("mnist")
+
+    def attempt() -> None:
+        read_origin(path)
+        prepare(
+            name="mnist",
+            dataset=dataset,
+            splits=dataset.sizes("quick"),
+            raw=path,
+            output=folder / "out",
+            tracker=Console(),
+        )
+
+    return attempt
+
+
+def _damaged(world: World, part: str, folder: Path, chance: Random) -> Path:
+    """A copy of a folder of the world's with one file damaged."""
+    copied = Path(shutil.copytree(world.folder / part, folder / Path(part).name))
+    path = chance.choice(sorted(path for path in copied.rglob("*") if path.is_file()))
+    if chance.random() < 0.2:
+        mutate_place(path, chance)
+    elif path.suffix == ".json":
+        mutate_json(path, chance)
+    else:
+        path.write_bytes(mutate_bytes(path.read_bytes(), chance))
+    return copied
+
+
+def prepared_data(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(world, "data/mnist", folder, chance)
+
+    def attempt() -> None:
+        data = PreparedData.open(copied)
+        for split in ("train", "valid", "test"):
+            data.images(split), data.labels(split), data.size(split), data.has_labels(split)
+        data.continuous("test")
+
+    return attempt
+
+
+def model(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(world, "model", folder, chance)
+    return lambda: (open_model(copied), load_family(copied, CPU), read_history(copied / "history.csv"))
+
+
+def statistics(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(world, "reference", folder, chance)
+    return lambda: (Reference.load(copied), load_classifier(copied / "classifier", CPU))
+
+
+def judge(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(world, "judge", folder, chance)
+    return lambda: (load_classifier(copied, CPU), read_history(copied / "history.csv"))
+
+
+def checkpoint(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(world, "index", folder, chance)
+    return lambda: Workplace(copied).load()
+
+
+def _damaged_file(world: World, name: str, folder: Path, chance: Random) -> Path:
+    (folder / "one").mkdir()
+    shutil.copyfile(world.folder / name, folder / "one" / name)
+    return _damaged(World(folder, world.settings), "one", folder / "copy", chance) / name
+
+
+def metrics(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(world, "m.json", folder, chance)
+    return lambda: summarise("vae-20d", "vae", read_document(path, Metrics), ["classifier"])
+
+
+def summary(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(world, "summary.csv", folder, chance)
+    return lambda: read_summary(SimpleNamespace(summary=path))
+
+
+def snapshots(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(world, "snapshots.csv", folder, chance)
+    return lambda: panel("x", path)
+
+
+DAMAGE = (
+    users_npz, users_npz, users_idx, users_amat, users_batches, public_archive, raw_file, prepared_data, model,
+    statistics, judge, checkpoint, metrics, summary, snapshots,
+)  # fmt: skip
+
+
+def try_data(outcome: Outcome, world: World, chance: Random, folder: Path) -> None:
+    """One damaged file, of a user's or of a stage's, and its reader."""
+    kind = chance.choice(DAMAGE)
+    outcome.judge(kind.__name__.replace("_", " "), kind(world, folder, chance))
+
+
+def fuzz_data(examples: int, seed: int | None = None) -> Outcome:
+    """So many damaged files, each read as the pipeline reads it."""
+    chance, outcome = _begin(seed)
+    with tempfile.TemporaryDirectory() as place:
+        with redirect_stderr(StringIO()):
+            world = World.build(Path(place))
+        for _ in range(examples):
+            with tempfile.TemporaryDirectory() as folder:
+                try_data(outcome, world, Random(chance.getrandbits(64)), Path(folder))
+    return outcome
+
+
+if __name__ == "__main__":
+    import sys
+
+    for outcome in (fuzz_settings(int(sys.argv[1])), fuzz_data(int(sys.argv[2]))):
+        print(outcome, *outcome.lost, sep="\n  ")
