@@ -10,7 +10,7 @@ from triptych.tracking.journal import look_up
 from triptych.tracking.records import PROTOCOL, stage_of
 from triptych.tracking.reference import reference_file
 from triptych.verify.finding import Finding, Verdict
-from triptych.verify.tolerances import tolerance
+from triptych.verify.tolerances import SETTLED, tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,12 +52,18 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
     )
     if other:
         return Finding(what, against, Verdict.NOT_COMPARED, f"other settings or data: {', '.join(other)}")
+    here, there = _machine(_journal(project, name, manifest)), _machine(kept["run"])
+    if here == there:
+        detail = f"{_differing(now, then)}, on a machine of the same kind: was the code another one?"
+        return Finding(what, against, Verdict.CHANGED, detail)
+    if _unsettled(manifest):
+        detail = f"a GAN of fewer than {SETTLED:,} updates, {_machines(here, there)}"
+        return Finding(what, against, Verdict.NOT_COMPARED, detail)
     drifts = {key: drift(key, value, then.get(key)) for key, value in now.items()}
     worst = max(drifts, key=lambda key: drifts[key])
-    differing = sum(value > 0 for value in drifts.values())
     detail = (
-        f"{differing} of {len(now)} numbers differ, most {worst}: {now[worst]:.6g}, kept {then.get(worst)!s:.9} "
-        f"({drifts[worst]:.0%} of the tolerance); {_machines(project, name, manifest, kept)}"
+        f"{_differing(now, then)}, most {worst}: {now[worst]:.6g}, kept {then.get(worst, math.nan):.6g} "
+        f"({drifts[worst]:.0%} of the tolerance); {_machines(here, there)}"
     )
     return Finding(what, against, Verdict.DRIFTED if drifts[worst] > 1 else Verdict.AGREES, detail)
 
@@ -85,7 +91,22 @@ def _other_inputs(manifest: Json, found: Json, kept: Json) -> list[str]:
     return changed if same_data else [*changed, "data"]
 
 
-def _machines(project: Project, name: str, manifest: Json, kept: Json) -> str:
-    journal = look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
-    now, then = (", ".join(str(facts.get(key, "not recorded")) for key in MACHINE) for facts in (journal, kept["run"]))
-    return f"trained on {now}" + ("" if now == then else f", the kept one on {then}")
+def _differing(now: dict[str, float], then: dict[str, float]) -> str:
+    differing = [key for key, value in now.items() if then.get(key) != value]
+    return f"{len(differing)} of {len(now)} numbers differ"
+
+
+def _unsettled(manifest: Json) -> bool:
+    return manifest["family"] == "gan" and manifest["epoch_updates"] * manifest["settings"]["epochs"] < SETTLED
+
+
+def _journal(project: Project, name: str, manifest: Json) -> Json:
+    return look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
+
+
+def _machine(facts: Json) -> list[str]:
+    return [str(facts.get(key, "not recorded")) for key in MACHINE]
+
+
+def _machines(here: list[str], there: list[str]) -> str:
+    return f"trained on {', '.join(here)}, the kept one on {', '.join(there)}"

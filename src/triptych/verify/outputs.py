@@ -57,12 +57,16 @@ def _compare(root: Path, output: Mapping[str, Any]) -> Finding:
     name, path = output["path"], root / output["path"]
     if not path.exists():
         return Finding(name, LOCK, Verdict.MISSING, "run `dvc checkout`, or `triptych repro`")
-    md5 = _md5_of_folder(path) if path.is_dir() else _md5_of_file(path)
-    if md5 == output["md5"]:
+    if recorded_hash(path) == output["md5"]:
         return Finding(name, LOCK, Verdict.EQUAL)
     return Finding(
         name, LOCK, Verdict.CHANGED, f"{_changed_part(root, path, output['md5'])} is not what its stage wrote"
     )
+
+
+def recorded_hash(path: Path) -> str:
+    """What DVC calls a file, or a folder, of these contents."""
+    return _md5_of_folder(path) if path.is_dir() else _md5_of_file(path)
 
 
 def _md5_of_file(path: Path) -> str:
@@ -77,13 +81,9 @@ def _files_of(folder: Path) -> dict[str, str]:
 
 def _md5_of_folder(folder: Path) -> str:
     """DVC's hash of a folder: of the JSON list of its files and their hashes."""
-    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(_files_of(folder).items(), key=_by_parts)]
+    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(_files_of(folder).items())]
     listing = json.dumps(entries, sort_keys=True).encode()
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _by_parts(entry: tuple[str, str]) -> tuple[str, ...]:
-    return tuple(entry[0].split("/"))
 
 
 def _changed_part(root: Path, path: Path, md5: str) -> str:
