@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from triptych import warm
 from triptych.data.images import read_origin
 from triptych.data.sources import folder_checksum, resolve
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 
 
-def dvc(project: Project, *words: str) -> int:
-    """Run a DVC command of this environment in the project; return its exit status."""
+def dvc(project: Project, *words: str, **variables: str) -> int:
+    """Run a DVC command of this environment, with these variables added, in the project; return its exit status."""
     command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=project.root, env={**os.environ, **DVC_QUIET}, check=False).returncode
+    environment = {**os.environ, **DVC_QUIET, **variables}
+    return subprocess.run(command, cwd=project.root, env=environment, check=False).returncode
 
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:
@@ -47,4 +49,5 @@ def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
         status = dvc(project, "repro", "--quiet", "--force", "--single-item", f"fetch@{name}")
         if status:
             return status
-    return dvc(project, "repro", *words)
+    with warm.helper({**os.environ, **DVC_QUIET}) as variables:
+        return dvc(project, "repro", *words, **variables)
