@@ -175,18 +175,20 @@ def test_a_worker_that_dies_ends_its_command_likewise(
     assert command.returncode == -signal.SIGKILL
 
 
-def test_the_helper_goes_when_its_command_is_killed() -> None:
-    script = """
-import os, time
-from triptych import warm
-with warm.helper(os.environ) as variables:
-    print(variables[warm.VARIABLE], flush=True)
-    time.sleep(3600)
-"""
-    command = subprocess.Popen([sys.executable, "-c", script], env=environment(), stdout=subprocess.PIPE, text=True)
-    place = Path(command.stdout.readline().strip())
-    assert place.is_socket()
-    assert place.parent.stat().st_mode & 0o777 == 0o700
-    command.kill()
-    command.communicate()
-    wait_until(lambda: not place.parent.exists())
+def test_repro_starts_its_stages_warm_and_its_helper_goes_with_it(project: Path) -> None:
+    (project / "only_warm.py").write_text(ONLY_WARM)
+    (project / ".dvc").mkdir()
+    stage = {"cmd": f'{sys.executable} only_warm.py check && echo "$TRIPTYCH_WARM" > place && exec sleep 3600'}
+    YAML().dump({"stages": {"only": stage}}, project / "dvc.yaml")
+    repro = subprocess.Popen(["triptych", "repro"], cwd=project, env=environment(), start_new_session=True)
+    place = project / "place"
+    try:
+        wait_until(lambda: repro.poll() is not None or (place.exists() and place.read_text().endswith("\n")))
+        assert repro.poll() is None, "the stage started cold"
+        helpers_folder = Path(place.read_text().strip()).parent
+        assert helpers_folder.stat().st_mode & 0o777 == 0o700
+        repro.kill()
+        repro.wait()
+        wait_until(lambda: not helpers_folder.exists())
+    finally:
+        os.killpg(repro.pid, signal.SIGKILL)
