@@ -45,9 +45,9 @@ def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
     without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
     if versioned == without_git:  # an unpacked archive has no history; DVC must be told
         dvc(project, "config", "--local", *(["--unset", "core.no_scm"] if versioned else ["core.no_scm", "true"]))
-    for name in stale_sources(project, settings):
-        status = dvc(project, "repro", "--quiet", "--force", "--single-item", f"fetch@{name}")
-        if status:
-            return status
+    stale = [f"fetch@{name}" for name in stale_sources(project, settings)]
+    status = dvc(project, "repro", "--quiet", "--force", "--single-item", *stale) if stale else 0
+    if status:
+        return status
     with warm.helper({**os.environ, **DVC_QUIET}) as variables:
         return dvc(project, "repro", *words, **variables)
