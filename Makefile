@@ -17,7 +17,7 @@ repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
 test: setup  ## the fast tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: setup  ## what the log determinant of a planar layer costs
 	@$(BIN)/python benchmarks/get_logdet.py

@@ -17,6 +17,7 @@ from typing import Any
 from triptych.errors import TriptychError
 
 CHUNK = 1 << 20
+COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # tells the worker of a warm start which process its command is
 MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes of a file of JSON or CSV, and of any file
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG
@@ -162,6 +163,18 @@ def _sweep(path: Path) -> None:
             shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
+
+
+def waiting_process() -> int:
+    """The process that waits for this one to end: of a warm start, the one that waits for its command."""
+    command = os.environ.get(COMMAND_VARIABLE)
+    if not command:
+        return os.getppid()
+    try:
+        status = Path(f"/proc/{command}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return 0
+    return int(status.rpartition(")")[2].split()[1])
 
 
 def is_alive(pid: int) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from triptych import warm
 from triptych.data.images import read_origin
 from triptych.data.sources import folder_checksum, resolve
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 
 
-def dvc(project: Project, *words: str) -> int:
-    """Run a DVC command of this environment in the project; return its exit status."""
+def dvc(project: Project, *words: str, **variables: str) -> int:
+    """Run a DVC command of this environment, with these variables added, in the project; return its exit status."""
     command = [sys.executable, "-m", "dvc", *words]
-    environment = {**os.environ, **DVC_QUIET}
+    environment = {**os.environ, **DVC_QUIET, **variables}
     process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 (the user's own words)
     while True:
         try:
@@ -49,8 +50,9 @@ def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
     without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
     if versioned == without_git:  # an unpacked archive has no history; DVC must be told
         dvc(project, "config", "--local", *(["--unset", "core.no_scm"] if versioned else ["core.no_scm", "true"]))
-    for name in stale_sources(project, settings):
-        status = dvc(project, "repro", "--quiet", "--force", "--single-item", f"fetch@{name}")
-        if status:
-            return status
-    return dvc(project, "repro", *words)
+    stale = [f"fetch@{name}" for name in stale_sources(project, settings)]
+    status = dvc(project, "repro", "--quiet", "--force", "--single-item", *stale) if stale else 0
+    if status:
+        return status
+    with warm.helper({**os.environ, **DVC_QUIET}) as variables:
+        return dvc(project, "repro", *words, **variables)

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING
 
 from triptych.documents import CheckpointIndex, read_document
 from triptych.errors import TriptychError
-from triptych.files import MOST_TEXT, atomic_file, disk_errors, read_bytes, remove, sha256_of_file, write_json
+from triptych.files import (
+    MOST_TEXT,
+    atomic_file,
+    disk_errors,
+    read_bytes,
+    remove,
+    sha256_of_file,
+    waiting_process,
+    write_json,
+)
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -112,7 +121,7 @@ class Workplace:
                 place.mkdir(exist_ok=True)
                 for draft in place.glob(".*.part"):
                     draft.unlink()
-                workplace = cls(place, os.getppid())
+                workplace = cls(place, waiting_process())
                 yield workplace
                 if not workplace.orphaned:
                     _discard(place)
@@ -120,7 +129,7 @@ class Workplace:
     @property
     def orphaned(self) -> bool:
         """Whether the process that started this one is gone."""
-        return os.getppid() != self.parent
+        return waiting_process() != self.parent
 
     def snapshot(self, epoch: int) -> Path:
         """Where the snapshot after that epoch stands."""
