@@ -4,7 +4,7 @@ A file may hold more. What is missing or of another type is damage to the file, 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -100,7 +100,7 @@ class ReferenceManifest(Written):
     images: Count
     image_shape: Shape
     data_sha256: str
-    kind: str
+    kind: Literal["classifier", "inception"]
     extractor: str
     weights_sha256: str
     classifier: str
@@ -115,7 +115,7 @@ class CheckpointIndex(Written):
     step: Count
     history: list[dict[str, float]] = Field(min_length=1)
     seconds: float
-    state: str
+    state: str = Field(pattern=r"^[0-9]+\.state\.safetensors$")
     sha256: str
 
 

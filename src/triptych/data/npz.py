@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from lzma import LZMAError
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 from zipfile import BadZipFile, ZipFile
 
@@ -26,7 +27,8 @@ MOST_IMAGES = 2_000_000  # in a split
 MOST_VALUES = 3 * 32 * 32  # in an image
 MOST_WORDS = 10_000  # bytes of a text
 UNREADABLE = (
-    BadZipFile, EOFError, LZMAError, MemoryError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error
+    BadZipFile, EOFError, LZMAError, MemoryError, OverflowError, RuntimeError, SyntaxError, TokenError, ValueError,
+    struct.error, zlib.error,
 )  # fmt: skip
 """What the zip and header readers raise on damaged bytes, an encrypted member or an unknown compression."""
 

@@ -126,7 +126,7 @@ class Workplace:
         if not index_path.exists():
             return None
         index = read_document(index_path, CheckpointIndex)
-        state = self.folder / Path(index["state"]).name
+        state = self.folder / index["state"]
         if not state.exists() or sha256_of_file(state) != index["sha256"]:
             raise TriptychError(f"the checkpoint {state} is damaged: delete {self.folder} to train from the start")
         return index["step"], load_tensors(state), index["history"], index["seconds"]
