@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import hypothesis
 import pytest
 from ruamel.yaml import YAML
 
@@ -15,6 +16,9 @@ from triptych.stages.study import study
 from triptych.tracker import Console
 
 ROOT = Path(__file__).parents[1]
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 ONE_A_FAMILY = ("vae-20d", "gan-mnist", "realnvp-mnist")

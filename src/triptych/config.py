@@ -19,6 +19,7 @@ from pydantic import (
 
 from triptych.errors import TriptychError
 from triptych.files import read_bytes
+from triptych.models.classifier.settings import IMAGES
 from triptych.models.registry import FAMILIES, load_settings_model
 from triptych.schema import Images, Rate, Section, Seed, Weight, first_problem, resolve, shown
 from triptych.sections import (
@@ -128,6 +129,12 @@ class Settings(Section):
                 raise ValueError(f"classifiers.{name}: there is no data set of that name under datasets")
             if self.datasets[name].binarization != "none":
                 raise ValueError(f"classifiers.{name}: binarised images carry no labels; classify the 8-bit images")
+            kind, wanted = self.datasets[name].kind, IMAGES[classifier.model.architecture]
+            if kind != wanted:
+                raise ValueError(
+                    f"classifiers.{name}.model.architecture: {classifier.model.architecture} is for {wanted} images, "
+                    f"and those of {name} are {kind}"
+                )
             self._batch_fits(f"classifiers.{name}", name, classifier.batch_size)
         for name, reference in self.references.items():
             if reference.dataset not in self.classifiers:
@@ -165,7 +172,8 @@ class Settings(Section):
             raise ValueError(
                 f"{key}.dataset: {experiment.dataset} has dequantization: none, which a density cannot use"
             )
-        self._batch_fits(key, experiment.dataset, experiment.batch_size)
+        self._images_fit(key, experiment)
+        self._batch_fits(key, experiment.dataset, experiment.batch_size, experiment.model.batches_a_step)
         for profile, settings in self.profiles.items():
             train, wanted = self.datasets[experiment.dataset].sizes(profile).train, settings.likelihood.train_images
             if wanted > train:
@@ -174,11 +182,29 @@ class Settings(Section):
                     f"{experiment.dataset}"
                 )
 
-    def _batch_fits(self, key: str, dataset: str, batch_size: int) -> None:
-        train = self.datasets[dataset].sizes(self.profile).train
-        if batch_size > train:
+    def _images_fit(self, key: str, experiment: Experiment) -> None:
+        kind, model = self.datasets[experiment.dataset].kind, experiment.model
+        if kind not in model.images:
             raise ValueError(
-                f"{key}.batch_size is {batch_size}, larger than the {train} training images of profile {self.profile}"
+                f"{key}.dataset: {experiment.dataset} holds {kind} images, and this model is for "
+                f"{' or '.join(model.images)} ones"
+            )
+        real = self.references[experiment.reference].dataset
+        if self.datasets[real].kind != kind:
+            raise ValueError(
+                f"{key}.reference: {experiment.reference} is of {self.datasets[real].kind} images, with which {kind} "
+                "ones cannot be compared"
+            )
+        if experiment.batch_size < model.least_batch:
+            raise ValueError(f"{key}.batch_size is {experiment.batch_size}, but this model needs {model.least_batch}")
+
+    def _batch_fits(self, key: str, dataset: str, batch_size: int, batches: int = 1) -> None:
+        train = self.datasets[dataset].sizes(self.profile).train
+        if batch_size * batches > train:
+            times = f" times {batches} critic_steps" if batches > 1 else ""
+            raise ValueError(
+                f"{key}.batch_size is {batch_size}{times}, larger than the {train} training images of profile "
+                f"{self.profile}"
             )
 
     def _reference_is_large_enough(self, dataset: str) -> None:

@@ -22,7 +22,9 @@ DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 def dvc(project: Project, *words: str) -> int:
     """Run a DVC command of this environment in the project; return its exit status."""
     command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=project.root, env={**os.environ, **DVC_QUIET}, check=False).returncode
+    environment = {**os.environ, **DVC_QUIET}
+    done = subprocess.run(command, cwd=project.root, env=environment, check=False)  # noqa: S603 (the user's own words)
+    return done.returncode
 
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:

@@ -87,8 +87,9 @@ class Project:
         return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
 
     def _git(self, *words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=self.root, capture_output=True, text=True, check=False)
+        command = ["git", *words]
+        try:  # a git on the user's path, with words of ours
+            done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)  # noqa: S603
         except FileNotFoundError:
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from triptych.errors import TriptychError
 from triptych.files import atomic_file, atomic_folder
 
 STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands it runs
@@ -26,24 +27,37 @@ def restore_outputs(root: Path) -> list[Path]:
     if not stage or not lock.exists():
         return []
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
     restored = []
-    for output in stages.get(stage, {}).get("outs", []):
-        place = root / output["path"]
-        files = list(_files(_cache(root), output["md5"]))
-        if not place.exists() and files and all(cached.exists() for _, cached in files):
-            _put_back(place, files)
-            restored.append(place)
+    try:
+        stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
+        for output in stages.get(stage, {}).get("outs", []):
+            place = _within(root, output["path"])
+            files = list(_files(_cache(root), output["md5"]))
+            if not place.exists() and files and all(cached.exists() for _, cached in files):
+                _put_back(place, files)
+                restored.append(place)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise TriptychError(f"dvc.lock or DVC's cache is damaged ({reason}): run `dvc checkout`") from None
     return restored
+
+
+def _within(folder: Path, name: str) -> Path:
+    """A place in the folder. Raises ValueError where the name leads out of it."""
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} leads out of {folder}")
+    return folder / name
 
 
 def _put_back(place: Path, files: list[tuple[str, Path]]) -> None:
     if files[0][0]:
         with atomic_folder(place) as draft:
             for name, cached in files:
-                (draft / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(cached, draft / name)
+                copy = _within(draft, name)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cached, copy)
     else:
         with atomic_file(place) as draft:
             shutil.copyfile(files[0][1], draft)

@@ -65,5 +65,6 @@ def _key(part: str | int) -> str:
 def shown(value: object) -> str:
     """Whatever a file held, in a few words on one line, however large, deep or recursive it is."""
     shortened = Repr()
-    shortened.maxstring = shortened.maxother = shortened.maxlong = LONGEST
-    return shortened.repr(value)
+    shortened.maxlevel, shortened.maxstring, shortened.maxother, shortened.maxlong = 2, LONGEST, LONGEST, LONGEST
+    text = shortened.repr(value)
+    return text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]}..."

@@ -17,12 +17,15 @@ class Budget(Section):
     full: Epochs
 
 
+Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error takes two
+
+
 class Splits(Section):
     """How many images each split holds."""
 
     train: Images
-    valid: Images
-    test: Images
+    valid: Several
+    test: Several
 
 
 class SplitsByProfile(Section):
@@ -82,6 +85,11 @@ class Dataset(Section):
     dequantization: Literal["none", "uniform"]
     splits: SplitsByProfile
     seed: Seed
+
+    @property
+    def kind(self) -> str:
+        """Of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
+        return "colour" if self.images == "cifar10" else "grey"
 
     def sizes(self, profile: Profile) -> Splits:
         """The number of images in each split under a profile."""
@@ -147,7 +155,7 @@ class Runtime(Section):
     """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Annotated[int, Field(ge=1, le=1024)]
+    threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bf16"]
     channels_last: bool = Field(description="the memory format of convolutions")
     compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")

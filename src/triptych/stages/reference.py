@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.data.prepared import PreparedData
+from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import Judge
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.names import name_of
@@ -59,7 +60,13 @@ def measure_reference(
             classifier=judging.classifier.name,
             classifier_sha256=judging.classifier.weights_sha256,
         )
-        reference = Reference.of(judging.examine(real), origin)
+        examined = judging.examine(real)
+        if not all(values.isfinite().all() for values in examined.values()):
+            raise TriptychError(
+                f"what {judging.classifier.name} makes of real images is not finite: "
+                f"lower classifiers.{settings.dataset}.learning_rate"
+            )
+        reference = Reference.of(examined, origin)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
         reference = replace(reference, validation=measure(judging.examine(unseen), reference, protocol))
     with atomic_folder(output) as folder:

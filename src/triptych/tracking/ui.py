@@ -39,7 +39,7 @@ def serve(project: Project, port: int) -> int:
         "--backend-store-uri", store.uri, "--artifacts-destination", (project.home / "mlartifacts").as_uri(),
     ]  # fmt: skip
     environment = {**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(
+    server = subprocess.Popen(  # noqa: S603 (words and paths of ours, a port that is a number)
         command, env=environment, cwd=project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     address = f"http://{HOST}:{port}"
@@ -73,7 +73,7 @@ def _wait(server: subprocess.Popen, address: str) -> None:
             last = (server.stderr.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise TriptychError(f"MLflow's server stopped at once: {last}")
         try:
-            with urlopen(f"{address}/health", timeout=1):
+            with urlopen(f"{address}/health", timeout=1):  # noqa: S310 (on loopback)
                 return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)

@@ -242,6 +242,8 @@ def fit(
             row = _one_epoch(trainer, epoch, images, held_out, progress)
         except DivergenceError as error:
             taken = [at for at in snapshots if at < epoch]
+            if not taken:
+                raise
             raise DivergenceError(
                 f"{error}; its snapshots after epochs {', '.join(map(str, taken))} are in {workplace.folder}"
             ) from None

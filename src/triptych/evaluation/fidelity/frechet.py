@@ -25,7 +25,8 @@ class Gaussian:
     def fit(cls, features: Tensor) -> Gaussian:
         """The Gaussian of features (n, f), n at least 2, with the unbiased covariance."""
         found = fid_features_to_statistics(features.double())
-        return cls(torch.from_numpy(found["mu"]), torch.from_numpy(found["sigma"]))
+        covariance = torch.atleast_2d(torch.as_tensor(found["sigma"]))  # of one feature it is a number
+        return cls(torch.from_numpy(found["mu"]), covariance)
 
 
 def square_root(covariance: Tensor) -> Tensor:

@@ -9,6 +9,9 @@ from triptych.schema import Section, Width, Widths
 WIDTHS = {"convolutional": 2, "residual": 4}  # entries of `channels` by architecture
 
 
+IMAGES = {"convolutional": "grey", "residual": "colour"}  # that an architecture takes
+
+
 class ChannelsByProfile(Section):
     """Narrower networks where the budget is small."""
 

@@ -31,6 +31,8 @@ class Model(Section):
 
     pixels: ClassVar[str] = "dequantized"
     players: ClassVar[tuple[str, ...]] = ("model",)
+    least_batch: ClassVar[int] = 1
+    batches_a_step: ClassVar[int] = 1
 
     architecture: Literal["realnvp", "nice", "multiscale"]
     preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")
@@ -46,6 +48,11 @@ class Model(Section):
     )
     data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
     variational_dequantization: Dequantizer | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The kinds that the architecture can model."""
+        return ("grey", "colour") if self.architecture == "realnvp" else ("grey",)
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:

@@ -23,6 +23,7 @@ class Model(Section):
     """The `model:` section of an experiment with `family: gan`."""
 
     pixels: ClassVar[str] = "8-bit"
+    least_batch: ClassVar[int] = 2  # batch normalisation has no statistics of one
 
     architecture: Literal["mlp", "resnet"]
     latent: Width
@@ -41,6 +42,16 @@ class Model(Section):
     reg_cf: Weight | None = Field(default=None, description="the penalty's coefficient")
     spectral_normalization: bool | None = Field(default=None, description="of the critic's weights")
     critic_steps: Depth | None = Field(default=None, description="for each step of the generator")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The kind that the architecture is made for."""
+        return ("colour",) if self.architecture == "resnet" else ("grey",)
+
+    @property
+    def batches_a_step(self) -> int:
+        """Batches of real images that an update uses up."""
+        return self.critic_steps or 1
 
     @property
     def players(self) -> tuple[str, ...]:

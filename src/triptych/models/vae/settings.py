@@ -12,6 +12,9 @@ class Model(Section):
 
     pixels: ClassVar[str] = "binary"
     players: ClassVar[tuple[str, ...]] = ("model",)
+    images: ClassVar[tuple[str, ...]] = ("grey", "colour")
+    least_batch: ClassVar[int] = 1
+    batches_a_step: ClassVar[int] = 1
 
     latent: Width
     hidden: Widths
