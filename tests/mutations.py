@@ -105,15 +105,19 @@ def _copy(tree: Tree, place: Place, chance: Random) -> None:
         at(tree, place[:-1])[place[-1]] = copy.deepcopy(at(tree, chance.choice(others)))
 
 
+TRIES = 20  # to find a change that changes something
 CHANGES = (_set, _set, _scale, _scale, _delete, _add, _rename, _swap, _copy, _copy)
 
 
 def mutate_tree(tree: Tree, chance: Random, within: Place = ()) -> tuple[Tree, Place, str]:
-    """The tree with one thing changed, where, and the change's name."""
-    mutated = copy.deepcopy(tree)
-    place = chance.choice([place for place in places(mutated) if place[: len(within)] == within])
-    change = chance.choice(CHANGES)
-    change(mutated, place, chance)
+    """The tree with one thing changed at or below a place, where, and the change's name."""
+    for _ in range(TRIES):
+        mutated = copy.deepcopy(tree)
+        place = chance.choice([place for place in places(mutated) if place[: len(within)] == within])
+        change = chance.choice(CHANGES)
+        change(mutated, place, chance)
+        if mutated != tree:
+            break
     return mutated, place, change.__name__.strip("_")
 
 

@@ -34,7 +34,7 @@ def test_a_failed_folder_leaves_the_earlier_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR])
 def test_a_full_or_closed_disk_is_one_sentence(tmp_path: Path, number: int) -> None:
     with pytest.raises(TriptychError, match="results.json") as caught, atomic_file(tmp_path / "results.json"):
         raise OSError(number, "no")

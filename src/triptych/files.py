@@ -16,18 +16,21 @@ from triptych.errors import TriptychError
 
 CHUNK = 1 << 20
 MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes of a file of JSON or CSV, and of any file
+NOT_WRITABLE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG
+)  # fmt: skip
 MAKE_AGAIN = "delete it and run the stage that makes it again"
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one sentence that names the path."""
+    """Turn a full or read-only disk, or a place that no file can have, into one sentence that names the path."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in NOT_WRITABLE:
             raise TriptychError(f"{path} cannot be written: {error.strerror}") from error
         raise
 
@@ -54,6 +57,14 @@ def readable(path: Path, advice: str) -> Iterator[None]:
 def expanded(name: str) -> Path:
     """The path of that name, `~` and `~user` expanded where there is such a user."""
     return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is none)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there that can be looked at, whatever the name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read_bytes(path: Path, most: int, advice: str) -> bytes:

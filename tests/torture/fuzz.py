@@ -191,7 +191,7 @@ def chosen(settings: Settings, place: tuple, chance: Random) -> str:
 
 def try_settings(outcome: Outcome, tree: Tree, chance: Random, folder: Path, *, run: bool) -> None:
     """One mutation of the settings: parsed, and where that works and `run` is set, run to the end."""
-    mutated, place, change = mutate_tree(tree, chance)
+    mutated, place, change = mutate_tree(tree, chance, (chance.choice([*tree]),))
     if chance.random() < 0.2:
         mutated, place, change = mutate_tree(mutated, chance)
     words = f"{change} at {'.'.join(map(str, place))[:200]}"

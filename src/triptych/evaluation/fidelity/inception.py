@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLError
 from urllib.error import URLError
 
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from triptych.errors import TriptychError
-from triptych.files import disk_errors, expanded, sha256_of_file
+from triptych.files import disk_errors, expanded, is_file, sha256_of_file
 from triptych.training.reproducible import seeded
 
 NAME = "inception-v3-compat"
@@ -36,9 +37,9 @@ def find_weights(reference: str) -> Path:
     """
     named = os.environ.get(VARIABLE)
     path = expanded(named) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
-    if named and not path.is_file():
+    if named and not is_file(path):
         raise TriptychError(f"{VARIABLE} names {path}, which is not a file: {_advice(reference)}")
-    if not path.is_file():
+    if not is_file(path):
         _download(path, reference)
     if not sha256_of_file(path).startswith(DIGITS):
         raise TriptychError(
@@ -54,7 +55,7 @@ def _download(path: Path, reference: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=DIGITS, progress=False)
-        except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
+        except (URLError, HTTPException, ConnectionError, TimeoutError, SSLError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise TriptychError(f"{FILE} could not be downloaded ({reason}): {_advice(reference)}") from None
 
