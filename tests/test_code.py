@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from ipaddress import ip_address
 
 import pytest
 
 from conftest import ROOT
+from triptych.tracking.ui import HOST
 
 HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "dvc")
 
@@ -120,6 +122,14 @@ def test_nothing_that_reads_a_file_runs_what_is_in_it() -> None:
 def test_the_check_sees_what_it_is_for(line: str) -> None:
     assert forbidden(line)
     assert not forbidden("np.load(path, allow_pickle=False); YAML(typ='safe', pure=True); network.eval()")
+
+
+def test_the_interface_listens_on_this_machine_alone() -> None:
+    """And nothing else listens: ruff's S104 refuses a socket on every interface."""
+    assert ip_address(HOST).is_loopback
+    listening = [path.name for path in (ROOT / "src").rglob("*.py") if "--host" in path.read_text(encoding="utf-8")]
+    assert listening == ["ui.py"]
+    assert '"--host", HOST' in (ROOT / "src/triptych/tracking/ui.py").read_text(encoding="utf-8")
 
 
 def test_the_lock_names_no_addresses_and_holds_the_pins() -> None:
