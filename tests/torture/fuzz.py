@@ -167,7 +167,8 @@ def run_all(settings: Settings, name: str, folder: Path) -> None:
     judge, statistics = folder / "judge", folder / "reference"
     train_classifier(name=reference.dataset, settings=settings.classifier(reference.dataset), profile=profile,
                      runtime=runtime, data=folder / "data" / reference.dataset, output=judge,
-                     metrics=folder / "judge.json", tracker=console)  # fmt: skip
+                     metrics=folder / "judge.json", checkpoints=folder / "checkpoints", code="c",
+                     tracker=console)  # fmt: skip
     measure_reference(name=experiment.reference, settings=reference, profile=profile,
                       protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / reference.dataset,
                       classifier=judge, output=statistics, tracker=console)  # fmt: skip
