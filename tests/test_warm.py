@@ -146,6 +146,15 @@ def test_a_helper_that_is_gone_or_silent_costs_no_word(
         assert warm.run_warm() is None
 
 
+def test_a_place_that_no_socket_can_have_costs_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with warm.helper({}) as variables:
+        assert variables == {}
+    assert list(deep.iterdir()) == []
+
+
 def test_a_killed_command_takes_its_worker_along(project: Path, tiny_params: dict, warm_start: dict[str, str]) -> None:
     command, worker = train_without_end(project, tiny_params, warm_start)
     command.kill()

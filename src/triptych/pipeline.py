@@ -23,7 +23,6 @@ DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 def dvc(project: Project, *words: str, **variables: str) -> int:
     """Run a DVC command of this environment, with these variables added, in the project; return its exit status."""
     command = [sys.executable, "-m", "dvc", *words]
-<<<<<<< HEAD
     environment = {**os.environ, **DVC_QUIET, **variables}
     process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 (the user's own words)
     while True:
@@ -31,11 +30,6 @@ def dvc(project: Project, *words: str, **variables: str) -> int:
             return process.wait()
         except KeyboardInterrupt:  # DVC and its stage have been told too; they leave everything in order
             continue
-=======
-    environment = {**os.environ, **DVC_QUIET}
-    done = subprocess.run(command, cwd=project.root, env=environment, check=False)  # noqa: S603 (the user's own words)
-    return done.returncode
->>>>>>> input
 
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:

@@ -34,11 +34,7 @@ def restore_outputs(root: Path) -> list[Path]:
         stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
         for output in stages.get(stage, {}).get("outs", []):
             place = _within(root, output["path"])
-<<<<<<< HEAD
             files = list(cached_files(root, output["md5"]))
-=======
-            files = list(_files(_cache(root), output["md5"]))
->>>>>>> input
             if not place.exists() and files and all(cached.exists() for _, cached in files):
                 _put_back(place, files)
                 restored.append(place)

@@ -89,23 +89,32 @@ def helper(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
         return
     with tempfile.TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
         place = Path(folder) / "socket"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(place))
-            listener.listen()
-            process = subprocess.Popen(  # noqa: S603 (our own words)
-                [sys.executable, "-P", "-c", "from triptych.warm import main; main()", folder, str(listener.fileno())],
-                env=environment,
-                stdin=subprocess.PIPE,  # it reads nothing, and sees us end
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[listener.fileno()],
-                start_new_session=True,
-            )
+        try:
+            process = _start(place, environment)
+        except OSError:  # such as a path that is too long for a socket
+            yield {}
+            return
         try:
             yield {VARIABLE: str(place)}
         finally:
             process.kill()
             process.communicate()
+
+
+def _start(place: Path, environment: Mapping[str, str]) -> subprocess.Popen:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        number = str(listener.fileno())
+        return subprocess.Popen(  # noqa: S603 (our own words)
+            [sys.executable, "-P", "-c", "from triptych.warm import main; main()", str(place.parent), number],
+            env=environment,
+            stdin=subprocess.PIPE,  # it reads nothing, and sees us end
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
 
 
 def run_warm() -> int | None:
@@ -172,6 +181,7 @@ def _wait(connection: socket.socket) -> int:
 def main() -> None:
     """The helper; and, once this returns to a worker, the command."""
     folder, listener = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
+    os.close(os.pidfd_open(os.getpid()))  # no helper where the kernel is older than this
     status: list[int] = []
     atexit.register(_leave, status)  # before all others, hence run after them
     shared = conditions()
