@@ -86,7 +86,7 @@ def test_mutated_yaml_is_read_or_refused(tmp_path: Path, chance: Random) -> None
 
 
 def test_mutated_settings_run_to_the_end_or_are_refused() -> None:
-    outcome = fuzz_settings(6, seed=4)
+    outcome = fuzz_settings(15, seed=9)
     assert not outcome.lost
     assert outcome.ran
 

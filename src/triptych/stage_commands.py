@@ -13,6 +13,8 @@ import click
 from triptych.errors import TriptychError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triptych.config import Settings
     from triptych.project import Project
 
@@ -26,8 +28,17 @@ def open_project() -> tuple[Project, Settings]:
     return project, load(project.params)
 
 
+def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:
+    """The argument that says what a stage is of: its name, or the name of DVC's stage, such as `train@vae-20d`."""
+
+    def last_part(_: click.Context, __: click.Parameter, value: str) -> str:
+        return value.rpartition("@")[2]
+
+    return click.argument(name, metavar=shown, callback=last_part)
+
+
 @click.command()
-@click.argument("dataset")
+@item("dataset")
 def fetch(dataset: str) -> None:
     """Stage: raw images of DATASET."""
     from triptych.stages.fetch import fetch as run
@@ -48,7 +59,7 @@ def fetch(dataset: str) -> None:
 
 
 @click.command()
-@click.argument("dataset")
+@item("dataset")
 def prepare(dataset: str) -> None:
     """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
     from triptych.stages.prepare import prepare as run
@@ -70,7 +81,7 @@ def prepare(dataset: str) -> None:
 
 
 @click.command()
-@click.argument("dataset")
+@item("dataset")
 def classifier(dataset: str) -> None:
     """Stage: the classifier of DATASET, which names classes, and may judge samples; an unfinished one is continued."""
     from triptych.code import code_hash
@@ -100,7 +111,7 @@ def classifier(dataset: str) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="REFERENCE")
+@item("name", "REFERENCE")
 def reference_statistics(name: str) -> None:
     """Stage: statistics of the real images that REFERENCE names, with which samples are compared."""
     from triptych.stages.reference import measure_reference
@@ -123,7 +134,7 @@ def reference_statistics(name: str) -> None:
 
 
 @click.command()
-@click.argument("experiment")
+@item("experiment")
 def train(experiment: str) -> None:
     """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
     from triptych.code import code_hash, family_modules
@@ -153,7 +164,7 @@ def train(experiment: str) -> None:
 
 
 @click.command()
-@click.argument("experiment")
+@item("experiment")
 def evaluate(experiment: str) -> None:
     """Stage: measure EXPERIMENT and draw its pictures."""
     from triptych.code import code_hash, family_modules
@@ -184,7 +195,7 @@ def evaluate(experiment: str) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="STUDY")
+@item("name", "STUDY")
 def study(name: str) -> None:
     """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
     from triptych.code import code_hash

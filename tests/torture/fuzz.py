@@ -254,7 +254,7 @@ class World:
         run_all(settings, "vae-20d", folder)
         (folder / "index").mkdir()
         state = {"w": torch.zeros(3)}
-        Workplace(folder / "index").save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
+        Workplace(folder / "index", parent=0).save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
         (folder / "snapshots.csv").write_text("epoch,update,jsd,fid\n0,0,0.1,2.0\n1,10,0.2,1.0\n")
         return cls(folder, settings)
 
@@ -424,7 +424,7 @@ def judge(world: World, folder: Path, chance: Random) -> Callable[[], object]:
 
 def checkpoint(world: World, folder: Path, chance: Random) -> Callable[[], object]:
     copied = _damaged(world, "index", folder, chance)
-    return lambda: Workplace(copied).load()
+    return lambda: Workplace(copied, parent=0).load()
 
 
 def _damaged_file(world: World, name: str, folder: Path, chance: Random) -> Path:
