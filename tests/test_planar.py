@@ -161,6 +161,15 @@ def test_the_log_determinants_are_autograds(k: int, d: int, seed: int, scale: fl
     assert flow.inverse(z)[1].item() == pytest.approx(-log_det.item(), abs=1e-6)
 
 
+def test_a_steep_layer_is_inverted_from_everywhere() -> None:
+    """Newton's method alone goes back and forth for ever from some of these points."""
+    for wu in (-0.999, 0.5, 20.0, 500.0):
+        layer = PlanarFlow(*(torch.tensor([[value]], dtype=torch.float64) for value in (wu, 1.0)), torch.tensor([-3.5]))
+        x = torch.linspace(-30, 30, 20_001, dtype=torch.float64)[:, None]
+        z, _ = layer(x)
+        assert (layer(layer.inverse(z)[0])[0] - z).abs().max() <= 1e-12 * (1 + wu)
+
+
 def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
     flow = flow_of(3, 2, 0).float()
     good = {f"arcs-k3/{part}": getattr(flow, part) for part in ("u", "w", "b")}

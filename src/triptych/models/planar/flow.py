@@ -47,19 +47,24 @@ class PlanarFlow(Transform):
 
 
 def _solve(target: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
-    """alpha (n,) with alpha + slope tanh(alpha + shift) = target, by Newton's method inside a shrinking bracket."""
+    """alpha (n,) with alpha + slope tanh(alpha + shift) = target, by Newton's method inside a shrinking bracket.
+
+    A step of Newton's that does not at least halve the one before gives way to bisection: on a steep tanh Newton's
+    method may go back and forth for ever.
+    """
     low, high = target - slope.abs(), target + slope.abs()
-    alpha = target
+    alpha, moved = target, high - low
     for _ in range(MOST):
         h = (alpha + shift).tanh()
         error = alpha + slope * h - target
         low, high = torch.where(error < 0, alpha, low), torch.where(error > 0, alpha, high)
         newton = alpha - error / (1 + slope * (1 - h.square()))
-        inside = (low <= newton) & (newton <= high)
-        step = torch.where(inside, newton, (low + high) / 2)
-        moved = (step - alpha).abs() / (1 + alpha.abs())
+        close = (newton - alpha).abs() <= ROUNDING * (1 + alpha.abs())
+        inside = (low <= newton) & (newton <= high) & ((newton - alpha).abs() <= moved / 2)
+        step = torch.where(inside | close, newton, (low + high) / 2)
+        moved = (step - alpha).abs()
         alpha = step
-        if float(moved.max()) <= ROUNDING:
+        if bool(close.all()):
             break
     return alpha
 
