@@ -11,13 +11,16 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test bench setup lint lock clean
+.PHONY: repro test torture bench setup lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
 test: setup  ## the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half an hour, one table
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
 bench: setup  ## what the log determinant of a planar layer costs
 	@$(BIN)/python benchmarks/get_logdet.py

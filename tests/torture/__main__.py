@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -18,13 +19,16 @@ from table import Row, say, table
 from world import World
 
 WORLDS = 2  # as many as there are cores
+MEMORY = 14_000_000_000  # bytes of address space, beyond which a mutated setting is told that there is none
 
 
 def main() -> int:
     """Run everything; 1 if anything was lost."""
     parser = argparse.ArgumentParser(prog="make torture")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--examples", type=int, default=300, help="of nonsense, for settings and for files each")
+    parser.add_argument(
+        "--examples", type=int, default=250, help="of nonsense in the settings; of files ten times more"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--only", choices=["kills", "power", "records", "nonsense"])
     wanted = parser.parse_args()
@@ -35,7 +39,7 @@ def main() -> int:
         if wanted.only in (None, "kills", "records"):
             world = World.make(folder / "first")
             say("an undisturbed run of everything")
-            status, output = world.run("dvc", "repro")
+            status, output = world.run("triptych", "repro", patience=1800)
             if status:
                 say(output)
                 return 1
@@ -67,11 +71,12 @@ def _kills(world: World, folder: Path, count: int, seed: int) -> list[Row]:
 def _nonsense(examples: int, seed: int) -> list[Row]:
     import fuzz
 
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     return [
         Row(fault, outcome.tried, outcome.lost)
         for fault, outcome in (
             ("nonsense in params.yaml", fuzz.fuzz_settings(examples, seed)),
-            ("nonsense in files", fuzz.fuzz_data(examples, seed)),
+            ("nonsense in files", fuzz.fuzz_data(10 * examples, seed)),
         )
     ]
 

@@ -88,14 +88,14 @@ class World:
             start_new_session=True,
         )
 
-    def run(self, *words: str, **environment: str) -> tuple[int, str]:
+    def run(self, *words: str, patience: float = PATIENCE) -> tuple[int, str]:
         """Run a command to its end: its exit status and what it said."""
-        process = self.start(*words, **environment)
+        process = self.start(*words)
         try:
-            output, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            return -1, f"did not end within {PATIENCE} s"
+            return -1, f"did not end within {patience} s"
         return process.returncode, output
 
     def lock(self) -> dict:
