@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -212,6 +213,44 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
     assert child["metrics"]["kl"] == [[12, metrics["arcs-k3"]["kl"]]]
     assert child["tags"]["configuration"] == "arcs-k3"
     assert study["below"] is None
+
+
+def test_verify_names_what_is_not_as_it_was(fresh: Clone) -> None:
+    """Table, page and MLflow show what the metrics hold, of every experiment; and a change by hand shows."""
+    assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
+    fresh.succeed("triptych", "reference")
+    assert "not compared:" not in fresh.succeed("triptych", "verify")
+
+    def change(name: str, old: str, new: str) -> None:
+        path = fresh.root / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    weights = fresh.root / "models" / "gan-mnist" / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1
+    weights.write_bytes(content)
+    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    fid = repr(metrics["fid_classifier"]["value"])
+    change("metrics/summary.csv", fid, "1.25")
+    change("report.html", f'data-value="{fid}"', 'data-value="1.25"')
+    change("metrics/reference/quick/vae-20d.json", fid, "1.25")
+    with sqlite3.connect(fresh.root / "mlflow.db") as connection:
+        connection.execute("update metrics set value = 1.25 where key = 'kid_classifier'")
+    done = fresh.run("triptych", "verify")
+    assert done.returncode == 1
+    named = [line.partition(" (")[0] for line in done.stdout.splitlines() if line.startswith("changed: ")]
+    assert set(named) >= {
+        "changed: models/gan-mnist",
+        "changed: models/gan-mnist/weights.safetensors",
+        "changed: metrics/summary.csv",
+        "changed: metrics/summary.csv: vae-20d",
+        "changed: report.html: vae-20d",
+        "changed: MLflow: vae-20d",
+        "changed: metrics/vae-20d.json",
+    }
+    assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
 
 def test_a_model_is_loadable_from_its_run(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
