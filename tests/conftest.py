@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from triptych.stages.study import study
 from triptych.tracker import Console
 
 ROOT = Path(__file__).parents[1]
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config")
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
@@ -103,6 +105,17 @@ def warm_start() -> Iterator[dict[str, str]]:
     """The variable with which commands of that environment start warm, at one helper for all tests."""
     with warm.helper(environment()) as variables:
         yield variables
+
+
+def copy_project(folder: Path) -> None:
+    """What the pipeline is made of, without results."""
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(source, target)
 
 
 def run_study(settings: Settings, name: str, folder: Path, tracker: Console | None = None) -> dict[str, bytes]:

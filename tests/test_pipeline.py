@@ -15,13 +15,11 @@ import pytest
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from conftest import ROOT, environment, shrink
+from conftest import ROOT, copy_project, environment, shrink
 from triptych.code import PACKAGE, closure, family_modules
 from triptych.models.registry import FAMILIES
 from triptych.studies.registry import STUDIES, study_modules
 from triptych.tracking.store import import_client
-
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config")
 
 
 class Clone:
@@ -71,13 +69,7 @@ class Clone:
 
 
 def make_clone(folder: Path, variables: Mapping[str, str]) -> Clone:
-    for name in COPIED:
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copyfile(source, target)
+    copy_project(folder)
     clone = Clone(folder, variables)
     clone.edit(shrink)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "tiny"]):

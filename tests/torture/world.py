@@ -15,10 +15,9 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from conftest import ROOT, shrink
+from conftest import copy_project, shrink
 
 BIN = Path(sys.executable).parent
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config")
 KEPT = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "planar-samples", "dirac")
 PATIENCE = 300  # seconds for a stage of a second or two
 LAST_WORDS = 300  # characters of output in a complaint
@@ -47,13 +46,7 @@ class World:
     @classmethod
     def make(cls, root: Path) -> World:
         """A fresh one, in which nothing has run."""
-        for name in COPIED:
-            source, target = ROOT / name, root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-            else:
-                shutil.copyfile(source, target)
+        copy_project(root)
         yaml = YAML()
         yaml.dump(prolong(yaml.load(root / "params.yaml")), root / "params.yaml")
         (root / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
