@@ -21,7 +21,7 @@ from triptych.models.registry import build
 from triptych.stages.train import train
 from triptych.tracker import Console
 from triptych.training.adam import Adam, clipped
-from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, read_history, write_history
+from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, output_lock, read_history, write_history
 from triptych.training.ema import Ema
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer
@@ -145,12 +145,22 @@ def test_a_second_process_waits_and_names_the_first(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
-    (tmp_path / "checkpoints" / "vae-20d.pid").write_text("4321")
-    tracker = Patience(FileLock(tmp_path / "checkpoints" / "vae-20d.lock"))
+    lock = output_lock(tmp_path / "checkpoints", "vae-20d", tmp_path / "vae-20d")
+    lock.with_suffix(".pid").write_text("4321")
+    tracker = Patience(FileLock(lock))
     with tracker.lock:
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
     assert "vae-20d is in the hands of another process (pid 4321)" in tracker.said[0]
     assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
+
+
+def test_other_results_of_the_same_name_are_not_waited_for(tmp_path: Path) -> None:
+    """As of DVC's experiments, which share one folder of checkpoints."""
+    elsewhere = FileLock(output_lock(tmp_path, "vae-20d", Path("elsewhere")))
+    here = Workplace.claim(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
+    with elsewhere, FileLock(tmp_path / "vae-20d@other.lock"), here:
+        assert (tmp_path / "vae-20d@key").is_dir()
+    assert not list(tmp_path.glob("vae-20d@key*"))
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
@@ -207,10 +217,11 @@ def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Pa
 def test_checkpoints_of_all_names_are_bounded(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
     for number in range(KEPT_IN_ALL + 2):
-        with pytest.raises(KeyboardInterrupt), Workplace.claim(root, f"vae-{number}", "key", print) as workplace:
+        claim = Workplace.claim(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
+        with pytest.raises(KeyboardInterrupt), claim as workplace:
             os.utime(workplace.folder, (number, number))
             raise KeyboardInterrupt
-    with FileLock(root / "vae-1.lock"), Workplace.claim(root, "new", "key", print):
+    with FileLock(root / "vae-1@key.lock"), Workplace.claim(root, "new", "key", tmp_path / "new", print):
         left = {place.name for place in root.glob("*@*")}
     assert "vae-0@key" not in left
     assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is in somebody's hands"

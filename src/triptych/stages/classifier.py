@@ -56,7 +56,7 @@ def train_classifier(
     with (
         deterministic(runtime) as device,
         Workplace.claim(
-            checkpoints, f"classifier-{name}", run_key(device, fingerprint, code), tracker.say
+            checkpoints, f"classifier-{name}", run_key(device, fingerprint, code), output, tracker.say
         ) as workplace,
     ):
         tracker.note(**machine_facts(device))

@@ -68,7 +68,7 @@ def evaluate(
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, f"evaluate-{name}", run_key(device, *inputs), tracker.say) as workplace,
+        Workplace.claim(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as workplace,
         atomic_folder(plots) as folder,
     ):
         tracker.note(**machine_facts(device))

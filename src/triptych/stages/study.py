@@ -62,7 +62,7 @@ def study(
     training, measures, pictures = load_study(settings.study)
     with (
         deterministic(runtime.model_copy(update=STUDY_ARITHMETIC)) as device,
-        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), tracker.say) as workplace,
+        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as workplace,
     ):
         tracker.note(**machine_facts(device))
         configurations = training.build(settings, iterations)

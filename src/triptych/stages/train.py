@@ -59,7 +59,7 @@ def train(
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), tracker.say) as workplace,
+        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as workplace,
     ):
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))

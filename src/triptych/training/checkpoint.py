@@ -7,6 +7,7 @@ ever picks one up. Random numbers need no saving: every epoch, or chunk of itera
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ from triptych.files import (
     read_bytes,
     remove,
     sha256_of_file,
+    sha256_of_json,
     waiting_process,
     write_json,
 )
@@ -51,18 +53,20 @@ def step_name(row: Mapping[str, float]) -> str:
     return next(name for name in STEPS if name in row)
 
 
-@contextmanager
-def _held(root: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold all that is kept of this name; while another process has it, wait, and say for which.
+def output_lock(root: Path, name: str, output: Path) -> Path:
+    """The lock of whoever writes these results, beside the checkpoints in `root`."""
+    return root / f"{name}.{sha256_of_json(str(output.resolve()))[:16]}.lock"
 
-    That process may work under other settings: both would write the same results.
-    """
+
+@contextmanager
+def _held(lock: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock; while another process has it, wait, and say for which."""
     from filelock import FileLock, Timeout
 
-    lock, owner, patience = FileLock(root / f"{name}.lock"), root / f"{name}.pid", 0.0
-    while not lock.is_locked:
+    holder, owner, patience = FileLock(lock), lock.with_suffix(".pid"), 0.0
+    while not holder.is_locked:
         try:
-            lock.acquire(timeout=patience)
+            holder.acquire(timeout=patience)
         except Timeout:
             pid = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
             say(f"{name} is in the hands of another process (pid {pid}): waiting until it ends")
@@ -72,12 +76,20 @@ def _held(root: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         owner.unlink(missing_ok=True)
-        lock.release()
+        lock.unlink(missing_ok=True)  # who waits for it notices, and tries again
+        holder.release()
 
 
 def _oldest(places: Iterable[Path], kept: int) -> list[Path]:
     """All but the `kept` that were changed last."""
-    return sorted(places, key=lambda place: place.stat().st_mtime)[: -kept or None]
+
+    def changed(place: Path) -> float:
+        try:
+            return place.stat().st_mtime
+        except FileNotFoundError:  # its process has just ended
+            return math.inf
+
+    return sorted((place for place in places if place.is_dir()), key=changed)[: -kept or None]
 
 
 def _discard(place: Path) -> None:
@@ -86,11 +98,16 @@ def _discard(place: Path) -> None:
     shutil.rmtree(place)
 
 
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f"{place.name}.lock")
+
+
 def _remove_unheld(place: Path) -> None:
     from filelock import FileLock, Timeout
 
-    with suppress(Timeout), FileLock(place.with_name(f"{place.name.split('@')[0]}.lock"), timeout=0):
+    with suppress(Timeout, FileNotFoundError), FileLock(_lock_of(place), timeout=0):
         _discard(place)
+        _lock_of(place).unlink()
 
 
 @dataclass(frozen=True)
@@ -103,8 +120,11 @@ class Workplace:
 
     @classmethod
     @contextmanager
-    def claim(cls, root: Path, name: str, key: str, say: Callable[[str], None]) -> Iterator[Workplace]:
-        """Hold the workplace of this run for this process alone; it is removed when the block succeeds.
+    def claim(cls, root: Path, name: str, key: str, output: Path, say: Callable[[str], None]) -> Iterator[Workplace]:
+        """Hold the workplace of this run, and where its results go, for this process alone.
+
+        It waits for another process that has one of them, such as the stage that a killed DVC has left behind. The
+        workplace is removed when the block succeeds.
 
         If by then nobody waits for the run any more (DVC was killed, say), it stays: nobody will record what came
         out, and the next process gets there from here. Of other unfinished runs the newest few stay, so that going
@@ -112,12 +132,11 @@ class Workplace:
         """
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            with _held(root, name, say):
-                place = root / f"{name}@{key}"
-                for other in _oldest((other for other in root.glob(f"{name}@*") if other != place), KEPT):
-                    _discard(other)
-                for other in _oldest((other for other in root.glob("*@*") if other != place), KEPT_IN_ALL):
-                    _remove_unheld(other)
+            place = root / f"{name}@{key}"
+            with _held(output_lock(root, name, output), name, say), _held(_lock_of(place), name, say):
+                for pattern, kept in ((f"{name}@*", KEPT), ("*@*", KEPT_IN_ALL)):
+                    for other in _oldest((other for other in root.glob(pattern) if other != place), kept):
+                        _remove_unheld(other)
                 place.mkdir(exist_ok=True)
                 for draft in place.glob(".*.part"):
                     draft.unlink()
