@@ -83,7 +83,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) 
     output = made.succeed("triptych", "repro")
     assert "report.html" in output
     assert "realnvp-mnist" in output
-    assert "planar-samples         arcs-k1 " in output
+    assert "planar-samples             arcs-k1 " in output
     made.succeed("git", "add", "-A")
     made.succeed("git", "commit", "-qm", "results")
     return made

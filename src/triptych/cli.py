@@ -190,7 +190,8 @@ def reference(experiments: tuple[str, ...], name: str | None) -> None:
     if not experiments and settings.profile == "full":
         keep_comparison(project)
     write_table(project)
-    click.echo(f"kept {name or ', '.join(chosen)} in metrics/reference and plots/reference")
+    places = "metrics/reference and plots/reference" if settings.profile == "full" else "metrics/reference/quick"
+    click.echo(f"kept {name or ', '.join(chosen)} in {places}")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def closing_table(project: Project, settings: Settings) -> str:
     """The headline numbers of all experiments and studies, one line each, and where to look next."""
     rows = read_summary(project)
-    lines = [f"{'experiment':<22} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
+    lines = [f"{'experiment':<26} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
     for row in rows:
         likelihood = [
             _number(row["test_elbo"], "ELBO {:.2f}"),
@@ -25,7 +25,7 @@ def closing_table(project: Project, settings: Settings) -> str:
         ]
         fid, kid, inception = (float(row[name_of(measure, row)]) for measure in ("fid", "kid", "is"))
         lines.append(
-            f"{row['experiment']:<22} {fid:8.2f} {kid:8.3f} {inception:7.3f}   "
+            f"{row['experiment']:<26} {fid:8.2f} {kid:8.3f} {inception:7.3f}   "
             f"{', '.join(filter(None, likelihood)) or 'not defined'}"
         )
     protocols = {f"{row['extractor']}, {row['samples']} samples against {row['reference']}": None for row in rows}
@@ -44,7 +44,7 @@ def study_line(project: Project, name: str) -> str:
         words = "; ".join(f"{value}: {', '.join(items)}" for value, items in sharing.items())
     else:
         words = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
-    return f"{name:<22} {words} ({metrics['headline_is']})"
+    return f"{name:<26} {words} ({metrics['headline_is']})"
 
 
 def _number(cell: str, pattern: str) -> str | None:
