@@ -8,6 +8,7 @@ import resource
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -57,14 +58,11 @@ def main() -> int:
 
 
 def _kills(world: World, folder: Path, count: int, seed: int) -> list[Row]:
-    seconds = {}
-    for stage in kills.STAGES:
-        world.forget(stage)
-        start = time.monotonic()
-        world.run("dvc", "repro", "-s", stage)
-        seconds[stage] = time.monotonic() - start
-    say("undisturbed: " + ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
     worlds = [world, *(world.copy(folder / f"world-{number}") for number in range(1, WORLDS))]
+    with ThreadPoolExecutor(WORLDS) as pool:
+        parts = pool.map(kills.durations, worlds, (kills.STAGES[number::WORLDS] for number in range(WORLDS)))
+    seconds = {stage: value for part in parts for stage, value in part.items()}
+    say("undisturbed: " + ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
     return kills.torture(worlds, seconds, count, seed)
 
 
