@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make torture")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument(
-        "--examples", type=int, default=150, help="of nonsense in the settings; of files ten times more"
+        "--examples", type=int, default=250, help="of nonsense in the settings; of files ten times more"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--only", choices=["kills", "power", "records", "nonsense"])

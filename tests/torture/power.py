@@ -21,7 +21,7 @@ from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 from triptych.tracker import Console
 
-STRIDE = 12  # operations on the disk from one cut to the next
+STRIDE = 9  # operations on the disk from one cut to the next
 TRAINED = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist")
 
 
