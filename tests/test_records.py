@@ -130,6 +130,13 @@ def assert_one_warning(captured: str, words: str) -> None:
     assert "Traceback" not in captured
 
 
+def assert_survived(world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
+    """The run ended as an undisturbed one, with one warning, and its records can be mended."""
+    assert model_bytes(project) == model_bytes(world)
+    assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
+    assert_whole(project, settings)
+
+
 def test_an_undisturbed_run_is_whole(world: Project, project: Project, settings: Settings) -> None:
     run(project, settings)
     [finding] = check_mlflow(project, [NAME])
@@ -179,9 +186,7 @@ def test_a_full_disk_under_the_database(
 
     run(project, settings, lambda: monkeypatch.setattr(Store, "log_history", on_a_full_disk))
     monkeypatch.undo()
-    assert model_bytes(project) == model_bytes(world)
-    assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
-    assert_whole(project, settings)
+    assert_survived(world, project, settings, capsys)
 
 
 def test_a_server_that_hangs(
@@ -197,9 +202,7 @@ def test_a_server_that_hangs(
         monkeypatch.setenv(URI_VARIABLE, f"http://127.0.0.1:{silent.getsockname()[1]}")
         run(project, settings)
     monkeypatch.delenv(URI_VARIABLE)
-    assert model_bytes(project) == model_bytes(world)
-    assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
-    assert_whole(project, settings)
+    assert_survived(world, project, settings, capsys)
 
 
 def test_dead_runs_are_marked(project: Project, settings: Settings) -> None:

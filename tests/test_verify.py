@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from triptych.files import read_json, write_json
+from triptych.errors import TriptychError
+from triptych.files import flatten, is_number, read_json, write_json
 from triptych.project import Project
+from triptych.restore import recorded_outputs
 from triptych.tracking.journal import Execution
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.numbers import check_numbers
 from triptych.verify.outputs import check_weights, recorded_hash
 from triptych.verify.tolerances import tolerance
+from triptych.verify.views import check_page
 
 HERE = {"device": "cpu", "instruction_set": "AVX2", "threads": 2, "torch": "2.14.0"}
 METRICS = {
@@ -156,3 +159,25 @@ def test_hashes_are_dvcs(tmp_path: Path) -> None:
     for path in (folder, folder / "z"):
         *_, found = build(database, str(path), files, "md5")
         assert recorded_hash(path) == found.hash_info.value
+
+
+def test_a_page_that_is_not_there_or_was_changed_is_told(project: Project) -> None:
+    def verdict() -> Verdict:
+        return next(iter(check_page(project, ["vae"]))).verdict
+
+    assert verdict() is Verdict.MISSING
+    numbers = {key: value for key, value in flatten(METRICS).items() if is_number(value)}
+    cells = [f'<td data-key="{key}" data-value="{value}">' for key, value in numbers.items()]
+    project.page.write_text(f'<section id="vae">{"".join(cells)}</section>')
+    assert verdict() is Verdict.EQUAL
+    project.page.write_text(f'<section id="vae">{"".join(cells).replace("-100.0", "x")}</section>')
+    assert verdict() is Verdict.CHANGED
+
+
+@pytest.mark.parametrize("text", ["stages: [", "stages: {a: 1}", "{}", "stages: {a: {outs: [{path: x}]}}", "1"])
+def test_a_damaged_lock_is_one_sentence(tmp_path: Path, text: str) -> None:
+    assert recorded_outputs(tmp_path) == {}
+    (tmp_path / "dvc.lock").write_text(text)
+    with pytest.raises(TriptychError, match=r"^dvc\.lock is damaged") as caught:
+        recorded_outputs(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -23,25 +23,43 @@ def restore_outputs(root: Path) -> list[Path]:
 
     Outside DVC, or where there was no earlier result, nothing happens.
     """
-    stage, lock = os.environ.get(STAGE_VARIABLE), root / "dvc.lock"
-    if not stage or not lock.exists():
+    stage = os.environ.get(STAGE_VARIABLE)
+    if not stage:
         return []
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     restored = []
     try:
-        stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
-        for output in stages.get(stage, {}).get("outs", []):
-            place = _within(root, output["path"])
-            files = list(cached_files(root, output["md5"]))
+        for name, md5 in recorded_outputs(root).get(stage, ()):
+            place = _within(root, name)
+            files = list(cached_files(root, md5))
             if not place.exists() and files and all(cached.exists() for _, cached in files):
                 _put_back(place, files)
                 restored.append(place)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TriptychError(f"dvc.lock or DVC's cache is damaged ({reason}): run `dvc checkout`") from None
     return restored
+
+
+def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:
+    """By stage, path and hash of each output that `dvc.lock` records; none where there is no such file.
+
+    Raises TriptychError if it is damaged.
+    """
+    lock = root / "dvc.lock"
+    if not lock.exists():
+        return {}
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
+        return {
+            name: [(str(output["path"]), str(output["md5"])) for output in entry.get("outs", ())]
+            for name, entry in stages.items()
+        }
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise TriptychError(f"dvc.lock is damaged ({reason}): run `git checkout dvc.lock`, or `dvc repro`") from None
 
 
 def _within(folder: Path, name: str) -> Path:

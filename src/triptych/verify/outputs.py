@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from triptych.files import read_json, sha256_of_file
+from triptych.restore import cached_files, recorded_outputs
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -36,32 +37,21 @@ def stages_of(settings: Settings) -> list[str]:
 
 def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:
     """Every output of every stage by its MD5, as DVC records it."""
-    recorded = _recorded(project.root / LOCK)
+    recorded = recorded_outputs(project.root)
     for stage in stages_of(settings):
         if stage not in recorded:
             yield Finding(stage, LOCK, Verdict.MISSING, "never ran, or ran without DVC: run `triptych repro`")
-        for output in recorded.get(stage, ()):
-            yield _compare(project.root, output)
+        for name, md5 in recorded.get(stage, ()):
+            yield _compare(project.root, name, md5)
 
 
-def _recorded(lock: Path) -> Mapping[str, list[dict[str, Any]]]:
-    if not lock.exists():
-        return {}
-    from ruamel.yaml import YAML
-
-    stages = (YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-    return {name: entry.get("outs", []) for name, entry in stages.items()}
-
-
-def _compare(root: Path, output: Mapping[str, Any]) -> Finding:
-    name, path = output["path"], root / output["path"]
+def _compare(root: Path, name: str, md5: str) -> Finding:
+    path = root / name
     if not path.exists():
         return Finding(name, LOCK, Verdict.MISSING, "run `dvc checkout`, or `triptych repro`")
-    if recorded_hash(path) == output["md5"]:
+    if recorded_hash(path) == md5:
         return Finding(name, LOCK, Verdict.EQUAL)
-    return Finding(
-        name, LOCK, Verdict.CHANGED, f"{_changed_part(root, path, output['md5'])} is not what its stage wrote"
-    )
+    return Finding(name, LOCK, Verdict.CHANGED, f"{_changed_part(root, path, md5)} is not what its stage wrote")
 
 
 def recorded_hash(path: Path) -> str:
@@ -88,8 +78,6 @@ def _md5_of_folder(folder: Path) -> str:
 
 def _changed_part(root: Path, path: Path, md5: str) -> str:
     """Which file of a folder has changed, as far as DVC's cache still knows what was in it."""
-    from triptych.restore import cached_files
-
     before = {name: cached.parent.name + cached.name for name, cached in cached_files(root, md5)}
     if not path.is_dir() or not before:
         return path.name

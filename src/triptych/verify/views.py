@@ -61,20 +61,21 @@ class _Numbers(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sections: dict[str, dict[str, float]] = {}
-        self.section: dict[str, float] = {}
+        self.sections: dict[str, dict[str, str]] = {}
+        self.section: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         if tag == "section":
             self.section = self.sections.setdefault(found.get("id") or "", {})
         if "data-key" in found:
-            self.section[found["data-key"]] = float(found["data-value"])
+            self.section[found["data-key"] or ""] = found.get("data-value") or ""
 
 
 def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
     """Each section of `report.html` against the metrics of its experiment, study or classifier."""
     if not project.page.exists():
+        yield Finding("report.html", "metrics", Verdict.MISSING, "run `triptych page`")
         return
     page = _Numbers()
     page.feed(project.page.read_text(encoding="utf-8"))
@@ -82,7 +83,7 @@ def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
         path = project.metrics(name)
         if not path.exists():
             continue
-        expected = {key: float(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
+        expected = {key: str(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
         shown = page.sections.get(name, {})
         wrong = [key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)]
         yield _view(f"report.html: {name}", sorted(wrong), f"metrics/{name}.json")
