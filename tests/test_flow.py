@@ -16,8 +16,8 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 from triptych.config import Settings, parse
 from triptych.errors import TriptychError
 from triptych.models.flow.architectures import build_flow, perceptron_coupling
-from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, half
-from triptych.models.flow.image import Reshape, Split, Squeeze
+from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
+from triptych.models.flow.image import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Dequantize, Logit, Scale, VariationalDequantize
@@ -38,17 +38,17 @@ def randomised(module: torch.nn.Module, scale: float = 0.3) -> torch.nn.Module:
 
 
 def coupling(d: int, parity: int) -> AffineCoupling:
-    mask = torch.arange(d) % 2 == parity
-    kept, moved = int(mask.sum()), int((~mask).sum())
-    return AffineCoupling(mask, multilayer_perceptron([kept, 8, 2 * moved], zero=True), (moved,))
+    return perceptron_coupling(d, parity, [8], context=0)
 
 
 def convolution(channels: int, parity: int) -> AffineCoupling:
-    return AffineCoupling(half(channels, parity), ResidualNetwork(channels // 2, channels, 4, 1), (channels // 2, 1, 1))
+    return AffineCoupling(
+        halves(channels), parity, ResidualNetwork(channels // 2, channels, 4, 1), (channels // 2, 1, 1)
+    )
 
 
 def additive(d: int, parity: int) -> AdditiveCoupling:
-    return AdditiveCoupling(half(d, parity), multilayer_perceptron([d // 2, 6, d // 2], zero=False))
+    return AdditiveCoupling(halves(d), parity, multilayer_perceptron([d // 2, 6, d // 2], zero=False))
 
 
 # By name: a maker from a size, the shape of one example, and whether it lives in [0, 1).
@@ -63,6 +63,7 @@ TRANSFORMS: dict[str, tuple[Callable[[int], Transform], Callable[[int], tuple[in
     "activation normalisation": (lambda size: ActNorm((size,)), lambda size: (size,), False),
     "the same of channels": (lambda size: ActNorm((size, 1, 1)), lambda size: (size, 2, 3), False),
     "reshape": (lambda size: Reshape((size, 2), (2 * size,)), lambda size: (size, 2), False),
+    "reorder": (lambda size: Reorder(torch.arange(size).flip(0).roll(1)), lambda size: (size, 2), False),
     "squeeze": (lambda size: Squeeze((1, 2 * size, 2)), lambda size: (1, 2 * size, 2), False),
     "split": (lambda size: Split(convolution(2, 0)), lambda size: (4, size, 1), False),
     "composition": (lambda size: Composition([coupling(4, 0), Scaling(4), coupling(4, 1)]), lambda size: (4,), False),
@@ -158,8 +159,8 @@ def test_a_uniform_model_scores_eight_bits_behind_the_logit() -> None:
 def test_dequantised_pixels_return_to_their_level(seed: int) -> None:
     torch.manual_seed(seed)
     pixels = torch.randint(0, 256, (3, 4, 5), dtype=torch.uint8)
-    couplings = (perceptron_coupling((4, 5), index, [6], context=20) for index in range(2))
-    for dequantize in (Dequantize(), randomised(VariationalDequantize(couplings))):
+    couplings = (perceptron_coupling(20, index, [6], context=20) for index in range(2))
+    for dequantize in (Dequantize(), randomised(VariationalDequantize(checkerboard((4, 5)), couplings))):
         values, log_det = dequantize(pixels)
         assert values.shape == pixels.shape
         assert values.min() >= 0
@@ -180,15 +181,15 @@ def test_uniform_noise_fills_its_level_evenly() -> None:
 
 def test_variational_noise_has_the_density_that_it_claims() -> None:
     """Couplings of constant scale and shift: u is a logistic-normal, known to torch.distributions."""
-    couplings = [perceptron_coupling((1, 2), index, [3], context=2) for index in range(2)]
+    couplings = [perceptron_coupling(2, index, [3], context=2) for index in range(2)]
     for index, item in enumerate(couplings):
         item.factor.data.fill_(0.7)
         item.network[-1].bias.data.copy_(torch.tensor([0.5 - index, 0.3 * index + 0.1]))
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (500, 1, 2))
-    values, stand_in = VariationalDequantize(couplings)(pixels)
+    values, stand_in = VariationalDequantize(torch.tensor([1, 0]), couplings)(pixels)
     noise = (values.double() * 256 - pixels).flatten(1)
-    moved = {1: couplings[0], 0: couplings[1]}  # the board's first colour stays in the first coupling
+    moved = {0: couplings[0], 1: couplings[1]}  # pixel 1 stands first and stays in the first coupling
     scale = [float((moved[place].network[-1].bias[0].detach().tanh() * 0.7).exp()) for place in (0, 1)]
     shift = [float(moved[place].network[-1].bias[1].detach()) for place in (0, 1)]
     base = Normal(torch.zeros(2, dtype=torch.float64), 1.0)
@@ -207,47 +208,55 @@ def test_variational_bound_is_a_bound() -> None:
     edges = torch.arange(257, dtype=torch.float64) / 256
     true = (model.cdf(edges[1:]) - model.cdf(edges[:-1])).log()
     pixels = torch.tensor([101, 102, 103]).repeat_interleave(20_000)[:, None].expand(-1, 2)
-    couplings = [perceptron_coupling((1, 2), index, [4], context=2) for index in range(2)]
-    for dequantize in (Dequantize(), randomised(VariationalDequantize(couplings), 1.0)):
+    couplings = [perceptron_coupling(2, index, [4], context=2) for index in range(2)]
+    for dequantize in (Dequantize(), randomised(VariationalDequantize(torch.arange(2), couplings), 1.0)):
         with torch.no_grad():
             values, log_det = dequantize(pixels)
         bound = (model.log_prob(values.double()).sum(1) + log_det).view(3, -1).mean(1)
         assert (bound < 2 * true[101:104]).all()
 
 
-def test_couplings_start_as_the_identity_and_move_half() -> None:
-    layer = perceptron_coupling((4, 4), 0, [8], context=0)
-    x = torch.randn(3, 16)
+@pytest.mark.parametrize("parity", [0, 1])
+def test_couplings_start_as_the_identity_and_move_one_part(parity: int) -> None:
+    layer = perceptron_coupling(15, parity, [8], context=0)
+    x = torch.randn(3, 15)
     z, log_det = layer(x)
     assert torch.equal(z, x)
     assert log_det.tolist() == [0.0, 0.0, 0.0]
     z, _ = randomised(layer)(x)
-    mask = checkerboard((4, 4), 0)
-    assert torch.equal(z[:, mask], x[:, mask])
-    assert (z[:, ~mask] != x[:, ~mask]).all()
+    stays = torch.arange(15) < 8 if parity == 0 else torch.arange(15) >= 8
+    assert torch.equal(z[:, stays], x[:, stays])
+    assert (z[:, ~stays] != x[:, ~stays]).all()
 
 
-def test_the_reduced_coupling_is_the_masked_formula() -> None:
-    """z = b x + (1 - b)(x exp(s(b x)) + t(b x)), by a full-width network that holds the reduced one."""
+@pytest.mark.parametrize("parity", [0, 1])
+def test_the_reduced_coupling_is_the_masked_formula(parity: int) -> None:
+    """z = b x + (1 - b)(x exp(s(b x)) + t(b x)) on a checkerboard b, by a full-width network that holds the small.
+
+    The coupling sees the pixels in the order of the checkerboard.
+    """
     torch.manual_seed(1)
-    mask = checkerboard((2, 3), 1)
-    layer = randomised(perceptron_coupling((2, 3), 1, [7], context=0), 1.0)
+    rows, columns = torch.arange(2)[:, None], torch.arange(3)
+    board = ((rows + columns) % 2 == parity).flatten()
+    order = Reorder(checkerboard((2, 3)))
+    layer = randomised(perceptron_coupling(6, parity, [7], context=0), 1.0)
     first, last = layer.network[0], layer.network[-1]
-    x, b = torch.randn(5, 6), mask.float()
-    wide_in = torch.zeros(7, 6).index_copy(1, layer.kept, first.weight)
+    x, b = torch.randn(5, 6), board.float()
+    kept, moved = board.nonzero().squeeze(1), (~board).nonzero().squeeze(1)
+    wide_in = torch.zeros(7, 6).index_copy(1, kept, first.weight)
     hidden = torch.relu((b * x) @ wide_in.T + first.bias)
     raw_scale, raw_shift = (hidden @ last.weight.T + last.bias).chunk(2, dim=1)
-    scale = torch.zeros(5, 6).index_copy(1, layer.moved, raw_scale.tanh() * layer.factor)
-    shift = torch.zeros(5, 6).index_copy(1, layer.moved, raw_shift)
-    z, log_det = layer(x)
-    assert torch.allclose(z, b * x + (1 - b) * (x * scale.exp() + shift), atol=1e-5)
+    scale = torch.zeros(5, 6).index_copy(1, moved, raw_scale.tanh() * layer.factor)
+    shift = torch.zeros(5, 6).index_copy(1, moved, raw_shift)
+    z, log_det = layer(order(x)[0])
+    assert torch.allclose(order.inverse(z)[0], b * x + (1 - b) * (x * scale.exp() + shift), atol=1e-5)
     assert torch.allclose(log_det, ((1 - b) * scale).sum(1), atol=1e-5)
 
 
 def test_the_squeezed_checkerboard_is_the_images() -> None:
-    """Channels 0 and 3 of a squeezed image are the squares of one colour."""
-    board = checkerboard((4, 6), 0).float().view(1, 1, 4, 6)
-    squeezed, _ = Squeeze((1, 4, 6))(board)
+    """Channels 0 and 3 of a squeezed image are the squares of one colour, those that `checkerboard` puts first."""
+    first = torch.zeros(24).index_fill(0, checkerboard((4, 6))[:12], 1.0)
+    squeezed, _ = Squeeze((1, 4, 6))(first.view(1, 1, 4, 6))
     assert squeezed.flatten(2).mean(2).tolist() == [[1.0, 0.0, 0.0, 1.0]]
 
 

@@ -13,6 +13,7 @@ import torch
 
 from triptych.errors import TriptychError
 from triptych.files import sha256_of_json
+from triptych.training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from triptych.sections import Runtime
@@ -74,6 +75,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     """Yield the device; inside, the thread count is fixed and only deterministic kernels run."""
     device = pick_device(runtime.device)
+    keep_freed_memory()
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(runtime.threads)

@@ -8,33 +8,37 @@ from torch import Tensor, nn
 from triptych.models.flow.transform import Transform
 
 
-def checkerboard(image_shape: tuple[int, ...], parity: int) -> Tensor:
-    """A boolean mask, flattened: true on the squares of one colour of the board."""
+def checkerboard(image_shape: tuple[int, ...]) -> Tensor:
+    """The pixels' places in the flattened image, those on squares of the first pixel's colour first."""
     rows, columns = image_shape[-2:]
-    board = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2 == parity
-    return board.expand(image_shape).flatten()
+    board = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
+    return board.expand(image_shape).flatten().argsort(stable=True)
 
 
-def half(size: int, parity: int) -> Tensor:
-    """A boolean mask: true on the first half of an even number of dimensions, or on the second."""
-    return (torch.arange(size) < size // 2) == (parity == 0)
+def halves(size: int) -> tuple[int, int]:
+    """The sizes of two parts of so many dimensions; of an odd number the first part has one more."""
+    return size - size // 2, size // 2
 
 
 class Coupling(Transform):
-    """Splits along dimension 1 by a mask: `kept` are the indices that stay, `moved` the others.
+    """Splits dimension 1 in two parts of the given sizes: the first stays if `parity` is 0, else the second.
 
-    The network sees the kept dimensions only and answers for the moved ones only, which is the same function as
-    feeding it the masked input, at half the arithmetic.
+    The network sees the part that stays and answers for the other, which is the same function as feeding it the masked
+    input, at half the arithmetic. A checkerboard is this split in the order that `checkerboard` gives: parts that lie
+    together in memory need not be gathered at every layer.
     """
 
-    def __init__(self, mask: Tensor, network: nn.Module) -> None:
+    def __init__(self, sizes: tuple[int, int], parity: int, network: nn.Module) -> None:
         super().__init__()
-        self.register_buffer("kept", mask.nonzero().squeeze(1), persistent=False)
-        self.register_buffer("moved", (~mask).nonzero().squeeze(1), persistent=False)
-        self.network = network
+        self.sizes, self.parity, self.network = sizes, parity, network
 
-    def _replace(self, x: Tensor, moved: Tensor) -> Tensor:
-        return x.index_copy(1, self.moved, moved)
+    def _part(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What stays and what moves."""
+        first, second = x.split(self.sizes, 1)
+        return (second, first) if self.parity else (first, second)
+
+    def _join(self, kept: Tensor, moved: Tensor) -> Tensor:
+        return torch.cat((moved, kept) if self.parity else (kept, moved), 1)
 
 
 class AdditiveCoupling(Coupling):
@@ -42,17 +46,19 @@ class AdditiveCoupling(Coupling):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z and log |det dz/dx| = 0, from x of shape (n, d)."""
-        return self._replace(x, x[:, self.moved] + self.network(x[:, self.kept]).to(x.dtype)), x.new_zeros(len(x))
+        kept, moved = self._part(x)
+        return self._join(kept, moved + self.network(kept).to(x.dtype)), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """x and log |det dx/dz| = 0, from z of shape (n, d)."""
-        return self._replace(z, z[:, self.moved] - self.network(z[:, self.kept]).to(z.dtype)), z.new_zeros(len(z))
+        kept, moved = self._part(z)
+        return self._join(kept, moved - self.network(kept).to(z.dtype)), z.new_zeros(len(z))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """The last bias takes what moves to mean 0."""
         last = list(self.network.modules())[-1]
-        last.bias.sub_(self(x)[0][:, self.moved].mean(0))
+        last.bias.sub_(self._part(self(x)[0])[1].mean(0))
 
 
 class AffineCoupling(Coupling):
@@ -63,9 +69,9 @@ class AffineCoupling(Coupling):
     starts at zero, and the coupling as the identity.
     """
 
-    def __init__(self, mask: Tensor, network: nn.Module, factor_shape: tuple[int, ...]) -> None:
+    def __init__(self, sizes: tuple[int, int], parity: int, network: nn.Module, factor_shape: tuple[int, ...]) -> None:
         """`factor_shape` (b, ...) broadcasts against what moves of one example."""
-        super().__init__(mask, network)
+        super().__init__(sizes, parity, network)
         self.factor = nn.Parameter(torch.ones(factor_shape))
 
     def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -75,10 +81,12 @@ class AffineCoupling(Coupling):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z and log |det dz/dx| = sum of s, from x (n, d, ...); the network also sees the context (n, c, ...)."""
-        log_scale, shift = self._scale_and_shift(x[:, self.kept], context)
-        return self._replace(x, x[:, self.moved] * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
+        kept, moved = self._part(x)
+        log_scale, shift = self._scale_and_shift(kept, context)
+        return self._join(kept, moved * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x and log |det dx/dz| = -sum of s, from z (n, d, ...)."""
-        log_scale, shift = self._scale_and_shift(z[:, self.kept], context)
-        return self._replace(z, (z[:, self.moved] - shift) * (-log_scale).exp()), -log_scale.flatten(1).sum(1)
+        kept, moved = self._part(z)
+        log_scale, shift = self._scale_and_shift(kept, context)
+        return self._join(kept, (moved - shift) * (-log_scale).exp()), -log_scale.flatten(1).sum(1)

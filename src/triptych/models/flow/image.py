@@ -25,6 +25,21 @@ class Reshape(Transform):
         return z.reshape(-1, *self.inside), z.new_zeros(len(z))
 
 
+class Reorder(Transform):
+    """(n, d, ...) with dimension 1 in another order: place i of z is place `order[i]` of x."""
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("back", order.argsort(), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.index_select(1, self.order), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z.index_select(1, self.back), z.new_zeros(len(z))
+
+
 class Squeeze(Transform):
     """(n, c, h, w) to (n, 4 c, h / 2, w / 2): each square of 2 by 2 becomes channels (Dinh et al. 2017, section 3.6).
 

@@ -48,9 +48,13 @@ class VariationalDequantize(Transform):
     uniform noise gives, and equal to it for uniform q (Ho et al. 2019, Flow++, section 3.1, equation 12).
     """
 
-    def __init__(self, couplings: Iterable[AffineCoupling]) -> None:
-        """The couplings, one after another, are g; their context is x, flattened (n, D) and scaled to [-1, 1]."""
+    def __init__(self, order: Tensor, couplings: Iterable[AffineCoupling]) -> None:
+        """The couplings, one after another, are g; their context is x, flattened (n, D) and scaled to [-1, 1].
+
+        They give the noise of pixel `order[i]` in place i.
+        """
         super().__init__()
+        self.register_buffer("back", order.argsort(), persistent=False)
         self.couplings = nn.ModuleList(couplings)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +67,9 @@ class VariationalDequantize(Transform):
             noise, log_det = coupling(noise, context)
             log_q = log_q - log_det
         log_q = log_q - (logsigmoid(noise) + logsigmoid(-noise)).sum(1)
-        return dequantize(pixels, noise.sigmoid()).view(x.shape), Dequantize.log_det(pixels) - log_q
+        return dequantize(pixels, noise.sigmoid().index_select(1, self.back)).view(x.shape), Dequantize.log_det(
+            pixels
+        ) - log_q
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The level 0..255 that each value lies in, and D log 256 in nats: the noise is thrown away."""
