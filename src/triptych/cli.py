@@ -73,14 +73,21 @@ def cli() -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def repro(words: tuple[str, ...]) -> None:
-    """Bring every result up to date; WORDS go to `dvc repro`."""
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="stages that run at a time  [default: cores / runtime.threads; 1 on a GPU]",
+)
+def repro(words: tuple[str, ...], jobs: int | None) -> None:
+    """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""
     from triptych.page.build import build_page
     from triptych.page.closing import closing_table
     from triptych.pipeline import repro as run
 
+    if words and jobs:
+        raise click.UsageError("--jobs is for the whole pipeline: DVC runs what WORDS name one by one")
     project, settings = open_project()
-    status = run(project, settings, words)
+    status = run(project, settings, words, jobs)
     if status:
         sys.exit(status)
     if project.summary.exists():
