@@ -17,7 +17,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache, partial, reduce
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,12 +192,37 @@ def _plan(repo: Repo) -> dict[str, Any]:
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
         stages = [stage for stage in plan_repro(graph, repo.stage.collect(PROJECT_FILE)) if hasattr(stage, "name")]
+        _share_params(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
             changed = [other.addressing for other in graph.successors(stage) if other.addressing in waits]
             if changed or stage.changed():
                 waits[stage.addressing] = changed
     return {"order": [stage.name for stage in stages], "waits": waits}
+
+
+def _share_params(stages: Sequence[Stage]) -> None:
+    """Let stages compare their settings with one reading of params.yaml.
+
+    DVC parses the file once a stage, and walks all of it for each key: both grow with the square of the experiments.
+    """
+    from dvc.dependency import ParamsDependency
+    from dvc.dependency.param import read_param_file
+
+    read = cache(lambda dependency_path, fs: read_param_file(fs, dependency_path))
+    for dependency in (each for stage in stages for each in stage.deps):
+        if isinstance(dependency, ParamsDependency) and dependency.params and dependency.exists:
+            found = _chosen(read(dependency.fs_path, dependency.fs), dependency.params)
+            dependency.read_params = partial(dict, found)
+
+
+def _chosen(settings: object, keys: Sequence[str]) -> dict[str, Any]:
+    """The values of these dotted keys, as far as there are any."""
+    found = {}
+    for key in keys:
+        with suppress(KeyError, TypeError):
+            found[key] = reduce(lambda part, name: part[name], key.split("."), settings)
+    return found
 
 
 def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
