@@ -16,6 +16,7 @@ import click
 
 from triptych.errors import TriptychError
 from triptych.stage_commands import STAGES, open_project
+from triptych.training.progress import LANES
 from triptych.warm import run_warm
 
 # Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
@@ -46,7 +47,8 @@ def _one_sentence() -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
+        if LANES not in os.environ:  # else `triptych repro` says it, for all stages
+            click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
         _put_back_earlier_results()
         sys.exit(INTERRUPTED)
 

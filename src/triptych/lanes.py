@@ -10,6 +10,7 @@ parse and write all of it, in seconds, while every other lane waits.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import multiprocessing
@@ -37,6 +38,29 @@ if TYPE_CHECKING:
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # as seen without importing torch
 FAILED = 255  # DVC's own exit status
+OF_DVC = (  # what every process would import by itself
+    "configobj",
+    "dulwich.ignore",
+    "dulwich.index",
+    "dvc.data_cloud",
+    "dvc.output",
+    "dvc.parsing.interpolate",
+    "dvc.repo.artifacts",
+    "dvc.repo.datasets",
+    "dvc.repo.index",
+    "dvc.repo.plots",
+    "dvc.repo.reproduce",
+    "dvc.repo.stage",
+    "dvc.rwlock",
+    "dvc.scm",
+    "dvc.stage.cache",
+    "dvc.stage.run",
+    "dvc.stage.serialize",
+    "dvc.utils.strictyaml",
+    "dvc_data.hashfile.status",
+    "fsspec.implementations.memory",
+    "ruamel.yaml",
+)
 PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
@@ -241,8 +265,5 @@ def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
 
 
 def _import_dvc() -> None:
-    """What every process would import by itself."""
-    import dvc.output
-    import dvc.repo.reproduce
-    import dvc.stage.cache
-    import dvc.stage.serialize  # noqa: F401
+    for name in OF_DVC:
+        importlib.import_module(name)
