@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from conftest import environment, is_gone, wait_until
 from triptych import lanes
 from triptych.cli import INTERRUPTED
-from triptych.dvc_lock import with_entry
+from triptych.dvc_lock import HEAD, with_entry
 from triptych.project import Project
 
 # a is slow and b fast; c is made of both; d stands alone
@@ -142,6 +142,6 @@ def test_an_entry_takes_its_place_in_the_order() -> None:
     assert with_entry(text, "  b:\n    cmd: b\n", ORDER) == expected + gone
     replaced = expected.replace("cmd: c", "cmd: d") + gone + "datasets:\n- name: x\n"
     assert with_entry(expected + gone + "datasets:\n- name: x\n", "  c:\n    cmd: d\n", ORDER) == replaced
-    assert with_entry("schema: '2.0'\nstages:\n", "  b:\n    cmd: b\n", ORDER) == expected[:23] + "  b:\n    cmd: b\n"
+    assert with_entry(HEAD, "  b:\n    cmd: b\n", ORDER) == HEAD + "  b:\n    cmd: b\n"
     for foreign in ("", "stages: {a: {cmd: a}}\n", "stages:\n    a:\n        cmd: a\n", "<<<<<<< HEAD\n"):
         assert with_entry(foreign, "  b:\n    cmd: b\n", ORDER) is None
