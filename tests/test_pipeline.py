@@ -96,6 +96,17 @@ def fresh(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> Clone:
     return Clone(tmp_path / "copy", warm_start)
 
 
+def test_lanes_leave_the_lock_and_the_results_of_one_stage_at_a_time(
+    clone: Clone, tmp_path: Path, warm_start: dict[str, str]
+) -> None:
+    alone = make_clone(tmp_path / "alone", warm_start)
+    alone.succeed("dvc", "repro", "--quiet")
+    assert (alone.root / "dvc.lock").read_bytes() == (clone.root / "dvc.lock").read_bytes()
+    found = [{name: made for name, made in of.results().items() if ".gitignore" not in name} for of in (alone, clone)]
+    assert found[0] == found[1]
+    assert clone.ran(clone.succeed("triptych", "repro")) == []
+
+
 KEPT_TAGS = ("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
 
 

@@ -8,14 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import environment
+from conftest import environment, is_gone, wait_until
 from triptych import warm
 from triptych.cli import INTERRUPTED
 
@@ -66,22 +64,6 @@ def train_without_end(project: Path, params: dict, variables: dict[str, str]) ->
     worker = int(next(owners.glob("*.pid")).read_text())
     assert worker != command.pid
     return command, worker
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what must happen; the limit is only there to end a test that has failed."""
-    limit = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def test_a_warm_start_leaves_the_bytes_of_a_cold_one(project: Path, warm_start: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ import click
 
 from triptych.errors import TriptychError
 from triptych.stage_commands import STAGES, open_project
+from triptych.training.progress import LANES
 from triptych.warm import run_warm
 
 # Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
@@ -46,7 +47,8 @@ def _one_sentence() -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
+        if LANES not in os.environ:  # else `triptych repro` says it, for all stages
+            click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
         _put_back_earlier_results()
         sys.exit(INTERRUPTED)
 
@@ -73,14 +75,21 @@ def cli() -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def repro(words: tuple[str, ...]) -> None:
-    """Bring every result up to date; WORDS go to `dvc repro`."""
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="stages that run at a time  [default: cores / runtime.threads; 1 on a GPU]",
+)
+def repro(words: tuple[str, ...], jobs: int | None) -> None:
+    """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""
     from triptych.page.build import build_page
     from triptych.page.closing import closing_table
     from triptych.pipeline import repro as run
 
+    if words and jobs:
+        raise click.UsageError("--jobs is for the whole pipeline: DVC runs what WORDS name one by one")
     project, settings = open_project()
-    status = run(project, settings, words)
+    status = run(project, settings, words, jobs)
     if status:
         sys.exit(status)
     if project.summary.exists():

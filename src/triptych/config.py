@@ -271,7 +271,10 @@ def parse(data: object, origin: str = "params.yaml") -> Settings:
 
 
 def load(path: Path) -> Settings:
-    """Read and validate a settings file, YAML 1.2 as DVC reads it (so `1e-3` is a number)."""
+    """Read and validate a settings file, YAML 1.2 as DVC reads it (so `1e-3` is a number).
+
+    In pure Python: a file of nothing but brackets overflows the stack of the parser in C.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from triptych import warm
+from triptych import lanes, warm
 from triptych.data.images import read_origin
 from triptych.data.sources import folder_checksum, resolve
 
@@ -43,9 +43,12 @@ def stale_sources(project: Project, settings: Settings) -> list[str]:
     return stale
 
 
-def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
-    """Bring everything up to date: `dvc repro`, after fetching anew whatever the user's folder has changed."""
-    versioned = project.commit()[0] != "none" or (project.root / ".git").exists()
+def repro(project: Project, settings: Settings, words: Sequence[str], jobs: int | None = None) -> int:
+    """Bring everything up to date, after fetching anew whatever the user's folder has changed.
+
+    With words, `dvc repro` of these; without, `jobs` stages at a time, or as many as the machine can feed.
+    """
+    versioned = (project.root / ".git").exists() or project.commit()[0] != "none"
     local = project.root / ".dvc" / "config.local"
     without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
     if versioned == without_git:  # an unpacked archive has no history; DVC must be told
@@ -54,5 +57,12 @@ def repro(project: Project, settings: Settings, words: Sequence[str]) -> int:
     status = dvc(project, "repro", "--quiet", "--force", "--single-item", *stale) if stale else 0
     if status:
         return status
+    plan = None if words else lanes.look(project)
+    if plan and not plan.waits:
+        print("Data and pipelines are up to date.")
+        return 0
     with warm.helper({**os.environ, **DVC_QUIET}) as variables:
+        if plan:
+            count = jobs or lanes.default_lanes(settings.runtime)
+            return lanes.run(project, plan, count, {**DVC_QUIET, **variables})
         return dvc(project, "repro", *words, **variables)

@@ -94,6 +94,7 @@ def helper(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
         except OSError:  # such as a path that is too long for a socket
             yield {}
             return
+        os.register_at_fork(after_in_child=process.stdin.close)  # the helper goes with us, not with a fork of ours
         try:
             yield {VARIABLE: str(place)}
         finally:

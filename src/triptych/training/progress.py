@@ -1,10 +1,12 @@
-"""Progress on the terminal: alive in a terminal, a line now and then in a log."""
+"""Progress on the terminal: alive in a terminal, a line now and then in a log, or where several stages share one."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
+LANES = "TRIPTYCH_LANES"  # how many stages run at a time, if it is `triptych repro` that runs them
 IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
 
 
@@ -15,7 +17,7 @@ class Progress:
         """Of `total` in all, `done` were seen before this process."""
         self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr.isatty() and os.environ.get(LANES, "1") == "1"
         self.wait = IN_TERMINAL if self.terminal else IN_LOG
 
     def due(self) -> bool:

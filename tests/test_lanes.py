@@ -1,0 +1,147 @@
+"""Lanes: what runs next, what a failure stops, and that `dvc.lock` does not tell who finished first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import environment, is_gone, wait_until
+from triptych import lanes
+from triptych.cli import INTERRUPTED
+from triptych.dvc_lock import HEAD, with_entry
+from triptych.project import Project
+
+# a is slow and b fast; c is made of both; d stands alone
+SLOW = {"a": "sleep 1; echo 1 > a", "b": "echo 2 > b", "c": "cat a b > c", "d": "echo 4 > d"}
+WAITS = {"c": ["a", "b"]}
+ORDER = ("a", "b", "c", "d")
+
+
+def make_project(folder: Path, commands: dict[str, str], params: dict | None = None) -> Project:
+    """A DVC project of nothing but shell."""
+    params = params or {"profile": "one", "long": "words that DVC folds into lines, " * 6}
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    YAML(typ="safe", pure=True).dump(params, folder / "params.yaml")
+    stages = {
+        name: {"cmd": command, "outs": [name], "deps": WAITS.get(name, []), "params": [*params][:2]}
+        for name, command in commands.items()
+    }
+    YAML().dump({"stages": stages}, folder / "dvc.yaml")
+    return Project(folder)
+
+
+def repro(project: Project, count: int) -> int:
+    plan = lanes.look(project)
+    assert plan
+    return lanes.run(project, plan, count, {})
+
+
+def test_the_longest_chain_begins_first() -> None:
+    waits = {"fetch": [], "long": ["fetch"], "short": ["fetch"], "alone": [], "report": ["long", "short", "alone"]}
+    seconds = {"fetch": 1.0, "long": 30.0, "short": 2.0, "alone": 20.0}
+    assert lanes.by_length(waits, seconds) == ["fetch", "long", "alone", "short", "report"]
+    assert lanes.by_length(waits, {}) == ["fetch", "long", "short", "alone", "report"]
+
+
+def test_no_stage_starts_before_those_it_waits_for_or_after_a_failure() -> None:
+    work = lanes.Work(["a", "b", "c"], {"a": [], "b": [], "c": ["a"]})
+    assert work.take(0) == []
+    assert work.take(1) == ["a"]
+    assert work.take(5) == ["b"]
+    assert work.take(5) == []
+    work.finish("b", "")
+    assert work.take(5) == []
+    work.finish("a", "")
+    assert work.take(5) == ["c"]
+    work.finish("c", None)
+    assert work.done
+    assert work.failures == ["failed to reproduce 'c': its DVC was killed"]
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"), [("cpu", 1, 4), ("cpu", 3, 1), ("cpu", 8, 1), ("cuda", 1, 1), ("mps", 1, 1)]
+)
+def test_lanes_are_as_many_as_the_cores_can_feed(
+    device: str, threads: int, expected: int, tiny: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert lanes.default_lanes(tiny.runtime.model_copy(update={"device": device, "threads": threads})) == expected
+
+
+def test_the_lock_is_that_of_plain_dvc_whoever_finishes_first(tmp_path: Path) -> None:
+    projects = [make_project(tmp_path / name, SLOW) for name in ("plain", "one", "many")]
+    subprocess.run(["dvc", "repro", "-q"], cwd=projects[0].root, env=environment(), check=True)
+    assert repro(projects[1], 1) == 0
+    assert repro(projects[2], 4) == 0
+    locks = {(project.root / "dvc.lock").read_bytes() for project in projects}
+    assert len(locks) == 1
+    for project in projects:
+        assert (project.root / "c").read_text() == "1\n2\n"
+        assert lanes.look(project) == lanes.Plan(list(ORDER), {})
+    params = projects[2].params
+    params.write_text(params.read_text().replace("one", "two"))
+    (projects[2].root / "d").unlink()
+    assert lanes.look(projects[2]) == lanes.Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
+    subprocess.run(["dvc", "repro", "-q"], cwd=projects[2].root, env=environment(), check=True)
+    assert lanes.look(projects[2]) == lanes.Plan(list(ORDER), {})
+
+
+def test_what_runs_beside_a_failure_finishes_and_nothing_new_starts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path / "p", SLOW | {"b": "exit 3"})
+    assert repro(project, 2) == lanes.FAILED
+    assert (project.root / "a").exists()
+    assert not (project.root / "d").exists()
+    assert "  a:\n" in (project.root / "dvc.lock").read_text()
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last == "ERROR: failed to reproduce 'b': failed to run: exit 3, exited with 3"
+    (project.root / "dvc.yaml").write_text((project.root / "dvc.yaml").read_text().replace("exit 3", "echo 2 > b"))
+    plan = lanes.look(project)
+    assert plan
+    assert set(plan.waits) == {"b", "c", "d"}
+
+
+def test_a_pipeline_that_dvc_refuses_has_no_plan(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", SLOW)
+    (project.root / "dvc.yaml").write_text("stages: 1\n")
+    assert lanes.look(project) is None
+
+
+def test_ctrl_c_ends_every_lane_and_says_so_once(tmp_path: Path, tiny_params: dict) -> None:
+    commands = {name: f"echo $$ > {name}-pid; exec sleep 3600" for name in "abcd"}
+    project = make_project(tmp_path / "p", commands, tiny_params)
+    words = ["triptych", "repro", "--jobs", "2"]
+    command = subprocess.Popen(
+        words, cwd=project.root, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_until(lambda: len(started(project)) == 2)
+    os.killpg(command.pid, signal.SIGINT)
+    _, said = command.communicate()
+    assert command.returncode == INTERRUPTED
+    assert said.strip() == "triptych: stopped; run it again, and it goes on from its last checkpoint"
+    assert all(is_gone(pid) for pid in started(project))
+    assert len(started(project)) == 2
+
+
+def started(project: Project) -> list[int]:
+    return [int(path.read_text()) for path in project.root.glob("*-pid") if path.read_text().endswith("\n")]
+
+
+def test_an_entry_takes_its_place_in_the_order() -> None:
+    text = "schema: '2.0'\nstages:\n  c:\n    cmd: c\n  gone:\n    cmd: |\n      x\n\n      y\n  a:\n    cmd: a\n"
+    expected = "schema: '2.0'\nstages:\n  a:\n    cmd: a\n  b:\n    cmd: b\n  c:\n    cmd: c\n"
+    gone = "  gone:\n    cmd: |\n      x\n\n      y\n"
+    assert with_entry(text, "  b:\n    cmd: b\n", ORDER) == expected + gone
+    replaced = expected.replace("cmd: c", "cmd: d") + gone + "datasets:\n- name: x\n"
+    assert with_entry(expected + gone + "datasets:\n- name: x\n", "  c:\n    cmd: d\n", ORDER) == replaced
+    assert with_entry(HEAD, "  b:\n    cmd: b\n", ORDER) == HEAD + "  b:\n    cmd: b\n"
+    for foreign in ("", "stages: {a: {cmd: a}}\n", "stages:\n    a:\n        cmd: a\n", "<<<<<<< HEAD\n"):
+        assert with_entry(foreign, "  b:\n    cmd: b\n", ORDER) is None
