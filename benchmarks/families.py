@@ -27,7 +27,7 @@ COMPARED = {  # the reference, the profile whose widths are taken, and the goal
 }
 GOALS_OF_MATRIX_RATE = {"realnvp-mnist": 0.7, "nice-mnist": 0.7}
 WINDOW = 1.5  # seconds that a side is timed for in a round
-WARM = 8  # steps of the reference before each window: its workers have loaded ahead while they waited
+WARM = 6  # steps of the reference before each window: its workers have loaded ahead while they waited
 BOUND = 0.5  # of its time at least goes to what binds a family
 
 
