@@ -122,7 +122,7 @@ def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> C
         while waiter.is_alive():
             waiter.join(SILENCE)
             if waiter.is_alive():
-                PROGRESS.alive(" ".join(words[:4]))
+                PROGRESS.alive(f"running {' '.join(words[2:5])}")
     taken, status, resident = found[0]
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -49,6 +49,10 @@ class Copy:
         """Run one of DVC's."""
         return run([sys.executable, "-m", "dvc", *words], self.folder, self.environment)
 
+    def refuse_changes(self) -> None:
+        """Raise RuntimeError if anything would run: `--quiet` makes that the exit status."""
+        self.dvc("status", "--quiet")
+
     def recorded(self, stage: str, item: str) -> float:
         """Seconds that the journal's last entry records for a stage's work."""
         entries = (self.folder / ".triptych" / "journal" / f"{stage}@{item}").glob("*.json")
