@@ -22,8 +22,8 @@ test: setup  ## the fast tests
 torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
-bench: setup  ## what the log determinant of a planar layer costs
-	@$(BIN)/python benchmarks/get_logdet.py
+bench: setup  ## speed, beside plain loops and the machine's limits: a quarter of an hour, docs/speed.md
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks $(ARGS)
 
 lint: setup  ## ruff
 	@$(BIN)/ruff check .

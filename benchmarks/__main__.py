@@ -1,0 +1,70 @@
+"""`make bench`: what Triptych takes, beside what a user would otherwise run and beside what the machine can do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from triptych.cli import SPIN_COUNT, SPIN_VARIABLE
+
+if "OMP_WAIT_POLICY" not in os.environ:  # as for every command of ours, before PyTorch is imported
+    os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
+
+from bench import ROOT, Bench
+from harness import PROGRESS
+
+ROUNDS = {  # a part's rounds, unless others are asked for
+    "families": 7,
+    "targets": 5,
+    "planar": 5,
+    "importance": 5,
+    "loop": 1,
+    "pipeline": 3,
+    "growth": 3,
+    "memory": 1,
+    "determinant": 5,
+    "peers": 5,
+}
+ON_REQUEST = ("peers",)  # takes the network
+
+
+def main() -> int:
+    """Run the parts, print their tables and how they compare with those before, and keep them."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(ROUNDS)}; all but peers if none")
+    parser.add_argument("--rounds", type=int, help="of each part")
+    parser.add_argument("--dry", action="store_true", help="print, compare, and keep nothing")
+    wanted = parser.parse_args()
+    unknown = set(wanted.parts) - set(ROUNDS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(ROUNDS)}")
+    import torch
+
+    import report
+    from machine import facts
+    from triptych.config import load
+
+    settings = load(ROOT / "params.yaml")
+    torch.set_num_threads(settings.runtime.threads)
+    machine = facts(settings.runtime.threads)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as place:
+        for part in wanted.parts or [part for part in ROUNDS if part not in ON_REQUEST]:
+            rounds = wanted.rounds or ROUNDS[part]
+            tables = import_module(part).measure(Bench(settings, rounds, Path(place)))
+            print("\n\n".join(report.plain(table) for table in tables), end="\n\n", flush=True)
+            for verdict in report.verdicts(tables):
+                print(verdict, end="\n\n", flush=True)
+            if not wanted.dry:
+                report.keep(tables, machine, rounds)
+    if not wanted.dry:
+        report.fill_page()
+    PROGRESS.say("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

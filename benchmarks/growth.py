@@ -1,0 +1,221 @@
+"""What the pipeline costs beside its stages' work, at once and at ten times the experiments, points and images."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ruamel.yaml import YAML
+
+from bench import ROOT
+from data import prepared
+from harness import PROGRESS, Table, seconds
+from ours import Training
+from project import Copy, tiny
+from triptych.evaluation.fidelity.extractors import ClassifierExtractor, Extractor
+from triptych.models.classifier.network import build_classifier
+from triptych.project import Project
+from triptych.tracking.store import Store
+from triptych.training.checkpoint import Workplace
+from triptych.training.images import HeldOutImages
+from triptych.training.reproducible import deterministic, generator, seeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench import Bench
+
+TIMES = 10
+ONCE, MORE, FACTOR = "once", "ten times", "growth"
+POINTS, QUANTITIES, IMAGES = 1000, 10, 1000
+DONORS = {"vae": "vae-20d", "gan": "gan-mnist", "flow": "realnvp-mnist"}
+STUDY_DONORS = {"planar": "planar-samples", "dirac": "dirac"}
+PLACES = ("models/{}", "plots/{}", "metrics/{}.json")
+COUNTS = (IMAGES, TIMES * IMAGES)
+NOOP_GOAL = "under 4 s"
+
+
+def measure(bench: Bench) -> list[Table]:
+    """One table, `growth`, in seconds."""
+    table = Table("growth")
+    _experiments(bench, table)
+    _points(bench, table)
+    _checkpoint(bench, table)
+    _images(bench, table)
+    return [table]
+
+
+def _compare(table: Table, row: str, once: float, more: float) -> None:
+    table.add(row, ONCE, once, "s")
+    table.add(row, MORE, more, "s")
+    table.add(row, FACTOR, more / once)
+
+
+def _experiments(bench: Bench, table: Table) -> None:
+    """The report and no-ops with every entry of `params.yaml`, and with ten of each.
+
+    The results are those of a tiny project, copied to where DVC expects them: asked what is up to date, it never looks
+    at what they hold.
+    """
+    PROGRESS.say("growth: the whole of a tiny project")
+    donor = tiny(bench.folder / "donor")
+    donor.triptych("repro")
+    once, more = projects = [_filled(bench.folder / f"times-{times}", donor, times) for times in (1, TIMES)]
+    for _ in PROGRESS.rounds("growth: report", bench.rounds):
+        _compare(table, "`triptych report`", *(project.triptych("report").seconds for project in projects))
+    once.dvc("commit", "--force")
+    _multiply_lock(once, more)
+    more.dvc("commit", "--force", "report")
+    for project in projects:
+        project.dvc("repro")
+        project.refuse_changes()
+    for _ in PROGRESS.rounds("growth: no-ops", bench.rounds):
+        _compare(table, "no-op `triptych repro`", *(project.triptych("repro").seconds for project in projects))
+        _compare(table, "no-op `dvc repro`", *(project.dvc("repro").seconds for project in projects))
+    for row in ("no-op `triptych repro`", "no-op `dvc repro`"):
+        table.say(row, "goal", NOOP_GOAL)
+
+
+def _filled(folder: Path, donor: Copy, times: int) -> Copy:
+    """The project with every experiment and study so many times, and results for each of its stages but the report."""
+
+    def multiply(data: dict[str, Any]) -> None:
+        for part in ("experiments", "studies"):
+            data[part] = {
+                numbered(name, number): copy.deepcopy(entry)
+                for name, entry in data[part].items()
+                for number in range(times)
+            }
+
+    project = Copy(folder, multiply)
+    given = {
+        **{name: DONORS[entry["family"]] for name, entry in project.settings["experiments"].items()},
+        **{name: STUDY_DONORS[entry["study"]] for name, entry in project.settings["studies"].items()},
+        **{f"classifier-{name}": "classifier-mnist" for name in project.settings["classifiers"]},
+    }
+    for name, source in given.items():
+        for place in PLACES:
+            _copy(donor.folder / place.format(source), folder / place.format(name))
+    for name in project.settings["datasets"]:
+        _copy(donor.folder / "data/raw/mnist.npz", folder / f"data/raw/{name}.npz")
+        _copy(donor.folder / "data/prepared/mnist", folder / f"data/prepared/{name}")
+    for name in project.settings["references"]:
+        _copy(donor.folder / "data/reference/mnist", folder / f"data/reference/{name}")
+    return project
+
+
+def numbered(name: str, number: int) -> str:
+    """The name of a copy of an entry; the first keeps its own."""
+    return f"{name}-{number}" if number else name
+
+
+def _multiply_lock(once: Copy, more: Copy) -> None:
+    """What `dvc commit` of the second would write, from that of the first: it takes a quarter of an hour itself."""
+    yaml = YAML(typ="safe", pure=True)
+    lock = yaml.load((once.folder / "dvc.lock").read_text(encoding="utf-8"))
+    named = {*once.settings["experiments"], *once.settings["studies"]}
+    stages = {}
+    for stage, entry in lock["stages"].items():
+        kind, _, name = stage.partition("@")
+        if name not in named or kind not in ("train", "evaluate", "study"):
+            stages[stage] = entry
+            continue
+        for number in range(TIMES):
+            stages[f"{kind}@{numbered(name, number)}"] = _renamed(entry, name, numbered(name, number))
+    with (more.folder / "dvc.lock").open("w", encoding="utf-8") as file:
+        yaml.dump({**lock, "stages": stages}, file)
+
+
+def _renamed(entry: Any, old: str, new: str) -> Any:  # noqa: ANN401 (whatever the YAML holds)
+    """The entry with the item's name changed in its paths and settings."""
+    if isinstance(entry, dict):
+        return {_renamed(key, old, new): _renamed(value, old, new) for key, value in entry.items()}
+    if isinstance(entry, list):
+        return [_renamed(value, old, new) for value in entry]
+    if isinstance(entry, str) and not entry.startswith("src/"):
+        return re.sub(rf"(?<=[/.]){re.escape(old)}(?=$|\.json)", new, entry)
+    return entry
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    elif source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _points(bench: Bench, table: Table) -> None:
+    """MLflow's own: rows of ten quantities, sent as a training sends what has gathered."""
+    folder = bench.folder / "points"
+    folder.mkdir()
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    store = Store(Project(folder))
+    inputs = {"family": "vae", "profile": "quick", "fingerprint": "benchmark", "settings": {}, "data": {}}
+
+    def log(points: int) -> Callable[[], None]:
+        run = store.create_run("benchmark", inputs, {}, {})
+        rows = [
+            {"epoch": epoch, **{f"quantity_{index}": epoch + index / QUANTITIES for index in range(QUANTITIES)}}
+            for epoch in range(points // QUANTITIES)
+        ]
+        return lambda: store.log_history(run, rows)
+
+    log(POINTS)()
+    for _ in PROGRESS.rounds("growth: points", bench.rounds):
+        _compare(table, f"logging {POINTS:,} points", *(seconds(log(points)) for points in (POINTS, TIMES * POINTS)))
+
+
+def _checkpoint(bench: Bench, table: Table) -> None:
+    name = "realnvp-mnist"
+    data = prepared(bench.settings, bench.settings.experiment(name).dataset, bench.folder)
+    trainer, folder = Training(bench.settings, name, data, "full").trainer, bench.folder / "checkpoint"
+    folder.mkdir()
+    state, place = trainer.state(), Workplace(folder, os.getppid())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in state.values()) / 1e6
+    for number in PROGRESS.rounds("growth: checkpoint", bench.rounds):
+        row = f"a checkpoint of {name}, {size:,.0f} MB"
+        table.add(row, ONCE, seconds(lambda number=number: place.save(number, state, [], 0.0)), "s")
+
+
+def _images(bench: Bench, table: Table) -> None:
+    """The numbers of held-out images, samples, and features: what an evaluation does for each image."""
+    for family, name in DONORS.items():
+        data = prepared(bench.settings, bench.settings.experiment(name).dataset, bench.folder)
+        training = Training(bench.settings, name, data, "full")
+        judged = [_first(HeldOutImages(data, "test", training.trainer.device), count) for count in COUNTS]
+        latents = training.family.draw_latents(max(COUNTS), generator(0, "benchmark"))
+        judge = partial(training.trainer.validate, 0)
+        draw = [partial(training.family.sample, latents[:count]) for count in COUNTS]
+        for _ in PROGRESS.rounds(f"growth: images, {family}", bench.rounds):
+            with deterministic(bench.settings.runtime):
+                numbers = [seconds(partial(judge, images)) for images in judged]
+                drawn = [seconds(work) for work in draw]
+            _compare(table, f"{family}: numbers of {IMAGES:,} images", *numbers)
+            _compare(table, f"{family}: {IMAGES:,} samples", *drawn)
+    _features(bench, table, judged[-1].pixels)
+
+
+def _first(images: HeldOutImages, count: int) -> HeldOutImages:
+    """The first so many, loaded."""
+    few = HeldOutImages(images.data, images.split, images.device, count)
+    few.__dict__["pixels"] = images.pixels[:count]
+    if images.data.manifest["dequantization"] != "none":
+        few.__dict__["continuous"] = images.continuous[:count]
+    return few
+
+
+def _features(bench: Bench, table: Table, pixels: torch.Tensor) -> None:
+    with seeded(0, "benchmark"):
+        network = ClassifierExtractor(build_classifier(bench.settings.classifier("mnist").model_at("full")))
+    extractor = Extractor(network, "classifier", "classifier", "")
+    for _ in PROGRESS.rounds("growth: features", bench.rounds):
+        with deterministic(bench.settings.runtime):
+            taken = [seconds(lambda count=count: extractor.extract(pixels[:count])) for count in COUNTS]
+        _compare(table, f"features of {IMAGES:,} images, by the classifier", *taken)

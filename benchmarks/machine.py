@@ -1,0 +1,56 @@
+"""The machine: what it is, and the two rates that nothing on it can exceed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from harness import seconds
+
+SIDE = 2048  # of the matrices that are multiplied
+COPIED = 1 << 26  # float32 numbers: 256 MiB, far beyond any cache
+
+
+class Limits:
+    """Two rates, measured anew in each round: a large matrix product's and a large copy's, both of float32."""
+
+    def __init__(self) -> None:
+        self.left, self.right, self.product = (torch.rand(SIDE, SIDE) for _ in range(3))
+        self.source, self.target = torch.rand(COPIED), torch.empty(COPIED)
+        self.flops()
+        self.bytes()
+
+    def flops(self) -> float:
+        """Floating point operations a second of a product of two square matrices; a multiply-add counts as two."""
+        return 2 * SIDE**3 / min(seconds(lambda: torch.mm(self.left, self.right, out=self.product)) for _ in range(2))
+
+    def bytes(self) -> float:
+        """Bytes a second, read and written, of a copy."""
+        return 2 * 4 * COPIED / min(seconds(lambda: self.target.copy_(self.source)) for _ in range(2))
+
+
+def facts(threads: int) -> dict[str, str | int]:
+    """What a table of times is worth nothing without."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "threads": threads,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,57 @@
+"""Training as `triptych train` does it, a given number of updates at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.models.registry import build
+from triptych.training.images import TrainingImages
+from triptych.training.loop import Duration, Trainer
+from triptych.training.progress import Progress
+from triptych.training.reproducible import deterministic, seeded
+
+if TYPE_CHECKING:
+    from triptych.config import Settings
+    from triptych.data.prepared import PreparedData
+
+EPOCHS = 40  # of the duration that the schedule is told; none is trained to its end
+
+
+class Training:
+    """An experiment in training, put together as the stage does."""
+
+    def __init__(self, settings: Settings, name: str, data: PreparedData, profile: str) -> None:
+        self.name, self.experiment, self.runtime = name, settings.experiment(name), settings.runtime
+        self.model = self.experiment.model_at(profile)
+        with deterministic(self.runtime) as device:
+            with seeded(self.experiment.seed, "initialisation"):
+                self.family = build(self.experiment.family, self.model, tuple(data.manifest["image_shape"]))
+            self.family.networks.to(device)
+            if self.runtime.channels_last:
+                self.family.networks.to(memory_format=torch.channels_last)
+            if self.runtime.compile:
+                for module in self.family.compiled():
+                    module.compile()
+            self.images = TrainingImages.load(
+                data, device, self.experiment.max_shift, on_device=self.runtime.data_on_device
+            )
+            with seeded(self.experiment.seed, "initialisation from data"):
+                self.family.initialise(self.images.pixels.to(device))
+            self.trainer = Trainer(name, self.family, self.experiment, Duration(EPOCHS), self.runtime)
+
+    @property
+    def images_a_step(self) -> int:
+        return self.trainer.step_images
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.family.networks.parameters())
+
+    def run(self, steps: int) -> dict[str, float]:
+        """So many updates, as an epoch of their own."""
+        self.trainer.duration = Duration(EPOCHS, epoch_updates=steps)
+        progress = Progress(self.name, steps * self.images_a_step, 0)
+        with deterministic(self.runtime), seeded(self.experiment.seed, "epoch", 1):
+            return self.trainer.train_epoch(1, self.images, progress)

@@ -1,0 +1,45 @@
+"""What it takes to start each stage: cold, and in a fork of the helper that `triptych repro` starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import PROGRESS, Table
+from project import tiny
+from triptych import warm
+
+if TYPE_CHECKING:
+    from bench import Bench
+
+STAGES = (  # the command, its item, the stage in the journal, the item there
+    ("fetch", "mnist", "fetch", "mnist"),
+    ("prepare", "mnist", "prepare", "mnist"),
+    ("classifier", "mnist", "classifier", "classifier-mnist"),
+    ("reference-statistics", "mnist", "reference", "mnist"),
+    ("train", "vae-20d", "train", "vae-20d"),
+    ("evaluate", "vae-20d", "evaluate", "vae-20d"),
+    ("study", "planar-samples", "study", "planar-samples"),
+    ("report", None, "report", "all"),
+)
+GOAL = "start under 5 s"
+
+
+def measure(bench: Bench) -> list[Table]:
+    """One table, `starts`: a command's seconds less those that the journal records for its work, and both."""
+    table = Table("starts")
+    project = tiny(bench.folder / "starts")
+    PROGRESS.say("pipeline: the whole of a tiny project")
+    project.triptych("repro")
+    with warm.helper(project.environment) as variables:
+        project.triptych("prepare", "mnist", **variables)  # the helper has imported everything from here on
+        for _ in PROGRESS.rounds("pipeline: starts", bench.rounds):
+            for command, item, stage, entry in STAGES:
+                words = (command, item) if item else (command,)
+                for kind, added in (("cold", {}), ("warm", variables)):
+                    PROGRESS.alive(f"pipeline: {command}, {kind}")
+                    whole = project.triptych(*words, **added).seconds
+                    table.add(command, f"start, {kind}", whole - project.recorded(stage, entry), "s")
+                    table.add(command, f"whole command, {kind}", whole, "s")
+    for command, *_ in STAGES:
+        table.say(command, "goal", GOAL)
+    return [table]

@@ -1,0 +1,90 @@
+"""Time to target: how long until the quality that the documents ask for, with the tuned experiments."""
+
+from __future__ import annotations
+
+import csv
+import gc
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from data import prepared
+from families import Rates
+from harness import PROGRESS, Table
+from ours import Training
+from planar import STUDY, our_seconds, reference_loops, their_seconds
+from reference import critic, flow, vae
+
+if TYPE_CHECKING:
+    from bench import Bench
+
+HISTORIES = Path(__file__).parent / "histories"
+TRAINED = (  # the target in words and as a number, the baseline, the tuned experiment, the reference, the goal
+    ("1.85 bits per dimension", 1.85, "realnvp-mnist", "realnvp-mnist-tuned", flow.Loop, 12.0),
+    ("ELBO -102", 102.0, "vae-20d", "vae-20d-tuned", vae.Loop, 5.0),
+)
+UPDATED = "cifar10-jsd-1"
+DEEPEST = "arcs-k32"
+OURS, THEIRS, FASTER = "Triptych", "reference loop", "times faster"
+
+
+def epochs_to(target: float, experiment: str) -> float:
+    """Epochs until the validation number is down to the target, between two epochs on a straight line."""
+    with (HISTORIES / f"{experiment}.csv").open(encoding="utf-8") as file:
+        rows = [(float(row["epoch"]), float(next(reversed(row.values())))) for row in csv.DictReader(file)]
+    for (epoch, before), (_, after) in pairwise(rows):
+        if after <= target:
+            return epoch + (before - target) / (before - after)
+    raise ValueError(f"{experiment} never came to {target:g}")
+
+
+def measure(bench: Bench) -> list[Table]:
+    """One table, `targets`."""
+    table = Table("targets")
+    for words, target, baseline, tuned, loop, goal in TRAINED:
+        data = prepared(bench.settings, bench.settings.experiment(tuned).dataset, bench.folder)
+        pixels = torch.from_numpy(data.images("train"))
+        ours = Training(bench.settings, tuned, data, "full")
+        theirs = loop(bench.settings.experiment(baseline), pixels, "full")
+        ours_needed, theirs_needed = epochs_to(target, tuned), epochs_to(target, baseline)
+        rates, row = Rates(ours, theirs), f"{words}: {tuned} against {baseline}"
+        for _ in PROGRESS.rounds(f"targets: {words}", bench.rounds):
+            our_rate, their_rate = rates.measure()
+            our_time, their_time = ours_needed * len(pixels) / our_rate, theirs_needed * len(pixels) / their_rate
+            _compare(table, row, our_time, their_time)
+        table.say(row, "epochs", f"{ours_needed:.1f} against {theirs_needed:.1f}")
+        table.say(row, "goal", f"{goal:g}")
+        del ours, theirs, rates
+        gc.collect()  # its workers end before the next are started
+    _planar(bench, table)
+    _update(bench, table)
+    return [table]
+
+
+def _compare(table: Table, row: str, ours: float, theirs: float) -> None:
+    table.add(row, OURS, ours, "s")
+    table.add(row, THEIRS, theirs, "s")
+    table.add(row, FASTER, theirs / ours)
+
+
+def _planar(bench: Bench, table: Table) -> None:
+    settings = bench.settings.study(STUDY)
+    alone = settings.model_copy(update={"densities": ["arcs"], "layers": [32]})
+    iterations, row = settings.iterations.full, f"planar flow, {DEEPEST}, {settings.iterations.full:,} iterations"
+    torch.set_num_threads(1)
+    loop = reference_loops(alone)[DEEPEST]
+    for _ in PROGRESS.rounds("targets: planar", bench.rounds):
+        _compare(table, row, our_seconds(bench, alone)[0], their_seconds(loop, iterations))
+    torch.set_num_threads(bench.settings.runtime.threads)
+
+
+def _update(bench: Bench, table: Table) -> None:
+    experiment = bench.settings.experiment(UPDATED)
+    data = prepared(bench.settings, experiment.dataset, bench.folder)
+    ours = Training(bench.settings, UPDATED, data, "quick")
+    rates = Rates(ours, critic.Loop(experiment, torch.from_numpy(data.images("train")), "quick"))
+    for _ in PROGRESS.rounds("targets: CIFAR-10", bench.rounds):
+        our_rate, their_rate = rates.measure()
+        _compare(table, f"one update of {UPDATED}", *(ours.images_a_step / rate for rate in (our_rate, their_rate)))
