@@ -215,7 +215,8 @@ def _plan(repo: Repo) -> dict[str, Any]:
     logging.disable()
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
-        stages = [stage for stage in plan_repro(graph, repo.stage.collect(PROJECT_FILE)) if hasattr(stage, "name")]
+        wanted = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
+        stages = [stage for stage in plan_repro(graph, wanted) if stage in wanted]
         _share_params(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
