@@ -64,6 +64,22 @@ def test_no_stage_starts_before_those_it_waits_for_or_after_a_failure() -> None:
     assert work.failures == ["failed to reproduce 'c': its DVC was killed"]
 
 
+def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    entries = {
+        "train@a/1": '{"seconds": 3}',
+        "train@a/2": '{"seconds": 4}',
+        "classifier@classifier-b/1": '{"seconds": 5}',
+    }
+    entries |= {"report@all/1": '{"seconds": 6}', "train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"seconds": "x"}'}
+    for age, (name, text) in enumerate(entries.items()):
+        path = project.private / "journal" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (age, age))
+    assert lanes.durations(project) == {"train@a": 4.0, "classifier@b": 5.0, "report": 6.0}
+
+
 @pytest.mark.parametrize(
     ("device", "threads", "expected"), [("cpu", 1, 4), ("cpu", 3, 1), ("cpu", 8, 1), ("cuda", 1, 1), ("mps", 1, 1)]
 )
