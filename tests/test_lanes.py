@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -89,6 +90,14 @@ def test_lanes_are_as_many_as_the_cores_can_feed(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert lanes.default_lanes(tiny.runtime.model_copy(update={"device": device, "threads": threads})) == expected
+
+
+def test_processes_that_start_from_nothing_do_as_forks_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.setattr(lanes, "PROCESSES", multiprocessing.get_context("spawn"))
+    project = make_project(tmp_path / "p", {"b": "echo 2 > b"})
+    assert repro(project, 2) == 0
+    assert lanes.look(project) == lanes.Plan(["b"], {})
 
 
 def test_the_lock_is_that_of_plain_dvc_whoever_finishes_first(tmp_path: Path) -> None:
