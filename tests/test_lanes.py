@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -64,6 +65,22 @@ def test_no_stage_starts_before_those_it_waits_for_or_after_a_failure() -> None:
     assert work.failures == ["failed to reproduce 'c': its DVC was killed"]
 
 
+def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    entries = {
+        "train@a/1": '{"seconds": 3}',
+        "train@a/2": '{"seconds": 4}',
+        "classifier@classifier-b/1": '{"seconds": 5}',
+    }
+    entries |= {"report@all/1": '{"seconds": 6}', "train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"seconds": "x"}'}
+    for age, (name, text) in enumerate(entries.items()):
+        path = project.private / "journal" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (age, age))
+    assert lanes.durations(project) == {"train@a": 4.0, "classifier@b": 5.0, "report": 6.0}
+
+
 @pytest.mark.parametrize(
     ("device", "threads", "expected"), [("cpu", 1, 4), ("cpu", 3, 1), ("cpu", 8, 1), ("cuda", 1, 1), ("mps", 1, 1)]
 )
@@ -73,6 +90,14 @@ def test_lanes_are_as_many_as_the_cores_can_feed(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert lanes.default_lanes(tiny.runtime.model_copy(update={"device": device, "threads": threads})) == expected
+
+
+def test_processes_that_start_from_nothing_do_as_forks_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.setattr(lanes, "PROCESSES", multiprocessing.get_context("spawn"))
+    project = make_project(tmp_path / "p", {"b": "echo 2 > b"})
+    assert repro(project, 2) == 0
+    assert lanes.look(project) == lanes.Plan(["b"], {})
 
 
 def test_the_lock_is_that_of_plain_dvc_whoever_finishes_first(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.dvc_lock import splice
+from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.training.progress import LANES
 
@@ -156,13 +157,14 @@ def by_length(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, float]) 
 
 
 def durations(project: Project) -> dict[str, float]:
-    """Seconds of the latest execution of each stage that the journal knows."""
+    """Seconds of the latest execution of each stage that the journal knows; a hint, which no damaged entry may stop."""
     found = {}
     for folder in (project.private / "journal").glob("*@*"):
         entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         if entries:
             stage = folder.name.replace("classifier@classifier-", "classifier@").removesuffix("@all")
-            found[stage] = read_json(entries[-1])["seconds"]
+            with suppress(TriptychError, TypeError, ValueError):
+                found[stage] = float(read_json(entries[-1])["seconds"])
     return found
 
 
@@ -215,7 +217,8 @@ def _plan(repo: Repo) -> dict[str, Any]:
     logging.disable()
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
-        stages = [stage for stage in plan_repro(graph, repo.stage.collect(PROJECT_FILE)) if hasattr(stage, "name")]
+        wanted = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
+        stages = [stage for stage in plan_repro(graph, wanted) if stage in wanted]
         _share_params(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
