@@ -117,8 +117,7 @@ def numbered(name: str, number: int) -> str:
 
 def _multiply_lock(once: Copy, more: Copy) -> None:
     """What `dvc commit` of the second would write, from that of the first: it takes a quarter of an hour itself."""
-    yaml = YAML(typ="safe", pure=True)
-    lock = yaml.load((once.folder / "dvc.lock").read_text(encoding="utf-8"))
+    lock = YAML(typ="safe", pure=True).load((once.folder / "dvc.lock").read_text(encoding="utf-8"))
     named = {*once.settings["experiments"], *once.settings["studies"]}
     stages = {}
     for stage, entry in lock["stages"].items():
@@ -129,7 +128,7 @@ def _multiply_lock(once: Copy, more: Copy) -> None:
         for number in range(TIMES):
             stages[f"{kind}@{numbered(name, number)}"] = _renamed(entry, name, numbered(name, number))
     with (more.folder / "dvc.lock").open("w", encoding="utf-8") as file:
-        yaml.dump({**lock, "stages": stages}, file)
+        YAML(typ="safe", pure=True).dump({**lock, "stages": stages}, file)
 
 
 def _renamed(entry: Any, old: str, new: str) -> Any:  # noqa: ANN401 (whatever the YAML holds)
