@@ -29,6 +29,7 @@ ROUNDS = {  # a part's rounds, unless others are asked for
     "determinant": 5,
     "peers": 5,
 }
+CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 ON_REQUEST = ("peers",)  # takes the network
 
 
@@ -37,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(ROUNDS)}; all but peers if none")
     parser.add_argument("--rounds", type=int, help="of each part")
+    parser.add_argument("--threads", type=int, default=CORES, help="of training, ours and others' (default: all cores)")
     parser.add_argument("--dry", action="store_true", help="print, compare, and keep nothing")
     wanted = parser.parse_args()
     unknown = set(wanted.parts) - set(ROUNDS)
@@ -49,8 +51,10 @@ def main() -> int:
     from triptych.config import load
 
     settings = load(ROOT / "params.yaml")
-    torch.set_num_threads(settings.runtime.threads)
-    machine = facts(settings.runtime.threads)
+    runtime = settings.runtime.model_copy(update={"threads": wanted.threads})
+    settings = settings.model_copy(update={"runtime": runtime})
+    torch.set_num_threads(wanted.threads)
+    machine = facts(wanted.threads)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:
         for part in wanted.parts or [part for part in ROUNDS if part not in ON_REQUEST]:
             rounds = wanted.rounds or ROUNDS[part]
