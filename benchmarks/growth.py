@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ TIMES = 10
 ONCE, MORE, FACTOR = "once", "ten times", "growth"
 POINTS, QUANTITIES, IMAGES = 1000, 10, 1000
 DONORS = {"vae": "vae-20d", "gan": "gan-mnist", "flow": "realnvp-mnist"}
+FEW_STUDIES = "planar-samples"
 STUDY_DONORS = {"planar": "planar-samples", "dirac": "dirac"}
 PLACES = ("models/{}", "plots/{}", "metrics/{}.json")
 COUNTS = (IMAGES, TIMES * IMAGES)
@@ -58,7 +59,7 @@ def _compare(table: Table, row: str, once: float, more: float) -> None:
 
 
 def _experiments(bench: Bench, table: Table) -> None:
-    """The report and no-ops with every entry of `params.yaml`, and with ten of each.
+    """The report and no-ops with one entry a family and a study, with ten of each, and with all of `params.yaml`.
 
     The results are those of a tiny project, copied to where DVC expects them: asked what is up to date, it never looks
     at what they hold.
@@ -66,30 +67,38 @@ def _experiments(bench: Bench, table: Table) -> None:
     PROGRESS.say("growth: the whole of a tiny project")
     donor = tiny(bench.folder / "donor")
     donor.triptych("repro")
-    once, more = projects = [_filled(bench.folder / f"times-{times}", donor, times) for times in (1, TIMES)]
+    few = {*DONORS.values(), FEW_STUDIES}
+    once, more = pair = [_filled(bench.folder / f"times-{times}", donor, times, few) for times in (1, TIMES)]
+    whole = _filled(bench.folder / "whole", donor, 1)
     for _ in PROGRESS.rounds("growth: report", bench.rounds):
-        _compare(table, "`triptych report`", *(project.triptych("report").seconds for project in projects))
-    once.dvc("commit", "--force")
-    _multiply_lock(once, more)
+        _compare(table, f"`triptych report`, {len(few)} entries", *(copy.triptych("report").seconds for copy in pair))
+        table.add("`triptych report`, all entries", ONCE, whole.triptych("report").seconds, "s")
+    for project in (once, whole):
+        project.dvc("commit", "--force")
+    _record_likewise(once, more)
     more.dvc("commit", "--force", "report")
-    for project in projects:
-        project.dvc("repro")
+    for project in (*pair, whole):
         project.refuse_changes()
     for _ in PROGRESS.rounds("growth: no-ops", bench.rounds):
-        _compare(table, "no-op `triptych repro`", *(project.triptych("repro").seconds for project in projects))
-        _compare(table, "no-op `dvc repro`", *(project.dvc("repro").seconds for project in projects))
-    for row in ("no-op `triptych repro`", "no-op `dvc repro`"):
-        table.say(row, "goal", NOOP_GOAL)
+        for command, work in (("triptych", Copy.triptych), ("dvc", Copy.dvc)):
+            row = f"no-op `{command} repro`"
+            _compare(table, f"{row}, {len(few)} entries", *(work(project, "repro").seconds for project in pair))
+            table.add(f"{row}, all entries", ONCE, work(whole, "repro").seconds, "s")
+            table.say(f"{row}, all entries", "goal", NOOP_GOAL)
 
 
-def _filled(folder: Path, donor: Copy, times: int) -> Copy:
-    """The project with every experiment and study so many times, and results for each of its stages but the report."""
+def _filled(folder: Path, donor: Copy, times: int, kept: Collection[str] = ()) -> Copy:
+    """The project with its experiments and studies (or those to be kept) so many times each, and with their results.
+
+    All but the report's.
+    """
 
     def multiply(data: dict[str, Any]) -> None:
         for part in ("experiments", "studies"):
             data[part] = {
-                numbered(name, number): copy.deepcopy(entry)
+                numbered(name, number): deepcopy(entry)
                 for name, entry in data[part].items()
+                if not kept or name in kept
                 for number in range(times)
             }
 
@@ -115,8 +124,9 @@ def numbered(name: str, number: int) -> str:
     return f"{name}-{number}" if number else name
 
 
-def _multiply_lock(once: Copy, more: Copy) -> None:
-    """What `dvc commit` of the second would write, from that of the first: it takes a quarter of an hour itself."""
+def _record_likewise(once: Copy, more: Copy) -> None:
+    """What `dvc commit` of the second would write, from that of the first: by itself it takes a quarter of an hour."""
+    shutil.copytree(once.folder / ".dvc" / "cache", more.folder / ".dvc" / "cache", dirs_exist_ok=True)
     lock = YAML(typ="safe", pure=True).load((once.folder / "dvc.lock").read_text(encoding="utf-8"))
     named = {*once.settings["experiments"], *once.settings["studies"]}
     stages = {}
