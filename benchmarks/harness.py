@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LAUNCHER = Path(__file__).parent / "launcher.py"
 SILENCE = 10.0  # seconds of it at most, between two words on how far the benchmark is
 
 
@@ -107,24 +107,16 @@ class Command:
 
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Command:
     """Run a command to its end, quietly. Raises RuntimeError, with its last words, if it fails."""
-    log = folder / ".benchmark.log"
-    found: list[tuple[float, int, float]] = []
+    log, found = folder / ".benchmark.log", folder / ".benchmark.json"
     with log.open("wb") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(words, cwd=folder, env=dict(environment), stdout=output, stderr=output)
-
-        def wait() -> None:
-            _, status, usage = os.wait4(process.pid, 0)
-            found.append((time.perf_counter() - began, status, usage.ru_maxrss))
-
-        waiter = threading.Thread(target=wait)
-        waiter.start()
-        while waiter.is_alive():
-            waiter.join(SILENCE)
-            if waiter.is_alive():
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(found), *words]
+        process = subprocess.Popen(launcher, cwd=folder, env=dict(environment), stdout=output, stderr=output)
+        while process.poll() is None:
+            try:
+                process.wait(SILENCE)
+            except subprocess.TimeoutExpired:
                 PROGRESS.alive(f"running {' '.join(words[2:5])}")
-    taken, status, resident = found[0]
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+    taken, resident = json.loads(found.read_text(encoding="utf-8"))
     return Command(taken, resident / (1 << 20 if sys.platform == "darwin" else 1 << 10))
