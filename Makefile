@@ -23,7 +23,7 @@ torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half a
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
 bench: setup  ## speed, beside plain loops and the machine's limits: a quarter of an hour, docs/speed.md
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
 lint: setup  ## ruff
 	@$(BIN)/ruff check .

@@ -1,45 +1,38 @@
-"""Images one by one, as a course's template loads them."""
+"""Images one by one, as torchvision's MNIST and a course's template load them: through Pillow and ToTensor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torchvision.transforms import Compose, Lambda, Normalize, ToTensor
 
 WORKERS = 2
 DRAWN = 10_000_000  # images in all, so that no pass ends, and starts workers, while the clock runs
 
-Transform = Callable[[Tensor], Tensor]
+Transform = Callable[[Image.Image], Tensor]
 
 
 class Images(Dataset):
-    """Images uint8 (n, ...), each with a transform when it is asked for."""
+    """Images uint8 (n, h, w) or (n, 3, h, w), each made a picture and transformed when it is asked for."""
 
     def __init__(self, pixels: Tensor, transform: Transform) -> None:
-        self.pixels, self.transform = pixels, transform
+        colour = pixels.dim() == 4
+        self.pixels, self.transform = (pixels.permute(0, 2, 3, 1) if colour else pixels).contiguous(), transform
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.transform(self.pixels[index])
+        return self.transform(Image.fromarray(self.pixels[index].numpy()))
 
 
-def binary(image: Tensor) -> Tensor:
-    """0 and 1, flat."""
-    return image.float().flatten()
-
-
-def dequantized(image: Tensor) -> Tensor:
-    """(x + u) / 256, flat."""
-    return ((image.float() + torch.rand(image.shape)) / 256).flatten()
-
-
-def signed(image: Tensor) -> Tensor:
-    """[-1, 1], as ToTensor and Normalize([0.5], [0.5]) give it."""
-    return (image.float() / 255 - 0.5) / 0.5
+binary = Compose([ToTensor(), Lambda(lambda x: (x > 0).float().flatten())])
+dequantized = Compose([ToTensor(), Lambda(lambda x: ((x * 255 + torch.rand_like(x)) / 256).flatten())])
+signed = Compose([ToTensor(), Normalize([0.5], [0.5])])
 
 
 def batches(pixels: Tensor, transform: Transform, batch_size: int) -> Iterator[Tensor]:
