@@ -47,12 +47,12 @@ def main() -> int:
     import torch
 
     import report
+    from families import with_threads
     from machine import facts
     from triptych.config import load
 
     settings = load(ROOT / "params.yaml")
-    runtime = settings.runtime.model_copy(update={"threads": wanted.threads})
-    settings = settings.model_copy(update={"runtime": runtime})
+    settings = with_threads(settings, wanted.threads)
     torch.set_num_threads(wanted.threads)
     machine = facts(wanted.threads)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:

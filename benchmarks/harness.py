@@ -91,12 +91,6 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def steps_in(wanted: float, work: Callable[[int], object], tried: int = 5) -> int:
-    """How many steps take about so many seconds, by trying some; what they prepare is done afterwards."""
-    work(1)
-    return max(1, round(wanted * tried / seconds(lambda: work(tried))))
-
-
 @dataclass(frozen=True)
 class Command:
     """What came of a command: seconds on the wall, and the largest memory that it held at once, in MiB."""

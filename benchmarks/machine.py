@@ -24,9 +24,13 @@ class Limits:
         self.flops()
         self.bytes()
 
-    def flops(self) -> float:
+    def flops(self, threads: int | None = None) -> float:
         """Floating point operations a second of a product of two square matrices; a multiply-add counts as two."""
-        return 2 * SIDE**3 / min(seconds(lambda: torch.mm(self.left, self.right, out=self.product)) for _ in range(2))
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        best = min(seconds(lambda: torch.mm(self.left, self.right, out=self.product)) for _ in range(2))
+        torch.set_num_threads(before)
+        return 2 * SIDE**3 / best
 
     def bytes(self) -> float:
         """Bytes a second, read and written, of a copy."""

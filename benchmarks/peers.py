@@ -10,14 +10,16 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from apart import Apart
 from data import prepared
 from families import WINDOW
-from harness import PROGRESS, Table, run, seconds, steps_in
+from harness import PROGRESS, Table, run
 from ours import Training
 
 if TYPE_CHECKING:
@@ -52,8 +54,7 @@ def measure(bench: Bench) -> list[Table]:
         data = prepared(bench.settings, experiment.dataset, bench.folder)
         pixels = bench.folder / "peers.npy"
         np.save(pixels, data.images("train"))
-        ours = Training(bench.settings, name, data, "full")
-        steps, threads = steps_in(WINDOW, ours.run), bench.settings.runtime.threads
+        threads = bench.settings.runtime.threads
         settings = {
             "peer": peer,
             "pixels": str(pixels),
@@ -62,17 +63,24 @@ def measure(bench: Bench) -> list[Table]:
             "batch_size": experiment.batch_size,
             "learning_rate": experiment.learning_rate,
             "folder": str(bench.folder / "peers"),
-            **ours.model.model_dump(mode="json"),
+            **experiment.model_at("full").model_dump(mode="json"),
         }
         row = f"{peer}, the model of {name}"
-        for _ in PROGRESS.rounds(f"peers: {peer}", bench.rounds):
-            our_rate = steps * ours.images_a_step / seconds(lambda ours=ours, steps=steps: ours.run(steps))
-            words = [str(python), str(HERE / "peer_loops.py"), json.dumps(settings)]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"{peer} failed:\n{done.stderr[-2000:]}")
-            their_rate = float(done.stdout.splitlines()[-1])
-            table.add(row, "Triptych", our_rate, "images/s")
-            table.add(row, "peer", their_rate, "images/s")
-            table.add(row, "times faster", our_rate / their_rate)
+        with Apart(threads, Training, bench.settings, name, data, "full") as ours:
+            steps = ours.steps_in(WINDOW)
+            for _ in PROGRESS.rounds(f"peers: {peer}", bench.rounds):
+                our_rate = steps * ours.images_a_step / ours.seconds(steps)
+                their_rate = _rate(python, settings)
+                table.add(row, "Triptych", our_rate, "images/s")
+                table.add(row, "peer", their_rate, "images/s")
+                table.add(row, "times faster", our_rate / their_rate)
     return [table]
+
+
+def _rate(python: Path, settings: Mapping[str, Any]) -> float:
+    """Images a second of the peer that the settings name. Raises RuntimeError, with its last words, if it fails."""
+    words = [str(python), str(HERE / "peer_loops.py"), json.dumps(settings)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{settings['peer']} failed:\n{done.stderr[-2000:]}")
+    return float(done.stdout.splitlines()[-1])

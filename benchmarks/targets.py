@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from data import prepared
-from families import Rates
+from families import rates
 from harness import PROGRESS, Table
-from ours import Training
 from planar import STUDY, our_seconds, reference_loops, their_seconds
 from reference import critic, flow, vae
 
@@ -45,19 +43,15 @@ def measure(bench: Bench) -> list[Table]:
     table = Table("targets")
     for words, target, baseline, tuned, loop, goal in TRAINED:
         data = prepared(bench.settings, bench.settings.experiment(tuned).dataset, bench.folder)
-        pixels = torch.from_numpy(data.images("train"))
-        ours = Training(bench.settings, tuned, data, "full")
-        theirs = loop(bench.settings.experiment(baseline), pixels, "full")
+        images = len(data.images("train"))
         ours_needed, theirs_needed = epochs_to(target, tuned), epochs_to(target, baseline)
-        rates, row = Rates(ours, theirs), f"{words}: {tuned} against {baseline}"
-        for _ in PROGRESS.rounds(f"targets: {words}", bench.rounds):
-            our_rate, their_rate = rates.measure()
-            our_time, their_time = ours_needed * len(pixels) / our_rate, theirs_needed * len(pixels) / their_rate
-            _compare(table, row, our_time, their_time)
+        row = f"{words}: {tuned} against {baseline}"
+        with rates(bench, tuned, data, "full", loop, baseline) as sides:
+            for _ in PROGRESS.rounds(f"targets: {words}", bench.rounds):
+                our_rate, their_rate = sides.measure()
+                _compare(table, row, ours_needed * images / our_rate, theirs_needed * images / their_rate)
         table.say(row, "epochs", f"{ours_needed:.1f} against {theirs_needed:.1f}")
         table.say(row, "goal", f"{goal:g}")
-        del ours, theirs, rates
-        gc.collect()  # its workers end before the next are started
     _planar(bench, table)
     _update(bench, table)
     return [table]
@@ -83,8 +77,7 @@ def _planar(bench: Bench, table: Table) -> None:
 def _update(bench: Bench, table: Table) -> None:
     experiment = bench.settings.experiment(UPDATED)
     data = prepared(bench.settings, experiment.dataset, bench.folder)
-    ours = Training(bench.settings, UPDATED, data, "quick")
-    rates = Rates(ours, critic.Loop(experiment, torch.from_numpy(data.images("train")), "quick"))
-    for _ in PROGRESS.rounds("targets: CIFAR-10", bench.rounds):
-        our_rate, their_rate = rates.measure()
-        _compare(table, f"one update of {UPDATED}", *(ours.images_a_step / rate for rate in (our_rate, their_rate)))
+    with rates(bench, UPDATED, data, "quick", critic.Loop, UPDATED) as sides:
+        for _ in PROGRESS.rounds("targets: CIFAR-10", bench.rounds):
+            times = (sides.images_a_step / rate for rate in sides.measure())
+            _compare(table, f"one update of {UPDATED}", *times)
