@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench import Bench
 
 TIMES = 10
-ONCE, MORE, FACTOR = "once", "ten times", "growth"
+COLUMNS = ("once", "ten times", "growth")
 POINTS, QUANTITIES, IMAGES = 1000, 10, 1000
 DONORS = {"vae": "vae-20d", "gan": "gan-mnist", "flow": "realnvp-mnist"}
 FEW_STUDIES = "planar-samples"
@@ -52,12 +52,6 @@ def measure(bench: Bench) -> list[Table]:
     return [table]
 
 
-def _compare(table: Table, row: str, once: float, more: float) -> None:
-    table.add(row, ONCE, once, "s")
-    table.add(row, MORE, more, "s")
-    table.add(row, FACTOR, more / once)
-
-
 def _experiments(bench: Bench, table: Table) -> None:
     """The report and no-ops with one entry a family and a study, with ten of each, and with all of `params.yaml`.
 
@@ -71,8 +65,10 @@ def _experiments(bench: Bench, table: Table) -> None:
     once, more = pair = [_filled(bench.folder / f"times-{times}", donor, times, few) for times in (1, TIMES)]
     whole = _filled(bench.folder / "whole", donor, 1)
     for _ in PROGRESS.rounds("growth: report", bench.rounds):
-        _compare(table, f"`triptych report`, {len(few)} entries", *(copy.triptych("report").seconds for copy in pair))
-        table.add("`triptych report`, all entries", ONCE, whole.triptych("report").seconds, "s")
+        table.compare(
+            f"`triptych report`, {len(few)} entries", COLUMNS, *(copy.triptych("report").seconds for copy in pair)
+        )
+        table.add("`triptych report`, all entries", COLUMNS[0], whole.triptych("report").seconds, "s")
     for project in (once, whole):
         project.dvc("commit", "--force")
     _record_likewise(once, more)
@@ -82,8 +78,8 @@ def _experiments(bench: Bench, table: Table) -> None:
     for _ in PROGRESS.rounds("growth: no-ops", bench.rounds):
         for command, work in (("triptych", Copy.triptych), ("dvc", Copy.dvc)):
             row = f"no-op `{command} repro`"
-            _compare(table, f"{row}, {len(few)} entries", *(work(project, "repro").seconds for project in pair))
-            table.add(f"{row}, all entries", ONCE, work(whole, "repro").seconds, "s")
+            table.compare(f"{row}, {len(few)} entries", COLUMNS, *(work(project, "repro").seconds for project in pair))
+            table.add(f"{row}, all entries", COLUMNS[0], work(whole, "repro").seconds, "s")
             table.say(f"{row}, all entries", "goal", NOOP_GOAL)
 
 
@@ -178,7 +174,9 @@ def _points(bench: Bench, table: Table) -> None:
 
     log(POINTS)()
     for _ in PROGRESS.rounds("growth: points", bench.rounds):
-        _compare(table, f"logging {POINTS:,} points", *(seconds(log(points)) for points in (POINTS, TIMES * POINTS)))
+        table.compare(
+            f"logging {POINTS:,} points", COLUMNS, *(seconds(log(points)) for points in (POINTS, TIMES * POINTS))
+        )
 
 
 def _checkpoint(bench: Bench, table: Table) -> None:
@@ -190,7 +188,7 @@ def _checkpoint(bench: Bench, table: Table) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values()) / 1e6
     for number in PROGRESS.rounds("growth: checkpoint", bench.rounds):
         row = f"a checkpoint of {name}, {size:,.0f} MB"
-        table.add(row, ONCE, seconds(lambda number=number: place.save(number, state, [], 0.0)), "s")
+        table.add(row, COLUMNS[0], seconds(lambda number=number: place.save(number, state, [], 0.0)), "s")
 
 
 def _images(bench: Bench, table: Table) -> None:
@@ -206,8 +204,8 @@ def _images(bench: Bench, table: Table) -> None:
             with deterministic(bench.settings.runtime):
                 numbers = [seconds(partial(judge, images)) for images in judged]
                 drawn = [seconds(work) for work in draw]
-            _compare(table, f"{family}: numbers of {IMAGES:,} images", *numbers)
-            _compare(table, f"{family}: {IMAGES:,} samples", *drawn)
+            table.compare(f"{family}: numbers of {IMAGES:,} images", COLUMNS, *numbers)
+            table.compare(f"{family}: {IMAGES:,} samples", COLUMNS, *drawn)
     _features(bench, table, judged[-1].pixels)
 
 
@@ -227,4 +225,4 @@ def _features(bench: Bench, table: Table, pixels: torch.Tensor) -> None:
     for _ in PROGRESS.rounds("growth: features", bench.rounds):
         with deterministic(bench.settings.runtime):
             taken = [seconds(lambda count=count: extractor.extract(pixels[:count])) for count in COUNTS]
-        _compare(table, f"features of {IMAGES:,} images, by the classifier", *taken)
+        table.compare(f"features of {IMAGES:,} images, by the classifier", COLUMNS, *taken)

@@ -48,6 +48,11 @@ class Table:
         cell = self.cells.setdefault(row, {}).setdefault(column, Cell(unit))
         cell.values.append(value)
 
+    def compare(self, row: str, columns: tuple[str, str, str], one: float, other: float) -> None:
+        """One more round's seconds of two, and how many times the first the other takes."""
+        for column, value, unit in zip(columns, (one, other, other / one), ("s", "s", ""), strict=True):
+            self.add(row, column, value, unit)
+
     def say(self, row: str, column: str, word: str) -> None:
         """A word instead of a number."""
         self.cells.setdefault(row, {})[column] = Cell(word=word)

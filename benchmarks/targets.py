@@ -25,7 +25,7 @@ TRAINED = (  # the target in words and as a number, the baseline, the tuned expe
 )
 UPDATED = "cifar10-jsd-1"
 DEEPEST = "arcs-k32"
-OURS, THEIRS, FASTER = "Triptych", "reference loop", "times faster"
+COLUMNS = ("Triptych", "reference loop", "times faster")
 
 
 def epochs_to(target: float, experiment: str) -> float:
@@ -49,18 +49,12 @@ def measure(bench: Bench) -> list[Table]:
         with rates(bench, tuned, data, "full", loop, baseline) as sides:
             for _ in PROGRESS.rounds(f"targets: {words}", bench.rounds):
                 our_rate, their_rate = sides.measure()
-                _compare(table, row, ours_needed * images / our_rate, theirs_needed * images / their_rate)
+                table.compare(row, COLUMNS, ours_needed * images / our_rate, theirs_needed * images / their_rate)
         table.say(row, "epochs", f"{ours_needed:.1f} against {theirs_needed:.1f}")
         table.say(row, "goal", f"{goal:g}")
     _planar(bench, table)
     _update(bench, table)
     return [table]
-
-
-def _compare(table: Table, row: str, ours: float, theirs: float) -> None:
-    table.add(row, OURS, ours, "s")
-    table.add(row, THEIRS, theirs, "s")
-    table.add(row, FASTER, theirs / ours)
 
 
 def _planar(bench: Bench, table: Table) -> None:
@@ -70,7 +64,7 @@ def _planar(bench: Bench, table: Table) -> None:
     torch.set_num_threads(1)
     loop = reference_loops(alone)[DEEPEST]
     for _ in PROGRESS.rounds("targets: planar", bench.rounds):
-        _compare(table, row, our_seconds(bench, alone)[0], their_seconds(loop, iterations))
+        table.compare(row, COLUMNS, our_seconds(bench, alone)[0], their_seconds(loop, iterations))
     torch.set_num_threads(bench.settings.runtime.threads)
 
 
@@ -80,4 +74,4 @@ def _update(bench: Bench, table: Table) -> None:
     with rates(bench, UPDATED, data, "quick", critic.Loop, UPDATED) as sides:
         for _ in PROGRESS.rounds("targets: CIFAR-10", bench.rounds):
             times = (sides.images_a_step / rate for rate in sides.measure())
-            _compare(table, f"one update of {UPDATED}", *times)
+            table.compare(f"one update of {UPDATED}", COLUMNS, *times)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from reference.data import batches, dequantized
+from reference.data import dequantized
+from reference.template import TemplateLoop
 
 if TYPE_CHECKING:
     from triptych.config import Experiment
@@ -66,7 +67,7 @@ class AdditiveCoupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """Dequantised images (n, 784) to their log likelihood (n,)."""
+    """Called, it gives the mean negative log likelihood of dequantised images (n, 784)."""
 
     def __init__(self, layers: list[nn.Module], alpha: float) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Flow(nn.Module):
         z = torch.log(z) - torch.log(1 - z)
         for layer in self.layers:
             z, log_det = layer(z, log_det)
-        return torch.sum(-0.5 * (z**2 + math.log(2 * math.pi)), dim=1) + log_det
+        return -(torch.sum(-0.5 * (z**2 + math.log(2 * math.pi)), dim=1) + log_det).mean()
 
 
 def build(architecture: str, couplings: int, hidden: list[int], alpha: float) -> Flow:
@@ -90,24 +91,10 @@ def build(architecture: str, couplings: int, hidden: list[int], alpha: float) ->
     return Flow([AffineCoupling(1 - board if index % 2 else board, hidden) for index in range(couplings)], alpha)
 
 
-class Loop:
-    """Steps of the template's loop."""
+class Loop(TemplateLoop):
+    """The template's loop on an experiment's flow."""
 
     def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
         model = experiment.model_at(profile)
-        self.model = build(model.architecture, model.couplings, model.hidden, model.alpha)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=experiment.learning_rate)
-        self.batches = batches(pixels, dequantized, experiment.batch_size)
-        self.images_a_step = experiment.batch_size
-
-    def run(self, steps: int) -> float:
-        """So many updates; the mean loss."""
-        total = 0.0
-        for _ in range(steps):
-            images = next(self.batches)
-            self.optimizer.zero_grad()
-            loss = -self.model(images).mean()
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item()
-        return total / steps
+        flow = build(model.architecture, model.couplings, model.hidden, model.alpha)
+        super().__init__(flow, experiment, pixels, dequantized)

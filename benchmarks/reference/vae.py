@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
-from reference.data import batches, binary
+from reference.data import binary
+from reference.template import TemplateLoop
 
 if TYPE_CHECKING:
     from triptych.config import Experiment
@@ -59,24 +60,10 @@ class Vae(nn.Module):
         return (reconstruction + kl) / len(images)
 
 
-class Loop:
-    """Steps of the template's loop."""
+class Loop(TemplateLoop):
+    """The template's loop on an experiment's VAE."""
 
     def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
         model = experiment.model_at(profile)
-        self.model = Vae(model.hidden, model.latent, ACTIVATIONS[model.activation])
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=experiment.learning_rate)
-        self.batches = batches(pixels, binary, experiment.batch_size)
-        self.images_a_step = experiment.batch_size
-
-    def run(self, steps: int) -> float:
-        """So many updates; the mean loss."""
-        total = 0.0
-        for _ in range(steps):
-            images = next(self.batches)
-            self.optimizer.zero_grad()
-            loss = self.model(images)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item()
-        return total / steps
+        vae = Vae(model.hidden, model.latent, ACTIVATIONS[model.activation])
+        super().__init__(vae, experiment, pixels, binary)
