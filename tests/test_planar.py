@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.errors import TriptychError
-from triptych.models.planar.chains import Layout, planar_chains
+from triptych.models.planar.chains import PlanarChains
 from triptych.models.planar.flow import PlanarFlow, load_planar_flow
 from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
-from triptych.objectives.planar import MARGIN, invertible, planar_flow
+from triptych.objectives.planar import MARGIN, gradient_through_invertible, invertible, planar_flow
 from triptych.training.weights import save_tensors
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -191,31 +191,46 @@ def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
 
 @given(depths=st.lists(st.integers(1, 5), min_size=1, max_size=4).map(sorted), n=st.integers(1, 4), seed=SEEDS)
 def test_flows_side_by_side_are_each_flow_alone(depths: list[int], n: int, seed: int) -> None:
-    layout, parameters, z = side_by_side(depths, n, seed)
-    end, log_det = planar_chains(z, *parameters, layout)
-    together = torch.autograd.grad(end.sin().sum() + log_det.square().sum(), parameters)
+    chains, layers, z = side_by_side(depths, n, seed)
+    end, log_det = chains(z, layers)
+    chains(2 * z, layers)  # a call does not disturb what an earlier one has found
+    (together,) = torch.autograd.grad(end.sin().sum() + log_det.square().sum(), layers)
     for flow, depth in enumerate(depths):
-        rows = layout.of_flow(flow)
-        assert len(rows) == depth
-        alone, alone_log_det = planar_flow(z[flow], *(part[rows] for part in parameters))
+        u, w, b = layers[flow, :depth].split([2, 2, 1], dim=1)
+        alone, alone_log_det = planar_flow(z[flow], invertible(u, w), w, b)
         assert torch.allclose(end[flow], alone)
         assert torch.allclose(log_det[flow], alone_log_det, atol=1e-10)
-        wanted = torch.autograd.grad(alone.sin().sum() + alone_log_det.square().sum(), parameters)
-        for found, expected in zip(together, wanted, strict=True):
-            assert torch.allclose(found[rows], expected[rows], rtol=1e-6, atol=1e-8)
+        (wanted,) = torch.autograd.grad(alone.sin().sum() + alone_log_det.square().sum(), layers)
+        assert torch.allclose(together[flow], wanted[flow], rtol=1e-6, atol=1e-8)
+        assert (together[flow, depth:] == 0).all()
 
 
-def side_by_side(depths: list[int], n: int, seed: int) -> tuple[Layout, list[torch.Tensor], torch.Tensor]:
-    """A layout, leaves u, w, b of invertible layers, and points."""
+def side_by_side(depths: list[int], n: int, seed: int) -> tuple[PlanarChains, torch.Tensor, torch.Tensor]:
+    """Chains, their layers (c, k, 5) with zeros behind the last, and points."""
     source = torch.Generator().manual_seed(seed)
-    u, w, b = (torch.randn(sum(depths), m, generator=source, dtype=torch.float64) for m in (2, 2, 1))
+    layers = torch.randn(len(depths), max(depths), 5, generator=source, dtype=torch.float64)
+    for flow, depth in enumerate(depths):
+        layers[flow, depth:] = 0
     z = torch.randn(len(depths), n, 2, generator=source, dtype=torch.float64)
-    return Layout(depths), [part.requires_grad_() for part in (invertible(u, w), w, b)], z
+    return PlanarChains(depths, n, torch.float64), layers.requires_grad_(), z
 
 
 def test_gradients_of_chains() -> None:
-    layout, parameters, z = side_by_side([1, 3, 3], 3, 0)
-    assert torch.autograd.gradcheck(lambda *parts: planar_chains(z, *parts, layout), parameters)
+    chains, layers, z = side_by_side([3, 3, 3], 3, 0)
+    assert torch.autograd.gradcheck(lambda *parts: chains(z, *parts), [layers])
+
+
+@given(n=st.integers(1, 4), d=st.integers(1, 6), seed=SEEDS, scale=st.sampled_from([1e-3, 1.0, 20.0]))
+def test_the_constraints_gradient_is_autograds(n: int, d: int, seed: int, scale: float) -> None:
+    u, w, of_changed = (
+        torch.stack(parts)
+        for parts in zip(*(layer(d, seed + i, scale)[:2] + (points(1, d, i)[0],) for i in range(n)), strict=True)
+    )
+    expected = torch.autograd.grad(invertible(u.requires_grad_(), w.requires_grad_()), [u, w], of_changed)
+    with torch.no_grad():
+        found = gradient_through_invertible(u, w, of_changed)
+    for own, autograds in zip(found, expected, strict=True):
+        assert torch.allclose(own, autograds, rtol=1e-8, atol=1e-10)
 
 
 def test_losses_against_torchs_distributions() -> None:

@@ -69,6 +69,18 @@ def invertible(u: Tensor, w: Tensor) -> Tensor:
     return u + (wanted - inner) * w / _inner(w, w).clamp(min=torch.finfo(w.dtype).tiny)
 
 
+def gradient_through_invertible(u: Tensor, w: Tensor, of_changed: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of u and w, from that of `invertible(u, w)`, where w is not 0: what autograd finds, in fewer steps.
+
+    With i = w'u and f(i) the wanted product, `invertible` is u + w (f(i) - i) / w'w, and f'(i) is a sigmoid.
+    """
+    inner, square = _inner(w, u), _inner(w, w).clamp(min=torch.finfo(w.dtype).tiny)
+    share = ((1 - MARGIN) * (softplus(inner + IDENTITY) - 1) - inner) / square
+    along = _inner(w, of_changed) / square
+    of_inner = along * ((1 - MARGIN) * (inner + IDENTITY).sigmoid() - 1)
+    return of_changed + of_inner * w, share * of_changed + of_inner * u - 2 * share * along * w
+
+
 def _log_base(z: Tensor) -> Tensor:
     return -(z.square() + LOG_2_PI).sum(-1) / 2
 

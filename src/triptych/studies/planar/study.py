@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.data.densities import DENSITIES
-from triptych.models.planar.chains import Layout, planar_chains
+from triptych.models.planar.chains import PARTS as SIZES
+from triptych.models.planar.chains import PlanarChains
 from triptych.models.planar.flow import PARTS, PlanarFlow, load_planar_flow
 from triptych.objectives.planar import invertible, loss1, loss2
 from triptych.studies.base import Study
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from triptych.studies.base import StudyEvaluation
     from triptych.studies.planar.settings import Settings
-
-SHAPES = {"u": 2, "w": 2, "b": 1}
 
 
 def configurations(settings: Settings) -> dict[str, tuple[str, int]]:
@@ -43,21 +42,20 @@ class PlanarStudy(Study):
     def __init__(self, settings: Settings, iterations: int) -> None:
         self.settings, self.iterations, self.depths = settings, iterations, sorted(settings.layers)
         self.configurations = [f"{density}-k{k}" for k in self.depths for density in settings.densities]
-        self.layout = Layout([k for k in self.depths for _ in settings.densities])
-        self.parameters = [torch.empty(len(self.layout.flow), size) for size in SHAPES.values()]
-        for flow, name in enumerate(self.configurations):
-            source, rows = generator(settings.seed, "initial weights", name), self.layout.of_flow(flow)
-            for (part, size), parameter in zip(SHAPES.items(), self.parameters, strict=True):
+        depths = [k for k in self.depths for _ in settings.densities]
+        self.chains = PlanarChains(depths, settings.batch_size)
+        self.layers = torch.zeros(len(depths), depths[-1], sum(SIZES))
+        for flow, (name, depth) in enumerate(zip(self.configurations, depths, strict=True)):
+            source = generator(settings.seed, "initial weights", name)
+            for part, values in self.parts().items():
                 scale = getattr(settings.initial_scales, part)
-                parameter[rows] = scale * torch.randn(len(rows), size, generator=source)
-        for parameter in self.parameters:
-            parameter.requires_grad_()
-        self.optimizer = RMSprop(self.parameters, settings.smoothing)
+                values[flow, :depth] = scale * torch.randn(depth, values.shape[-1], generator=source)
+        self.layers.requires_grad_()
+        self.optimizer = RMSprop([self.layers], settings.smoothing)
 
-    def layers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """u, w (r, 2) and b (r, 1) of all layers, made invertible."""
-        u, w, b = self.parameters
-        return invertible(u, w), w, b
+    def parts(self) -> dict[str, Tensor]:
+        """u, before it is made invertible, w (c, k, 2) and b (c, k, 1) of all layers."""
+        return dict(zip(PARTS, self.layers.detach().split(SIZES, dim=2), strict=True))
 
     def by_density(self, values: Tensor) -> Tensor:
         """(densities, ...) to (c, ...)."""
@@ -65,20 +63,20 @@ class PlanarStudy(Study):
 
     def update(self, losses: Tensor) -> None:
         """One step of every configuration on its own loss (c,)."""
-        self.optimizer.step(torch.autograd.grad(losses.sum(), self.parameters), self.settings.learning_rate)
+        self.optimizer.step(torch.autograd.grad(losses.sum(), self.layers), self.settings.learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        weights = {f"weights/{part}": tensor.detach() for part, tensor in zip(PARTS, self.parameters, strict=True)}
-        return weights | self.optimizer.state()
+        return {"layers": self.layers.detach()} | self.optimizer.state()
 
-    @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """The layers as they are used, `<configuration>/u` and so on."""
-        layers = self.layers()
+        parts = self.parts()
+        parts["u"] = invertible(parts["u"], parts["w"])
+        depths = [configurations(self.settings)[name][1] for name in self.configurations]
         return {
-            f"{name}/{part}": tensor[self.layout.of_flow(flow)]
-            for flow, name in enumerate(self.configurations)
-            for part, tensor in zip(PARTS, layers, strict=True)
+            f"{name}/{part}": values[flow, :depth].clone()
+            for flow, (name, depth) in enumerate(zip(self.configurations, depths, strict=True))
+            for part, values in parts.items()
         }
 
 
@@ -94,7 +92,7 @@ class SamplesStudy(PlanarStudy):
         places = torch.randint(self.settings.samples, (len(iterations), shape), generator=source)
         losses = []
         for batch in places:
-            x, log_det = planar_chains(self.by_density(self.data[:, batch]), *self.layers(), self.layout)
+            x, log_det = self.chains(self.by_density(self.data[:, batch]), self.layers)
             losses.append(loss1(x, log_det))
             self.update(losses[-1])
         return {"negative_log_likelihood": torch.stack(losses).detach()}
@@ -130,7 +128,7 @@ class DensityStudy(PlanarStudy):
         divergences = []
         for iteration, batch in zip(iterations, base, strict=True):
             z0 = batch.expand(len(self.configurations), -1, -1)
-            z, log_det = planar_chains(z0, *self.layers(), self.layout)
+            z, log_det = self.chains(z0, self.layers)
             energy, factor = self.energy(z), self.factor(iteration)
             losses = loss2(factor * energy, z0, log_det)
             self.update(losses)
