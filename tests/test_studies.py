@@ -12,10 +12,13 @@ import torch
 
 from conftest import run_study, with_study
 from triptych.config import Settings, parse
+from triptych.data.densities import DENSITIES
 from triptych.errors import TriptychError
 from triptych.files import read_json
+from triptych.objectives import loss1, loss2
+from triptych.objectives.planar import invertible, planar_flow
 from triptych.studies.planar import pictures
-from triptych.studies.planar.study import build
+from triptych.studies.planar.study import build, configurations
 from triptych.studies.settings import StudySettings
 from triptych.tracker import Console
 from triptych.tracking.reference import LARGEST
@@ -113,6 +116,30 @@ def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> 
             alone.advance(range(LAST))
             for key, value in alone.weights().items():
                 assert torch.allclose(together.weights()[key], value, rtol=1e-4, atol=1e-5), key
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_update_follows_autograds_gradient_of_the_loss(
+    tiny: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The annealed one of the densities, whose energy counts for less than it does in the history."""
+    training, steps = build(tiny.study(name), LAST), []
+    monkeypatch.setattr(training.optimizer, "step", lambda gradients, rate: steps.append(gradients[0]))
+    met = []
+    forward = training.chains.forward
+    monkeypatch.setattr(training.chains, "forward", lambda z, layers: met.append(z) or forward(z, layers))
+    training.advance(range(1))
+    layers = training.layers.clone().requires_grad_()
+    losses = []
+    for flow, configuration in enumerate(training.configurations):
+        density, k = configurations(training.settings)[configuration]
+        u, w, b = layers[flow, :k].split([2, 2, 1], dim=1)
+        end, log_det = planar_flow(met[0][flow], invertible(u, w), w, b)
+        energy = training.factor(0) * DENSITIES[density].energy(end) if name == "planar-density" else None
+        losses.append(loss1(end, log_det) if energy is None else loss2(energy, met[0][flow], log_det))
+    (expected,) = torch.autograd.grad(torch.stack(losses).sum(), layers)
+    assert torch.allclose(steps[0], expected, rtol=1e-4, atol=1e-6)
+    assert expected.abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("name", PICTURES)

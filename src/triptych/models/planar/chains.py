@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
-    from torch.autograd.function import FunctionCtx
 
 
 PARTS = (2, 2, 1)
@@ -53,7 +52,13 @@ class _Turns:
 
 
 class PlanarChains:
-    """`planar_flow` of `invertible` layers, c times: flows of these depths, in increasing order, on n points each."""
+    """`planar_flow` of `invertible` layers, c times: flows of these depths, in increasing order, on n points each.
+
+    At this size every call costs more than its arithmetic: so gradients are not left to autograd, all is done in NumPy,
+    whose calls cost less than PyTorch's, and with few calls for each layer, since layers must run in turn. A layer
+    meets z plus u_m h_m of each earlier layer, so that h_l = tanh(w_l'z + b_l + sum of w_l'u_m h_m): numbers, not
+    points, go from layer to layer. Likewise backwards, where g is the gradient of what tanh is taken of.
+    """
 
     def __init__(self, depths: Sequence[int], points: int, dtype: torch.dtype = torch.float32) -> None:
         numbers = torch.empty(0, dtype=dtype).numpy().dtype
@@ -62,61 +67,42 @@ class PlanarChains:
         self.earlier = np.tri(max(depths), k=-1, dtype=numbers)
         """(k, k), 1 where the column's layer comes before the row's."""
 
-    def __call__(self, z: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the flows send their points (c, n, 2), and log |det| of that way (c, n) in nats.
-
-        Gradients flow to the layers, not to z.
-        """
-        return _Chains.apply(z, layers, self)
-
-
-class _Chains(torch.autograd.Function):
-    """`PlanarChains`, with a backward pass of its own.
-
-    At this size every call costs more than its arithmetic: so all is done in NumPy, whose calls cost less than
-    PyTorch's, and with few calls for each layer, since layers must run in turn. A layer meets z plus u_m h_m of each
-    earlier layer, so that h_l = tanh(w_l'z + b_l + sum of w_l'u_m h_m): two calls, whose points are numbers. Likewise
-    backwards, where g is the gradient of what tanh is taken of.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, z: Tensor, layers: Tensor, chains: PlanarChains) -> tuple[Tensor, Tensor]:
-        raw, w, b = layers.split(PARTS, dim=2)
-        ctx.save_for_backward(raw, w)
-        z, u, w, b = z.numpy(), invertible(raw, w).numpy(), w.numpy(), b.numpy()
-        products = w @ u.transpose(0, 2, 1)
-        turns = chains.forwards
-        turns.weigh(products)
-        np.matmul(w, z.transpose(0, 2, 1), out=turns.rows)
-        turns.rows += b
+    @torch.no_grad()
+    def forward(self, z: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the flows send their points (c, n, 2), and log |det| of that way (c, n) in nats."""
+        self.raw, self.w, b = layers.split(PARTS, dim=2)
+        self.z, self.u, w = z.numpy(), invertible(self.raw, self.w).numpy(), self.w.numpy()
+        turns, self.products = self.forwards, w @ self.u.transpose(0, 2, 1)
+        turns.weigh(self.products)
+        np.matmul(w, self.z.transpose(0, 2, 1), out=turns.rows)
+        turns.rows += b.numpy()
         for weights, entering, row, term in turns.steps:
             np.matmul(weights, entering, out=term)
             np.tanh(term, out=row)
-        h = turns.rows.copy()
-        slopes, inner = 1 - h * h, np.einsum("ckk->ck", products)[..., None]
-        determinants = 1 + slopes * inner
-        ctx.chains, ctx.arrays = chains, (z, u, w, h, slopes, products, inner, determinants)
-        end = z + h.transpose(0, 2, 1) @ u
-        return torch.from_numpy(end), torch.from_numpy(np.log(determinants).sum(1))
+        h = turns.rows
+        self.slopes = 1 - h * h
+        self.determinants = 1 + self.slopes * np.einsum("ckk->ck", self.products)[..., None]
+        end = self.z + h.transpose(0, 2, 1) @ self.u
+        return torch.from_numpy(end), torch.from_numpy(np.log(self.determinants).sum(1))
 
-    @staticmethod
-    def backward(ctx: FunctionCtx, of_end: Tensor, of_log_det: Tensor) -> tuple[None, Tensor, None]:
-        z, u, w, h, slopes, products, inner, determinants = ctx.arrays
-        of_end, of_determinants = of_end.numpy(), of_log_det.numpy()[:, None] / determinants
-        of_inner = np.einsum("ckn,ckn->ck", of_determinants, slopes)[..., None]
-        turns = ctx.chains.backwards
-        turns.weigh(products.transpose(0, 2, 1))
+    @torch.no_grad()
+    def backward(self, of_end: Tensor, of_log_det: Tensor) -> Tensor:
+        """The gradient of the layers (c, k, 5) that `forward` was last given, from those of what it found."""
+        z, u, w, h, inner = self.z, self.u, self.w.numpy(), self.forwards.rows, np.einsum("ckk->ck", self.products)
+        of_end, of_determinants = of_end.numpy(), of_log_det.numpy()[:, None] / self.determinants
+        of_inner = np.einsum("ckn,ckn->ck", of_determinants, self.slopes)[..., None]
+        turns = self.backwards
+        turns.weigh(self.products.transpose(0, 2, 1))
         np.matmul(u, of_end.transpose(0, 2, 1), out=turns.rows)
         of_determinants *= h
-        of_determinants *= 2 * inner
+        of_determinants *= 2 * inner[..., None]
         turns.rows -= of_determinants
         for place, (weights, entering, row, term) in zip(turns.places, turns.steps, strict=True):
             np.matmul(weights, entering, out=term)
-            np.multiply(term, slopes[place], out=row)
+            np.multiply(term, self.slopes[place], out=row)
         g = turns.rows
-        met = (g @ h.transpose(0, 2, 1)) * ctx.chains.earlier
+        met = (g @ h.transpose(0, 2, 1)) * self.earlier
         of_u = torch.from_numpy(h @ of_end + met.transpose(0, 2, 1) @ w + of_inner * w)
-        of_w = torch.from_numpy(g @ z + met @ u + of_inner * u)
-        of_raw, more_of_w = gradient_through_invertible(*ctx.saved_tensors, of_u)
-        of_b = torch.from_numpy(g.sum(2, keepdims=True))
-        return None, torch.cat([of_raw, of_w + more_of_w, of_b], dim=2), None
+        of_w, of_b = torch.from_numpy(g @ z + met @ u + of_inner * u), torch.from_numpy(g.sum(2, keepdims=True))
+        of_raw, more_of_w = gradient_through_invertible(self.raw, self.w, of_u)
+        return torch.cat([of_raw, of_w + more_of_w, of_b], dim=2)

@@ -50,23 +50,22 @@ class PlanarStudy(Study):
             for part, values in self.parts().items():
                 scale = getattr(settings.initial_scales, part)
                 values[flow, :depth] = scale * torch.randn(depth, values.shape[-1], generator=source)
-        self.layers.requires_grad_()
         self.optimizer = RMSprop([self.layers], settings.smoothing)
 
     def parts(self) -> dict[str, Tensor]:
         """u, before it is made invertible, w (c, k, 2) and b (c, k, 1) of all layers."""
-        return dict(zip(PARTS, self.layers.detach().split(SIZES, dim=2), strict=True))
+        return dict(zip(PARTS, self.layers.split(SIZES, dim=2), strict=True))
 
     def by_density(self, values: Tensor) -> Tensor:
         """(densities, ...) to (c, ...)."""
         return values.repeat(len(self.depths), *[1] * (values.dim() - 1))
 
-    def update(self, losses: Tensor) -> None:
-        """One step of every configuration on its own loss (c,)."""
-        self.optimizer.step(torch.autograd.grad(losses.sum(), self.layers), self.settings.learning_rate)
+    def update(self, of_end: Tensor, of_log_det: Tensor) -> None:
+        """One step of every configuration, from its loss's gradients by end points (c, n, 2) and log det (c, n)."""
+        self.optimizer.step([self.chains.backward(of_end, of_log_det)], self.settings.learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        return {"layers": self.layers.detach()} | self.optimizer.state()
+        return {"layers": self.layers} | self.optimizer.state()
 
     def weights(self) -> dict[str, Tensor]:
         """The layers as they are used, `<configuration>/u` and so on."""
@@ -85,17 +84,17 @@ class SamplesStudy(PlanarStudy):
 
     def __init__(self, settings: Settings, iterations: int) -> None:
         super().__init__(settings, iterations)
-        self.data = torch.stack([data_set(settings, density) for density in settings.densities])
+        self.data = self.by_density(torch.stack([data_set(settings, density) for density in settings.densities]))
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
-        source, shape = generator(self.settings.seed, "batches", iterations.start), self.settings.batch_size
-        places = torch.randint(self.settings.samples, (len(iterations), shape), generator=source)
-        losses = []
+        source, n = generator(self.settings.seed, "batches", iterations.start), self.settings.batch_size
+        places = torch.randint(self.settings.samples, (len(iterations), n), generator=source)
+        losses, of_log_det = [], torch.full((len(self.configurations), n), -1 / n)
         for batch in places:
-            x, log_det = self.chains(self.by_density(self.data[:, batch]), self.layers)
+            x, log_det = self.chains.forward(self.data[:, batch], self.layers)
             losses.append(loss1(x, log_det))
-            self.update(losses[-1])
-        return {"negative_log_likelihood": torch.stack(losses).detach()}
+            self.update(x / n, of_log_det)  # the gradients of loss1
+        return {"negative_log_likelihood": torch.stack(losses)}
 
 
 class DensityStudy(PlanarStudy):
@@ -128,11 +127,11 @@ class DensityStudy(PlanarStudy):
         divergences = []
         for iteration, batch in zip(iterations, base, strict=True):
             z0 = batch.expand(len(self.configurations), -1, -1)
-            z, log_det = self.chains(z0, self.layers)
-            energy, factor = self.energy(z), self.factor(iteration)
-            losses = loss2(factor * energy, z0, log_det)
-            self.update(losses)
-            divergences.append(losses.detach() + (1 - factor) * energy.detach().mean(-1) + self.log_normalisers)
+            z, log_det = self.chains.forward(z0, self.layers)
+            energy, factor = self.energy(z.requires_grad_()), self.factor(iteration)
+            losses = loss2(factor * energy, z0, log_det.requires_grad_())
+            self.update(*torch.autograd.grad(losses, [z, log_det], torch.ones_like(losses)))
+            divergences.append((losses + (1 - factor) * energy.mean(-1)).detach() + self.log_normalisers)
         return {"kl": torch.stack(divergences)}
 
 
