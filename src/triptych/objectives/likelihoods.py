@@ -12,9 +12,9 @@ LOG_2_PI = math.log(2 * math.pi)
 LINEAR = 40  # beyond it softplus is its argument, to float64's last digit
 
 
-def _sum_trailing(values: Tensor) -> Tensor:
-    """(n, ...) to (n,)."""
-    return values.unsqueeze(1).flatten(1).sum(1)
+def _sum_trailing(values: Tensor, leading: int = 1) -> Tensor:
+    """(n, ...) to (n,); of several leading dimensions, all stay."""
+    return values.unsqueeze(leading).flatten(leading).sum(leading)
 
 
 def log_likelihood_bernoulli(mu: Tensor, target: Tensor) -> Tensor:
@@ -28,9 +28,12 @@ def log_likelihood_bernoulli(mu: Tensor, target: Tensor) -> Tensor:
     return _sum_trailing(target * mu.log() + (1 - target) * (-mu).log1p())
 
 
-def log_likelihood_bernoulli_logits(logits: Tensor, target: Tensor) -> Tensor:
-    """The same from the logits of the means, (n, ...), which is what training uses: exact and finite at any logit."""
-    return _sum_trailing(target * logits - softplus(logits, threshold=LINEAR))
+def log_likelihood_bernoulli_logits(logits: Tensor, target: Tensor, leading: int = 1) -> Tensor:
+    """The same from the logits of the means, (n, ...), which is what training uses: exact and finite at any logit.
+
+    With two `leading` dimensions it returns (n, k), for k sets of logits a target: the target is then (n, 1, ...).
+    """
+    return _sum_trailing(target * logits - softplus(logits, threshold=LINEAR), leading)
 
 
 def log_likelihood_normal(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
@@ -42,9 +45,9 @@ def _log_normal(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
     return -(((z - mu) * (-logvar / 2).exp()).square() + logvar + LOG_2_PI) / 2
 
 
-def log_likelihood_standard_normal(z: Tensor) -> Tensor:
-    """log N(z; 0, I) of z (n, ...); returns (n,)."""
-    return -_sum_trailing(z.square() + LOG_2_PI) / 2
+def log_likelihood_standard_normal(z: Tensor, leading: int = 1) -> Tensor:
+    """log N(z; 0, I) of z (n, ...); returns (n,), or (n, k) of z (n, k, ...) with two `leading` dimensions."""
+    return -_sum_trailing(z.square() + LOG_2_PI, leading) / 2
 
 
 def log_mean_exp(y: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from triptych.models.vae.family import VaeFamily
 
-LATENTS_AT_ONCE = 1000  # decoded: memory grows with this, not with the number of draws
+LATENTS_AT_ONCE = 2000  # decoded: memory grows with this, not with the number of draws
 PIECE = 500  # images between two savings
 
 
@@ -61,15 +61,13 @@ def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Ten
     """The estimate for images that are encoded at once and decoded few at a time."""
     posterior = family.networks.encode(images)
     together = max(1, LATENTS_AT_ONCE // samples)
+    chunks = [min(LATENTS_AT_ONCE, samples - drawn) for drawn in range(0, samples, LATENTS_AT_ONCE)]
     results = []
     for start in range(0, len(images), together):
         few = slice(start, start + together)
-        total = squares = torch.full((len(images[few]),), -math.inf, dtype=torch.float64)
-        for drawn in range(0, samples, LATENTS_AT_ONCE):
-            draws = min(LATENTS_AT_ONCE, samples - drawn)
-            log_weights = -sum(family.sampled_terms(images[few], posterior[few], draws)).cpu().double()
-            total = torch.logaddexp(total, log_weights.logsumexp(1))
-            squares = torch.logaddexp(squares, (2 * log_weights).logsumexp(1))
-        results.append((total - math.log(samples), (2 * total - squares).exp()))
+        parts = [-sum(family.sampled_terms(images[few], posterior[few], draws)) for draws in chunks]
+        log_weights = torch.cat(parts, dim=1).cpu().double()
+        total = log_weights.logsumexp(1)
+        results.append((total - math.log(samples), (2 * total - (2 * log_weights).logsumexp(1)).exp()))
     log_likelihood, effective = (torch.cat(part) for part in zip(*results, strict=True))
     return log_likelihood, effective

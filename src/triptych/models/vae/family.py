@@ -34,11 +34,9 @@ class VaeFamily(Family):
         -log p(x|z) and log q(z|x) - log p(z): minus their sum is the log weight of the draw.
         """
         latents, log_q = posterior.draw(samples)
-        flat = latents.flatten(0, 1)
-        repeated = images.unsqueeze(1).expand(-1, samples, *images.shape[1:]).flatten(0, 1)
-        log_p_x = log_likelihood_bernoulli_logits(self.networks.logits(flat).float(), repeated)
-        log_p_z = log_likelihood_standard_normal(flat)
-        return -log_p_x.view_as(log_q), log_q - log_p_z.view_as(log_q)
+        logits = self.networks.logits(latents.flatten(0, 1)).unflatten(0, log_q.shape)
+        log_p_x = log_likelihood_bernoulli_logits(logits.float(), images.unsqueeze(1), leading=2)
+        return -log_p_x, log_q - log_likelihood_standard_normal(latents, leading=2)
 
     def bound_terms(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction and KL, each (n,) in nats, from one draw of z.

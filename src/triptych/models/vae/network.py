@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from triptych.models.vae.posterior import Posterior
 
@@ -64,5 +65,5 @@ class Vae(nn.Module):
 
     def logits(self, latents: Tensor) -> Tensor:
         """Logits of the pixels' means (..., *image_shape) from latents (..., d)."""
-        logits = self.likelihood(self.decoder(latents)) + self.shift
+        logits = linear(self.decoder(latents), self.likelihood.weight, self.likelihood.bias + self.shift)
         return logits.unflatten(-1, self.image_shape)
