@@ -133,7 +133,7 @@ def _fit(
         with seeded(settings.seed, "epoch", epoch):
             batches = torch.randperm(len(pixels), generator=order).to(pixels.device).split(settings.batch_size)[:steps]
             for step, batch in enumerate(batches):
-                loss = cross_entropy(network(_augmented(pixels[batch], settings)), labels[batch])
+                loss = cross_entropy(network(_augmented(pixels.index_select(0, batch), settings)), labels[batch])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

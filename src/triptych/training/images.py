@@ -44,7 +44,7 @@ class TrainingImages:
             if step % a_pass == 0:
                 permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
             start = step % a_pass * size
-            batch = self.pixels[permutation[start : start + size]].to(self.device)
+            batch = self.pixels.index_select(0, permutation[start : start + size]).to(self.device)
             if self.max_shift:
                 rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
                 batch = shift_images(batch, rows, columns)

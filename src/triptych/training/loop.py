@@ -135,7 +135,7 @@ class Trainer:
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """One epoch; the mean of every quantity that `step` returns."""
         steps, epochs = self.steps(images), self.duration.epochs
-        totals: dict[str, Tensor] = {}
+        totals: list[Tensor] = []
         recent: list[Tensor] = []
         self.family.networks.train()
         order = generator(self.experiment.seed, "order", epoch)
@@ -146,17 +146,18 @@ class Trainer:
                 quantities = self.family.step(batch, self.update)
             if self.ema:
                 self.ema.update((epoch - 1) * steps + step + 1)
-            for name, value in quantities.items():
-                totals[name] = totals[name] + value if name in totals else value.clone()
             recent.append(torch.stack([value.float() for value in quantities.values()]))
             if len(recent) == FINITE_CHECK or step + 1 == steps:
-                self._refuse_divergence(torch.stack(recent), epoch, (epoch - 1) * steps + step + 1, batch)
+                found = torch.stack(recent)
+                self._refuse_divergence(found, epoch, (epoch - 1) * steps + step + 1, batch)
+                totals.append(found.sum(0))
                 recent = []
             if progress.due():
                 loss = float(next(iter(quantities.values())))
                 seen = ((epoch - 1) * steps + step + 1) * self.step_images
                 progress.report(seen, f"epoch {epoch}/{epochs}  loss {loss:,.3f}")
-        return {f"train_{name}": float(total) / steps for name, total in totals.items()}
+        means = torch.stack(totals).sum(0) / steps
+        return {f"train_{name}": value for name, value in zip(quantities, means.tolist(), strict=True)}
 
     def untrained_epoch(self, images: TrainingImages, count: int) -> dict[str, float]:
         """What `train_epoch` would report of `count` training images if no weight moved: the first point of a curve."""

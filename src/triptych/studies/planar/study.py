@@ -91,7 +91,7 @@ class SamplesStudy(PlanarStudy):
         places = torch.randint(self.settings.samples, (len(iterations), n), generator=source)
         losses, of_log_det = [], torch.full((len(self.configurations), n), -1 / n)
         for batch in places:
-            x, log_det = self.chains.forward(self.data[:, batch], self.layers)
+            x, log_det = self.chains.forward(self.data.index_select(1, batch), self.layers)
             losses.append(loss1(x, log_det))
             self.update(x / n, of_log_det)  # the gradients of loss1
         return {"negative_log_likelihood": torch.stack(losses)}
