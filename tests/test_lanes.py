@@ -38,7 +38,7 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
 
 
 def repro(project: Project, count: int) -> int:
-    plan = lanes.look(project)
+    plan = lanes.begin_look(project)()
     assert plan
     return lanes.run(project, plan, count, {})
 
@@ -97,7 +97,7 @@ def test_processes_that_start_from_nothing_do_as_forks_do(tmp_path: Path, monkey
     monkeypatch.setattr(lanes, "PROCESSES", multiprocessing.get_context("spawn"))
     project = make_project(tmp_path / "p", {"b": "echo 2 > b"})
     assert repro(project, 2) == 0
-    assert lanes.look(project) == lanes.Plan(["b"], {})
+    assert lanes.begin_look(project)() == lanes.Plan(["b"], {})
 
 
 def test_the_lock_is_that_of_plain_dvc_whoever_finishes_first(tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_the_lock_is_that_of_plain_dvc_whoever_finishes_first(tmp_path: Path) ->
     assert len(locks) == 1
     for project in projects:
         assert (project.root / "c").read_text() == "1\n2\n"
-        assert lanes.look(project) == lanes.Plan(list(ORDER), {})
+        assert lanes.begin_look(project)() == lanes.Plan(list(ORDER), {})
     params = projects[2].params
     params.write_text(params.read_text().replace("one", "two"))
     (projects[2].root / "d").unlink()
-    assert lanes.look(projects[2]) == lanes.Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
+    assert lanes.begin_look(projects[2])() == lanes.Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
     subprocess.run(["dvc", "repro", "-q"], cwd=projects[2].root, env=environment(), check=True)
-    assert lanes.look(projects[2]) == lanes.Plan(list(ORDER), {})
+    assert lanes.begin_look(projects[2])() == lanes.Plan(list(ORDER), {})
 
 
 def test_what_runs_beside_a_failure_finishes_and_nothing_new_starts(
@@ -129,7 +129,7 @@ def test_what_runs_beside_a_failure_finishes_and_nothing_new_starts(
     last = capfd.readouterr().err.splitlines()[-1]
     assert last == "ERROR: failed to reproduce 'b': failed to run: exit 3, exited with 3"
     (project.root / "dvc.yaml").write_text((project.root / "dvc.yaml").read_text().replace("exit 3", "echo 2 > b"))
-    plan = lanes.look(project)
+    plan = lanes.begin_look(project)()
     assert plan
     assert set(plan.waits) == {"b", "c", "d"}
 
@@ -137,7 +137,7 @@ def test_what_runs_beside_a_failure_finishes_and_nothing_new_starts(
 def test_a_pipeline_that_dvc_refuses_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")
-    assert lanes.look(project) is None
+    assert lanes.begin_look(project)() is None
 
 
 def test_ctrl_c_ends_every_lane_and_says_so_once(tmp_path: Path, tiny_params: dict) -> None:

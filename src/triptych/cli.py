@@ -82,14 +82,19 @@ def cli() -> None:
 )
 def repro(words: tuple[str, ...], jobs: int | None) -> None:
     """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""
-    from triptych.page.build import build_page
-    from triptych.page.closing import closing_table
-    from triptych.pipeline import repro as run
+    from triptych import pipeline
+    from triptych.project import Project
 
     if words and jobs:
         raise click.UsageError("--jobs is for the whole pipeline: DVC runs what WORDS name one by one")
-    project, settings = open_project()
-    status = run(project, settings, words, jobs)
+    project = Project.find(Path.cwd())
+    look = pipeline.begin(project, words)
+    from triptych.config import load
+    from triptych.page.build import build_page
+    from triptych.page.closing import closing_table
+
+    settings = load(project.params)
+    status = pipeline.repro(project, settings, look, words, jobs)
     if status:
         sys.exit(status)
     if project.summary.exists():

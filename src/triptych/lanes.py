@@ -80,12 +80,19 @@ def default_lanes(runtime: Runtime) -> int:
     return 1 if on_gpu else max(1, cores // runtime.threads)
 
 
-def look(project: Project) -> Plan | None:
-    """The plan for this project; None where DVC cannot make one, for a reason that `dvc repro` will tell."""
-    if PROCESSES.get_start_method() == "fork":
-        _import_dvc()
-    answer = _answer(_start(_plan, project.root, {}))
-    return Plan(**answer) if isinstance(answer, dict) else None
+Look = Callable[[], "Plan | None"]
+"""Waits for the plan of a look that has begun; None where DVC cannot make one, for a reason `dvc repro` will tell."""
+
+
+def begin_look(project: Project) -> Look:
+    """Begin to look for what is to run, in a process of its own."""
+    connection = _start(_plan, project.root, {}, daemon=True)
+
+    def plan() -> Plan | None:
+        answer = _answer(connection)
+        return Plan(**answer) if isinstance(answer, dict) else None
+
+    return plan
 
 
 def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str]) -> int:
@@ -94,6 +101,9 @@ def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str]) 
     After a failure nothing new starts, and its message is the last. Raises KeyboardInterrupt after Ctrl-C, once
     everything has ended, which the terminal has told, too.
     """
+    if PROCESSES.get_start_method() == "fork":
+        for name in OF_DVC:
+            importlib.import_module(name)
     work = Work(by_length(plan.waits, durations(project)), plan.waits)
     running: dict[Connection, str] = {}
     interrupts: list[int] = []
@@ -168,10 +178,19 @@ def durations(project: Project) -> dict[str, float]:
     return found
 
 
-def _start(function: Callable, root: Path, variables: Mapping[str, str], *words: Any) -> Connection:  # noqa: ANN401
-    """Call a function in a process of its own; the connection gives what it returns, as JSON."""
+def _start(
+    function: Callable,
+    root: Path,
+    variables: Mapping[str, str],
+    *words: Any,  # noqa: ANN401
+    daemon: bool = False,
+) -> Connection:
+    """Call a function in a process of its own; the connection gives what it returns, as JSON.
+
+    A daemon ends with this process, whatever it has done by then.
+    """
     ours, theirs = PROCESSES.Pipe(duplex=False)
-    PROCESSES.Process(target=_work, args=(theirs, root, dict(variables), function, words)).start()
+    PROCESSES.Process(target=_work, args=(theirs, root, dict(variables), function, words), daemon=daemon).start()
     theirs.close()
     return ours
 
@@ -265,8 +284,3 @@ def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
     repo.scm_context.quiet = True
     repo.reproduce([name], single_item=True, repro_fn=reproduce)
     return ""
-
-
-def _import_dvc() -> None:
-    for name in OF_DVC:
-        importlib.import_module(name)

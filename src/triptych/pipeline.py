@@ -43,21 +43,33 @@ def stale_sources(project: Project, settings: Settings) -> list[str]:
     return stale
 
 
-def repro(project: Project, settings: Settings, words: Sequence[str], jobs: int | None = None) -> int:
-    """Bring everything up to date, after fetching anew whatever the user's folder has changed.
+def begin(project: Project, words: Sequence[str]) -> lanes.Look | None:
+    """Begin to look for what there is to do, which takes seconds: what else there is to read can be read meanwhile.
 
-    With words, `dvc repro` of these; without, `jobs` stages at a time, or as many as the machine can feed.
+    With words, which are DVC's to understand, there is no look.
     """
     versioned = (project.root / ".git").exists() or project.commit()[0] != "none"
     local = project.root / ".dvc" / "config.local"
     without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
     if versioned == without_git:  # an unpacked archive has no history; DVC must be told
         dvc(project, "config", "--local", *(["--unset", "core.no_scm"] if versioned else ["core.no_scm", "true"]))
+    return None if words else lanes.begin_look(project)
+
+
+def repro(
+    project: Project, settings: Settings, look: lanes.Look | None, words: Sequence[str], jobs: int | None = None
+) -> int:
+    """Bring everything up to date, after fetching anew whatever the user's folder has changed.
+
+    With words, `dvc repro` of these; without, `jobs` stages at a time, or as many as the machine can feed.
+    """
     stale = [f"fetch@{name}" for name in stale_sources(project, settings)]
-    status = dvc(project, "repro", "--quiet", "--force", "--single-item", *stale) if stale else 0
-    if status:
-        return status
-    plan = None if words else lanes.look(project)
+    if stale:
+        status = dvc(project, "--wait-for-lock", "repro", "--quiet", "--force", "--single-item", *stale)
+        if status:
+            return status
+        look = look and lanes.begin_look(project)
+    plan = look and look()
     if plan and not plan.waits:
         print("Data and pipelines are up to date.")
         return 0
