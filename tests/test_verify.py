@@ -108,8 +108,14 @@ def test_what_was_made_otherwise_is_not_compared(project: Project) -> None:
     assert "nothing is kept" in check(project).detail
 
 
-def test_a_young_gan_is_compared_on_the_same_machine_alone(project: Project) -> None:
-    manifest = read_json(project.model("vae") / "manifest.json") | {"family": "gan"}
+@pytest.mark.parametrize("wild", [{"family": "gan"}, {"importance_samples": 20}], ids=["gan", "iwae"])
+def test_a_young_wild_model_is_compared_on_the_same_machine_alone(project: Project, wild: dict) -> None:
+    manifest = read_json(project.model("vae") / "manifest.json")
+    manifest |= {key: value for key, value in wild.items() if key == "family"}
+    settings = manifest["settings"]
+    settings["model"] = settings.get("model", {}) | {
+        key: value for key, value in wild.items() if key == "importance_samples"
+    }
     write_json(project.model("vae") / "manifest.json", manifest)
     keep(project, HERE | {"threads": 1})
     assert check(project, **with_fid(201.0)).verdict is Verdict.NOT_COMPARED
