@@ -18,13 +18,13 @@ from bench import ROOT, Bench
 from harness import PROGRESS
 
 ROUNDS = {  # a part's rounds, unless others are asked for
-    "families": 7,
-    "targets": 5,
+    "families": 5,
+    "targets": 3,
     "planar": 5,
     "importance": 5,
-    "loop": 1,
-    "pipeline": 3,
-    "growth": 3,
+    "loop": 2,
+    "pipeline": 2,
+    "growth": 2,
     "memory": 1,
     "determinant": 5,
     "peers": 5,
