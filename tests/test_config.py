@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from triptych.config import Settings, load, parse
 from triptych.errors import TriptychError
+from triptych.settings_page import settings_page
 
 
 def changed(params: dict, key: str, value: object) -> dict:
@@ -18,6 +19,15 @@ def changed(params: dict, key: str, value: object) -> dict:
     *path, last = key.split("/")
     reduce(lambda part, name: part[name], path, data)[last] = value
     return data
+
+
+def test_the_page_of_settings_is_that_of_the_models() -> None:
+    page = settings_page()
+    assert page == (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "triptych settings > docs/settings.md"
+    assert "| `learning_rate` | number above 0 to 10,000 | of Adam |" in page
+    assert "| `epochs` | [budget](#budget) |" in page
+    assert "\n## budget\n" in page
+    assert "| `critic_steps` | whole number from 1 to 256 | for each step of the generator; *off by default* |" in page
 
 
 def test_the_committed_file_is_valid(params: dict) -> None:

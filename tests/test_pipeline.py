@@ -16,8 +16,11 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
+from triptych import lanes
 from triptych.code import PACKAGE, closure, family_modules
 from triptych.models.registry import FAMILIES
+from triptych.project import Project
+from triptych.status import CURRENT, Lock
 from triptych.studies.registry import STUDIES, study_modules
 from triptych.tracking.store import import_client
 
@@ -179,6 +182,38 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
+    project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
+
+    def stale() -> set[str]:
+        plan, lock = lanes.begin_look(project)(), Lock.read(project)
+        assert plan
+        found = {stage for stage in plan.order if lock.state(stage) != CURRENT}
+        assert found == set(plan.waits)
+        return found
+
+    assert stale() == set()
+    said = fresh.succeed("triptych", "status")
+    assert "All are up to date" in said
+    assert re.search(r"^vae-20d +up to date +quick +20\d\d-.* s  FID .*, ELBO -.* nats$", said, re.MULTILINE)
+    fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
+    assert stale() == {"study@planar-samples"}
+    shutil.rmtree(fresh.root / "plots" / "gan-mnist")
+    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "plane.py").write_text("")
+    assert {"evaluate@gan-mnist", "evaluate@vae-20d", "report"} < stale()
+    said = fresh.succeed("triptych", "status")
+    assert "studies.planar-samples.learning_rate was " in said
+    assert "judge anew" in said
+    assert "plots/gan-mnist is missing" in said
+    assert "src/triptych/evaluation/vae has changed" in said
+    loop.write_text(loop.read_text() + "\n")
+    fresh.edit(lambda data: data["experiments"].update({"vae-new": data["experiments"]["vae-20d"]}))
+    assert {"train@vae-20d", "train@vae-new"} < stale()
+    assert re.search(r"^vae-new +not run$", fresh.succeed("triptych", "status"), re.MULTILINE)
+    (fresh.root / "dvc.lock").write_text("stages: [")
+    assert "dvc.lock is damaged" in fresh.refuse("triptych", "status")
 
 
 def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:

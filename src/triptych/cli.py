@@ -111,6 +111,14 @@ def check() -> None:
     click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
 
 
+@cli.command("settings")
+def settings_command() -> None:
+    """Print what params.yaml may hold: every key, its values and its meaning."""
+    from triptych.settings_page import settings_page
+
+    click.echo(settings_page(), nl=False)
+
+
 for stage_command in STAGES:
     cli.add_command(stage_command)
 
@@ -138,6 +146,14 @@ def ui(port: int) -> None:
 
     project, _ = open_project()
     sys.exit(serve(project, port))
+
+
+@cli.command()
+def status() -> None:
+    """Say which experiments are trained, at which profile, how good, and what is stale."""
+    from triptych.status import status as run
+
+    click.echo(run(*open_project()))
 
 
 @cli.command()

@@ -46,23 +46,23 @@ RESERVED = ("reference", "comparison", "summary")  # files and folders beside th
 class Experiment(Section):
     """One model, its data and its optimiser. `model` is checked by the family's own settings."""
 
-    family: str
-    dataset: str
-    reference: str
-    seed: Seed
+    family: str = Field(description="`vae`, `gan` or `flow`")
+    dataset: str = Field(description="an entry of `datasets`")
+    reference: str = Field(description="an entry of `references`: what its samples are compared with")
+    seed: Seed = Field(description="of initial weights, order, noise and evaluation")
     epochs: Budget
     epoch_updates: Interval | None = Field(default=None, description="of an epoch; else an epoch is one pass")
     snapshot_epochs: Interval | None = Field(default=None, description="between two snapshots that are judged")
-    batch_size: Images
-    learning_rate: Rate
-    betas: list[float] = Field(min_length=2, max_length=2)
-    weight_decay: Weight
+    batch_size: Images = Field(description="images of an update")
+    learning_rate: Rate = Field(description="of Adam")
+    betas: list[float] = Field(min_length=2, max_length=2, description="of Adam, each below 1")
+    weight_decay: Weight = Field(description="of AdamW, decoupled from the gradient")
     players: dict[str, Player] = Field(default={}, description="rate and decay of single players, by name")
-    schedule: Literal["constant", "cosine"]
-    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update")
+    schedule: Literal["constant", "cosine"] = Field(description="of the learning rate; cosine: to 0 at the end")
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update of averaged weights")
     gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
     max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift of each training batch")
-    model: SerializeAsAny[Section]
+    model: SerializeAsAny[Section] = Field(description="the network")
 
     @model_validator(mode="before")
     @classmethod
@@ -110,15 +110,15 @@ Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(_study_of_the_k
 class Settings(Section):
     """The whole of `params.yaml`."""
 
-    profile: Profile
-    profiles: dict[Profile, ProfileSettings]
-    embedded: Embedded
+    profile: Profile = Field(description="quick: minutes, offline; full: the documents' budgets on the real data")
+    profiles: dict[Profile, ProfileSettings] = Field(description="what each decides for all")
+    embedded: Embedded = Field(description="of the digits that need no network")
     runtime: Runtime
     datasets: dict[Name, Dataset] = Field(min_length=1)
-    classifiers: dict[Name, Classifier] = Field(min_length=1)
+    classifiers: dict[Name, Classifier] = Field(min_length=1, description="each of the data set of its name")
     references: dict[Name, Reference] = Field(min_length=1)
-    experiments: dict[Name, Experiment] = Field(min_length=1)
-    studies: dict[Name, Study]
+    experiments: dict[Name, Experiment] = Field(min_length=1, description="a model each: add one, and run the pipeline")
+    studies: dict[Name, Study] = Field(description="several small models trained side by side, each")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

@@ -62,7 +62,10 @@ class Likelihood(Section):
 class ProfileSettings(Section):
     """What a profile decides for all: where images come from, and how many samples an evaluation draws."""
 
-    source: Literal["embedded", "folder", "public", "auto"]
+    source: Literal["embedded", "folder", "public", "auto"] = Field(
+        description="embedded: scikit-learn's digits; folder: yours, in `TRIPTYCH_DATA`; public: downloaded; auto: "
+        "folder if you name one, else public"
+    )
     likelihood: Likelihood
     fidelity: Fidelity
 
@@ -79,10 +82,13 @@ class Embedded(Section):
 class Dataset(Section):
     """What the prepare stage makes of one set of images."""
 
-    images: Literal["mnist", "binarized_mnist", "cifar10"]
-    binarization: Literal["none", "static", "threshold", "stochastic"]
+    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="what is fetched")
+    binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
+        description="static: drawn once, and published; threshold: at a share of full intensity; stochastic: drawn "
+        "anew at every visit in training, once for evaluation"
+    )
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
-    dequantization: Literal["none", "uniform"]
+    dequantization: Literal["none", "uniform"] = Field(description="uniform: noise of one level, for densities")
     splits: SplitsByProfile
     seed: Seed
 
@@ -115,7 +121,7 @@ class Classifier(Section):
     """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
 
     epochs: Budget
-    batch_size: Images
+    batch_size: Images = Field(description="images of an update")
     optimizer: Literal["adam", "sgd"]
     learning_rate: Rate = Field(description="the largest, of one cycle")
     weight_decay: Weight
@@ -142,9 +148,9 @@ class ExtractorByProfile(Section):
 class Reference(Section):
     """Real images that generated ones are compared with, and whose features tell them apart."""
 
-    dataset: str
-    split: Literal["train", "test"]
-    extractor: Extractor | ExtractorByProfile
+    dataset: str = Field(description="an entry of `datasets` that has a classifier")
+    split: Literal["train", "test"] = Field(description="whose images are compared with")
+    extractor: Extractor | ExtractorByProfile = Field(description="whose features tell images apart")
 
     def extractor_at(self, profile: Profile) -> Extractor:
         """The extractor under a profile."""
@@ -154,9 +160,9 @@ class Reference(Section):
 class Runtime(Section):
     """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
 
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Annotated[int, Field(ge=1, le=256)]
-    precision: Literal["float32", "bf16"]
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(description="auto: a GPU if there is one")
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(description="of a stage; stages run side by side on the cores")
+    precision: Literal["float32", "bf16"] = Field(description="bf16: mixed, for the networks alone")
     channels_last: bool = Field(description="the memory format of convolutions")
     compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")
     data_on_device: bool = Field(description="training images in the device's memory, not in the host's")

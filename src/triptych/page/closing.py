@@ -9,6 +9,8 @@ from triptych.files import flatten, read_json
 from triptych.page.build import read_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from triptych.config import Settings
     from triptych.project import Project
 
@@ -18,15 +20,9 @@ def closing_table(project: Project, settings: Settings) -> str:
     rows = read_summary(project)
     lines = [f"{'experiment':<26} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
     for row in rows:
-        likelihood = [
-            _number(row["test_elbo"], "ELBO {:.2f}"),
-            _number(row["test_log_likelihood"], "log p {:.2f} nats"),
-            _number(row["test_bits_per_dimension"], "{:.3f} bits per dimension"),
-        ]
         fid, kid, inception = (float(row[name_of(measure, row)]) for measure in ("fid", "kid", "is"))
         lines.append(
-            f"{row['experiment']:<26} {fid:8.2f} {kid:8.3f} {inception:7.3f}   "
-            f"{', '.join(filter(None, likelihood)) or 'not defined'}"
+            f"{row['experiment']:<26} {fid:8.2f} {kid:8.3f} {inception:7.3f}   {likelihood(row) or 'not defined'}"
         )
     protocols = {f"{row['extractor']}, {row['samples']} samples against {row['reference']}": None for row in rows}
     lines.append(f"(FID, KID and IS on {'; '.join(protocols)})")
@@ -35,7 +31,22 @@ def closing_table(project: Project, settings: Settings) -> str:
     return "\n".join(lines)
 
 
+def likelihood(row: Mapping[str, object]) -> str:
+    """What a row knows of likelihoods; nothing where the model has none."""
+    found = [
+        _number(row["test_elbo"], "ELBO {:.2f}"),
+        _number(row["test_log_likelihood"], "log p {:.2f} nats"),
+        _number(row["test_bits_per_dimension"], "{:.3f} bits per dimension"),
+    ]
+    return ", ".join(filter(None, found))
+
+
 def study_line(project: Project, name: str) -> str:
+    """A study's name and headline."""
+    return f"{name:<26} {study_headline(project, name)}"
+
+
+def study_headline(project: Project, name: str) -> str:
     """The headline of each configuration: its number, or where that is a word, who shares it."""
     metrics = read_json(project.metrics(name))
     found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
@@ -44,11 +55,11 @@ def study_line(project: Project, name: str) -> str:
         words = "; ".join(f"{value}: {', '.join(items)}" for value, items in sharing.items())
     else:
         words = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
-    return f"{name:<26} {words} ({metrics['headline_is']})"
+    return f"{words} ({metrics['headline_is']})"
 
 
-def _number(cell: str, pattern: str) -> str | None:
+def _number(cell: object, pattern: str) -> str | None:
     try:
-        return pattern.format(float(cell))
+        return pattern.format(float(str(cell)))
     except ValueError:
         return None

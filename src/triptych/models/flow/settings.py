@@ -34,7 +34,7 @@ class Model(Section):
     least_batch: ClassVar[int] = 1
     batches_a_step: ClassVar[int] = 1
 
-    architecture: Literal["realnvp", "nice", "multiscale"]
+    architecture: Literal["realnvp", "nice", "multiscale"] = Field(description="the kind of couplings")
     preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")
     alpha: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
     couplings: Depth = Field(description="of each scale, where there are several")
@@ -47,7 +47,7 @@ class Model(Section):
         default=False, description="a data-initialised affine: one for all pixels; multiscale, one a channel"
     )
     data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
-    variational_dequantization: Dequantizer | None = None
+    variational_dequantization: Dequantizer | None = Field(default=None, description="in place of uniform noise")
 
     @property
     def images(self) -> tuple[str, ...]:

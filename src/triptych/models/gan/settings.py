@@ -26,7 +26,7 @@ class Model(Section):
     least_batch: ClassVar[int] = 2  # batch normalisation has no statistics of one
 
     architecture: Literal["mlp", "resnet"]
-    latent: Width
+    latent: Width = Field(description="dimensions of z")
 
     generator: SomeWidths | None = Field(default=None, description="widths of the hidden layers")
     discriminator: SomeWidths | None = Field(default=None, description="the same")
@@ -37,7 +37,7 @@ class Model(Section):
     )
 
     width: Width | WidthByProfile | None = Field(default=None, description="channels of both networks")
-    loss_type: Literal["jsd", "w1"] | None = None
+    loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="what the critic estimates")
     reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty of the critic")
     reg_cf: Weight | None = Field(default=None, description="the penalty's coefficient")
     spectral_normalization: bool | None = Field(default=None, description="of the critic's weights")
