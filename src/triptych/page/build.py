@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.documents import Metrics, read_document
 from triptych.errors import TriptychError
-from triptych.evaluation.fidelity.names import name_of
+from triptych.evaluation.fidelity.names import ABSENT, name_of
 from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
+from triptych.page.findings import findings
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -27,6 +28,11 @@ COLUMNS = (
     "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
     "classes", "epochs", "samples", "reference", "reference_images", "extractor",
 )  # fmt: skip
+LIKELIHOODS = {
+    "test_elbo": "ELBO",
+    "test_log_likelihood": "log-likelihood",
+    "test_bits_per_dimension": "bits per dimension",
+}
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
@@ -100,20 +106,27 @@ def build_page(project: Project, settings: Settings) -> Path:
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
+    studies = [
+        study_section(project, name, item.study)
+        for name, item in settings.studies.items()
+        if project.metrics(name).exists()
+    ]
     html = environment.get_template("page.html.j2").render(
         profiles=sorted({row["profile"] for row in table}),
         table=table,
         protocols=protocols(table, trained),
         sections=trained,
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
-        likelihoods=_grouped((row["likelihood_is"], row["experiment"]) for row in table),
+        likelihoods=_grouped(
+            (row["likelihood_is"], row["experiment"]) for row in table if not row["likelihood_is"].startswith(ABSENT)
+        ),
+        likelihood_columns=list(LIKELIHOODS),
+        absent=ABSENT,
+        undefined=_grouped(undefined(table)),
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=judges,
-        studies=[
-            study_section(project, name, item.study)
-            for name, item in settings.studies.items()
-            if project.metrics(name).exists()
-        ],
+        studies=studies,
+        findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
         comparison=pictures(project.comparison),
         style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     )
@@ -138,6 +151,14 @@ def protocols(table: list[dict[str, Any]], sections: list[dict[str, Any]]) -> di
             column = protocol["row"]["judged"][measure]
             protocol["best"][measure] = choose(float(row[column]) for row in rows)
     return found
+
+
+def undefined(table: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What an experiment has no number for, and why; with its name."""
+    for row in table:
+        for column, words in LIKELIHOODS.items():
+            if row[column].startswith(ABSENT):
+                yield f"{words} ({row[column].removeprefix(f'{ABSENT}: ')})", row["experiment"]
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
