@@ -22,7 +22,7 @@ test: setup  ## the fast tests
 torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
-bench: setup  ## speed, beside plain loops and the machine's limits: a quarter of an hour, docs/speed.md
+bench: setup  ## speed, beside plain loops and the machine's limits: half an hour, docs/speed.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
 lint: setup  ## ruff
