@@ -30,8 +30,9 @@ def judged(fid: float = 10.0, **test: float) -> dict:
     }
 
 
-def critic(value: float | None, low: float, high: float) -> dict:
-    correlation = {"value": value, "low": low, "high": high, "snapshots": 10}
+def critic(*value: float) -> dict:
+    """Correlation, low and high; none of too few snapshots."""
+    correlation = dict(zip(("value", "low", "high"), value, strict=False)) | {"snapshots": 10}
     return judged() | {"over_training": {"correlation": correlation}}
 
 
@@ -41,7 +42,7 @@ def bounded(log_likelihood: float, error: float, gap: float) -> dict:
 
 def test_nothing_is_said_of_what_is_not_there(settings: Settings) -> None:
     assert findings(settings, {}, {}) == []
-    assert answer(settings, "progress", {"cifar10-jsd-1": critic(None, 0.0, 0.0)}) == []
+    assert answer(settings, "progress", {"cifar10-jsd-1": critic()}) == []
     assert answer(settings, "posterior", {"vae-100d-planar": bounded(-90.0, 1.0, 2.0)}) == []
 
 

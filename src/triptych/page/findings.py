@@ -32,7 +32,7 @@ def findings(settings: Settings, metrics: Metrics, studies: Metrics) -> list[tup
 
 def _progress(metrics: Metrics) -> Iterator[str]:
     found = {name: each["over_training"]["correlation"] for name, each in metrics.items() if "over_training" in each}
-    known = {name: each for name, each in found.items() if each["value"] is not None}
+    known = {name: each for name, each in found.items() if "value" in each}  # not for a handful of snapshots
     if not known:
         return
     falls = [name for name, each in known.items() if each["low"] > 0]
