@@ -1,10 +1,11 @@
-"""`dvc.lock`: a stage's entry, put into the text as DVC would write it, at its place in an order."""
+"""`dvc.lock`: its entries read; and one put into the text as DVC would write it, at its place in an order."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from triptych.errors import TriptychError
 from triptych.files import atomic_file
 
 if TYPE_CHECKING:
@@ -16,6 +17,28 @@ if TYPE_CHECKING:
 HEAD = "schema: '2.0'\nstages:\n"
 STAGES = re.compile(r"(?<=^stages:\n)(?:(?: .*)?\n)+|(?<=^stages:\n)\Z", re.MULTILINE)
 NAME = re.compile(r"^  (?=[^ #])(.+):\n", re.MULTILINE)
+
+
+def read_stages(root: Path) -> dict[str, dict[str, Any]]:
+    """Each stage's entry, with its outputs; none where there is no such file. Raises TriptychError if it is damaged.
+
+    Parsed in C, as DVC does it: at fifty stages pure Python takes seconds.
+    """
+    lock = root / "dvc.lock"
+    if not lock.exists():
+        return {}
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
+        entries = {name: {"outs": [], **entry} for name, entry in stages.items()}
+        for entry in entries.values():
+            entry["outs"] = [{**out, "path": str(out["path"]), "md5": str(out["md5"])} for out in entry["outs"]]
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise TriptychError(f"dvc.lock is damaged ({reason}): run `git checkout dvc.lock`, or `dvc repro`") from None
+    return entries
 
 
 def splice(lock: Path, stage: PipelineStage, order: Sequence[str]) -> bool:

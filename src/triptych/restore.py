@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from triptych.dvc_lock import read_stages
 from triptych.errors import TriptychError
 from triptych.files import atomic_file, atomic_folder
 
@@ -45,21 +46,7 @@ def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:
 
     Raises TriptychError if it is damaged.
     """
-    lock = root / "dvc.lock"
-    if not lock.exists():
-        return {}
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
-        return {
-            name: [(str(output["path"]), str(output["md5"])) for output in entry.get("outs", ())]
-            for name, entry in stages.items()
-        }
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise TriptychError(f"dvc.lock is damaged ({reason}): run `git checkout dvc.lock`, or `dvc repro`") from None
+    return {name: [(out["path"], out["md5"]) for out in entry["outs"]] for name, entry in read_stages(root).items()}
 
 
 def _within(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
-from triptych.errors import TriptychError
+from triptych.dvc_lock import read_stages
 from triptych.evaluation.fidelity.names import name_of
 from triptych.files import is_number, read_json
 from triptych.page.closing import likelihood, study_headline
@@ -107,7 +107,7 @@ class Lock:
     @classmethod
     def read(cls, project: Project) -> Lock:
         """Raises TriptychError if the file is damaged."""
-        return cls(project.root, _stages(project.root / "dvc.lock"), _yaml(project.params))
+        return cls(project.root, read_stages(project.root), _yaml(project.params))
 
     @cached_property
     def makers(self) -> dict[str, tuple[str, str]]:
@@ -175,15 +175,3 @@ def _yaml(path: Path) -> Json:
     from ruamel.yaml import YAML
 
     return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
-
-
-def _stages(lock: Path) -> Mapping[str, Json]:
-    from ruamel.yaml.error import YAMLError
-
-    if not lock.exists():
-        return {}
-    try:
-        return {name: {"outs": [], **entry} for name, entry in _yaml(lock)["stages"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise TriptychError(f"dvc.lock is damaged ({reason}): run `git checkout dvc.lock`, or `dvc repro`") from None
