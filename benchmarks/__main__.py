@@ -28,15 +28,18 @@ ROUNDS = {  # a part's rounds, unless others are asked for
     "memory": 1,
     "determinant": 5,
     "peers": 5,
+    "gpu": 3,
 }
 CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-ON_REQUEST = ("peers",)  # takes the network
+ON_REQUEST = ("peers", "gpu")  # take the network, and a GPU
 
 
 def main() -> int:
     """Run the parts, print their tables and how they compare with those before, and keep them."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(ROUNDS)}; all but peers if none")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(ROUNDS)}; all but peers and gpu if none"
+    )
     parser.add_argument("--rounds", type=int, help="of each part")
     parser.add_argument("--threads", type=int, default=CORES, help="of training, ours and others' (default: all cores)")
     parser.add_argument("--dry", action="store_true", help="print, compare, and keep nothing")

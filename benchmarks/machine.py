@@ -47,6 +47,7 @@ def facts(threads: int) -> dict[str, str | int]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "threads": threads,
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "date": datetime.now(UTC).date().isoformat(),
     }
 

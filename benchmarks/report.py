@@ -98,6 +98,8 @@ def _markdown(stored: dict[str, Any]) -> str:
     lines = [head, "| --- " * (head.count("|") - 1) + "|", *rest]
     made = stored["machine"]
     place = f"{made['processor']}, {made['cores']} cores, {made['instruction_set']}, PyTorch {made['torch']}"
+    if "gpu" in made:
+        place = f"{made['gpu']}, {place}"
     lines.append(
         f"\n{place}, {made['threads']} threads, {made['date']}; medians of {stored['rounds']} rounds (quartiles)."
     )

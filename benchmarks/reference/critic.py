@@ -80,10 +80,11 @@ class Critic(nn.Module):
 class Loop:
     """Steps of the course's `make_train_step`."""
 
-    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
-        self.settings = model = experiment.model_at(profile)
+    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
+        self.settings, self.device = experiment.model_at(profile), device
+        model = self.settings
         self.images_a_step = experiment.batch_size * model.critic_steps
-        self.generator, self.critic = Generator(model.latent, model.width), Critic(model.width)
+        self.generator, self.critic = Generator(model.latent, model.width).to(device), Critic(model.width).to(device)
         self.averaged, self.decay = copy.deepcopy(self.generator), experiment.ema
         own, betas = experiment.players["critic"], tuple(experiment.betas)
         self.of_generator = torch.optim.Adam(self.generator.parameters(), lr=experiment.learning_rate, betas=betas)
@@ -103,14 +104,14 @@ class Loop:
         return gradient.flatten(1).pow(2).sum(1).mean()
 
     def _fakes(self, count: int) -> Tensor:
-        return self.generator(torch.randn(count, self.settings.latent))
+        return self.generator(torch.randn(count, self.settings.latent, device=self.device))
 
     def run(self, steps: int) -> float:
         """So many updates of the generator; the mean metric."""
         total = 0.0
         for _ in range(steps):
             for _ in range(self.settings.critic_steps):
-                real = next(self.batches)
+                real = next(self.batches).to(self.device)
                 fake = self._fakes(len(real)).detach()
                 self.of_critic.zero_grad()
                 metric = self._metric(self.critic(real), self.critic(fake))

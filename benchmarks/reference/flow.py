@@ -74,7 +74,7 @@ class Flow(nn.Module):
         self.layers, self.alpha = nn.ModuleList(layers), alpha
 
     def forward(self, z: Tensor) -> Tensor:
-        log_det = torch.full((len(z),), PIXELS * (math.log(1 - self.alpha) - math.log(256)))
+        log_det = z.new_full((len(z),), PIXELS * (math.log(1 - self.alpha) - math.log(256)))
         z = z * (1 - self.alpha) + self.alpha * 0.5
         log_det = log_det - torch.sum(torch.log(z) + torch.log(1 - z), dim=1)
         z = torch.log(z) - torch.log(1 - z)
@@ -94,7 +94,7 @@ def build(architecture: str, couplings: int, hidden: list[int], alpha: float) ->
 class Loop(TemplateLoop):
     """The template's loop on an experiment's flow."""
 
-    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
+    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
         model = experiment.model_at(profile)
         flow = build(model.architecture, model.couplings, model.hidden, model.alpha)
-        super().__init__(flow, experiment, pixels, dequantized)
+        super().__init__(flow, experiment, pixels, dequantized, device)

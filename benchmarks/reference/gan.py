@@ -39,11 +39,11 @@ def discriminator(hidden: list[int], leak: float, dropout: float) -> nn.Sequenti
 class Loop:
     """Steps of the template's loop."""
 
-    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
-        model = experiment.model_at(profile)
+    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
+        model, self.device = experiment.model_at(profile), device
         self.latent, self.images_a_step = model.latent, experiment.batch_size
-        self.generator = generator(model.latent, model.generator, model.leak)
-        self.discriminator = discriminator(model.discriminator, model.leak, model.dropout)
+        self.generator = generator(model.latent, model.generator, model.leak).to(device)
+        self.discriminator = discriminator(model.discriminator, model.leak, model.dropout).to(device)
         rate, betas = experiment.learning_rate, tuple(experiment.betas)
         self.of_generator = torch.optim.Adam(self.generator.parameters(), lr=rate, betas=betas)
         self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=betas)
@@ -54,11 +54,11 @@ class Loop:
         """So many updates of each player; the mean loss of the generator."""
         total = 0.0
         for _ in range(steps):
-            real = next(self.batches).flatten(1)
-            valid, fake = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+            real = next(self.batches).flatten(1).to(self.device)
+            valid, fake = real.new_ones(len(real), 1), real.new_zeros(len(real), 1)
 
             self.of_generator.zero_grad()
-            images = self.generator(torch.randn(len(real), self.latent))
+            images = self.generator(torch.randn(len(real), self.latent, device=self.device))
             forged = self.loss(self.discriminator(images), valid)
             forged.backward()
             self.of_generator.step()

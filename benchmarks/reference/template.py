@@ -17,9 +17,14 @@ class TemplateLoop:
     """One optimiser step a batch; the loss is read at each."""
 
     def __init__(
-        self, model: torch.nn.Module, experiment: Experiment, pixels: torch.Tensor, transform: Transform
+        self,
+        model: torch.nn.Module,
+        experiment: Experiment,
+        pixels: torch.Tensor,
+        transform: Transform,
+        device: str,
     ) -> None:
-        self.model, self.images_a_step = model, experiment.batch_size
+        self.model, self.images_a_step, self.device = model.to(device), experiment.batch_size, device
         self.optimizer = torch.optim.Adam(model.parameters(), lr=experiment.learning_rate)
         self.batches = batches(pixels, transform, experiment.batch_size)
 
@@ -27,7 +32,7 @@ class TemplateLoop:
         """So many updates; the mean loss."""
         total = 0.0
         for _ in range(steps):
-            images = next(self.batches)
+            images = next(self.batches).to(self.device)
             self.optimizer.zero_grad()
             loss = self.model(images)
             loss.backward()

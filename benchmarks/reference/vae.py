@@ -63,7 +63,7 @@ class Vae(nn.Module):
 class Loop(TemplateLoop):
     """The template's loop on an experiment's VAE."""
 
-    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str) -> None:
+    def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
         model = experiment.model_at(profile)
         vae = Vae(model.hidden, model.latent, ACTIVATIONS[model.activation])
-        super().__init__(vae, experiment, pixels, binary)
+        super().__init__(vae, experiment, pixels, binary, device)

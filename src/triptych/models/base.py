@@ -32,6 +32,8 @@ class Family(ABC):
 
     batches_a_step: int = 1
     """Batches of real images that one update uses up."""
+    recordable: bool = True
+    """Whether all steps are the same work, so that a GPU can repeat one: false where one depends on `epoch`."""
 
     @property
     def averaged(self) -> nn.Module:

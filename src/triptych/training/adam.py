@@ -29,8 +29,11 @@ class Adam:
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
-        """One update; the gradients in the order of the parameters. Weight decay is added to them (L2)."""
+    def step(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
+        """One update; the gradients in the order of the parameters. Weight decay is added to them (L2).
+
+        On a GPU the rate may be a scalar tensor, which is read when the update runs.
+        """
         beta1, beta2 = self.betas
         adam(
             self.parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -20,16 +20,21 @@ class Ema:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
         self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self.parameters = self._beside(module.named_parameters())
+        self.buffers = self._beside(module.named_buffers())
+
+    def _beside(self, tensors: Iterable[tuple[str, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+        """Of these, those that are kept: as they are here, and in the module."""
+        kept = [(self.shadow[name], value) for name, value in tensors if name in self.shadow]
+        return [shadow for shadow, _ in kept], [value for _, value in kept]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the module's present weights, after optimiser step number `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        parameters = dict(self.module.named_parameters())
-        torch._foreach_lerp_([self.shadow[name] for name in parameters], list(parameters.values()), 1 - decay)
-        for name, buffer in self.module.named_buffers():
-            if name in self.shadow:
-                self.shadow[name].copy_(buffer)
+        torch._foreach_lerp_(*self.parameters, 1 - decay)
+        if self.buffers[0]:
+            torch._foreach_copy_(*self.buffers)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import History, Workplace
 from triptych.training.ema import Ema
 from triptych.training.progress import Progress
+from triptych.training.recorded import RecordedStep
 from triptych.training.reproducible import generator, seeded
 from triptych.training.weights import save_tensors
 
@@ -70,6 +71,11 @@ class Trainer:
         self.progress = 0.0  # the share of all steps that is done
         self.ema = Ema(family.averaged, experiment.ema) if experiment.ema else None
         self.device = next(family.networks.parameters()).device
+        self.on_gpu = self.device.type == "cuda"
+        self.rates: dict[str, Tensor] = {}  # what a GPU's step reads, in its memory
+        if self.on_gpu:
+            self.rates = {player: torch.full((), math.nan, device=self.device) for player in self.optimizers}
+        self.recorded: RecordedStep | None = None
 
     def _own(self, player: str) -> Experiment | Player:
         """Where a player's rate and weight decay are."""
@@ -99,7 +105,24 @@ class Trainer:
             gradients = torch.autograd.grad(loss, optimizer.parameters)
         if self.experiment.gradient_clip:
             gradients = clipped(gradients, self.experiment.gradient_clip)
-        optimizer.step(gradients, self.learning_rate(player, self.progress))
+        rate = self.rates[player] if self.on_gpu else self.learning_rate(player, self.progress)
+        optimizer.step(gradients, rate)
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
+        """One step of the family, on a GPU as a graph where the family's steps are all alike."""
+        if not self.on_gpu:
+            return self._step(batch)
+        for player, rate in self.rates.items():
+            rate.fill_(self.learning_rate(player, self.progress))
+        if not (self.runtime.cuda_graphs and self.family.recordable):
+            return self._step(batch)
+        if self.recorded is None:
+            self.recorded = RecordedStep(self._step, batch, self.state().values())
+        return self.recorded(batch)
+
+    def _step(self, batch: Tensor) -> dict[str, Tensor]:
+        with self.mixed_precision():
+            return self.family.step(batch, self.update)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on, by name."""
@@ -142,8 +165,7 @@ class Trainer:
         for step, batch in enumerate(images.batches(self.step_images, steps, order)):
             self.progress = ((epoch - 1) * steps + step) / (epochs * steps)
             self.family.epoch = epoch - 1 + step / steps
-            with self.mixed_precision():
-                quantities = self.family.step(batch, self.update)
+            quantities = self.step(batch)
             if self.ema:
                 self.ema.update((epoch - 1) * steps + step + 1)
             recent.append(torch.stack([value.float() for value in quantities.values()]))

@@ -27,6 +27,7 @@ class VaeFamily(Family):
     def __init__(self, network: Vae, latent: int, kl_warmup: float, importance_samples: int) -> None:
         self.networks, self.latent = network, latent
         self.kl_warmup, self.importance_samples = kl_warmup, importance_samples
+        self.recordable = not kl_warmup
 
     def sampled_terms(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
         """Reconstruction and regularisation of each draw z of q(z|x), each (n, samples) in nats.

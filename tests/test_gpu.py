@@ -1,0 +1,85 @@
+"""On a CUDA GPU: the same bytes every time, a step recorded or not, and the numbers of the CPU where noise is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from triptych.config import Settings
+from triptych.stages.train import train
+from triptych.tracker import Console
+from triptych.training.checkpoint import read_history
+from triptych.training.loop import Trainer
+
+pytestmark = pytest.mark.gpu
+
+NAMES = ["vae-20d", "vae-2d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "nice-mnist"]
+PRECISIONS = ["float32", "bf16"]
+
+
+class Stopper(Console):
+    """Stops the run after an epoch."""
+
+    def log(self, step: int, metrics: object) -> None:
+        if step == 1:
+            raise KeyboardInterrupt
+
+
+def run(
+    tiny: Settings, name: str, prepared: Path, folder: Path, tracker: Console | None = None, **runtime: object
+) -> dict[str, bytes]:
+    """The files of a training, of which the manifest says with which settings."""
+    settings = tiny.runtime.model_copy(update={"device": "cuda", **runtime})
+    experiment = tiny.experiment(name).model_copy(update={"ema": 0.9, "schedule": "cosine"})
+    train(
+        name=name,
+        experiment=experiment,
+        profile="quick",
+        runtime=settings,
+        data=prepared / experiment.dataset,
+        output=folder / name,
+        checkpoints=folder / "checkpoints",
+        code="code",
+        tracker=tracker or Console(),
+    )
+    return {path.name: path.read_bytes() for path in sorted((folder / name).iterdir())}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recorded_step_gives_the_bytes_of_steps_one_by_one(
+    tiny: Settings, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
+) -> None:
+    replayed: list[str] = []
+    original = Trainer.step
+
+    def watched(self: Trainer, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = original(self, batch)
+        replayed.extend([self.name] if self.recorded else [])
+        return found
+
+    monkeypatch.setattr(Trainer, "step", watched)
+    one_by_one = run(tiny, name, prepared, tmp_path / "a", cuda_graphs=False, precision=precision)
+    assert not replayed
+    assert run(tiny, name, prepared, tmp_path / "b", cuda_graphs=True, precision=precision) == one_by_one
+    assert replayed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stopped_run_ends_with_the_same_bytes(tiny: Settings, prepared: Path, tmp_path: Path, name: str) -> None:
+    undisturbed = run(tiny, name, prepared, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, name, prepared, tmp_path / "b", Stopper())
+    assert run(tiny, name, prepared, tmp_path / "b") == undisturbed
+
+
+@pytest.mark.parametrize("name", ["realnvp-mnist", "nice-mnist"])
+def test_the_untrained_likelihood_is_the_cpus(tiny: Settings, prepared: Path, tmp_path: Path, name: str) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        run(tiny, name, prepared, tmp_path / device, device=device)
+        first, *_ = read_history(tmp_path / device / name / "history.csv")
+        found.append(first["valid_negative_log_likelihood"])
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
