@@ -15,6 +15,7 @@ from triptych.errors import TriptychError
 from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.over_training import sentence
 from triptych.evaluation.gan.snapshots import panel
+from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.registry import build
 from triptych.training.loop import Duration, Trainer
@@ -76,7 +77,7 @@ def test_the_networks_are_sngans_for_32_pixels() -> None:
             if isinstance(m, torch.nn.Conv2d)
         ]
 
-    generator, critic = ResidualGenerator(100, 8, SHAPE), ResidualCritic(8, SHAPE, spectral=False)
+    generator, critic = ResidualGenerator(100, 8, SHAPE), ResidualCritic(8, SHAPE, spectral=False, penalised=False)
     assert convolutions(generator) == [(8, 8, 3), (8, 8, 3), (8, 8, 1)] * 3 + [(8, 3, 3)]
     assert (generator.start.in_features, generator.start.out_features) == (100, 8 * 16)
     assert convolutions(critic) == [
@@ -92,7 +93,7 @@ def test_the_networks_are_sngans_for_32_pixels() -> None:
 
 def test_spectral_normalisation_brings_the_largest_singular_value_to_one() -> None:
     torch.manual_seed(0)
-    critic = ResidualCritic(8, SHAPE, spectral=True).train()
+    critic = ResidualCritic(8, SHAPE, spectral=True, penalised=False).train()
     for _ in range(60):
         critic(torch.randn(1, *SHAPE))
     critic.eval()
@@ -103,6 +104,41 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one() -> No
     before = {name: value.clone() for name, value in critic.state_dict().items()}
     critic(torch.randn(2, *SHAPE))
     assert all(torch.equal(value, before[name]) for name, value in critic.state_dict().items())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_penalised_convolution_and_its_derivatives_are_pytorchs(size: int) -> None:
+    torch.manual_seed(0)
+    ours, theirs = (kind(3, 4, size, padding=size // 2).double() for kind in (PenalisedConv2d, torch.nn.Conv2d))
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
+
+    def convolve(images: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(ours, dict(zip(("weight", "bias"), parameters, strict=True)), (images,))
+
+    torch.testing.assert_close(ours(images), theirs(images))
+    given = (images, *(parameter.detach().requires_grad_() for parameter in ours.parameters()))
+    assert torch.autograd.gradcheck(convolve, given)
+    assert torch.autograd.gradgradcheck(convolve, given)
+    found = []
+    for layer in (ours, theirs):  # of what comes out as a power, so that second derivatives by the filters are not 0
+        (gradient,) = torch.autograd.grad(layer(images).pow(3).sum(), images, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), [images, *layer.parameters()]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_a_penalised_critic_in_mixed_precision_comes_near_float32(full: Settings) -> None:
+    found = []
+    for precision in ("float32", "bf16"):
+        trainer = narrow(full, "cifar10-jsd-3")
+        trainer.runtime = trainer.runtime.model_copy(update={"precision": precision})
+        critic, real = trainer.family.critic, pixels(8).float() / 127.5 - 1
+        with trainer.mixed_precision():
+            loss, _ = trainer.family.terms(real, -real, critic)
+        found.append(torch.cat([each.flatten() for each in torch.autograd.grad(loss, list(critic.parameters()))]))
+    assert found[1].dtype == torch.float32
+    assert (found[0] - found[1]).norm() < 0.02 * found[0].norm()
 
 
 @pytest.mark.parametrize("name", FIVE)

@@ -28,10 +28,12 @@ class CriticFamily(Family):
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = ResidualGenerator(model.latent, model.width, image_shape)
-        self.critic = ResidualCritic(model.width, image_shape, spectral=model.spectral_normalization)
+        self.penalised = model.reg_type != "none"
+        self.critic = ResidualCritic(
+            model.width, image_shape, spectral=model.spectral_normalization, penalised=self.penalised
+        )
         self.networks = nn.ModuleDict({"generator": self.generator, "critic": self.critic})
         self.latent, self.batches_a_step = model.latent, model.critic_steps
-        self.penalised = model.reg_type != "none"
         self.terms = critic_terms(model.loss_type, model.reg_type if self.penalised else None, model.reg_cf)
         self.metric, self.generator_loss = METRICS[model.loss_type], generator_loss(model.loss_type)
 

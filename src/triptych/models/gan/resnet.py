@@ -6,12 +6,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
+from triptych.models.gan.convolution import PenalisedConv2d
+
 START = 4  # pixels a side of what the generator begins with
 
 
-def convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+def convolution(inputs: int, outputs: int, size: int = 3, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     """A convolution that keeps the image's size, its weights drawn by Xavier's rule (Glorot and Bengio 2010)."""
-    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2)
+    layer = kind(inputs, outputs, size, padding=size // 2)
     nn.init.xavier_uniform_(layer.weight, 2**0.5 if size > 1 else 1.0)
     nn.init.zeros_(layer.bias)
     return layer
@@ -49,35 +51,41 @@ class ResidualGenerator(nn.Module):
 
 
 class CriticBlock(nn.Module):
-    """Two convolutions beside a shortcut, halving the size if `down`. The first block takes the image as it is."""
+    """Two convolutions beside a shortcut, halving the size if `down`. The first block takes the image as it is.
 
-    def __init__(self, inputs: int, outputs: int, *, down: bool, first: bool = False) -> None:
+    The shortcut is 1 by 1, so it may come after its pooling: the same function on a quarter of the pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kind: type[nn.Conv2d], *, down: bool, first: bool = False) -> None:
         super().__init__()
         self.down, self.first = down, first
-        self.convolutions = nn.ModuleList([convolution(inputs, outputs), convolution(outputs, outputs)])
-        self.shortcut = convolution(inputs, outputs, 1) if down else nn.Identity()
+        self.convolutions = nn.ModuleList(
+            [convolution(inputs, outputs, kind=kind), convolution(outputs, outputs, kind=kind)]
+        )
+        self.shortcut = convolution(inputs, outputs, 1, kind) if down else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.convolutions[1](relu(self.convolutions[0](x if self.first else relu(x))))
         if not self.down:
             return h + x
-        return avg_pool2d(h + self.shortcut(x), 2)
+        return avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
 
 
 class ResidualCritic(nn.Module):
     """Images (n, colours, 32, 32) to one number (n,), positive for real; no normalisation of activations.
 
     With `spectral`, every weight is divided by its largest singular value, estimated by one step of the power method
-    each time the critic is asked in training mode.
+    each time the critic is asked in training mode. `penalised` says that its gradient is differentiated in turn.
     """
 
-    def __init__(self, width: int, image_shape: tuple[int, ...], *, spectral: bool) -> None:
+    def __init__(self, width: int, image_shape: tuple[int, ...], *, spectral: bool, penalised: bool) -> None:
         super().__init__()
+        kind = PenalisedConv2d if penalised else nn.Conv2d
         self.blocks = nn.Sequential(
-            CriticBlock(image_shape[0], width, down=True, first=True),
-            CriticBlock(width, width, down=True),
-            CriticBlock(width, width, down=False),
-            CriticBlock(width, width, down=False),
+            CriticBlock(image_shape[0], width, kind, down=True, first=True),
+            CriticBlock(width, width, kind, down=True),
+            CriticBlock(width, width, kind, down=False),
+            CriticBlock(width, width, kind, down=False),
         )
         self.last = nn.Linear(width, 1)
         nn.init.xavier_uniform_(self.last.weight)
