@@ -57,6 +57,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "training (s)": ("run", "train_seconds"),
     "s per epoch": ("run", "seconds_per_epoch"),
     "s per update": ("run", "seconds_per_update"),
+    "device": ("run", "device"),
     "machine": ("run", "machine"),
 }
 STUDY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
