@@ -50,12 +50,12 @@ def main() -> int:
     import torch
 
     import report
-    from families import with_threads
+    from families import with_runtime
     from machine import facts
     from triptych.config import load
 
     settings = load(ROOT / "params.yaml")
-    settings = with_threads(settings, wanted.threads)
+    settings = with_runtime(settings, threads=wanted.threads)
     torch.set_num_threads(wanted.threads)
     machine = facts(wanted.threads)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:

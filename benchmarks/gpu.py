@@ -12,6 +12,7 @@ import torch
 
 from arithmetic import work
 from data import prepared
+from families import with_runtime
 from harness import PROGRESS, Table, seconds
 from ours import Training
 from reference import critic, flow, gan, vae
@@ -53,8 +54,7 @@ def measure(bench: Bench) -> list[Table]:
         data = prepared(bench.settings, experiment.dataset, bench.folder)
         sides: dict[str, Loop] = {}
         for column, changes in OURS.items():
-            runtime = bench.settings.runtime.model_copy(update={"device": "cuda", **changes})
-            sides[column] = Training(bench.settings.model_copy(update={"runtime": runtime}), name, data, "full")
+            sides[column] = Training(with_runtime(bench.settings, device="cuda", **changes), name, data, "full")
         flops = work(sides["recorded"]).flops if name != "realnvp-mnist-multiscale" else None
         if loop:
             sides[REFERENCE] = loop(experiment, torch.from_numpy(data.images("train")), "full", "cuda")

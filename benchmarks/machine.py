@@ -37,6 +37,11 @@ class Limits:
         return 2 * 4 * COPIED / min(seconds(lambda: self.target.copy_(self.source)) for _ in range(2))
 
 
+def multiplies_bf16() -> bool:
+    """Whether the processor has instructions for products of bfloat16."""
+    return any(has for name, has in torch.cpu.get_capabilities().items() if name.endswith("_bf16"))
+
+
 def facts(threads: int) -> dict[str, str | int]:
     """What a table of times is worth nothing without."""
     return {

@@ -49,8 +49,14 @@ def measure(bench: Bench) -> list[Table]:
         with rates(bench, tuned, data, "full", loop, baseline) as sides:
             for _ in PROGRESS.rounds(f"targets: {words}", bench.rounds):
                 our_rate, their_rate = sides.measure()
-                table.compare(row, COLUMNS, ours_needed * images / our_rate, theirs_needed * images / their_rate)
-        table.say(row, "epochs", f"{ours_needed:.1f} against {theirs_needed:.1f}")
+                theirs = theirs_needed * images / their_rate
+                table.compare(row, COLUMNS, ours_needed * images / our_rate, theirs)
+                if sides.mixed:
+                    mixed = epochs_to(target, f"{tuned}-bf16") * images / sides.measure_mixed()[0]
+                    table.add(row, "bf16", mixed, "s")
+                    table.add(row, "bf16, times faster", theirs / mixed)
+        in_bf16 = f" (bf16: {epochs_to(target, f'{tuned}-bf16'):.1f})"
+        table.say(row, "epochs", f"{ours_needed:.1f}{in_bf16} against {theirs_needed:.1f}")
         table.say(row, "goal", f"{goal:g}")
     _planar(bench, table)
     _update(bench, table)
