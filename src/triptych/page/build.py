@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, name_of
 from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
+from triptych.page.charts import charts
 from triptych.page.findings import findings
+from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -22,18 +24,12 @@ if TYPE_CHECKING:
     from triptych.config import Settings
     from triptych.project import Project
 
-NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
-COLUMNS = (
+CELLS = (
     "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
     "classes", "epochs", "samples", "reference", "reference_images", "extractor",
 )  # fmt: skip
-LIKELIHOODS = {
-    "test_elbo": "ELBO",
-    "test_log_likelihood": "log-likelihood",
-    "test_bits_per_dimension": "bits per dimension",
-}
-BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
+FIRST = "X2-samples"  # of the pictures of all experiments: what they make is looked at before it is measured
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
@@ -106,29 +102,35 @@ def build_page(project: Project, settings: Settings) -> Path:
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
+    judged_by = protocols(table, trained)
     studies = [
         study_section(project, name, item.study)
         for name, item in settings.studies.items()
         if project.metrics(name).exists()
     ]
+    folder = Path(__file__).parent
     html = environment.get_template("page.html.j2").render(
         profiles=sorted({row["profile"] for row in table}),
+        made=provenance(trained + studies),
+        columns=COLUMNS,
+        compared=compared(table),
         table=table,
-        protocols=protocols(table, trained),
-        sections=trained,
+        protocols=judged_by,
+        families=_by_family(trained),
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
         likelihoods=_grouped(
             (row["likelihood_is"], row["experiment"]) for row in table if not row["likelihood_is"].startswith(ABSENT)
         ),
-        likelihood_columns=list(LIKELIHOODS),
-        absent=ABSENT,
-        undefined=_grouped(undefined(table)),
+        undefined=undefined(table),
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=judges,
         studies=studies,
         findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
-        comparison=pictures(project.comparison),
-        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        comparison=sorted(
+            pictures(project.comparison), key=lambda each: (not each["name"].startswith(FIRST), not each["shape"])
+        ),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script=(folder / "page.js").read_text(encoding="utf-8"),
     )
     with atomic_file(project.page) as draft:
         draft.write_text(html, encoding="utf-8")
@@ -153,12 +155,42 @@ def protocols(table: list[dict[str, Any]], sections: list[dict[str, Any]]) -> di
     return found
 
 
-def undefined(table: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """What an experiment has no number for, and why; with its name."""
-    for row in table:
-        for column, words in LIKELIHOODS.items():
-            if row[column].startswith(ABSENT):
-                yield f"{words} ({row[column].removeprefix(f'{ABSENT}: ')})", row["experiment"]
+def undefined(table: Iterable[dict[str, Any]]) -> list[str]:
+    """What some experiment has no number for, and why; in words."""
+    reasons = _grouped(
+        (row[column].removeprefix(f"{ABSENT}: "), words)
+        for row in table
+        for column, words in LIKELIHOODS.items()
+        if row[column].startswith(ABSENT)
+    )
+    return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
+
+
+def provenance(sections: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What the journal has of all that was trained: commits, machines, the first and the last start (UTC)."""
+    sections = list(sections)
+    facts = [facts for section in sections for facts in (section["train"], section.get("evaluate")) if facts]
+    starts = sorted(each["started"][:16].replace("T", " ") for each in facts if "started" in each)
+    return {
+        "commits": list(dict.fromkeys(_commit(each) for each in facts)),
+        "machines": list(dict.fromkeys(each.get("machine", NOT_RECORDED) for each in facts)),
+        "times": _from_to(starts[0], starts[-1]) if starts else "",
+        "forgotten": [section["name"] for section in sections if not section["train"]],
+    }
+
+
+def _from_to(first: str, last: str) -> str:
+    """Two times to the minute, without saying twice what they share."""
+    day, _, time = last.partition(" ")
+    return first if first == last else f"{first} to {time if first.startswith(day) else last}"
+
+
+def _commit(facts: dict[str, Any]) -> str:
+    return facts.get("git_commit", NOT_RECORDED) + (" (with uncommitted changes)" if facts.get("git_dirty") else "")
+
+
+def _by_family(sections: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {family: [each for each in sections if each["family"] == family] for family in FAMILIES.values()}
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -185,10 +217,13 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
 
 def _is_whole(row: dict[str, Any]) -> bool:
     """Whether a row has every cell. Raises what float does where one that must be a number is none."""
-    for column in (*(name_of(measure, row) for measure in BEST), "recognised"):
+    judged = [name_of(measure, row) for measure in BEST]
+    spreads = [f"{column}_standard_deviation" for column in judged if f"{column}_standard_deviation" in row]
+    likelihoods = [column for column in LIKELIHOODS if not row[column].startswith(ABSENT)]
+    for column in (*judged, *spreads, *likelihoods, "recognised", "classes", "epochs"):
         float(row[column])
     int(row["parameters"])
-    return None not in row and None not in row.values() and all(column in row for column in COLUMNS)
+    return None not in row and None not in row.values() and all(column in row for column in CELLS)
 
 
 def show_number(value: object) -> str:
@@ -202,16 +237,25 @@ def show_number(value: object) -> str:
     return f"{number:.3g}"
 
 
-def pictures(folder: Path) -> list[dict[str, str]]:
+def pictures(folder: Path) -> list[dict[str, Any]]:
     """Every picture of a folder, inlined, with its identifier and caption."""
     found = []
     for path in sorted(folder.glob("[A-Z][0-9]*.png")):
-        data = base64.b64encode(path.read_bytes()).decode()
-        identifier = path.stem.split("-", 1)[0]
-        wide = int.from_bytes(path.read_bytes()[16:20], "big") > WIDE  # a PNG's width stands there
-        shape = "wide" if wide else ""
-        caption = next((words for name, words in CAPTIONS.items() if path.stem.startswith(name)), "")
-        found.append({"id": identifier, "name": path.stem, "caption": caption, "shape": shape, "data": data})
+        content = path.read_bytes()
+        identifier, _, words = path.stem.partition("-")
+        width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))  # where a PNG has them
+        found.append(
+            {
+                "id": identifier,
+                "name": path.stem,
+                "words": words.replace("-", " "),
+                "caption": next((words for name, words in CAPTIONS.items() if path.stem.startswith(name)), ""),
+                "shape": "wide" if width > WIDE else "",
+                "width": width,
+                "height": height,
+                "data": base64.b64encode(content).decode(),
+            }
+        )
     return found
 
 
@@ -227,6 +271,7 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
+        "charts": charts(project, name, metrics),
         "train": train,
         "evaluate": evaluate,
         "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
@@ -249,6 +294,7 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
         "rows": rows,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
+        "train": journal,
         "origin": origin(project, f"study@{name}", name, metrics, journal),
         "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
     }
@@ -283,12 +329,10 @@ def origin(
     project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """Where the numbers came from."""
-    commit = journal.get("git_commit", NOT_RECORDED)
-    changed = " (with uncommitted changes)" if journal.get("git_dirty") else ""
     return [
         ("stage", stage),
         ("MLflow run", record_of(project, name, metrics["fingerprint"]).run_id or NOT_RECORDED),
-        ("git commit", commit + changed),
+        ("git commit", _commit(journal)),
         *_data_of(metrics),
         ("profile", metrics["profile"]),
         ("fingerprint", metrics["fingerprint"]),
