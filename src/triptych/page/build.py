@@ -13,9 +13,9 @@ from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, name_of
 from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
-from triptych.page.charts import charts
+from triptych.page.charts import DRAWN, charts
 from triptych.page.findings import findings
-from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared
+from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, configured, show_number
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -33,7 +33,7 @@ FIRST = "X2-samples"  # of the pictures of all experiments: what they make is lo
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
-    "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
+    "U1.14-means": "What the decoder makes of 25 latents, the same at each time: the means of its Bernoulli pixels.",
     "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
     "U1.12-reconstructions": "Test images, and what the decoder makes of latents drawn from their posterior.",
     "U1.15-manifold": "What each point of the latent plane decodes to; digits change smoothly into each other.",
@@ -43,7 +43,7 @@ CAPTIONS = {
     "and the true one, as far as importance sampling finds it.",
     "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
     "opponent. Validation images are ones that neither has seen.",
-    "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
+    "U2.6-samples": "What the generator makes of 25 latents, the same at each time.",
     "U2.7-interpolations": "From one sample to another of a different digit, over seven latents in between. Where they "
     "show no digit, the generator has learned the places and not the ways between them.",
     "M2.7-losses": "The critic's loss is minus its estimate, plus its penalty where it has one.",
@@ -54,11 +54,11 @@ CAPTIONS = {
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "U3.8-log-likelihood": "The same in nats per image; higher is better.",
-    "U3.8-samples": "25 latents taken back through the flow, the same three times.",
+    "U3.8-samples": "25 latents taken back through the flow, the same at each time.",
     "R1-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "R1-log-likelihood": "The same in nats per image; higher is better.",
-    "R1-samples": "25 latents taken back through the flow, the same three times.",
+    "R1-samples": "25 latents taken back through the flow, the same at each time.",
     "R2-layers": "Ten latents on their way to an image: z, and what the inverse of each layer makes of it, taken "
     "through the preparation to be seen. Few layers move everything at once: the digit comes late.",
     "R3-traversals": "Two test images of different digits, and what the flow makes of ten points on the straight line "
@@ -126,9 +126,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         judges=judges,
         studies=studies,
         findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
-        comparison=sorted(
-            pictures(project.comparison), key=lambda each: (not each["name"].startswith(FIRST), not each["shape"])
-        ),
+        comparison=sorted(pictures(project.comparison), key=lambda each: not each["name"].startswith(FIRST)),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
@@ -226,17 +224,6 @@ def _is_whole(row: dict[str, Any]) -> bool:
     return None not in row and None not in row.values() and all(column in row for column in CELLS)
 
 
-def show_number(value: object) -> str:
-    """A number as people read it; words as they are."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    if number == 0 or 1e-3 <= abs(number) < 1e5:
-        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
-    return f"{number:.3g}"
-
-
 def pictures(folder: Path) -> list[dict[str, Any]]:
     """Every picture of a folder, inlined, with its identifier and caption."""
     found = []
@@ -270,7 +257,7 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "metrics": metrics,
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
-        "pictures": pictures(project.plots(name)),
+        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in DRAWN),
         "charts": charts(project, name, metrics),
         "train": train,
         "evaluate": evaluate,
@@ -285,12 +272,12 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
     """All that the page shows of one study."""
     metrics = read_json(project.metrics(name))
     journal = look_up(project, "study", name, project.model(name) / "manifest.json")
-    rows = {configuration: flatten(metrics[configuration]) for configuration in metrics["configurations"]}
+    columns, rows = configured(metrics)
     return {
         "name": name,
         "kind": STUDIES[kind],
         "metrics": metrics,
-        "columns": list(dict.fromkeys(key for row in rows.values() for key in row)),
+        "columns": columns,
         "rows": rows,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),

@@ -7,6 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) makeSortable(ta
 for (const data of document.querySelectorAll("script.curves")) {
   const figure = data.closest("figure");
   const charts = JSON.parse(data.textContent).map(makeChart);
+  figure.classList.remove("wide"); // a chart needs no more than a column
   figure.querySelector("img").replaceWith(...charts.map((chart) => chart.element));
   const draw = () => charts.forEach((chart) => chart.draw());
   new ResizeObserver(draw).observe(figure);

@@ -1,4 +1,4 @@
-"""The table of all experiments: the few numbers that matter first, each cell with what it is sorted by."""
+"""The page's tables: the few numbers that matter first, each cell with what it is sorted by."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.names import ABSENT
+from triptych.files import flatten, is_number
+from triptych.tracking.records import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
+ERROR = "_standard_error"
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 LIKELIHOODS = {
     "test_elbo": "ELBO",
@@ -83,6 +86,32 @@ def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
     Measures of fidelity compare under one reference (`protocol`), likelihoods on one data set.
     """
     return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
+
+
+def configured(metrics: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """What a study measured: the columns, its headline first, and each configuration's cells."""
+    rows = {name: flatten(metrics[name]) for name in metrics["configurations"]}
+    measured = [key for row in rows.values() for key in row if key.rpartition(".")[2] not in PROTOCOL]
+    keys = dict.fromkeys([metrics["headline"], *(key for key in measured if not key.endswith(ERROR))])
+    return list(keys), [(name, [_measured(row, key) for key in keys]) for name, row in rows.items()]
+
+
+def _measured(row: Row, key: str) -> Cell:
+    if key not in row:
+        return Cell(DASH, title=ABSENT)
+    error = row.get(key + ERROR)
+    return Cell(show_number(row[key]) + (f" ± {error:.2g}" if is_number(error) else ""), str(row[key]))
+
+
+def show_number(value: object) -> str:
+    """A number as people read it; words as they are."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if number == 0 or 1e-3 <= abs(number) < 1e5:
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
+    return f"{number:.3g}"
 
 
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
