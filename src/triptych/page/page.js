@@ -10,7 +10,8 @@ for (const data of document.querySelectorAll("script.curves")) {
   figure.classList.remove("wide"); // a chart needs no more than a column
   figure.querySelector("img").replaceWith(...charts.map((chart) => chart.element));
   const draw = () => charts.forEach((chart) => chart.draw());
-  new ResizeObserver(draw).observe(figure);
+  draw();
+  addEventListener("resize", draw);
 }
 
 /** Each heading becomes a button: ascending, descending, as it was. */
