@@ -29,7 +29,7 @@ CELLS = (
     "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
     "classes", "epochs", "samples", "reference", "reference_images", "extractor",
 )  # fmt: skip
-FIRST = "X2-samples"  # of the pictures of all experiments: what they make is looked at before it is measured
+SAMPLES = "X2-samples"
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
@@ -74,9 +74,9 @@ CAPTIONS = {
     "M2.6-trajectories": "Data at 0, a generator at theta, a critic of slope psi0. Without a penalty W1 goes round for "
     "ever; R1 leads to the cross, a one-centred penalty to a ring around it. The average of theta comes near anyway.",
     "M2.6-distance": "A straight line is linear convergence. Without a penalty jsd decays like the root of time.",
-    "X2-fid": "FID on the features of one extractor for all families. The dashed line: real validation images.",
+    "X2-fid": "FID on the features of one extractor. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
-    "X2-samples": "What the three families make of noise after training, side by side.",
+    "X2-samples": "What each model makes of noise after training.",
     "X2-is": "Inception score, at most the number of classes that the extractor tells apart.",
 }
 
@@ -126,7 +126,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         judges=judges,
         studies=studies,
         findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
-        comparison=sorted(pictures(project.comparison), key=lambda each: not each["name"].startswith(FIRST)),
+        comparison=sorted(pictures(project.comparison), key=_place),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
@@ -162,6 +162,11 @@ def undefined(table: Iterable[dict[str, Any]]) -> list[str]:
         if row[column].startswith(ABSENT)
     )
     return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
+
+
+def _place(picture: dict[str, Any]) -> tuple[bool, int]:
+    """Of all experiments together, what they make comes before what it scores, and more of it before less."""
+    return (False, -picture["height"]) if picture["name"].startswith(SAMPLES) else (True, 0)
 
 
 def provenance(sections: Iterable[dict[str, Any]]) -> dict[str, Any]:
