@@ -13,7 +13,7 @@ from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, name_of
 from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
-from triptych.page.charts import DRAWN, charts
+from triptych.page.charts import CHARTS, charts
 from triptych.page.findings import findings
 from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, configured, show_number
 from triptych.studies.registry import STUDIES
@@ -49,8 +49,8 @@ CAPTIONS = {
     "M2.7-losses": "The critic's loss is minus its estimate, plus its penalty where it has one.",
     "M2.7a-samples": "What the averaged generator makes of 100 latents after training.",
     "M2.7a-stages": "What it makes of 25 latents, the same at each time.",
-    "M2.7c-progress": "The critic's estimate on validation images, left axis, and FID of the samples, right axis, at "
-    "each snapshot. Where one falls and the other does not, only FID tells that samples get better.",
+    "M2.7c-progress": "The critic's estimate on validation images, and FID of the samples, at each snapshot. Where one "
+    "falls and the other does not, only FID tells that samples get better.",
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "U3.8-log-likelihood": "The same in nats per image; higher is better.",
@@ -262,7 +262,7 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "metrics": metrics,
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
-        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in DRAWN),
+        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in CHARTS),
         "charts": charts(project, name, metrics),
         "train": train,
         "evaluate": evaluate,

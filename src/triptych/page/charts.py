@@ -51,6 +51,7 @@ DRAWN = {  # by picture: the axis, and the columns of the history that `evaluati
     "R1-log-likelihood": NATS,
 }
 PROGRESS = "M2.7c-progress"
+CHARTS = (*DRAWN, PROGRESS)
 
 
 def charts(project: Project, name: str, metrics: Mapping[str, Any]) -> dict[str, list[Chart]]:
