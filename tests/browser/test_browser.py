@@ -66,7 +66,8 @@ CONTRASTS = """() => {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if given := os.environ.get("TRIPTYCH_PROJECT"):
         root = Path(given).resolve()
-        assert (root / "report.html").exists(), f"{root} has no report.html: run `make repro` there first"
+        if not (root / "report.html").exists():
+            pytest.exit(f"{root} has no report.html: run `make repro` there first", 1)
         return root
     root = tmp_path_factory.mktemp("tiny")
     copy_project(root)
