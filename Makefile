@@ -4,6 +4,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+PLAYWRIGHT := .venv/browser
 
 # Neither tool reports home, and idle OpenMP threads sleep instead of fighting over shared cores.
 export DVC_NO_ANALYTICS := 1
@@ -11,13 +12,22 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test torture bench setup lint lock clean
+.PHONY: repro test browser torture bench setup lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
 test: setup  ## the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+browser: $(PLAYWRIGHT)/.ready  ## the page and MLflow's interface in Chromium, on a tiny project or that of TRIPTYCH_PROJECT
+	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(PLAYWRIGHT)" OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest tests/browser $(ARGS)
+
+# Beside the packages of requirements.lock, which only few need these for.
+$(PLAYWRIGHT)/.ready: $(READY) tests/browser/playwright.lock
+	@$(BIN)/uv pip install --quiet --target $(PLAYWRIGHT) --require-hashes --no-deps -r tests/browser/playwright.lock
+	@touch $@
 
 torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
@@ -44,6 +54,8 @@ lock:  ## resolve the newest versions that pyproject.toml allows
 		--group dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group setup --no-deps -o bootstrap.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group browser -c requirements.lock -o tests/browser/playwright.lock
 
 clean:  ## remove the environment
 	rm -rf .venv

@@ -124,7 +124,7 @@ def test_the_interface_listens_on_this_machine_alone() -> None:
 
 
 def test_the_lock_names_no_addresses_and_holds_the_pins() -> None:
-    for name in ("requirements.lock", "bootstrap.lock"):
+    for name in ("requirements.lock", "bootstrap.lock", "tests/browser/playwright.lock"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "://" not in text
         assert "--hash=sha256:" in text

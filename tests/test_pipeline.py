@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
+from test_page import Outline
 from triptych import lanes
 from triptych.code import PACKAGE, closure, family_modules
 from triptych.models.registry import FAMILIES
@@ -23,6 +25,7 @@ from triptych.project import Project
 from triptych.status import CURRENT, Lock
 from triptych.studies.registry import STUDIES, study_modules
 from triptych.tracking.store import import_client
+from triptych.training.checkpoint import read_history
 
 
 class Clone:
@@ -321,12 +324,32 @@ def test_the_page_is_whole_and_needs_nothing(clone: Clone) -> None:
         assert metrics["fingerprint"] in html
     study = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
     assert study["fingerprint"] in html
-    assert all(f"<th>{name}</th>" in html for name in study["configurations"])
+    assert all(f">{name}</th>" in html for name in study["configurations"])
     commits = clone.succeed("git", "log", "--format=%H").split()
     assert any(commit in html for commit in commits)
     assert "not recorded" not in html
     assert not re.search(r"(src|href)=.(https?:)?//", html)
     assert len(html) < 10_000_000
+    outline = Outline(html)
+    assert outline.open == []
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+    assert all(outline.alternatives)
+    assert len(set(outline.alternatives)) == len(outline.alternatives)
+    assert outline.headings[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(outline.headings))
+    assert outline.headings.count(1) == 1
+
+
+def test_curves_on_the_page_are_those_of_the_histories(clone: Clone) -> None:
+    html = (clone.root / "report.html").read_text(encoding="utf-8")
+    figure = html.partition('<figure id="vae-20d/U1.13-elbo"')[2].partition("</figure>")[0]
+    [chart] = json.loads(figure.partition('class="curves">')[2].partition("</script>")[0])
+    history = read_history(clone.root / "models" / "vae-20d" / "history.csv")
+    assert [line["values"] for line in chart["lines"]] == [
+        [-row[f"{split}_negative_elbo"] for row in history] for split in ("train", "valid")
+    ]
+    assert html.count('class="curves"') == 4  # a VAE's bound, a GAN's losses, a flow's bits and nats
 
 
 def test_the_page_says_what_the_journal_forgot(fresh: Clone) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, name_of
 from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_bytes, read_json
 from triptych.models.registry import FAMILIES
+from triptych.page.charts import CHARTS, charts
 from triptych.page.findings import findings
+from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, configured, show_number
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -22,22 +24,16 @@ if TYPE_CHECKING:
     from triptych.config import Settings
     from triptych.project import Project
 
-NOT_RECORDED = "not recorded"
 WIDE = 900  # pixels
-COLUMNS = (
+CELLS = (
     "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
     "classes", "epochs", "samples", "reference", "reference_images", "extractor",
 )  # fmt: skip
-LIKELIHOODS = {
-    "test_elbo": "ELBO",
-    "test_log_likelihood": "log-likelihood",
-    "test_bits_per_dimension": "bits per dimension",
-}
-BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
+SAMPLES = "X2-samples"
 CAPTIONS = {
     "U1.13-elbo": "The bound on the log-likelihood over training. The first point is the untrained model, near "
     "-784 log 2 = -543.4 if its decoder is undecided; training values are means over an epoch while the weights move.",
-    "U1.14-means": "What the decoder makes of 25 latents, the same three times: the means of its Bernoulli pixels.",
+    "U1.14-means": "What the decoder makes of 25 latents, the same at each time: the means of its Bernoulli pixels.",
     "U1.14-draws": "The same latents, drawn from the Bernoulli pixels: what the model really says an image is.",
     "U1.12-reconstructions": "Test images, and what the decoder makes of latents drawn from their posterior.",
     "U1.15-manifold": "What each point of the latent plane decodes to; digits change smoothly into each other.",
@@ -47,22 +43,22 @@ CAPTIONS = {
     "and the true one, as far as importance sampling finds it.",
     "U2.5-losses": "Both players' losses; 2 log 2 = 1.386 for a discriminator that cannot tell, log 2 = 0.693 for its "
     "opponent. Validation images are ones that neither has seen.",
-    "U2.6-samples": "What the generator makes of 25 latents, the same three times.",
+    "U2.6-samples": "What the generator makes of 25 latents, the same at each time.",
     "U2.7-interpolations": "From one sample to another of a different digit, over seven latents in between. Where they "
     "show no digit, the generator has learned the places and not the ways between them.",
     "M2.7-losses": "The critic's loss is minus its estimate, plus its penalty where it has one.",
     "M2.7a-samples": "What the averaged generator makes of 100 latents after training.",
     "M2.7a-stages": "What it makes of 25 latents, the same at each time.",
-    "M2.7c-progress": "The critic's estimate on validation images, left axis, and FID of the samples, right axis, at "
-    "each snapshot. Where one falls and the other does not, only FID tells that samples get better.",
+    "M2.7c-progress": "The critic's estimate on validation images, and FID of the samples, at each snapshot. Where one "
+    "falls and the other does not, only FID tells that samples get better.",
     "U3.8-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "U3.8-log-likelihood": "The same in nats per image; higher is better.",
-    "U3.8-samples": "25 latents taken back through the flow, the same three times.",
+    "U3.8-samples": "25 latents taken back through the flow, the same at each time.",
     "R1-bits-per-dimension": "Negative log-likelihood of the 8-bit images, in bits per dimension; a uniform model "
     "scores 8. Lower is better.",
     "R1-log-likelihood": "The same in nats per image; higher is better.",
-    "R1-samples": "25 latents taken back through the flow, the same three times.",
+    "R1-samples": "25 latents taken back through the flow, the same at each time.",
     "R2-layers": "Ten latents on their way to an image: z, and what the inverse of each layer makes of it, taken "
     "through the preparation to be seen. Few layers move everything at once: the digit comes late.",
     "R3-traversals": "Two test images of different digits, and what the flow makes of ten points on the straight line "
@@ -78,9 +74,9 @@ CAPTIONS = {
     "M2.6-trajectories": "Data at 0, a generator at theta, a critic of slope psi0. Without a penalty W1 goes round for "
     "ever; R1 leads to the cross, a one-centred penalty to a ring around it. The average of theta comes near anyway.",
     "M2.6-distance": "A straight line is linear convergence. Without a penalty jsd decays like the root of time.",
-    "X2-fid": "FID on the features of one extractor for all families. The dashed line: real validation images.",
+    "X2-fid": "FID on the features of one extractor. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
-    "X2-samples": "What the three families make of noise after training, side by side.",
+    "X2-samples": "What each model makes of noise after training.",
     "X2-is": "Inception score, at most the number of classes that the extractor tells apart.",
 }
 
@@ -106,29 +102,33 @@ def build_page(project: Project, settings: Settings) -> Path:
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
+    judged_by = protocols(table, trained)
     studies = [
         study_section(project, name, item.study)
         for name, item in settings.studies.items()
         if project.metrics(name).exists()
     ]
+    folder = Path(__file__).parent
     html = environment.get_template("page.html.j2").render(
         profiles=sorted({row["profile"] for row in table}),
+        made=provenance(trained + studies),
+        columns=COLUMNS,
+        compared=compared(table),
         table=table,
-        protocols=protocols(table, trained),
-        sections=trained,
+        protocols=judged_by,
+        families=_by_family(trained),
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in trained),
         likelihoods=_grouped(
             (row["likelihood_is"], row["experiment"]) for row in table if not row["likelihood_is"].startswith(ABSENT)
         ),
-        likelihood_columns=list(LIKELIHOODS),
-        absent=ABSENT,
-        undefined=_grouped(undefined(table)),
+        undefined=undefined(table),
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=judges,
         studies=studies,
         findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
-        comparison=pictures(project.comparison),
-        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        comparison=sorted(pictures(project.comparison), key=_place),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script=(folder / "page.js").read_text(encoding="utf-8"),
     )
     with atomic_file(project.page) as draft:
         draft.write_text(html, encoding="utf-8")
@@ -153,12 +153,47 @@ def protocols(table: list[dict[str, Any]], sections: list[dict[str, Any]]) -> di
     return found
 
 
-def undefined(table: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """What an experiment has no number for, and why; with its name."""
-    for row in table:
-        for column, words in LIKELIHOODS.items():
-            if row[column].startswith(ABSENT):
-                yield f"{words} ({row[column].removeprefix(f'{ABSENT}: ')})", row["experiment"]
+def undefined(table: Iterable[dict[str, Any]]) -> list[str]:
+    """What some experiment has no number for, and why; in words."""
+    reasons = _grouped(
+        (row[column].removeprefix(f"{ABSENT}: "), words)
+        for row in table
+        for column, words in LIKELIHOODS.items()
+        if row[column].startswith(ABSENT)
+    )
+    return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
+
+
+def _place(picture: dict[str, Any]) -> tuple[bool, int]:
+    """Of all experiments together, what they make comes before what it scores, and more of it before less."""
+    return (False, -picture["height"]) if picture["name"].startswith(SAMPLES) else (True, 0)
+
+
+def provenance(sections: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What the journal has of all that was trained: commits, machines, the first and the last start (UTC)."""
+    sections = list(sections)
+    facts = [facts for section in sections for facts in (section["train"], section.get("evaluate")) if facts]
+    starts = sorted(each["started"][:16].replace("T", " ") for each in facts if "started" in each)
+    return {
+        "commits": list(dict.fromkeys(_commit(each) for each in facts)),
+        "machines": list(dict.fromkeys(each.get("machine", NOT_RECORDED) for each in facts)),
+        "times": _from_to(starts[0], starts[-1]) if starts else "",
+        "forgotten": [section["name"] for section in sections if not section["train"]],
+    }
+
+
+def _from_to(first: str, last: str) -> str:
+    """Two times to the minute, without saying twice what they share."""
+    day, _, time = last.partition(" ")
+    return first if first == last else f"{first} to {time if first.startswith(day) else last}"
+
+
+def _commit(facts: dict[str, Any]) -> str:
+    return facts.get("git_commit", NOT_RECORDED) + (" (with uncommitted changes)" if facts.get("git_dirty") else "")
+
+
+def _by_family(sections: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {family: [each for each in sections if each["family"] == family] for family in FAMILIES.values()}
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -185,33 +220,34 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
 
 def _is_whole(row: dict[str, Any]) -> bool:
     """Whether a row has every cell. Raises what float does where one that must be a number is none."""
-    for column in (*(name_of(measure, row) for measure in BEST), "recognised"):
+    judged = [name_of(measure, row) for measure in BEST]
+    spreads = [f"{column}_standard_deviation" for column in judged if f"{column}_standard_deviation" in row]
+    likelihoods = [column for column in LIKELIHOODS if not row[column].startswith(ABSENT)]
+    for column in (*judged, *spreads, *likelihoods, "recognised", "classes", "epochs"):
         float(row[column])
     int(row["parameters"])
-    return None not in row and None not in row.values() and all(column in row for column in COLUMNS)
+    return None not in row and None not in row.values() and all(column in row for column in CELLS)
 
 
-def show_number(value: object) -> str:
-    """A number as people read it; words as they are."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    if number == 0 or 1e-3 <= abs(number) < 1e5:
-        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
-    return f"{number:.3g}"
-
-
-def pictures(folder: Path) -> list[dict[str, str]]:
+def pictures(folder: Path) -> list[dict[str, Any]]:
     """Every picture of a folder, inlined, with its identifier and caption."""
     found = []
     for path in sorted(folder.glob("[A-Z][0-9]*.png")):
-        data = base64.b64encode(path.read_bytes()).decode()
-        identifier = path.stem.split("-", 1)[0]
-        wide = int.from_bytes(path.read_bytes()[16:20], "big") > WIDE  # a PNG's width stands there
-        shape = "wide" if wide else ""
-        caption = next((words for name, words in CAPTIONS.items() if path.stem.startswith(name)), "")
-        found.append({"id": identifier, "name": path.stem, "caption": caption, "shape": shape, "data": data})
+        content = path.read_bytes()
+        identifier, _, words = path.stem.partition("-")
+        width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))  # where a PNG has them
+        found.append(
+            {
+                "id": identifier,
+                "name": path.stem,
+                "words": words.replace("-", " "),
+                "caption": next((words for name, words in CAPTIONS.items() if path.stem.startswith(name)), ""),
+                "shape": "wide" if width > WIDE else "",
+                "width": width,
+                "height": height,
+                "data": base64.b64encode(content).decode(),
+            }
+        )
     return found
 
 
@@ -226,7 +262,8 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "metrics": metrics,
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
-        "pictures": pictures(project.plots(name)),
+        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in CHARTS),
+        "charts": charts(project, name, metrics),
         "train": train,
         "evaluate": evaluate,
         "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
@@ -240,15 +277,16 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
     """All that the page shows of one study."""
     metrics = read_json(project.metrics(name))
     journal = look_up(project, "study", name, project.model(name) / "manifest.json")
-    rows = {configuration: flatten(metrics[configuration]) for configuration in metrics["configurations"]}
+    columns, rows = configured(metrics)
     return {
         "name": name,
         "kind": STUDIES[kind],
         "metrics": metrics,
-        "columns": list(dict.fromkeys(key for row in rows.values() for key in row)),
+        "columns": columns,
         "rows": rows,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
+        "train": journal,
         "origin": origin(project, f"study@{name}", name, metrics, journal),
         "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
     }
@@ -283,12 +321,10 @@ def origin(
     project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """Where the numbers came from."""
-    commit = journal.get("git_commit", NOT_RECORDED)
-    changed = " (with uncommitted changes)" if journal.get("git_dirty") else ""
     return [
         ("stage", stage),
         ("MLflow run", record_of(project, name, metrics["fingerprint"]).run_id or NOT_RECORDED),
-        ("git commit", commit + changed),
+        ("git commit", _commit(journal)),
         *_data_of(metrics),
         ("profile", metrics["profile"]),
         ("fingerprint", metrics["fingerprint"]),

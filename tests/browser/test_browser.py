@@ -1,0 +1,302 @@
+"""`make browser`: the report page and MLflow's interface as a person meets them, in a real Chromium.
+
+They take the project that TRIPTYCH_PROJECT names or, without it, make a tiny one; and the browser that TRIPTYCH_BROWSER
+names or, without it, one on the path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from ruamel.yaml import YAML
+
+from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink
+from triptych.training.checkpoint import read_history
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = (  # it asks its maker for nothing; and it runs in a container, where there is no sandbox to be had
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+WIDTHS = {"laptop": 1400, "phone": 400}  # pixels
+CONTRAST = 4.5  # WCAG 2, level AA
+OF_MLFLOW = "/mlflow/users/current"  # what its interface asks for, and its server has only with accounts
+DROPPED = "net::ERR_ABORTED"  # by MLflow's interface itself, on leaving a view
+LATE = "ResizeObserver loop"  # a layout of its that took two frames
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+PATIENCE = 60_000  # ms
+
+CONTRASTS = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!words || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element);
+    const ink = parse(element instanceof SVGElement ? style.fill : style.color);
+    const [high, low] = [light(ink), light(behind(element))].sort((a, b) => b - a);
+    found.push([(high + 0.05) / (low + 0.05), element.tagName, element.textContent.trim().slice(0, 40)]);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if given := os.environ.get("TRIPTYCH_PROJECT"):
+        root = Path(given).resolve()
+        if not (root / "report.html").exists():
+            pytest.exit(f"{root} has no report.html: run `make repro` there first", 1)
+        return root
+    root = tmp_path_factory.mktemp("tiny")
+    copy_project(root)
+    yaml = YAML()
+    params = yaml.load(root / "params.yaml")
+    yaml.dump(shrink(params, (*ONE_A_FAMILY, "vae-2d", "cifar10-jsd-2", *ONE_STUDY)), root / "params.yaml")
+    for words in (["git", "init", "-q"], ["git", "add", "-A"], ["git", "commit", "-qm", "tiny"], ["triptych", "repro"]):
+        subprocess.run(words, cwd=root, env=environment(), check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    name = os.environ.get("TRIPTYCH_BROWSER") or next(filter(shutil.which, CHROMIUMS), None)
+    path = name and shutil.which(name)
+    if not path:
+        pytest.exit("there is no Chromium on the path: install one, or set TRIPTYCH_BROWSER to its path", 1)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What a browser context said and asked for."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.failed: list[str] = []
+        context.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        context.on("weberror", lambda error: self.said.append(f"error: {error.error}"))
+        context.on("request", lambda request: self.asked.append(request.url))
+        context.on("requestfailed", lambda request: self.failed.append(f"{request.url} ({request.failure})"))
+        context.on("response", lambda answer: answer.status >= 400 and self.failed.append(answer.url))
+
+
+Open = Callable[..., tuple[Page, Watch]]
+
+
+@pytest.fixture
+def report(browser: Browser, project: Path) -> Iterator[Open]:
+    """Opens the page from disk, without a network."""
+    contexts = []
+
+    def opened(width: str = "laptop", scheme: str = "light", *, scripts: bool = True) -> tuple[Page, Watch]:
+        context = browser.new_context(
+            viewport={"width": WIDTHS[width], "height": 800},
+            color_scheme=scheme,
+            offline=True,
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        watch, page = Watch(context), context.new_page()
+        page.goto((project / "report.html").as_uri())
+        return page, watch
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_opens_in_silence_and_fits(report: Open, project: Path, width: str, scheme: str) -> None:
+    page, watch = report(width, scheme)
+    assert watch.said == watch.failed == []
+    assert {url for url in watch.asked if not url.startswith("data:")} == {(project / "report.html").as_uri()}
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width]
+    assert page.evaluate("[...document.images].filter((image) => !image.naturalWidth).map((image) => image.alt)") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_stands_out_from_its_ground(report: Open, scheme: str) -> None:
+    page, _ = report("laptop", scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 100
+    assert [each for each in found if each[0] < CONTRAST] == []
+
+
+def test_without_scripts_every_curve_is_a_picture(report: Open) -> None:
+    page, watch = report(scripts=False)
+    assert watch.said == watch.failed == []
+    curves = page.locator("figure:has(script.curves) img")
+    assert curves.count() == page.locator("script.curves").count() > 0
+    assert curves.evaluate_all("images => images.every((image) => image.naturalWidth > 0)")
+    assert page.locator(".compared tbody tr").count() > 1
+    expect(page.get_by_text("Choose a heading to sort.")).to_be_hidden()
+
+
+def keys(table: Locator, column: int) -> list[str]:
+    return table.locator(f"tbody tr > :nth-child({column})").evaluate_all("cells => cells.map((c) => c.dataset.sort)")
+
+
+@pytest.mark.parametrize("heading", ["experiment", "FID", "log-likelihood", "parameters"])
+def test_the_table_sorts_by_pointer_and_by_keyboard(report: Open, heading: str) -> None:
+    page, _ = report()
+    table = page.locator("table.compared")
+    head = table.get_by_role("columnheader", name=heading, exact=True)
+    column = head.evaluate("head => head.cellIndex") + 1
+    before = keys(table, column)
+    known = sorted(filter(None, before), key=float if heading != "experiment" else str)
+    absent = [""] * before.count("")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert keys(table, column) == known + absent
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert keys(table, column) == sorted(known, key=known.index, reverse=True) + absent
+    page.keyboard.press("Space")
+    assert head.get_attribute("aria-sort") is None
+    assert keys(table, column) == before
+
+
+def test_on_a_phone_the_name_stays_while_the_table_moves(report: Open) -> None:
+    page, _ = report("phone")
+    name = page.locator(".compared tbody th").first
+    place = name.bounding_box()
+    page.get_by_role("region", name="Table of all experiments").evaluate("region => (region.scrollLeft = 300)")
+    assert name.bounding_box() == place
+    expect(page.locator(".hint").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_curve_tells_its_values_to_pointer_and_keyboard(report: Open, project: Path, width: str) -> None:
+    page, watch = report(width)
+    figure = page.locator("[id='vae-20d/U1.13-elbo']")
+    chart, legend = figure.get_by_role("img"), figure.locator(".legend")
+    history = read_history(project / "models" / "vae-20d" / "history.csv")
+    chart.scroll_into_view_if_needed()
+    if figure.get_by_role("button").count():
+        figure.get_by_role("button").click()  # from the untrained model on
+
+    def told(row: dict[str, float]) -> str:
+        values = (-row["train_negative_elbo"], -row["valid_negative_elbo"])
+        return "epoch {}training {}validation {}".format(row["epoch"], *(f"{value:,.5g}" for value in values))
+
+    expect(legend).to_have_text(told(history[-1]))
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 70, box["y"] + 100)
+    expect(legend).to_have_text(told(history[0]))
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    expect(legend).to_have_text(told(history[1]))
+    page.keyboard.press("End")
+    expect(legend).to_have_text(told(history[-1]))
+    assert watch.said == []
+
+
+def test_the_keyboard_skips_to_the_table_and_shows_where_it_is(report: Open) -> None:
+    page, _ = report()
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the comparison")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    assert skip.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+
+
+@pytest.fixture(scope="session")
+def interface(project: Path) -> Iterator[str]:
+    """The address of `triptych ui` on the project."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ["triptych", "ui", "--port", str(port)]
+    server = subprocess.Popen(words, cwd=project, env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert "MLflow shows the runs" in server.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+
+
+@pytest.fixture
+def tab(browser: Browser, interface: str) -> Iterator[Page]:
+    """A tab on MLflow's interface: whatever it asks for comes from this machine, and is there."""
+    context = browser.new_context(viewport={"width": 1800, "height": 1000}, base_url=interface)
+    context.set_default_timeout(PATIENCE)
+    watch = Watch(context)
+    yield context.new_page()
+    outside = [url for url in watch.asked if not url.startswith((interface, "data:", "blob:"))]
+    known = [url for url in watch.failed if url.endswith(OF_MLFLOW)]
+    failed = [words for words in watch.failed if words not in known and DROPPED not in words]
+    errors = [words for words in watch.said if words.startswith("error:") and LATE not in words]
+    context.close()
+    assert outside == failed == []
+    assert len(errors) <= len(known), errors  # a line for each of them
+
+
+def ask(interface: str, what: str, **words: object) -> dict:
+    request = Request(f"{interface}/api/2.0/mlflow/{what}/search", json.dumps(words).encode())
+    request.add_header("Content-Type", "application/json")
+    with urlopen(request) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def vaes(interface: str) -> tuple[str, dict[str, dict[str, float]]]:
+    """The experiment of the VAEs in MLflow: its id, and the last metrics of each run by name."""
+    found = ask(interface, "experiments", max_results=100)["experiments"]
+    experiment = next(each["experiment_id"] for each in found if each["name"] == "vae")
+    runs = ask(interface, "runs", experiment_ids=[experiment])["runs"]
+    metrics = {run["info"]["run_name"]: {each["key"]: each["value"] for each in run["data"]["metrics"]} for run in runs}
+    return experiment, metrics
+
+
+def test_the_list_of_an_experiment_shows_its_runs(tab: Page, vaes: tuple[str, dict]) -> None:
+    experiment, runs = vaes
+    assert {"vae-20d", "vae-2d"} <= set(runs)
+    tab.goto(f"/#/experiments/{experiment}/runs")
+    for name in runs:
+        expect(tab.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]) -> None:
+    experiment, runs = vaes
+    tab.goto(f"/#/experiments/{experiment}/runs")
+    for name in ("vae-20d", "vae-2d"):
+        link = tab.get_by_role("link", name=name, exact=True)
+        tab.get_by_role("row").filter(has=link).get_by_role("checkbox").first.check()
+    tab.get_by_role("button", name="Compare", exact=True).click()
+    expect(tab.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible(timeout=PATIENCE)
+    for name in ("vae-20d", "vae-2d"):
+        expect(tab.get_by_text(name, exact=True).first).to_be_visible()
+    expect(tab.get_by_text("fid_classifier", exact=True)).to_be_visible()
+    shown = [float(line) for line in tab.inner_text("body").splitlines() if NUMBER.fullmatch(line)]
+    for name in ("vae-20d", "vae-2d"):
+        assert pytest.approx(runs[name]["fid_classifier"], rel=1e-3) in shown

@@ -1,0 +1,215 @@
+"""What stands on the page: its tables sort by the numbers they show, its curves are those of the histories."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import triptych.evaluation.flow.pictures as flow_pictures
+import triptych.evaluation.gan.pictures as gan_pictures
+import triptych.evaluation.vae.pictures as vae_pictures
+from triptych.figures.style import COLOURS
+from triptych.files import write_json
+from triptych.page.build import provenance
+from triptych.page.charts import DRAWN, charts
+from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, compared, configured
+from triptych.project import Project
+
+PLAYERS = ("discriminator", "critic", "generator")
+HISTORY = [
+    {"epoch": epoch}
+    | {f"{split}_{player}_loss": epoch + 0.25 for split in ("train", "valid") for player in PLAYERS}
+    | {
+        f"{split}_{name}": epoch + 0.125
+        for split in ("train", "valid")
+        for name in ("negative_elbo", "negative_iw_bound", "bits_per_dimension", "negative_log_likelihood")
+    }
+    for epoch in range(3)
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "draw", "names"),
+    [
+        (vae_pictures, vae_pictures._draw_bound, ["U1.13-elbo"]),
+        (
+            gan_pictures,
+            lambda of: gan_pictures._draw_losses(of, "discriminator", "loss (nats)", "", "U2.5-losses.png"),
+            ["U2.5-losses"],
+        ),
+        (
+            gan_pictures,
+            lambda of: gan_pictures._draw_losses(of, "critic", "loss", "", "M2.7-losses.png"),
+            ["M2.7-losses"],
+        ),
+        (
+            flow_pictures,
+            lambda of: flow_pictures._draw_curves(of, "U3.8"),
+            ["U3.8-bits-per-dimension", "U3.8-log-likelihood"],
+        ),
+        (
+            flow_pictures,
+            lambda of: flow_pictures._draw_curves(of, "R1"),
+            ["R1-bits-per-dimension", "R1-log-likelihood"],
+        ),
+    ],
+)
+def test_a_chart_shows_what_its_picture_shows(module, draw, names, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, saved = [], []
+    monkeypatch.setattr(module, "curves", lambda history, lines, title, label: drawn.append((label, tuple(lines))))
+    monkeypatch.setattr(module, "save", lambda figure, path: saved.append(path.stem))
+    draw(SimpleNamespace(name="it", history=HISTORY, folder=Path()))
+    assert saved == names
+    assert [DRAWN[name] for name in saved] == drawn
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """One model, with its history, and the snapshots of another."""
+    project = Project(tmp_path)
+    model = project.model("it")
+    model.mkdir(parents=True)
+    write_json(model / "manifest.json", {"fingerprint": "f"})
+    (model / "history.csv").write_text(
+        "epoch,train_negative_elbo,valid_negative_elbo\n0,,5.5\n1,4.25,inf\n2,1e-07,3.0\n"
+    )
+    return project
+
+
+def test_a_chart_holds_the_numbers_of_the_history(project: Project) -> None:
+    [chart] = charts(project, "it", {"fingerprint": "f"})["U1.13-elbo"]
+    assert (chart["x"], chart["y"], chart["steps"]) == ("epoch", "bound (nats per image)", [0, 1, 2])
+    train, valid = chart["lines"]
+    assert (train["label"], train["colour"], train["dashed"]) == ("training", COLOURS["train"], False)
+    assert train["values"] == [None, -4.25, -1e-07]
+    assert valid["values"] == [-5.5, None, -3.0]  # JSON has no infinity
+
+
+def test_there_is_no_chart_of_another_models_history(project: Project) -> None:
+    assert charts(project, "it", {"fingerprint": "another"}) == {}
+    assert charts(project, "absent", {"fingerprint": "f"}) == {}
+
+
+def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
+    project.plots("gan").mkdir(parents=True)
+    (project.plots("gan") / "snapshots.csv").write_text(
+        "epoch,update,jsd,fid_classifier\n0,0,9,9\n1,8,0.5,40.25\n2,16,0.25,30.5\n"
+    )
+    found = charts(project, "gan", {"fingerprint": "f"})["M2.7c-progress"]
+    assert [chart["steps"] for chart in found] == [[8, 16], [8, 16]]
+    assert [chart["lines"][0]["values"] for chart in found] == [[0.5, 0.25], [40.25, 30.5]]
+
+
+def row(name: str, dataset: str, elbo: str, fid: str, best: float) -> dict:
+    measures = ("fid", "kid", "is", "precision", "recall")
+    return {
+        "experiment": name,
+        "dataset": dataset,
+        "likelihood_is": "exact",
+        "judged": {measure: f"{measure}_classifier" for measure in measures},
+        "protocol": {"best": dict.fromkeys(measures, best)},
+        **{f"{measure}_classifier": fid for measure in measures},
+        "kid_classifier_standard_deviation": "0.25",
+        "test_elbo": elbo,
+        "test_log_likelihood": elbo,
+        "test_bits_per_dimension": "not defined: the pixels are binary",
+        "recognised": "0.5",
+        "classes": "10",
+        "parameters": "1234567",
+        "epochs": "3",
+        "train_seconds": NOT_RECORDED,
+        "seconds_per_sample": 0.00125,
+    }
+
+
+def test_cells_sort_by_their_numbers_and_the_best_stand_out() -> None:
+    table = compared([
+        row("one", "mnist", "-100.125", "30.5", 30.5),
+        row("two", "mnist", "-90.5", "1234.5", 30.5),
+        row("three", "cifar10", "-80.5", "2.0", 2.0),
+        row("four", "mnist", "not defined: a GAN has no density", "40", 30.5),
+    ])  # fmt: skip
+    cells = {name: dict(zip([column.heading for column in COLUMNS], found, strict=True)) for name, found in table}
+    assert list(cells) == ["one", "two", "three", "four"]
+    one, two, three, four = cells.values()
+    assert (one["ELBO"].text, one["ELBO"].sort) == ("-100.12", "-100.125")
+    assert (two["FID"].text, two["FID"].sort) == ("1,234.50", "1234.5")
+    assert one["KID"].text == "30.500 ± 0.25"
+    assert (four["ELBO"].text, four["ELBO"].sort) == (DASH, "")
+    assert four["ELBO"].title == "not defined: a GAN has no density"
+    assert (one["training (s)"].text, one["training (s)"].sort) == (NOT_RECORDED, "")
+    assert [each["FID"].best for each in (one, two, three, four)] == [True, False, True, False]
+    assert [each["ELBO"].best for each in (one, two, three, four)] == [
+        False,
+        True,
+        False,
+        False,
+    ]  # nothing beats one alone
+
+
+def test_a_studys_table_begins_with_its_headline() -> None:
+    metrics = {
+        "configurations": ["a", "b"],
+        "headline": "kl",
+        "a": {"samples": 9, "loss": 1.5, "kl": 0.25, "kl_standard_error": 0.125, "verdict": "good"},
+        "b": {"samples": 9, "loss": 2.5, "kl": 0.5, "kl_standard_error": 0.5},
+    }
+    columns, [(_, first), (_, second)] = configured(metrics)
+    assert columns == ["kl", "loss", "verdict"]
+    assert [cell.text for cell in first] == ["0.25 ± 0.12", "1.5", "good"]
+    assert [cell.sort for cell in second] == ["0.5", "2.5", ""]
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("2026-11-26T01:56:40+00:00", "2026-11-26 01:56"),
+        ("2026-11-26T02:10:00+00:00", "2026-11-26 01:56 to 02:10"),
+        ("2026-11-27T00:10:00+00:00", "2026-11-26 01:56 to 2026-11-27 00:10"),
+    ],
+)
+def test_the_page_says_who_made_it(last: str, said: str) -> None:
+    facts = {"git_commit": "abc", "git_dirty": False, "machine": "m", "started": "2026-11-26T01:56:10+00:00"}
+    later = facts | {"git_dirty": True, "started": last}
+    found = provenance([{"name": "it", "train": facts, "evaluate": later}, {"name": "lost", "train": {}}])
+    assert found == {
+        "commits": ["abc", "abc (with uncommitted changes)"],
+        "machines": ["m"],
+        "times": said,
+        "forgotten": ["lost"],
+    }
+
+
+class Outline(HTMLParser):
+    """What must hold of any page: elements that close, one meaning an id, headings in order, words for pictures."""
+
+    VOID = ("meta", "link", "img")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.headings: list[int] = []
+        self.alternatives: list[str | None] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if tag == "img":
+            self.alternatives.append(found.get("alt"))
+        if tag[0] == "h" and tag[1:].isdigit():
+            self.headings.append(int(tag[1:]))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
