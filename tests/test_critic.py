@@ -206,8 +206,11 @@ def test_rank_correlation_is_spearmans_with_bonett_and_wrights_interval() -> Non
     assert (math.atanh(found.low), math.atanh(found.high)) == pytest.approx(
         (math.atanh(rho) - half, math.atanh(rho) + half), abs=1e-4
     )
-    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == RankCorrelation(1.0, 1.0, 1.0)
-    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -1.0)
+    agreeing, nearly = rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]), rank_correlation([1, 2, 3, 4], [1, 2, 4, 3])
+    assert (agreeing.value, agreeing.low, agreeing.high) == (1.0, pytest.approx(nearly.low, abs=1e-12), 1.0)
+    assert agreeing.low < 0  # four pairs are not enough to tell
+    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -agreeing.low)
+    assert rank_correlation([*range(10)], [*range(10)]).low > 0.9
     assert rank_correlation([1, 2, 3], [1, 2, 3]) is None
     assert rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
 
