@@ -8,7 +8,9 @@ from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import MANIFEST, Record, all_records, keep_all, stage_of
+from triptych.tracking.samples import keep_samples
 from triptych.tracking.store import Store, brief, expected_errors, import_client, warn
+from triptych.tracking.view import bring_up_to_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +31,10 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         for record in records:
             try:
                 facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
-                rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
+                model = _model_of(project, record)
+                if model:
+                    keep_samples(record, model)
+                rebuilt += bring_up_to_date(store, record, facts, model)
             except TriptychError as error:
                 warn(f"the record {record.folder} is left out: {error}")
         store.mark_dead_runs()
