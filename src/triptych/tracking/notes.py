@@ -8,6 +8,7 @@ from triptych.evaluation.fidelity.names import name_of
 from triptych.studies.registry import STUDIES
 from triptych.tracking.headlines import headline_of, title_of
 from triptych.tracking.records import stage_of
+from triptych.tracking.saved_view import address_of
 from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
@@ -19,14 +20,15 @@ NOTE = "mlflow.note.content"
 SHORT = 7  # characters of a commit
 
 
-def experiment_note(family: str) -> str:
+def experiment_note(family: str, experiment_id: str) -> str:
     """What the experiment of a family, or of a kind of study, holds, and what to sort it by."""
     headline = headline_of(family)
     children = "; its configurations are the runs below it" if family in STUDIES else ""
     return (
-        f"**{title_of(family)}**: a run a training, named as in `params.yaml`{children}.\n\n"
-        f"Sort by `{headline.metric}`: {headline.words}; {headline.direction}. Compare runs of the same data set and "
-        "profile alone. How to compare runs and to sample from models is in `docs/mlflow.md`."
+        f"{title_of(family)}: a run a training, named as in `params.yaml`{children}. "
+        f"[Sort by the headline]({address_of(experiment_id)}), `{headline.metric}`: {headline.direction}.\n\n"
+        f"The headline is the {headline.words}. Compare runs of the same data set and profile alone. How to compare "
+        "runs, and to sample from their models, is in the project's `docs/mlflow.md`."
     )
 
 
@@ -88,7 +90,7 @@ def _training(record: Record) -> str:
     batch = inputs["settings"].get("batch_size")
     trained = f"trained for {length_of(record)}{f' of {batch} examples' if batch else ''}"
     return (
-        f"**{title_of(inputs['family'])}**{parameters}, {trained}{_data(inputs.get('data'))}; profile "
+        f"{title_of(inputs['family'])}{parameters}, {trained}{_data(inputs.get('data'))}; profile "
         f"`{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
     )
 

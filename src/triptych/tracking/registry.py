@@ -11,6 +11,7 @@ from triptych.tracking.notes import model_note, results_of
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
 
     from triptych.tracking.records import Record
     from triptych.tracking.store import Store
@@ -45,11 +46,28 @@ def weights_of(store: Store, model_id: str) -> str | None:
 
 def remove_model(store: Store, name: str, model_id: str) -> None:
     """Delete a model and its version: later weights of the same settings have taken its place."""
-    weights, place = weights_of(store, model_id), store.client.get_logged_model(model_id).artifact_location
-    for version in store.client.search_model_versions(f"name = '{name}' and tags.{WEIGHTS} = '{weights}'{store.ours}"):
+    model = store.client.get_logged_model(model_id)
+    for version in _versions(store, name, model.tags.get(WEIGHTS, "")):
         store.client.delete_model_version(name, version.version)
     store.client.delete_logged_model(model_id)
-    store.remove_files(place)
+    store.remove_files(model.artifact_location)
+
+
+def describe_version(store: Store, record: Record) -> None:
+    """Say on the version with the record's weights how good it came out."""
+    for version in _versions(store, record.name, record.inputs[WEIGHTS]):
+        store.client.update_model_version(record.name, version.version, results_of(record) or "not evaluated")
+
+
+def _versions(store: Store, name: str, weights: str) -> list[ModelVersion]:
+    query = f"name = '{name}' and tags.{WEIGHTS} = '{weights}'{store.ours}"
+    return list(store.client.search_model_versions(query))
+
+
+def _tags(store: Store, record: Record) -> dict[str, str]:
+    """By these a model and its version are found again; whose they are, others who share the server should know."""
+    owner = {} if store.local else {"project": store.project_name}
+    return {"profile": record.inputs["profile"], WEIGHTS: record.inputs[WEIGHTS], **owner}
 
 
 def _find(store: Store, record: Record) -> LoggedModel | None:
@@ -63,9 +81,8 @@ def _find(store: Store, record: Record) -> LoggedModel | None:
 def _log(store: Store, run_id: str, record: Record, folder: Path) -> LoggedModel:
     from triptych.tracking.model import write_mlflow_model
 
-    tags = {WEIGHTS: record.inputs[WEIGHTS], "profile": record.inputs["profile"], "project": store.project_name}
     experiment = store.experiment_id(record.inputs["family"])
-    model = store.client.create_logged_model(experiment, record.name, run_id, tags)
+    model = store.client.create_logged_model(experiment, record.name, run_id, _tags(store, record))
     with tempfile.TemporaryDirectory() as place:
         write_mlflow_model(folder, Path(place) / "model", run_id, model.model_id)
         store.client.log_model_artifacts(model.model_id, str(Path(place) / "model"))
@@ -73,15 +90,13 @@ def _log(store: Store, run_id: str, record: Record, folder: Path) -> LoggedModel
 
 
 def _register(store: Store, run_id: str, record: Record, model: LoggedModel) -> None:
-    client, name, weights = store.client, record.name, record.inputs[WEIGHTS]
+    client, name = store.client, record.name
+    if _versions(store, name, record.inputs[WEIGHTS]):
+        return
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, {"family": record.inputs["family"]}, model_note(record))
-    if client.search_model_versions(f"name = '{name}' and tags.{WEIGHTS} = '{weights}'{store.ours}"):
-        return
-    tags = {WEIGHTS: weights, "profile": record.inputs["profile"], "project": store.project_name}
-    version = client.create_model_version(
-        name, model.artifact_location, run_id, tags, description=results_of(record), model_id=model.model_id
-    )
+    tags, source = _tags(store, record), model.artifact_location
+    version = client.create_model_version(name, source, run_id, tags, model_id=model.model_id)
     client.set_logged_model_tags(
         model.model_id, {VERSIONS: json.dumps([{"name": name, "version": int(version.version)}])}
     )

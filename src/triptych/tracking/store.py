@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from triptych.files import is_alive
-from triptych.tracking.headlines import headline_of
 from triptych.tracking.notes import NOTE, experiment_note
 from triptych.tracking.records import Json, stage_of
+from triptych.tracking.saved_view import SAVED_VIEW, saved_view
 from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
@@ -106,15 +106,15 @@ class Store:
         client = self.client
         with self._alone():
             found = client.get_experiment_by_name(family)
-            if found:
-                if found.lifecycle_stage == "deleted":
-                    client.restore_experiment(found.experiment_id)
-                for key, value in experiment_tags(family).items():
-                    if key not in found.tags:
-                        client.set_experiment_tag(found.experiment_id, key, value)
-                return found.experiment_id
-            place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
-            return client.create_experiment(family, artifact_location=place, tags=experiment_tags(family))
+            if not found:
+                place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
+                found = client.get_experiment(client.create_experiment(family, artifact_location=place))
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+            for key, value in experiment_tags(family, found.experiment_id).items():
+                if key not in found.tags:  # else the user may have changed it
+                    client.set_experiment_tag(found.experiment_id, key, value)
+            return found.experiment_id
 
     def runs(self, record_name: str, fingerprint: str, family: str) -> list[Run]:
         """Every run of this name and fingerprint that MLflow shows; on a shared server, of this project alone."""
@@ -223,12 +223,12 @@ def points(history: History, clock: Clock | None = None, model_id: str | None = 
     ]
 
 
-def experiment_tags(family: str) -> dict[str, str]:
-    """The description of a family's experiment, and the metric that its first chart is of."""
+def experiment_tags(family: str, experiment_id: str) -> dict[str, str]:
+    """What a family's experiment says of itself, and how its list of runs is to be looked at."""
     return {
         "mlflow.experimentKind": "custom_model_development",  # the interface for training, not for agents
-        "mlflow.experiment.primaryMetric.name": headline_of(family).metric,
-        NOTE: experiment_note(family),
+        NOTE: experiment_note(family, experiment_id),
+        SAVED_VIEW: saved_view(family),
     }
 
 

@@ -32,8 +32,6 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
             try:
                 facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
                 model = _model_of(project, record)
-                if model:
-                    keep_samples(record, model)
                 rebuilt += bring_up_to_date(store, record, facts, model)
             except TriptychError as error:
                 warn(f"the record {record.folder} is left out: {error}")
@@ -47,9 +45,16 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 
 
 def _model_of(project: Project, record: Record) -> Path | None:
-    """The trained model, if the one on disk is this run's."""
+    """The trained model, if the one on disk is this run's and whole; its samples are then in the record."""
     folder = project.model(record.name)
     manifest = folder / "manifest.json"
     if stage_of(record.inputs["family"]) != "train" or not manifest.exists():
         return None
-    return folder if read_json(manifest)["weights_sha256"] == record.inputs["weights_sha256"] else None
+    if read_json(manifest)["weights_sha256"] != record.inputs["weights_sha256"]:
+        return None
+    try:
+        keep_samples(record, folder)
+    except TriptychError as error:
+        warn(f"MLflow shows {record.name} without its model: {error}")
+        return None
+    return folder

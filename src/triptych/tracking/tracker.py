@@ -92,7 +92,8 @@ def training(
         if metrics:
             record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
         else:
-            keep_samples(record, model)
+            with _never_costs_a_run():
+                keep_samples(record, model)
         live.finish(record, None if metrics else model, execution.facts)
 
 

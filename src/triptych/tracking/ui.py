@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triptych.project import Project
 
 HOST = "127.0.0.1"
+RUNS = "/#/experiments?workflowType=machine_learning"  # the interface opens on that for agents
 PATIENCE = 120  # seconds until a server that does not answer is given up
 
 
@@ -45,7 +46,7 @@ def serve(project: Project, port: int) -> int:
     address = f"http://{HOST}:{port}"
     try:
         _wait(server, address)
-        print(f"MLflow shows the runs at {address} (Ctrl-C stops it)", flush=True)
+        print(f"MLflow shows the runs at {address}{RUNS} (Ctrl-C stops it)", flush=True)
         server.communicate()
     except KeyboardInterrupt:
         server.terminate()

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from triptych.tracking.notes import NOTE, length_of, results_of, run_note
-from triptych.tracking.registry import link_model, model_of, remove_model, weights_of
+from triptych.tracking.registry import describe_version, link_model, model_of, remove_model, weights_of
 from triptych.tracking.store import LIMITS, chunks, points, run_tags
 from triptych.training.checkpoint import step_name
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
-SAMPLES = "samples"  # the image grid of a run's page
+SAMPLES, FINAL_SAMPLES = "samples", "samples_after_training"  # images, by epoch, and of runs of any length side by side
 
 
 @dataclass
@@ -60,6 +60,8 @@ class RunView:
             with Image.open(path) as sheet:
                 when = self.clock(epoch) if self.clock else None
                 self.store.client.log_image(self.run_id, sheet, key=SAMPLES, step=epoch, timestamp=when)
+                if epoch == self._last["epoch"]:
+                    self.store.client.log_image(self.run_id, sheet, key=FINAL_SAMPLES, step=0, timestamp=when)
 
     def show_evaluation(self) -> None:
         """The evaluation's numbers, at the last step, those of each snapshot, and its pictures."""
@@ -87,6 +89,7 @@ class RunView:
             NOTE: run_note(record, self.facts),
             "digest": record.digest,
         }
+        describe_version(store, record)
         store.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         inputs = record.inputs
         for other in store.runs(record.name, inputs["fingerprint"], inputs["family"]):
