@@ -253,7 +253,7 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert each == [name]
         assert "To make it again: `git checkout " in run["tags"]["mlflow.note.content"]
         assert run["tags"]["result"] in run["tags"]["mlflow.note.content"]
-        assert run["samples"][-2:] == ["images/samples+step+3"] * 2  # and a smaller copy
+        assert run["samples"].count("images/samples+step+3") == 2  # and a smaller copy
         manifest = json.loads((clone.root / "models" / name / "manifest.json").read_text())
         updates = manifest["epoch_updates"]
         assert run["metrics"]["updates"] == [[epoch, updates * epoch] for epoch in range(4)]
