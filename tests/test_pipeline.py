@@ -192,6 +192,11 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     assert "fid_classifier.value" in difference
     assert "arcs-k1.held_out.negative_log_likelihood" in difference
     assert "metrics/vae-20d.json" not in difference
+    fresh.succeed("triptych", "plots", "HEAD")
+    assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
+    page = (fresh.root / "dvc_plots" / "index.html").read_text()
+    assert "plots/gan-mnist/samples.png of HEAD" in page
+    assert "vae-20d" not in page.replace("metrics/comparison", "")
     before = runs_of(fresh)
     assert len(before) == 7 + 4  # the studies' configurations
     (fresh.root / "mlflow.db").unlink()
@@ -201,6 +206,32 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def curves_of(clone: Clone) -> set[str]:
+    """The curves that `triptych plots` drew, by what they are of."""
+    folder = clone.root / "dvc_plots" / "curves" / "plots"
+    return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
+
+
+def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone) -> None:
+    found = json.loads(fresh.run("dvc", "plots", "show", "--json").stdout)
+    assert "errors" not in found
+    fresh.succeed("triptych", "plots")
+    names = {"vae-20d", "gan-mnist", "realnvp-mnist"}
+    assert curves_of(fresh) == {f"{name}/curves" for name in names} | {
+        "planar-samples/arcs-k1",
+        "planar-samples/arcs-k3",
+    }
+    folder = fresh.root / "dvc_plots"
+    page = (folder / "index.html").read_text()
+    sources = re.findall(r'src="([^"]+)"', page)
+    assert all((folder / source).stat().st_size for source in sources)
+    assert "http" not in page
+    for name, unit in (("vae-20d", "negative ELBO, nats an image"), ("realnvp-mnist", "bits per dimension")):
+        curve = (folder / "curves" / "plots" / name / "curves.svg").read_text()
+        assert all(f">{words}<" in curve for words in ("train", "valid", "epoch", unit))
+    assert "no-such-revision" in fresh.refuse("triptych", "plots", "no-such-revision")
 
 
 def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
@@ -249,8 +280,7 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
         pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("[A-Z]*.png"))
         assert run["pictures"] == [f"figures/{picture}" for picture in pictures]
-        each = [label for label, _ in run["model"]]
-        assert each == [name]
+        assert run["model"] == [(name, metrics["weights_sha256"])]
         assert "To make it again: `git checkout " in run["tags"]["mlflow.note.content"]
         assert run["tags"]["result"] in run["tags"]["mlflow.note.content"]
         assert run["samples"].count("images/samples+step+3") == 2  # and a smaller copy
@@ -263,7 +293,6 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert run["tags"]["profile"] == "quick"
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
-        assert "model/MLmodel" in run["model"]
     study = runs["planar-samples 0.0005"]
     metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
     curve = study["metrics"]["arcs-k3.negative_log_likelihood"]

@@ -96,7 +96,7 @@ def _register(store: Store, run_id: str, record: Record, model: LoggedModel) -> 
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, {"family": record.inputs["family"]}, model_note(record))
     tags, source = _tags(store, record), model.artifact_location
-    version = client.create_model_version(name, source, run_id, tags, model_id=model.model_id)
+    version = client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
     client.set_logged_model_tags(
         model.model_id, {VERSIONS: json.dumps([{"name": name, "version": int(version.version)}])}
     )
