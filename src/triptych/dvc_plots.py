@@ -29,7 +29,8 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
 <style>
 body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 75rem; padding: 0 1rem }}
-figure {{ display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top }} img {{ max-width: 100% }}
+section {{ display: grid; grid-template-columns: repeat({columns}, minmax(0, 1fr)); gap: 0 1rem }}
+h2 {{ grid-column: 1 / -1; font-size: 1.1rem; margin: 1.5rem 0 .5rem }} figure {{ margin: 0 }} img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>
 <p>{note}</p>
@@ -48,11 +49,14 @@ def draw_plots(project: Project, revisions: Sequence[str]) -> str:
     with atomic_folder(project.root / FOLDER) as folder:
         plots = _ask(project, revisions, folder)
         shown = {name: plot for name, plot in plots.items() if not revisions or _differ(plot, folder)}
+        for plot in (plots[name] for name in plots.keys() - shown.keys() if plots[name][0]["type"] == "image"):
+            for part in plot:
+                _picture(part, folder).unlink(missing_ok=True)
         sections = "\n".join(_section(name, plot, folder) for name, plot in shown.items())
         same = len(plots) - len(shown)
         note = f"{len(shown)} plots" + (f"; {same} more are the same in all of them and left out" if same else "")
         title = f"Plots of {' and '.join(names)}"
-        page = PAGE.format(title=escape(title), note=note, sections=sections)
+        page = PAGE.format(title=escape(title), note=note, columns=len(names), sections=sections)
         (folder / "index.html").write_text(page, encoding="utf-8")
     return f"{note}: open {project.root / FOLDER / 'index.html'}"
 
@@ -66,8 +70,11 @@ def _ask(project: Project, revisions: Sequence[str], folder: Path) -> dict[str, 
     )  # fmt: skip
     if done.returncode:
         raise TriptychError(f"DVC cannot show these plots: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
-    found = json.loads(done.stdout)
-    return {name: plot for name, plot in found["data"].items() if plot}
+    found = {name: plot for name, plot in json.loads(done.stdout)["data"].items() if plot}
+    order = {revision: number for number, revision in enumerate(revisions)}
+    for plot in found.values():
+        plot.sort(key=lambda part: order.get(part["revisions"][0], len(order)))
+    return dict(sorted(found.items(), key=lambda item: item[1][0]["type"] != "vega"))  # curves first
 
 
 def _differ(plot: Sequence[Json], folder: Path) -> bool:
