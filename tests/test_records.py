@@ -40,6 +40,7 @@ from triptych.tracking.saved_view import saved_view
 from triptych.tracking.store import URI_VARIABLE, Store
 from triptych.tracking.sync import sync
 from triptych.tracking.tracker import RunTracker, evaluation, training
+from triptych.tracking.ui import places
 from triptych.training.weights import load_tensors, save_tensors
 from triptych.verify.finding import Verdict
 from triptych.verify.views import check_mlflow
@@ -397,6 +398,15 @@ def test_a_damaged_model_is_left_out_of_its_run(
     (project.model(NAME) / "epoch-0000.safetensors").unlink()
     assert_whole(project, settings)
     assert_one_warning(capsys.readouterr().err, "MLflow shows vae-20d without its model")
+
+
+def test_the_interface_is_entered_where_the_runs_are(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    store = Store(project)
+    store.client.create_experiment("the user's own")
+    view = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id('vae')}/runs?"
+    assert [line.split()[0] for line in places(store, "http://127.0.0.1:5000").splitlines() if line] == ["vae"]
+    assert view in places(store, "http://127.0.0.1:5000")
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *STUDIES, "classifier", "a family of the user's"])
