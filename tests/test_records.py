@@ -309,9 +309,10 @@ def shown(project: Project) -> dict[str, object]:
     }
 
 
-def forget_mlflow(project: Project) -> None:
+def forget_mlflow(project: Project, world: Project) -> None:
+    """Leave an empty database."""
     forget_connections()
-    database(project).unlink()
+    shutil.copyfile(database(world), database(project))
     shutil.rmtree(project.root / "mlartifacts")
 
 
@@ -328,18 +329,22 @@ def test_what_mlflow_says_survives_the_database(project: Project, settings: Sett
     assert sorted(before["images"]) == ["images/samples+step+0", "images/samples+step+2", *LAST]
     assert before["images"][LAST[0]] == before["images"][LAST[1]]
     assert "test.log_likelihood" in before["of the model"]
-    forget_mlflow(project)
+    forget_connections()
+    database(project).unlink()
+    shutil.rmtree(project.root / "mlartifacts")
     sync(project, settings)
     assert shown(project) == before
     assert sync(project, settings) == (1, 0)
 
 
-def test_a_rebuilt_run_spreads_its_points_over_the_time_it_took(project: Project, settings: Settings) -> None:
+def test_a_rebuilt_run_spreads_its_points_over_the_time_it_took(
+    world: Project, project: Project, settings: Settings
+) -> None:
     run(project, settings)
     [entry] = (project.private / "journal").rglob("*.json")
     facts = read_json(entry)
     write_json(entry, {**facts, "started": "2026-01-01T00:00:00+00:00", "seconds": 6.0})
-    forget_mlflow(project)
+    forget_mlflow(project, world)
     sync(project, settings)
     store = Store(project)
     [found] = store.client.search_runs([store.experiment_id("vae")])
@@ -390,10 +395,10 @@ def test_another_view_rebuilds_every_run_once(
 
 
 def test_a_damaged_model_is_left_out_of_its_run(
-    project: Project, settings: Settings, capsys: pytest.CaptureFixture
+    world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:
     run(project, settings)
-    forget_mlflow(project)
+    forget_mlflow(project, world)
     shutil.rmtree(project.private / "runs")
     (project.model(NAME) / "epoch-0000.safetensors").unlink()
     assert_whole(project, settings)
@@ -417,6 +422,12 @@ def test_every_experiment_has_a_view_by_its_headline(family: str) -> None:
     assert state["orderByKey"] == f"metrics.`{headline.metric}`"
     assert state["orderByAsc"] is not headline.higher_is_better
     assert state["orderByKey"] in state["selectedColumns"]
+    charts = {
+        (chart["type"], chart.get("metricKey", chart.get("imageKeys", [""])[0])) for chart in state["compareRunCharts"]
+    }
+    assert {("BAR", headline.metric), *(("LINE", curve) for curve in headline.curves)} <= charts
+    assert (("IMAGE", "samples") in charts) == (family in FAMILIES or "'" in family)
+    assert all(len(curve) > 1 for curve in headline.curves)
     note = experiment_note(family, "7")
     assert headline.metric in note
     assert "(#/experiments/7/runs?" in note

@@ -15,7 +15,7 @@ class Headline:
     metric: str
     words: str
     higher_is_better: bool
-    curve: str
+    curves: tuple[str, ...]
     """What shows it, or stands for it, in the course of training."""
 
     @property
@@ -27,19 +27,23 @@ FIDELITY = Headline(
     "fid_classifier",
     "FID on classifier features, else `fid`",
     False,
-    "snapshot_fid_classifier",
+    ("snapshot_fid_classifier",),
 )
 HEADLINES = {
     "vae": Headline(
         "test.log_likelihood",
         "log-likelihood of a test image, a bound in nats",
         True,
-        "valid_negative_elbo",
+        ("valid_negative_elbo",),
     ),
-    "flow": Headline("test.bits_per_dimension", "bits per dimension of test images", False, "valid_bits_per_dimension"),
-    "classifier": Headline("accuracy.test", "share of test images that it labels rightly", True, "valid_accuracy"),
-    "planar": Headline("kl", "KL divergence between flow and density, nats", False, "loss"),
-    "dirac": Headline("generator_distance", "distance of the judged generator from the equilibrium", False, "distance"),
+    "flow": Headline(
+        "test.bits_per_dimension", "bits per dimension of test images", False, ("valid_bits_per_dimension",)
+    ),
+    "classifier": Headline("accuracy.test", "share of test images that it labels rightly", True, ("valid_accuracy",)),
+    "planar": Headline("kl", "KL divergence between flow and density, nats", False, ("negative_log_likelihood", "kl")),
+    "dirac": Headline(
+        "generator_distance", "distance of the judged generator from the equilibrium", False, ("distance",)
+    ),
 }
 TITLES = {**FAMILIES, **STUDIES, "classifier": "Classifiers, whose features give FID, KID and IS a meaning"}
 

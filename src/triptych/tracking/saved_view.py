@@ -12,10 +12,12 @@ import zlib
 from typing import Any
 
 from triptych.tracking.headlines import FIDELITY, headline_of
+from triptych.tracking.records import stage_of
 
 KEY = "triptych"
 SAVED_VIEW = f"mlflow.sharedViewState.{KEY}"
 COLUMNS = ("attributes.`Models`", "tags.`trained`", "params.`batch_size`", "params.`learning_rate`")
+SAMPLES, FINAL_SAMPLES = "samples", "samples_after_training"  # images, by epoch, and of runs of any length side by side
 MOST_RUNS = 20  # of a chart
 SECTION = "headline"
 
@@ -33,15 +35,17 @@ def saved_view(family: str) -> str:
 
 
 def _state(family: str) -> dict[str, Any]:
-    headline = headline_of(family)
-    metrics = dict.fromkeys([headline.metric, FIDELITY.metric])
+    headline, draws = headline_of(family), stage_of(family) == "train"
+    metrics = dict.fromkeys([headline.metric, *([FIDELITY.metric] if draws else [])])
     by_updates = {"xAxisKey": "metric", "selectedXAxisMetricKey": "updates", "useGlobalXaxisKey": False}
-    charts = [
-        *({"type": "BAR", "metricKey": metric} for metric in metrics),
-        {"type": "LINE", **_curve(headline.curve)},
-        {"type": "LINE", **_curve(headline.curve), **by_updates, "displayName": f"{headline.curve} by updates"},
-        {"type": "IMAGE", "imageKeys": ["samples_after_training"], "step": 0, "showRunParams": False},
-    ]
+    charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics]
+    charts += [_curve(metric) for metric in headline.curves]
+    if draws:
+        charts += [_curve(metric) | by_updates for metric in headline.curves]
+        charts += [
+            {"type": "IMAGE", "imageKeys": [images], "step": 0, "showRunParams": False}
+            for images in (FINAL_SAMPLES, SAMPLES)
+        ]
     return {
         "orderByKey": f"metrics.`{headline.metric}`",
         "orderByAsc": not headline.higher_is_better,
@@ -65,6 +69,7 @@ def _state(family: str) -> dict[str, Any]:
 
 def _curve(metric: str) -> dict[str, Any]:
     return {
+        "type": "LINE",
         "metricKey": metric,
         "selectedMetricKeys": [metric],
         "yAxisKey": "metric",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triptych.tracking.notes import NOTE, length_of, results_of, run_note
 from triptych.tracking.registry import describe_version, link_model, model_of, remove_model, weights_of
+from triptych.tracking.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.tracking.store import LIMITS, chunks, points, run_tags
 from triptych.training.checkpoint import step_name
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
-SAMPLES, FINAL_SAMPLES = "samples", "samples_after_training"  # images, by epoch, and of runs of any length side by side
 
 
 @dataclass
