@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.gan.snapshots import SNAPSHOTS
 from triptych.files import (
@@ -201,6 +203,14 @@ class Record:
 
     def _digest(self, *evaluated: Json | History) -> str:
         return sha256_of_json([VIEW, self.inputs, self.history, _hashes(self.samples.values()), *evaluated])
+
+    def weights_of_its_name(self) -> set[str]:
+        """Hashes of the weights that this record and those of other settings stand for."""
+        found = set()
+        for path in self.folder.parent.glob(f"*/{MANIFEST}"):
+            with suppress(TriptychError):  # a damaged record is another run's trouble
+                found.add(read_json(path)["weights_sha256"])
+        return found
 
     def link(self, tracking_uri: str, run_id: str) -> None:
         """Remember where MLflow shows this run."""

@@ -96,7 +96,7 @@ class RunView:
             if other.info.run_id != self.run_id:
                 replaced = model_of(store, other.info.run_id)
                 store.remove_run(other)
-                if replaced and weights_of(store, replaced) != inputs["weights_sha256"]:
+                if replaced and weights_of(store, replaced) not in record.weights_of_its_name():
                     remove_model(store, record.name, replaced)
         record.link(store.uri, self.run_id)
 
