@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
@@ -113,7 +115,10 @@ def test_lanes_leave_the_lock_and_the_results_of_one_stage_at_a_time(
     assert clone.ran(clone.succeed("triptych", "repro")) == []
 
 
-KEPT_TAGS = ("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started")
+KEPT_TAGS = (
+    *("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started"),
+    *("trained", "result", "mlflow.note.content", "mlflow.loggedImages"),
+)
 
 
 def runs_of(clone: Clone) -> dict[str, dict]:
@@ -121,6 +126,19 @@ def runs_of(clone: Clone) -> dict[str, dict]:
     with tempfile.TemporaryDirectory() as folder:  # of a copy, since a client goes on reading a database that is gone
         database = shutil.copyfile(clone.root / "mlflow.db", Path(folder) / "mlflow.db")
         return _runs(import_client()(f"sqlite:///{database}"))
+
+
+def weights_of_models(client: MlflowClient, outputs: RunOutputs | None) -> list[tuple[str, str]]:
+    """The models that a run is linked with, each registered under its name once."""
+    found = [client.get_logged_model(output.model_id) for output in outputs.model_outputs] if outputs else []
+    for model in found:
+        [version] = client.search_model_versions(f"name = '{model.name}' and tags.weights_sha256 = '{_weights(model)}'")
+        assert version.source == model.artifact_location
+    return [(model.name, _weights(model)) for model in found]
+
+
+def _weights(model: LoggedModel) -> str:
+    return model.tags["weights_sha256"]
 
 
 def _runs(client: MlflowClient) -> dict[str, dict]:
@@ -135,7 +153,8 @@ def _runs(client: MlflowClient) -> dict[str, dict]:
             "params": run.data.params,
             "metrics": {key: sorted([point.step, point.value] for point in line) for key, line in points.items()},
             "pictures": sorted(file.path for file in client.list_artifacts(run_id, "figures")),
-            "model": sorted(file.path for file in client.list_artifacts(run_id, "model")),
+            "samples": sorted(file.path.split("+timestamp+")[0] for file in client.list_artifacts(run_id, "images")),
+            "model": weights_of_models(client, run.outputs),
             "tags": {key: tags[key] for key in (*KEPT_TAGS, "configuration") if key in tags},
             "data": [[used.dataset.name, used.dataset.digest] for used in run.inputs.dataset_inputs],
             "status": run.info.status,
@@ -176,6 +195,11 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     assert "fid_classifier.value" in difference
     assert "arcs-k1.held_out.negative_log_likelihood" in difference
     assert "metrics/vae-20d.json" not in difference
+    fresh.succeed("triptych", "plots", "HEAD")
+    assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
+    page = (fresh.root / "dvc_plots" / "index.html").read_text()
+    assert "plots/gan-mnist/samples.png of HEAD" in page
+    assert "vae-20d" not in page.replace("metrics/comparison", "")
     before = runs_of(fresh)
     assert len(before) == 7 + 4  # the studies' configurations
     (fresh.root / "mlflow.db").unlink()
@@ -185,6 +209,32 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def curves_of(clone: Clone) -> set[str]:
+    """The curves that `triptych plots` drew, by what they are of."""
+    folder = clone.root / "dvc_plots" / "curves" / "plots"
+    return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
+
+
+def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone) -> None:
+    found = json.loads(fresh.run("dvc", "plots", "show", "--json").stdout)
+    assert "errors" not in found
+    fresh.succeed("triptych", "plots")
+    names = {"vae-20d", "gan-mnist", "realnvp-mnist"}
+    assert curves_of(fresh) == {f"{name}/curves" for name in names} | {
+        "planar-samples/arcs-k1",
+        "planar-samples/arcs-k3",
+    }
+    folder = fresh.root / "dvc_plots"
+    page = (folder / "index.html").read_text()
+    sources = re.findall(r'src="([^"]+)"', page)
+    assert all((folder / source).stat().st_size for source in sources)
+    assert "http" not in page
+    for name, unit in (("vae-20d", "negative ELBO, nats an image"), ("realnvp-mnist", "bits per dimension")):
+        curve = (folder / "curves" / "plots" / name / "curves.svg").read_text()
+        assert all(f">{words}<" in curve for words in ("train", "valid", "epoch", unit))
+    assert "no-such-revision" in fresh.refuse("triptych", "plots", "no-such-revision")
 
 
 def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
@@ -233,13 +283,19 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
         assert [step for step, _ in run["metrics"][valid]] == [0, 1, 2, 3]
         pictures = sorted(path.name for path in (clone.root / "plots" / name).glob("[A-Z]*.png"))
         assert run["pictures"] == [f"figures/{picture}" for picture in pictures]
+        assert run["model"] == [(name, metrics["weights_sha256"])]
+        assert "To make it again: `git checkout " in run["tags"]["mlflow.note.content"]
+        assert run["tags"]["result"] in run["tags"]["mlflow.note.content"]
+        assert run["samples"].count("images/samples+step+3") == 2  # and a smaller copy
+        manifest = json.loads((clone.root / "models" / name / "manifest.json").read_text())
+        updates = manifest["epoch_updates"]
+        assert run["metrics"]["updates"] == [[epoch, updates * epoch] for epoch in range(4)]
         [[step, seconds]] = run["metrics"]["seconds_per_update"]
         assert step == 3
         assert seconds > 0
         assert run["tags"]["profile"] == "quick"
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
-        assert "model/MLmodel" in run["model"]
     study = runs["planar-samples 0.0005"]
     metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
     curve = study["metrics"]["arcs-k3.negative_log_likelihood"]
@@ -294,15 +350,27 @@ def test_verify_names_what_is_not_as_it_was(fresh: Clone) -> None:
     assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
 
-def test_a_model_is_loadable_from_its_run(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_model_draws_what_the_command_draws(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
     import pandas as pd
 
+    clone.succeed(
+        "triptych", "sample", "vae-20d", "--count", "5", "--seed", "1", "--output", str(tmp_path / "five.npy")
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{clone.root / 'mlflow.db'}")
-    wanted = "tags.triptych_experiment = 'vae-20d'"
-    run = mlflow.search_runs(search_all_experiments=True, filter_string=wanted).run_id[0]
-    images = mlflow.pyfunc.load_model(f"runs:/{run}/model").predict(pd.DataFrame({"count": [5], "seed": [1]}))
-    assert (images.shape, images.dtype) == ((5, 28, 28), "uint8")
+    model = mlflow.pyfunc.load_model("models:/vae-20d/1")
+    for asked in (pd.DataFrame({"count": [5], "seed": [1]}), {"count": [5], "seed": [1]}):
+        images = model.predict(asked)
+        assert images.dtype == "uint8"
+        assert np.array_equal(images, np.load(tmp_path / "five.npy"))
+    assert [spec.name for spec in model.metadata.get_input_schema()] == ["count", "seed"]
+    assert model.metadata.get_output_schema().input_types() == [np.dtype("uint8")]
+    assert model.predict(model.input_example).shape == (64, 28, 28)
+    [run] = mlflow.search_runs(search_all_experiments=True, filter_string="attributes.run_name = 'vae-20d'").run_id
+    same = mlflow.pyfunc.load_model(f"runs:/{run}/vae-20d").predict({"count": [5], "seed": [1]})
+    assert np.array_equal(same, images)
 
 
 def test_a_lost_tracking_server_costs_one_warning(fresh: Clone) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 import os
 import platform
 import resource
@@ -10,24 +12,36 @@ import shutil
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
 from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
 from conftest import shrink
 from triptych.config import Settings, parse
 from triptych.data.prepared import PreparedData
 from triptych.errors import TriptychError
+from triptych.files import read_json, sha256_of_file, write_json
+from triptych.models.registry import FAMILIES
 from triptych.project import Project
 from triptych.stages.inputs import train_inputs
 from triptych.stages.train import train
+from triptych.studies.registry import STUDIES
 from triptych.tracker import Console
+from triptych.tracking import records
+from triptych.tracking.headlines import headline_of
+from triptych.tracking.notes import experiment_note
+from triptych.tracking.saved_view import saved_view
 from triptych.tracking.store import URI_VARIABLE, Store
 from triptych.tracking.sync import sync
-from triptych.tracking.tracker import RunTracker, training
+from triptych.tracking.tracker import RunTracker, evaluation, training
+from triptych.tracking.ui import places
+from triptych.training.weights import load_tensors, save_tensors
 from triptych.verify.finding import Verdict
 from triptych.verify.views import check_mlflow
 
@@ -106,10 +120,11 @@ def database(project: Project) -> Path:
 
 def forget_connections() -> None:
     """What comes next connects anew, as another process would."""
-    for engine in SqlAlchemyStore._engine_map.values():
-        engine.dispose()
-    SqlAlchemyStore._engine_map.clear()
-    _tracking_store_registry._get_store_with_resolved_uri.cache_clear()
+    for stores, registry in ((Runs, _tracking_store_registry), (Models, ModelRegistryStoreRegistry)):
+        for engine in stores._engine_map.values():
+            engine.dispose()
+        stores._engine_map.clear()
+        registry._get_store_with_resolved_uri.cache_clear()
 
 
 def assert_whole(project: Project, settings: Settings) -> None:
@@ -251,3 +266,168 @@ def test_replaced_runs_leave_no_files(project: Project, settings: Settings) -> N
     for _ in range(2):
         run(project, settings)
     assert len(list((project.root / "mlartifacts").rglob("MLmodel"))) == 1
+
+
+METRICS = {
+    "test": {"elbo": -120.5, "log_likelihood": -118.25},
+    "fid_classifier": {"value": 42.0, "samples": 9, "reference": "mnist/test", "reference_images": 9, "extractor": "x"},
+}
+OF_ONE_PROCESS = ("host", "pid")  # tags of a live run
+LAST = ["images/samples+step+3", "images/samples_after_training+step+0"]
+
+
+def judge(project: Project) -> None:
+    """An evaluation of the model on disk, as short as can be."""
+    with evaluation(project, NAME, project.model(NAME), project.metrics(NAME), project.plots(NAME)):
+        weights = read_json(project.model(NAME) / "manifest.json")["weights_sha256"]
+        write_json(project.metrics(NAME), {**METRICS, "weights_sha256": weights})
+
+
+def shown(project: Project) -> dict[str, object]:
+    """What MLflow shows: of the experiment, of its one run, and of the registered model."""
+    client = Store(project).client
+    experiment = client.get_experiment_by_name("vae")
+    [run] = client.search_runs([experiment.experiment_id])
+    [model_id] = [output.model_id for output in run.outputs.model_outputs]
+    names = [entry.path for entry in client.list_artifacts(run.info.run_id, "images")]
+    images = {
+        name.split("+timestamp+")[0]: Path(client.download_artifacts(run.info.run_id, name)).read_bytes()
+        for name in names
+        if name.endswith(".png")
+    }
+    return {
+        "experiment": experiment.tags["mlflow.note.content"],
+        "tags": {key: value for key, value in run.data.tags.items() if key not in OF_ONE_PROCESS},
+        "metrics": run.data.metrics,
+        "images": images,
+        "of the model": {metric.key for metric in client.get_logged_model(model_id).metrics or ()},
+        "model": client.get_registered_model(NAME).description,
+        "versions": [
+            (version.version, version.tags, version.description, version.run_id == run.info.run_id)
+            for version in client.search_model_versions(f"name = '{NAME}'")
+        ],
+    }
+
+
+def forget_mlflow(project: Project, world: Project) -> None:
+    """Leave an empty database."""
+    forget_connections()
+    shutil.copyfile(database(world), database(project))
+    shutil.rmtree(project.root / "mlartifacts")
+
+
+def test_what_mlflow_says_survives_the_database(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    judge(project)
+    before = shown(project)
+    [(version, tags, description, _)] = before["versions"]
+    assert (version, tags["profile"]) == (1, "quick")
+    assert description == before["tags"]["result"] == "ELBO -120.50, log p -118.25 nats, FID 42.00"
+    assert before["tags"]["trained"] == "3 epochs, 18 updates"
+    assert "trained for 3 epochs, 18 updates of 50 examples on 300 images" in before["tags"]["mlflow.note.content"]
+    assert "the git commit is not recorded" in before["tags"]["mlflow.note.content"]
+    assert sorted(before["images"]) == ["images/samples+step+0", "images/samples+step+2", *LAST]
+    assert before["images"][LAST[0]] == before["images"][LAST[1]]
+    assert "test.log_likelihood" in before["of the model"]
+    forget_connections()
+    database(project).unlink()
+    shutil.rmtree(project.root / "mlartifacts")
+    sync(project, settings)
+    assert shown(project) == before
+    assert sync(project, settings) == (1, 0)
+
+
+def test_a_rebuilt_run_spreads_its_points_over_the_time_it_took(
+    world: Project, project: Project, settings: Settings
+) -> None:
+    run(project, settings)
+    [entry] = (project.private / "journal").rglob("*.json")
+    facts = read_json(entry)
+    write_json(entry, {**facts, "started": "2026-01-01T00:00:00+00:00", "seconds": 6.0})
+    forget_mlflow(project, world)
+    sync(project, settings)
+    store = Store(project)
+    [found] = store.client.search_runs([store.experiment_id("vae")])
+    times = [point.timestamp for point in store.client.get_metric_history(found.info.run_id, "valid_negative_elbo")]
+    assert [time - found.info.start_time for time in times] == [0, 2000, 4000, 6000]
+    assert found.info.end_time - found.info.start_time == 6000
+
+
+def test_a_version_stands_for_weights(project: Project, settings: Settings) -> None:
+    def versions() -> list[tuple[int, str]]:
+        found = Store(project).client.search_model_versions(f"name = '{NAME}'")
+        return sorted((int(version.version), version.tags["weights_sha256"]) for version in found)
+
+    run(project, settings)
+    [(_, first)] = versions()
+    run(project, settings)
+    assert versions() == [(1, first)]
+    run(project, settings, learning_rate=0.002)
+    [_, (_, second)] = versions()
+    assert versions() == [(1, first), (2, second)]
+    assert second != first
+    weights = change_weights(project)  # as other code would, from the same settings
+    sync(project, settings)
+    assert versions() == [(1, first), (3, weights)]
+    assert len(list((project.root / "mlartifacts").rglob("MLmodel"))) == 2
+
+
+def change_weights(project: Project) -> str:
+    path = project.model(NAME) / "weights.safetensors"
+    save_tensors(path, {name: tensor + 1 for name, tensor in load_tensors(path).items()})
+    manifest = read_json(project.model(NAME) / "manifest.json")
+    write_json(project.model(NAME) / "manifest.json", {**manifest, "weights_sha256": sha256_of_file(path)})
+    return sha256_of_file(path)
+
+
+def test_another_view_rebuilds_every_run_once(
+    project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(project, settings)
+    assert sync(project, settings) == (1, 0)
+    store = Store(project)
+    store.client.set_experiment_tag(store.experiment_id("vae"), "mlflow.note.content", "the user's own words")
+    monkeypatch.setattr(records, "VIEW", records.VIEW + 1)
+    assert sync(project, settings) == (1, 1)
+    assert sync(project, settings) == (1, 0)
+    assert shown(project)["experiment"] == "the user's own words"
+    assert [number for number, *_ in shown(project)["versions"]] == [1]
+
+
+def test_a_damaged_model_is_left_out_of_its_run(
+    world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture
+) -> None:
+    run(project, settings)
+    forget_mlflow(project, world)
+    shutil.rmtree(project.private / "runs")
+    (project.model(NAME) / "epoch-0000.safetensors").unlink()
+    assert_whole(project, settings)
+    assert_one_warning(capsys.readouterr().err, "MLflow shows vae-20d without its model")
+
+
+def test_the_interface_is_entered_where_the_runs_are(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    store = Store(project)
+    store.client.create_experiment("the user's own")
+    view = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id('vae')}/runs?"
+    assert [line.split()[0] for line in places(store, "http://127.0.0.1:5000").splitlines() if line] == ["vae"]
+    assert view in places(store, "http://127.0.0.1:5000")
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *STUDIES, "classifier", "a family of the user's"])
+def test_every_experiment_has_a_view_by_its_headline(family: str) -> None:
+    saved = json.loads(saved_view(family))
+    state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
+    headline = headline_of(family)
+    assert state["orderByKey"] == f"metrics.`{headline.metric}`"
+    assert state["orderByAsc"] is not headline.higher_is_better
+    assert state["orderByKey"] in state["selectedColumns"]
+    charts = {
+        (chart["type"], chart.get("metricKey", chart.get("imageKeys", [""])[0])) for chart in state["compareRunCharts"]
+    }
+    assert {("BAR", headline.metric), *(("LINE", curve) for curve in headline.curves)} <= charts
+    assert (("IMAGE", "samples") in charts) == (family in FAMILIES or "'" in family)
+    assert all(len(curve) > 1 for curve in headline.curves)
+    note = experiment_note(family, "7")
+    assert headline.metric in note
+    assert "(#/experiments/7/runs?" in note

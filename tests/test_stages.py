@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from conftest import ONE_A_FAMILY
 from triptych.config import Settings
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity import extractors
@@ -204,7 +206,7 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
     curve = pd.read_csv(folder / "curves.csv")
     assert curve.columns.tolist() == ["epoch", "valid", "train"]
     assert curve["epoch"].tolist() == [0, 1, 2, 3]
-    numbers = dict(line.split() for line in (folder / "numbers.txt").read_text().splitlines())
+    numbers = dict(line.split(": ") for line in (folder / "numbers.yaml").read_text().splitlines())
     assert float(numbers["fid_classifier.value"]) == read_json(results / f"{name}.json")["fid_classifier"]["value"]
 
 
@@ -373,14 +375,15 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
 def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp_path: Path) -> None:
     from triptych.tracking.records import keep_evaluation, keep_model
     from triptych.tracking.store import Store
+    from triptych.tracking.view import bring_up_to_date
 
     (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     project, name = Project(tmp_path), "cifar10-jsd-2"
     record = keep_model(project, name, results / "models" / name)
     keep_evaluation(project, name, record.fingerprint, results / f"{name}.json", results / "plots" / name)
     store = Store(project)
-    assert store.bring_up_to_date(record, {"seconds_per_update": 0.25})
-    assert not store.bring_up_to_date(record, {})
+    assert bring_up_to_date(store, record, {"seconds_per_update": 0.25})
+    assert not bring_up_to_date(store, record, {})
     rows = pd.read_csv(results / "plots" / name / "snapshots.csv")
     for column in ("jsd", "fid_classifier", "is_classifier"):
         points = store.client.get_metric_history(record.run_id, f"snapshot_{column}")
@@ -388,6 +391,22 @@ def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp
     assert len(rows) == 4
     [speed] = store.client.get_metric_history(record.run_id, "seconds_per_update")
     assert (speed.step, speed.value) == (3, 0.25)
+
+
+@pytest.mark.parametrize("name", [*ONE_A_FAMILY, "cifar10-jsd-2"])
+def test_sheets_of_snapshots_end_with_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
+    from triptych.tracking.records import keep_model
+    from triptych.tracking.samples import keep_samples
+
+    model = results / "models" / name
+    record = keep_model(Project(tmp_path), name, model)
+    keep_samples(record, model)
+    *earlier, last = record.samples
+    assert earlier == record.inputs["snapshots"]
+    assert last == 3
+    sheets = [np.asarray(Image.open(path)) for path in record.samples.values()]
+    assert np.array_equal(sheets[-1], np.asarray(Image.open(results / "plots" / name / "samples.png")))
+    assert not any(np.array_equal(sheet, sheets[-1]) for sheet in sheets[:-1])
 
 
 def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:

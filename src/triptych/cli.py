@@ -133,6 +133,16 @@ def page() -> None:
 
 
 @cli.command()
+@click.argument("revisions", nargs=-1)
+def plots(revisions: tuple[str, ...]) -> None:
+    """Draw what `dvc plots` shows, without a network: of the working tree, or how REVISIONS differ."""
+    from triptych.dvc_plots import draw_plots
+
+    project, _ = open_project()
+    click.echo(draw_plots(project, revisions))
+
+
+@cli.command()
 @click.option(
     "--port",
     default=5000,

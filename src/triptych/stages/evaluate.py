@@ -56,7 +56,7 @@ def evaluate(
 
 
     Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
-    `curves.csv`, the headline curve for `dvc plots`; and `numbers.txt`, the metrics once more, for `report` to see.
+    `curves.csv`, the headline curve for `dvc plots`; and `numbers.yaml`, the metrics once more, for `report` to see.
     A long measurement that was stopped goes on with the pieces that it left under `checkpoints`, if model, data,
     settings and `code` (a hash) are the same. Raises TriptychError if a file is missing or damaged, or if the model
     gives NaN.
@@ -116,8 +116,8 @@ def evaluate(
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],
         }
-        lines = [f"{key} {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
-        (folder / "numbers.txt").write_text("".join(lines), encoding="utf-8")
+        lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
+        (folder / "numbers.yaml").write_text("".join(lines), encoding="utf-8")
         write_json(metrics, result)
     headline = name_of("fid", fidelity)
     tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")

@@ -51,7 +51,7 @@ def study(
     | `output/history.csv` | a row now and then, `<configuration>.<quantity>`: the iterations since the row before it |
     | `output/manifest.json` | what it was trained with |
     | `metrics` | the numbers of each configuration, JSON |
-    | `plots/` | pictures; `<configuration>.csv`, its curve for `dvc plots`; `numbers.txt`, the numbers once more |
+    | `plots/` | pictures; `<configuration>.csv`, its curve for `dvc plots`; `numbers.yaml`, the numbers once more |
 
     An unfinished run of the same settings and `code` (a hash) found under `checkpoints` is continued. Raises
     TriptychError if a configuration diverges, or if the checkpoint is damaged or in another process's hands.
@@ -92,8 +92,8 @@ def study(
             }
             write_json(folder / MANIFEST, {"experiment": name, "family": settings.study, **inputs, **facts})
             _write_curves(drawn, history, configurations.configurations)
-            lines = [f"{key} {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
-            (drawn / "numbers.txt").write_text("".join(lines), encoding="utf-8")
+            lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
+            (drawn / "numbers.yaml").write_text("".join(lines), encoding="utf-8")
             write_json(metrics, result)
     tracker.say(f"{name}: {len(configurations.configurations)} configurations, {iterations:,} iterations")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triptych.files import is_number
 from triptych.tracking.store import Store, brief, warn
+from triptych.tracking.view import RunView, bring_up_to_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,13 +69,12 @@ class LiveRun:
         self.flush()
 
         def close() -> None:
-            self.store.log_speed(self.run_id, record, facts)
+            view = RunView(self.store, self.run_id, record, facts)
+            view.show_training(model)
             if record.metrics:
-                self.store.log_evaluation(self.run_id, record)
-            if model:
-                self.store.log_model(self.run_id, model)
+                view.show_evaluation()
             self.store.client.set_terminated(self.run_id)
-            self.store.seal(self.run_id, record)
+            view.seal()
 
         self._try(close)
 
@@ -93,10 +93,10 @@ class LiveRun:
         def add() -> None:
             runs = self.store.runs(record.name, record.fingerprint, self.inputs["family"])
             if len(runs) == 1 and runs[0].data.tags.get("digest") == before:
-                run_id = runs[0].info.run_id
-                self.store.log_evaluation(run_id, record)
-                self.store.seal(run_id, record)
+                view = RunView(self.store, runs[0].info.run_id, record, training)
+                view.show_evaluation()
+                view.seal()
             else:
-                self.store.bring_up_to_date(record, training, model)
+                bring_up_to_date(self.store, record, training, model)
 
         self._try(add)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from triptych.files import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
 KEPT = ("weights.safetensors", "manifest.json")
+EXAMPLE = "input_example.json"
+ASKED = {"count": 64, "seed": 0}  # what `predict` is asked for, as in `triptych sample`
 
 
-def write_mlflow_model(folder: Path, output: Path, run_id: str) -> None:
+def write_mlflow_model(folder: Path, output: Path, run_id: str, model_id: str) -> None:
     """Write the model folder as an MLflow model whose `predict` draws samples; no pickle is involved."""
     import mlflow
     from ruamel.yaml import YAML
@@ -26,6 +31,7 @@ def write_mlflow_model(folder: Path, output: Path, run_id: str) -> None:
         shutil.copyfile(folder / name, data / name)
     description = {
         "run_id": run_id,
+        "model_id": model_id,
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
         "mlflow_version": mlflow.__version__,
         "flavors": {
@@ -36,10 +42,24 @@ def write_mlflow_model(folder: Path, output: Path, run_id: str) -> None:
                 "env": {"virtualenv": "python_env.yaml"},
             }
         },
+        "signature": _signature(read_json(folder / "manifest.json")["data"]["image_shape"]),
+        "saved_input_example_info": {"artifact_path": EXAMPLE, "type": "dataframe", "pandas_orient": "split"},
     }
+    write_json(output / EXAMPLE, {"columns": list(ASKED), "data": [list(ASKED.values())]})
     yaml = YAML(typ="safe", pure=True)
     yaml.dump(description, output / "MLmodel")
     yaml.dump({"python": platform.python_version(), "dependencies": ["triptych"]}, output / "python_env.yaml")
+
+
+def _signature(image_shape: Sequence[int]) -> dict[str, str | None]:
+    """What `predict` takes and gives, as MLflow writes it down."""
+    inputs = [{"type": "long", "name": name, "required": True} for name in ASKED]
+    images = {"dtype": "uint8", "shape": [-1, *image_shape]}
+    return {
+        "inputs": json.dumps(inputs),
+        "outputs": json.dumps([{"type": "tensor", "tensor-spec": images}]),
+        "params": None,
+    }
 
 
 class Sampler:
@@ -53,10 +73,10 @@ class Sampler:
         self.family = load_family(folder, torch.device("cpu"))
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> np.ndarray:  # noqa: ANN401
-        """uint8 images (count, 28, 28) from a frame or mapping with `count` and `seed` in its first row."""
+        """uint8 images (count, h, w) or (count, 3, h, w) for the first row's `count` and `seed`."""
         from triptych.sampling import draw
 
-        count, seed = (int(next(iter(model_input[key]))) for key in ("count", "seed"))
+        count, seed = (int(next(iter(model_input[key]))) for key in ASKED)
         return draw(self.family, count, seed)
 
 

@@ -9,17 +9,20 @@ A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
 | `metrics.json` | the evaluation, once there is one |
 | `figures/` | its pictures |
 | `snapshots.csv` | of a GAN with a critic: what each snapshot scored |
+| `samples/<weights>/` | of an experiment: a sheet of samples after each snapshot, `<epoch>.png` |
 | `mlflow.json` | where MLflow shows the run |
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.gan.snapshots import SNAPSHOTS
 from triptych.files import (
@@ -57,6 +60,8 @@ PROTOCOL = (
     "iterations",
 )
 """Numbers in `metrics.json` that say how something was measured, not what came out."""
+VIEW = 2
+"""How MLflow shows a record. Count on when that changes: the next `triptych sync` rebuilds every run once."""
 
 
 def params_of(inputs: Json) -> Json:
@@ -166,14 +171,46 @@ class Record:
         return [*history, {step: history[-1][step], **measured}, *self.snapshots]
 
     @property
+    def updates(self) -> History:
+        """How many updates each row of the history stands for, where the model counts epochs: runs of other batch sizes
+        are compared by it."""
+        each = self.inputs.get("epoch_updates")
+        return [{"epoch": row["epoch"], "updates": int(row["epoch"]) * each} for row in self.history] if each else []
+
+    @property
     def figures(self) -> list[Path]:
         return sorted((self.folder / "figures").glob("*.png"))
 
     @property
+    def samples_folder(self) -> Path:
+        """Where the sheets of these weights are, once they are drawn."""
+        return self.folder / "samples" / self.inputs["weights_sha256"][:16]
+
+    @property
+    def samples(self) -> dict[int, Path]:
+        """Sheets of samples by epoch, in order."""
+        return {int(path.stem): path for path in sorted(self.samples_folder.glob("*.png"))}
+
+    @property
     def digest(self) -> str:
         """A hash of all that MLflow shows of this run: equal digests need no work."""
-        figures = {path.name: sha256_of_file(path) for path in self.figures}
-        return sha256_of_json([self.inputs, self.history, self.metrics, self.snapshots, figures])
+        return self._digest(self.metrics, self.snapshots, _hashes(self.figures))
+
+    @property
+    def digest_unevaluated(self) -> str:
+        """The same as long as there is no evaluation."""
+        return self._digest({}, [], {})
+
+    def _digest(self, *evaluated: Json | History) -> str:
+        return sha256_of_json([VIEW, self.inputs, self.history, _hashes(self.samples.values()), *evaluated])
+
+    def weights_of_its_name(self) -> set[str]:
+        """Hashes of the weights that this record and those of other settings stand for."""
+        found = set()
+        for path in self.folder.parent.glob(f"*/{MANIFEST}"):
+            with suppress(TriptychError):  # a damaged record is another run's trouble
+                found.add(read_json(path)["weights_sha256"])
+        return found
 
     def link(self, tracking_uri: str, run_id: str) -> None:
         """Remember where MLflow shows this run."""
@@ -183,6 +220,10 @@ class Record:
     def run_id(self) -> str | None:
         path = self.folder / "mlflow.json"
         return read_json(path)["run_id"] if path.exists() else None
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    return {path.name: sha256_of_file(path) for path in paths}
 
 
 def _measured(values: Json) -> Json:

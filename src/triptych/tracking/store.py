@@ -1,4 +1,4 @@
-"""MLflow as a view of the records: live while a run trains, rebuilt from disk whenever it is not there.
+"""The MLflow store: its experiments, and runs in them.
 
 Results come first. Whatever goes wrong here costs one warning, never a run.
 """
@@ -11,17 +11,18 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from triptych.files import is_alive
-from triptych.tracking.records import Json, Record, stage_of
+from triptych.tracking.notes import NOTE, experiment_note
+from triptych.tracking.records import Json, stage_of
+from triptych.tracking.saved_view import SAVED_VIEW, saved_view
 from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from triptych.training.checkpoint import History
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the interface for training, not for agents
-SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
-SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
 QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -108,22 +106,28 @@ class Store:
         client = self.client
         with self._alone():
             found = client.get_experiment_by_name(family)
-            if found:
-                if found.lifecycle_stage == "deleted":
-                    client.restore_experiment(found.experiment_id)
-                return found.experiment_id
-            place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
-            return client.create_experiment(family, artifact_location=place, tags=EXPERIMENT_TAGS)
+            if not found:
+                place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
+                found = client.get_experiment(client.create_experiment(family, artifact_location=place))
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+            for key, value in experiment_tags(family, found.experiment_id).items():
+                if key not in found.tags:  # else the user may have changed it
+                    client.set_experiment_tag(found.experiment_id, key, value)
+            return found.experiment_id
 
     def runs(self, record_name: str, fingerprint: str, family: str) -> list[Run]:
         """Every run of this name and fingerprint that MLflow shows; on a shared server, of this project alone."""
-        query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'"
-        if not self.local:
-            query += f" and tags.project = '{self._project_name}'"
+        query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'{self.ours}"
         return list(self.client.search_runs([self.experiment_id(family)], query))
 
     @property
-    def _project_name(self) -> str:
+    def ours(self) -> str:
+        """The end of a query by tags: on a shared server, this project's alone."""
+        return "" if self.local else f" and tags.project = '{self.project_name}'"
+
+    @property
+    def project_name(self) -> str:
         return f"{platform.node()}:{self.project.home}".replace("'", "_")
 
     def create_run(
@@ -140,7 +144,7 @@ class Store:
             "fingerprint": fingerprint,
             "profile": inputs["profile"],
             "family": family,
-            "project": self._project_name,
+            "project": self.project_name,
             "mlflow.source.name": f"triptych {stage_of(family)} {name}",
             **tags,
         }
@@ -158,9 +162,11 @@ class Store:
             self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, context)])
         return run_id
 
-    def log_history(self, run_id: str, history: History) -> None:
+    def log_history(
+        self, run_id: str, history: History, clock: Clock | None = None, model_id: str | None = None
+    ) -> None:
         """Every number of every row, in batches."""
-        for batch in chunks(_points(history), LIMITS["metrics"]):
+        for batch in chunks(points(history, clock, model_id), LIMITS["metrics"]):
             self.client.log_batch(run_id, metrics=batch)
 
     def curves(self, run_id: str, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
@@ -170,101 +176,22 @@ class Store:
             for name in names
         }
 
-    def log_evaluation(self, run_id: str, record: Record) -> None:
-        """The evaluation's numbers, at the last step, those of each snapshot, and its pictures."""
-        self.log_history(run_id, record.points[len(record.history) :])
-        if record.protocol:
-            self.client.set_tag(run_id, "fidelity", record.protocol)
-        for picture in record.figures:
-            self.client.log_artifact(run_id, str(picture), "figures")
+    def remove_run(self, run: Run) -> None:
+        """Delete a run with the runs below it and its files, which MLflow would keep for ever."""
+        for child in self._children(run):
+            self.client.delete_run(child.info.run_id)
+        self.client.delete_run(run.info.run_id)
+        self.remove_files(run.info.artifact_uri)
 
-    def log_speed(self, run_id: str, record: Record, facts: Json) -> None:
-        """How fast the training was, as the journal knows it, at the last step."""
-        last = record.history[-1]
-        step = step_name(last)
-        found = {name: float(facts[name]) for name in SPEEDS if name in facts}
-        if found:
-            self.log_history(run_id, [{step: last[step], **found}])
-
-    def seal(self, run_id: str, record: Record) -> None:
-        """Say what the run shows, on both sides; other runs of the same inputs give way to it only now.
-
-        Of a study every configuration becomes a run of its own, below the study's.
-        """
-        self._log_configurations(run_id, record)
-        self.client.set_tag(run_id, "digest", record.digest)
-        inputs = record.inputs
-        for other in self.runs(record.name, inputs["fingerprint"], inputs["family"]):
-            if other.info.run_id != run_id:
-                for child in self._children(other):
-                    self.client.delete_run(child.info.run_id)
-                self.client.delete_run(other.info.run_id)
-                self._delete_artifacts(other)
-        record.link(self.uri, run_id)
-
-    def _delete_artifacts(self, run: Run) -> None:
-        """MLflow keeps the files of deleted runs for ever; the same pictures and weights are in the run that stays."""
-        place = Path(unquote(urlparse(run.info.artifact_uri).path)).parent
+    def remove_files(self, artifact_uri: str) -> None:
+        """Remove the folder of a run's or a model's files, if it is ours."""
+        place = Path(unquote(urlparse(artifact_uri).path)).parent
         if self.local and place.is_relative_to(self.project.home / "mlartifacts"):
             shutil.rmtree(place, ignore_errors=True)
-
-    def _log_configurations(self, run_id: str, record: Record) -> None:
-        from mlflow.entities import Param, RunTag
-
-        configurations = record.configurations
-        if not configurations:
-            return
-        parent = self.client.get_run(run_id)
-        shared = {key: parent.data.tags[key] for key in SHARED if key in parent.data.tags}
-        for child in configurations:
-            name = f"{record.name} {child.name}"
-            run = self.client.create_run(parent.info.experiment_id, start_time=parent.info.start_time, run_name=name)
-            last = child.history[-1]
-            step = step_name(last)
-            history = [*child.history, {step: last[step], **child.metrics}]
-            tags = shared | {"mlflow.parentRunId": run_id, "configuration": child.name, **child.words}
-            first, *rest = chunks(_points(history), LIMITS["metrics"])
-            self.client.log_batch(
-                run.info.run_id,
-                metrics=first,
-                params=[Param("study", record.name), Param("configuration", child.name)],
-                tags=[RunTag(key, value) for key, value in tags.items()],
-            )
-            for batch in rest:
-                self.client.log_batch(run.info.run_id, metrics=batch)
-            self.client.set_terminated(run.info.run_id, "FINISHED", parent.info.end_time)
 
     def _children(self, run: Run) -> list[Run]:
         query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
         return list(self.client.search_runs([run.info.experiment_id], query))
-
-    def bring_up_to_date(self, record: Record, facts: Json, model: Path | None = None) -> bool:
-        """Make MLflow show exactly what the record and the journal's facts hold; tell whether it had to be rebuilt."""
-        inputs, digest = record.inputs, record.digest  # a damaged record is found out before MLflow shows half of it
-        runs = self.runs(record.name, inputs["fingerprint"], inputs["family"])
-        if len(runs) == 1 and runs[0].data.tags.get("digest") == digest:
-            record.link(self.uri, runs[0].info.run_id)
-            return False
-        began, ended = _times(facts)
-        run_id = self.create_run(record.name, inputs, record.params, run_tags(facts), began)
-        self.log_history(run_id, record.history)
-        self.log_speed(run_id, record, facts)
-        self.log_evaluation(run_id, record)
-        if model:
-            self.log_model(run_id, model)
-        self.client.set_terminated(run_id, "FINISHED", ended)
-        self.seal(run_id, record)
-        return True
-
-    def log_model(self, run_id: str, folder: Path) -> None:
-        """The trained model as an MLflow model: `mlflow.pyfunc.load_model("runs:/<id>/model")` samples from it."""
-        import tempfile
-
-        from triptych.tracking.model import write_mlflow_model
-
-        with tempfile.TemporaryDirectory() as place:
-            write_mlflow_model(folder, Path(place) / "model", run_id)
-            self.client.log_artifacts(run_id, str(Path(place) / "model"), "model")
 
     def mark_dead_runs(self) -> int:
         """Runs that say RUNNING although their process on this machine is gone are marked KILLED."""
@@ -278,17 +205,31 @@ class Store:
         return marked
 
 
-def _points(history: History) -> list[Metric]:
+Clock = Callable[[int], int]
+"""When a step was reached, in milliseconds since 1970."""
+
+
+def points(history: History, clock: Clock | None = None, model_id: str | None = None) -> list[Metric]:
+    """The numbers of every row as MLflow's points, of now if no clock says when; of a model, if one is named."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     return [
-        Metric(key, float(value), now, int(row[step]))
+        Metric(key, float(value), clock(int(row[step])) if clock else now, int(row[step]), model_id)
         for row in history
         for step in [step_name(row)]
         for key, value in row.items()
         if key != step
     ]
+
+
+def experiment_tags(family: str, experiment_id: str) -> dict[str, str]:
+    """What a family's experiment says of itself, and how its list of runs is to be looked at."""
+    return {
+        "mlflow.experimentKind": "custom_model_development",  # the interface for training, not for agents
+        NOTE: experiment_note(family, experiment_id),
+        SAVED_VIEW: saved_view(family),
+    }
 
 
 def run_tags(facts: Json) -> dict[str, str]:
@@ -298,14 +239,6 @@ def run_tags(facts: Json) -> dict[str, str]:
     if facts.get("git_commit", "none") != "none":
         tags["mlflow.source.git.commit"] = facts["git_commit"]
     return tags
-
-
-def _times(facts: Json) -> tuple[int | None, int | None]:
-    """When the execution began and ended, in milliseconds since 1970, as far as the journal knows."""
-    if "started" not in facts or "seconds" not in facts:
-        return None, None
-    began = int(datetime.fromisoformat(facts["started"]).timestamp() * 1000)
-    return began, began + int(facts["seconds"] * 1000)
 
 
 def brief(error: Exception) -> str:

@@ -8,7 +8,9 @@ from triptych.errors import TriptychError
 from triptych.files import read_json
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import MANIFEST, Record, all_records, keep_all, stage_of
+from triptych.tracking.samples import keep_samples
 from triptych.tracking.store import Store, brief, expected_errors, import_client, warn
+from triptych.tracking.view import bring_up_to_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +31,8 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         for record in records:
             try:
                 facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
-                rebuilt += store.bring_up_to_date(record, facts, _model_of(project, record))
+                model = _model_of(project, record)
+                rebuilt += bring_up_to_date(store, record, facts, model)
             except TriptychError as error:
                 warn(f"the record {record.folder} is left out: {error}")
         store.mark_dead_runs()
@@ -42,9 +45,16 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 
 
 def _model_of(project: Project, record: Record) -> Path | None:
-    """The trained model, if the one on disk is this run's."""
+    """The trained model, if the one on disk is this run's and whole; its samples are then in the record."""
     folder = project.model(record.name)
     manifest = folder / "manifest.json"
     if stage_of(record.inputs["family"]) != "train" or not manifest.exists():
         return None
-    return folder if read_json(manifest)["weights_sha256"] == record.inputs["weights_sha256"] else None
+    if read_json(manifest)["weights_sha256"] != record.inputs["weights_sha256"]:
+        return None
+    try:
+        keep_samples(record, folder)
+    except TriptychError as error:
+        warn(f"MLflow shows {record.name} without its model: {error}")
+        return None
+    return folder

@@ -15,6 +15,7 @@ from triptych.tracker import Console
 from triptych.tracking.journal import Execution, look_up
 from triptych.tracking.live import LiveRun
 from triptych.tracking.records import MANIFEST, keep_evaluation, keep_model, params_of, record_of
+from triptych.tracking.samples import keep_samples
 from triptych.tracking.store import Store, brief, run_tags, warn
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ def training(
         record = keep_model(project, item, model)
         if metrics:
             record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
+        else:
+            with _never_costs_a_run():
+                keep_samples(record, model)
         live.finish(record, None if metrics else model, execution.facts)
 
 
@@ -101,7 +105,7 @@ def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: P
     with _never_costs_a_run():
         execution.write(metrics)
         record = keep_model(project, item, model)
-        before = sha256_of_json([record.inputs, record.history, {}, [], {}])
+        before = record.digest_unevaluated
         record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
         live = LiveRun(Store(project), item, record.inputs, record.params)
         live.add_evaluation(record, before, look_up(project, "train", item, model / MANIFEST), model)

@@ -13,6 +13,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from triptych.errors import TriptychError
+from triptych.tracking.headlines import TITLES
+from triptych.tracking.saved_view import address_of
 from triptych.tracking.store import QUIET, Store
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def serve(project: Project, port: int) -> int:
     address = f"http://{HOST}:{port}"
     try:
         _wait(server, address)
-        print(f"MLflow shows the runs at {address} (Ctrl-C stops it)", flush=True)
+        print(f"MLflow shows the runs at {address} (Ctrl-C stops it){places(store, address)}", flush=True)
         server.communicate()
     except KeyboardInterrupt:
         server.terminate()
@@ -55,6 +57,13 @@ def serve(project: Project, port: int) -> int:
         if server.poll() is None:
             server.terminate()
     return server.returncode
+
+
+def places(store: Store, address: str) -> str:
+    """Where each family's runs are, by headline: the front page is made for other uses of MLflow."""
+    names = [experiment.name for experiment in store.client.search_experiments(order_by=["name"])]
+    shown = [(name, store.experiment_id(name)) for name in names if name in TITLES]
+    return "".join(f"\n  {name:<11} {address}/{address_of(number)}" for name, number in shown)
 
 
 def _refuse_taken(port: int) -> None:
