@@ -209,7 +209,7 @@ def _refused_settings(overrides: list[str], folder: Path) -> str:
         apply_overrides(changed, overrides)
         load(changed)
     except (InvalidArgumentError, TriptychError) as error:
-        return f"{error}: {error.__cause__ or ''}"
+        return str(error.__cause__ or error)
     return ""
 
 
@@ -259,7 +259,8 @@ def unknown_words(page: Path, text: str) -> list[str]:
     named = [word for span in code for word in re.findall(r"\b([a-z]+@[\w-]+)", span)]
     found = [name for name in named if name.partition("@")[0] in pipeline() and name not in stages()]
     variables = {name for span in code for name in VARIABLE.findall(span)}
-    found += [name for name in variables if name not in sources() and name not in variables_of_mlflow()]
+    read = sources() + variables_of_mlflow()
+    found += [name for name in variables if not re.search(rf"\b{name}\b", read)]
     return found + [span for span in spans(text) if PATH.fullmatch(span) and missing(page, span)]
 
 
@@ -267,6 +268,14 @@ def unknown_words(page: Path, text: str) -> list[str]:
 def test_every_command_would_be_taken(page: Path, tmp_path: Path) -> None:
     found = {" ".join(words): refused(words, tmp_path) for words in commands(page.read_text(encoding="utf-8"))}
     assert {command: why for command, why in found.items() if why} == {}
+
+
+def test_the_refusal_that_is_shown_is_the_one_that_is_given(tmp_path: Path) -> None:
+    shown = next(
+        content for _, content in blocks(PAGES[0].read_text(encoding="utf-8")) if "$ triptych check" in content
+    )
+    refusal = _refused_settings(["experiments.vae-20d.epochs.quick=-1"], tmp_path)
+    assert shown.splitlines()[1] == f"triptych: {refusal}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -293,7 +302,7 @@ def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "word", ["src/triptych/nowhere.py", "plot/<experiment>/", "train@nobody", "TRIPTYCH_DATE", "mnist/tests"]
+    "word", ["src/triptych/nowhere.py", "plot/<experiment>/", "train@nobody", "TRIPTYCH_DAT", "mnist/tests"]
 )
 def test_a_name_of_nothing_is_seen(word: str) -> None:
     good = (
