@@ -13,8 +13,8 @@ from conftest import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
-COMMANDS = ("triptych", "dvc", "make")
-ELSEWHERE = ("git", "source")  # commands that are not ours to check
+COMMANDS = ("triptych", "dvc", "make", "mlflow")
+ELSEWHERE = ("git", "source", "cd")  # commands that are not ours to check
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 
 

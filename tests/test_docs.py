@@ -123,14 +123,17 @@ def pipeline() -> dict[str, Any]:
     return YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
+def items(stage: dict[str, Any]) -> list[str]:
+    """What a stage is there for, each: the entries of a section of params.yaml."""
+    return list(getattr(settings(), stage["foreach"][2:-1])) if "foreach" in stage else []
+
+
 @cache
 def stages() -> set[str]:
     """Every stage by its full name."""
-    found = set()
-    for name, stage in pipeline().items():
-        items = getattr(settings(), stage["foreach"][2:-1]) if "foreach" in stage else ()
-        found |= {f"{name}@{item}" for item in items} or {name}
-    return found
+    return {
+        full for name, stage in pipeline().items() for full in ([f"{name}@{item}" for item in items(stage)] or [name])
+    }
 
 
 @cache
@@ -138,14 +141,17 @@ def outputs() -> set[str]:
     """What the stages write, by patterns of paths."""
     found = set()
     for stage in pipeline().values():
-        body = stage.get("do", stage)
+        body, names = stage.get("do", stage), "|".join(items(stage))
         for entry in (entry for kind in ("outs", "metrics", "plots") for entry in body.get(kind, ())):
-            found |= {entry} if isinstance(entry, str) else set(entry)
-    return {re.sub(r"\\\$\\\{.*?\\\}", r"(<\\w+>|[\\w-]+)", re.escape(path)) for path in found}
+            paths = [entry] if isinstance(entry, str) else list(entry)
+            found |= {re.escape(path).replace(r"\$\{key\}", rf"(<\w+>|{names})") for path in paths}
+    return found
 
 
 def refused(words: list[str], folder: Path) -> str:
     """Why a command of README or docs would be refused, if it would; nothing is run, `folder` is for copies."""
+    if words[0] == "export":
+        return "" if all(map(ASSIGNMENT.fullmatch, words[1:])) else "exports no variable"
     while ASSIGNMENT.fullmatch(words[0]):
         words = words[1:]
     program, *words = words
@@ -156,24 +162,37 @@ def refused(words: list[str], folder: Path) -> str:
         return _refused_by_dvc(words, folder)
     if program == "make":
         return _refused_by_make(words)
+    if program == "mlflow":
+        return _refused_by_mlflow(words)
     return "" if program in ELSEWHERE else "no command that is known here"
 
 
-def _refused_by_triptych(words: list[str], folder: Path) -> str:
+def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Why click refuses a command, and if it does not, what is given."""
     if not words:
-        return ""
-    command = cli.commands.get(words[0])
+        return "", {}
+    command = group.commands.get(words[0])
     if command is None:
-        return "no such command"
+        return "no such command", {}
     try:
-        given = command.make_context(words[0], words[1:]).params
+        return "", command.make_context(words[0], words[1:]).params
     except click.ClickException as error:
-        return error.format_message()
-    if words[0] == "repro":
+        return error.format_message(), {}
+
+
+def _refused_by_triptych(words: list[str], folder: Path) -> str:
+    why, given = _parsed(cli, words)
+    if words[:1] == ["repro"] and not why:
         return _refused_by_dvc(["repro", *given["words"]], folder)
     named = [given["experiment"]] if "experiment" in given else given.get("experiments", ())
     unknown = [name for name in named if name not in settings().measured and not PLACEHOLDER.fullmatch(name)]
-    return f"no such experiment: {unknown}" if unknown else ""
+    return f"no such experiment: {unknown}" if unknown else why
+
+
+def _refused_by_mlflow(words: list[str]) -> str:
+    from mlflow.cli import cli as mlflow
+
+    return _parsed(mlflow, words)[0]
 
 
 def _refused_by_dvc(words: list[str], folder: Path) -> str:
@@ -188,14 +207,12 @@ def _refused_by_dvc(words: list[str], folder: Path) -> str:
         return said.getvalue().strip().splitlines()[-1]
     except SystemExit as asked:  # for help
         return str(asked.code or "")
-    unknown = [
-        name
-        for name in getattr(given, "targets", None) or ()
-        if name not in stages() and not PLACEHOLDER.fullmatch(name)
-    ]
+    targets = getattr(given, "targets", None) or ()
+    known = stages() | {name for name in targets if "/" in name and not missing(ROOT / "README.md", name)}
+    unknown = [name for name in targets if name not in known and not PLACEHOLDER.fullmatch(name)]
     overrides = [word for word in getattr(given, "set_param", None) or () if not PLACEHOLDER.fullmatch(word)]
     if unknown:
-        return f"no such stage: {unknown}"
+        return f"no such stage or output: {unknown}"
     return _refused_settings(overrides, folder) if overrides else ""
 
 
@@ -231,7 +248,7 @@ def missing(page: Path, path: str) -> bool:
     if any(re.match(rf"{output}(/|$)", path) for output in outputs()):
         return False
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    if any(f"/{path}".startswith(f"/{line.strip('/')}/") for line in ignored) or path == ".dvc/cache":
+    if any(f"/{path}".startswith(f"/{line.strip('/')}/") for line in (*ignored, ".dvc")):  # made as it runs, not kept
         return False
     dataset, _, split = path.partition("/")
     return not (dataset in settings().datasets and split in ("train", "valid", "test")) and path not in sources()
@@ -290,19 +307,22 @@ def test_paths_stages_and_variables_are_known(page: Path) -> None:
         "triptych repro train@nobody", "dvc exp rnn", "dvc repro --frce", "dvc repro train@nobody",
         "dvc exp run -S experiments.vae-20d.learnin_rate=1", "dvc exp run -S experiments.vae-20d.learning_rate=-1",
         "dvc exp run -S profile=fast", "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
+        "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
 def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> None:
     good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S experiments.vae-20d.learning_rate=2e-3 \\\n"
     good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="peers --rounds 3"\n'
+    good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
     block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
     found = [refused(words, tmp_path) for words in commands(block)]
-    assert found[:-1] == [""] * 4
+    assert found[:-1] == [""] * 6
     assert found[-1]
 
 
 @pytest.mark.parametrize(
-    "word", ["src/triptych/nowhere.py", "plot/<experiment>/", "train@nobody", "TRIPTYCH_DAT", "mnist/tests"]
+    "word",
+    ["src/triptych/nowhere.py", "plot/<experiment>/", "models/vea-20d/", "train@nobody", "TRIPTYCH_DAT", "mnist/tests"],
 )
 def test_a_name_of_nothing_is_seen(word: str) -> None:
     good = (
