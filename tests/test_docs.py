@@ -256,8 +256,8 @@ def missing(page: Path, path: str) -> bool:
 
 @cache
 def sources() -> str:
-    """All code of ours, and what make sets."""
-    modules = sorted((ROOT / "src").rglob("*.py"))
+    """All code of ours that is run, by make, too."""
+    modules = (*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*/*.py"), *(ROOT / "benchmarks").rglob("*.py"))
     return "\n".join(path.read_text(encoding="utf-8") for path in (*modules, ROOT / "Makefile"))
 
 
