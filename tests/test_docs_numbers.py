@@ -1,0 +1,272 @@
+"""The numbers of README and docs are those of the files that hold the results, digit by digit as shown."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from pages import INLINE, PAGES, Table, blocks, tables
+from triptych.config import load
+from triptych.files import flatten, is_number, read_json
+from triptych.page.closing import closing_table
+from triptych.project import Project
+from triptych.stages.report import extractors_of, summarise
+
+RESULTS = ROOT / "metrics" / "reference"
+MADE = ("settings.md", "speed.md")  # by programs, with tests of their own
+WRITTEN = [page for page in PAGES if page.name not in MADE]
+
+NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w,.]*\d)")
+OF_NUMBERS = re.compile(r"-?\d[\d,.]*( ?s| ?%)?( [±(].*)?")  # a cell that is a number, with its error or unit
+ABSENT = ("", "not timed")
+
+# What a column holds, by its heading: the keys of the numbers of a cell, in their order.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "epochs": ("epochs",),
+    "ELBO, validation": ("valid.elbo",),
+    "ELBO, test": ("test.elbo",),
+    "log p, test": ("test.log_likelihood", "test.log_likelihood_standard_error"),
+    "log p, test (nats)": ("test.log_likelihood", "test.log_likelihood_standard_error"),
+    "log p - ELBO": ("test.gap", "test.gap_standard_error"),
+    "active units": ("active_units.value",),
+    "bits per dimension, validation": ("valid.bits_per_dimension",),
+    "bits per dimension, test": ("test.bits_per_dimension",),
+    "FID": ("fid.value",),
+    "FID, last": ("fid.value",),
+    "FID, best (update)": ("over_training.best.fid", "over_training.best.update"),
+    "KID": ("kid.value", "kid.standard_deviation"),
+    "IS": ("is.value", "is.standard_deviation"),
+    "precision": ("precision.value",),
+    "recall": ("recall.value",),
+    "recognised": ("recognised.value",),
+    "rank correlation": tuple(f"over_training.correlation.{key}" for key in ("value", "low", "high")),
+    "training": ("run.train_seconds",),
+    "s per update": ("run.seconds_per_update",),
+    "estimate": ("settings.model.loss_type",),
+    "constraint": ("constraint",),
+}
+WORDS = {  # columns of words, and what these stand for
+    "estimate": {"jsd": "JSD", "w1": "W1"},
+    "constraint": {(False, "none"): "none", (True, "none"): "spectral norm", (False, "r1gp"): "R1"},
+}
+ROWS = {  # the file of a row, where its first cell is not the name of one
+    "`vae-100d-tuned` with 60 epochs": "vae-100d-tuned-60-epochs",
+    "0": "vae-100d-tuned",  # planar layers
+    "1": "vae-100d-tuned-planar-k1",
+    "4": "vae-100d-tuned-planar",
+    "16": "vae-100d-tuned-planar-k16",
+}
+DEPTHS = {  # of the planar studies: file, density and key of a row
+    "arcs, negative log-likelihood of fresh samples": ("planar-samples", "arcs", "held_out.negative_log_likelihood"),
+    "sine, the same": ("planar-samples", "sine", "held_out.negative_log_likelihood"),
+    "arcs, KL of a flow fitted to the density": ("planar-density", "arcs", "kl"),
+    "sine, KL of a flow fitted to the density": ("planar-density", "sine", "kl"),
+}
+OURS = {  # beside published numbers: file and keys of a row
+    "VAE, log p on static MNIST, nats": ("vae-100d-tuned-60-epochs", ("test.log_likelihood", "epochs")),
+    "IWAE, the same": ("vae-100d-iwae", ("test.log_likelihood", "settings.model.importance_samples")),
+    "VAE with a planar posterior, ELBO, the same": (
+        "vae-100d-tuned-planar-k16",
+        ("test.elbo", "settings.model.planar_layers"),
+    ),
+    "flow on MNIST, bits per dimension": ("realnvp-mnist-multiscale", ("test.bits_per_dimension", "epochs")),
+}
+PUBLISHED = ("published", "published for")
+
+
+@cache
+def result(name: str) -> dict[str, Any]:
+    """A kept result, flattened, its measures under plain names whoever the extractor is."""
+    found = flatten(read_json(RESULTS / f"{name}.json"))
+    found = {re.sub(r"\b(fid|kid|is|precision|recall)_classifier", r"\1", key): value for key, value in found.items()}
+    constraint = (found.get(f"settings.model.{key}") for key in ("spectral_normalization", "reg_type"))
+    return found | {"constraint": tuple(constraint)}
+
+
+def shown(value: float, digits: int) -> str:
+    """A number as the pages write it."""
+    return f"{value:,.{digits}f}"
+
+
+def held(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The result that a cell shows, and the keys of its numbers; KeyError where none is known.
+
+    A table is known by the heading of its first column, `corner`; a row by its `first` cell.
+    """
+    if corner == "what":
+        name, keys = OURS[first]
+        return result(name), keys
+    if corner == "density":
+        study, density, key = DEPTHS[first]
+        whole = heading == "entropy"  # of the density, whatever the depth
+        key = f"{density}-k2.entropy" if whole else f"{density}-k{heading.removeprefix('k = ')}.{key}"
+        return result(study), (key,)
+    return result(ROWS.get(first, first.strip("`"))), COLUMNS[heading]
+
+
+def wrong(table: Table) -> Iterator[str]:
+    """What a table of numbers says that the files do not, and what no file is known for."""
+    for first, *cells in table.rows:
+        for heading, cell in zip(table.head[1:], cells, strict=True):
+            if heading in PUBLISHED:
+                continue
+            try:
+                found, keys = held(table.head[0], first, heading)
+            except KeyError as unknown:
+                yield f"{first}, {heading}: name what it shows at the top of {Path(__file__).name}: {unknown}"
+                continue
+            if heading in WORDS:
+                problems = [] if WORDS[heading][found[keys[0]]] == cell else [f"it is {found[keys[0]]}, not {cell}"]
+            else:
+                problems = list(differences(INLINE.sub("", cell), found, keys))
+            yield from (f"{first}, {heading}: {problem}" for problem in problems)
+
+
+def differences(cell: str, found: dict[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
+    """Where the numbers of a cell are not those of the file, rounded as the cell rounds them."""
+    numbers = NUMBER.findall(cell)
+    if cell in ABSENT:
+        yield from (f"nothing is shown, and the file has {key}" for key in keys if key in found)
+    elif not 1 <= len(numbers) <= len(keys):
+        yield f"{cell!r} should hold {' and '.join(keys)}"
+    for number, key in zip(numbers, keys, strict=False):
+        if not is_number(found.get(key)):
+            yield f"{number}: the file has no {key}"
+        elif number != (right := shown(found[key] * (100 if "%" in cell else 1), len(number.partition(".")[2]))):
+            yield f"{key} is {right}, not {number}"
+
+
+def of_numbers(table: Table) -> bool:
+    """Whether some cell beside the first column is a number."""
+    return any(OF_NUMBERS.fullmatch(cell) for _, *cells in table.rows for cell in cells)
+
+
+def tables_of_numbers(page: Path) -> list[Table]:
+    return [table for table in tables(page.read_text(encoding="utf-8")) if of_numbers(table)]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_tables_hold_what_the_files_hold(page: Path) -> None:
+    assert [problem for table in tables_of_numbers(page) for problem in wrong(table)] == []
+
+
+def test_an_altered_number_is_seen() -> None:
+    """Each digit of each number that is ours, changed by one, in turn."""
+    tried = 0
+    for table in [table for page in WRITTEN for table in tables_of_numbers(page)]:
+        for row, (column, heading) in product(table.rows, enumerate(table.head)):
+            if column == 0 or heading in (*WORDS, *PUBLISHED):
+                continue
+            cell = INLINE.sub("", row[column])
+            for digit in re.finditer(r"\d", cell):
+                altered = f"{cell[: digit.start()]}{(int(digit[0]) + 1) % 10}{cell[digit.end() :]}"
+                cells = [*row[:column], altered, *row[column + 1 :]]
+                assert list(wrong(Table(table.head, [cells]))), (row[0], heading, altered)
+                tried += 1
+    assert tried > 1000
+
+
+def sentences() -> Iterator[str]:
+    """The sentences of docs/results.md that hold numbers, with those of the files."""
+
+    def at(name: str, key: str, digits: int, times: int = 1) -> str:
+        return shown(result(name)[key] * times, digits)
+
+    gan, nice, flow, tuned, vae = "gan-mnist", "nice-mnist", "realnvp-mnist", "realnvp-mnist-tuned", "vae-100d-tuned"
+    yield (
+        f"`{gan}`, {at(gan, 'epochs', 0)} of 200 epochs ({at(gan, 'run.train_seconds', 0)} s with other work beside): "
+        f"FID {at(gan, 'fid.value', 1)}, KID {at(gan, 'kid.value', 2)}, IS {at(gan, 'is.value', 2)}, "
+        f"precision {at(gan, 'precision.value', 3)}, recall {at(gan, 'recall.value', 3)}, on the classifier"
+    )
+    yield (
+        f"The classifier recognises {at(gan, 'recognised.value', 1, 100)}% of the samples, and finds all ten digits "
+        f"among the first thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303). Real "
+        f"validation images score FID {at(gan, 'fid.real_images', 1)}."
+    )
+    yield (
+        f"the GAN's samples have FID {at(gan, 'fid.value', 1)}, those of `{nice}` {at(nice, 'fid.value', 0)}, "
+        f"`{flow}` {at(flow, 'fid.value', 0)}, `{vae}` {at(vae, 'fid.value', 0)} and `{tuned}` "
+        f"{at(tuned, 'fid.value', 0)}. Precision goes from {at(tuned, 'precision.value', 2)} (`{tuned}`) to "
+        f"{at(nice, 'precision.value', 2)} (`{nice}`), and recall from {at(vae, 'recall.value', 2)} (the VAE) to "
+        f"{at(nice, 'recall.value', 2)} (`{nice}`)"
+    )
+    for layers, more, fewer in (
+        ("sixteen buy", f"{vae}-planar-k16", vae),
+        ("four layers cost", "vae-100d", "vae-100d-planar"),
+    ):
+        yield f"{layers} {shown(result(more)['test.elbo'] - result(fewer)['test.elbo'], 1)} nats of the ELBO"
+    yield f"with 90 % confidence ({at(flow, 'recognised.real_images', 1, 100)} % of the real images)"
+    stated, ours = history(flow), history(tuned)
+    below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
+    yield f"`{flow}` falls below 1.85 bits on validation after epoch {below[0]}, `{tuned}` after epoch {below[1]}."
+    noise, epochs = "realnvp-mnist-variational", result("realnvp-mnist-variational")["epochs"]
+    yield f"`{noise}` has {at(noise, 'valid.bits_per_dimension', 3)} bits on validation after epoch {epochs}"
+    yield f"where `{flow}` has {shown(stated[epochs], 3)}."
+    critics = [path.stem for path in sorted(RESULTS.glob("cifar10-*.json"))]
+    yield from (f"- `{name}`: {result(name)['over_training.correlation.sentence']}." for name in critics)
+    real = [at(critics[0], f"{measure}.real_images", 2) for measure in ("fid", "is")]
+    yield f"real validation images score FID {real[0]} and IS {real[1]}"
+
+
+def history(name: str) -> dict[int, float]:
+    """Bits per dimension on validation after each epoch of a recorded run."""
+    lines = (ROOT / "benchmarks" / "histories" / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return {int(epoch): float(value) for epoch, value in (line.split(",") for line in lines)}
+
+
+def test_sentences_say_what_the_files_say() -> None:
+    text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    assert [sentence for sentence in sentences() if sentence not in text] == []
+
+
+def test_what_is_said_of_likelihood_and_samples() -> None:
+    """FID ranks the five flows the other way round than bits per dimension do."""
+    kept = {path.stem: result(path.stem) for path in RESULTS.glob("*.json")}
+    flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
+    assert len(flows) == 5
+    ranked = sorted(flows, key=lambda found: found["test.bits_per_dimension"])
+    assert sorted(flows, key=lambda found: -found["fid.value"]) == ranked
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> list[str]:
+    """The lines that `triptych repro` ended with where the kept results of profile quick were made."""
+    import pandas as pd
+
+    project, settings = Project(tmp_path), load(ROOT / "params.yaml")
+    shutil.copytree(RESULTS / "quick", tmp_path / "metrics")
+    kept = {name: read_json(project.metrics(name)) for name in settings.experiments}
+    extractors = extractors_of(kept.values())
+    rows = [summarise(name, settings.experiment(name).family, found, extractors) for name, found in kept.items()]
+    pd.DataFrame(rows).to_csv(project.summary, index=False)
+    return closing_table(project, settings).splitlines()
+
+
+def test_the_closing_table_is_that_of_the_files(quick: list[str]) -> None:
+    shown = {page.name: next(_closing(page.read_text(encoding="utf-8")), []) for page in PAGES}
+    assert shown["results.md"] == quick
+    assert len(shown["README.md"]) > 4
+    assert [line for line in shown["README.md"] if line not in (*quick, "...")] == []
+
+
+def _closing(text: str) -> Iterator[list[str]]:
+    yield from (content.splitlines() for _, content in blocks(text) if content.startswith("experiment "))
+
+
+def test_the_page_on_speed_is_that_of_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import report
+
+    filled = tmp_path / "speed.md"
+    shutil.copyfile(report.PAGE, filled)
+    monkeypatch.setattr(report, "PAGE", filled)
+    report.fill_page()
+    assert filled.read_text(encoding="utf-8") == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
