@@ -41,7 +41,7 @@ def _state(family: str) -> dict[str, Any]:
     charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics]
     charts += [_curve(metric) for metric in headline.curves]
     if draws:
-        charts += [_curve(metric) | by_updates for metric in headline.curves]
+        charts += [_curve(metric) | by_updates | {"displayName": f"{metric}, by update"} for metric in headline.curves]
         charts += [
             {"type": "IMAGE", "imageKeys": [images], "step": 0, "showRunParams": False}
             for images in (FINAL_SAMPLES, SAMPLES)
