@@ -84,7 +84,7 @@ def test_on_the_same_kind_of_machine_every_digit_counts(project: Project, change
         ({"test": {"elbo": -100.05, "images": 1000}}, Verdict.AGREES),
         ({"test": {"elbo": -100.2, "images": 1000}}, Verdict.DRIFTED),
         ({"precision_classifier": {"value": 0.1}}, Verdict.AGREES),
-        ({"precision_classifier": {"value": 0.2}}, Verdict.DRIFTED),
+        ({"precision_classifier": {"value": 0.7}}, Verdict.DRIFTED),
     ],
 )
 def test_on_another_machine_tolerances_decide(project: Project, changes: dict, verdict: Verdict) -> None:
@@ -123,13 +123,15 @@ def test_a_young_wild_model_is_compared_on_the_same_machine_alone(project: Proje
 
 
 def test_tolerances_fit_what_was_measured() -> None:
-    """One thread beside two: see the module."""
+    """One thread beside two, and AVX2 beside AVX-512: see the module."""
     assert tolerance("test.log_likelihood", -1023.34) > 0.0197
     assert tolerance("fid_classifier.value", 242.6) > 11.8
     assert tolerance("is_classifier.standard_deviation", 0.0132) > 0.0037
     assert tolerance("classes.entropy", 0.096) == 0.3
     assert tolerance("classes.value", 5) == 2
     assert tolerance("recognised.value", 0.0) > 0.006
+    assert tolerance("precision_classifier.value", 0.923) > 0.449
+    assert tolerance("recognised.value", 0.237) > 0.109
     assert 0 < tolerance("test.elbo", 0.0) < 1e-6
 
 

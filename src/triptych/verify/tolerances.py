@@ -1,8 +1,9 @@
 """How far a number may be from the committed one on a machine that computes the last digits otherwise.
 
-Set from two runs of all experiments under profile quick, at one thread and at two, which differ in the order of their
-sums alone. Likelihoods of VAEs and flows moved by up to 2e-5 of their value, studies not at all. What a classifier
-judges moved with the classifier: FID by 5 %, KID by 8 %, IS by 2 %, shares such as precision by 0.1. A GAN in its first
+Set from runs of all experiments under profile quick: at one thread and at two, which differ in the order of their sums
+alone, and with AVX2 and AVX-512. Likelihoods of VAEs and flows moved by up to 2e-5 of their value, studies not at all.
+What a classifier judges moved with the classifier: FID by 6 %, KID by 19 %, IS by 3 %, recognised shares by 0.11, and
+precision, which hangs on a few balls where samples are all alike, by up to 0.45. A GAN in its first
 updates makes whole numbers of last digits (FID 27 and 42 after 40 updates): it has no tolerance before it has settled.
 Nor has a VAE in its first updates on importance weights, exponentials of hundreds of nats in float32: after 117 of them
 sums in another order moved its ELBO by 1 %.
@@ -20,7 +21,7 @@ RELATIVE = {
     "distance": 0.1,
     "inverse_error": 10.0,
 }
-ABSOLUTE = {"precision": 0.15, "recall": 0.15, "recognised": 0.1, "accuracy": 0.1, "classes": 2.0, "entropy": 0.3}
+ABSOLUTE = {"precision": 0.6, "recall": 0.6, "recognised": 0.2, "accuracy": 0.1, "classes": 2.0, "entropy": 0.3}
 """Both by words in the number's name, of which the last that fits counts."""
 OTHERS = 1e-3  # relative: of likelihoods, and whatever else no classifier has a part in
 FLOOR = 1e-9  # for numbers that are zero
