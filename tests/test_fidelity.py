@@ -58,6 +58,20 @@ def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> 
     return Reference.of(judged(features, logits), ORIGIN)
 
 
+def test_kid_of_whole_sets_is_the_unbiased_discrepancy_of_a_cubic_kernel() -> None:
+    """Binkowski et al. (2018, equation 4), pair by pair: subsets as large as the sets leave nothing to chance."""
+    torch.manual_seed(0)
+    ours, theirs = torch.randn(60, 3).double(), 0.5 + torch.randn(60, 3).double()
+
+    def mean(first: torch.Tensor, second: torch.Tensor, *, same: bool) -> float:
+        pairs = [(x, y) for i, x in enumerate(first) for j, y in enumerate(second) if not (same and i == j)]
+        return sum((float(x @ y) / 3 + 1) ** 3 for x, y in pairs) / len(pairs)
+
+    wanted = mean(ours, ours, same=True) + mean(theirs, theirs, same=True) - 2 * mean(ours, theirs, same=False)
+    kid = scores(judged(ours), reference_of(theirs), PROTOCOL)["kid_classifier"]
+    assert (kid["value"], kid["standard_deviation"]) == pytest.approx((wanted, 0.0), rel=1e-9, abs=1e-12)
+
+
 def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     classifier = DigitClassifier(tiny.classifier("mnist").model)

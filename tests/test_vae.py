@@ -16,7 +16,7 @@ from triptych.errors import TriptychError
 from triptych.evaluation.vae.importance import LATENTS_AT_ONCE, PIECE, importance_sampling
 from triptych.evaluation.vae.measure import posterior_variance
 from triptych.models.registry import build
-from triptych.models.vae.family import VaeFamily
+from triptych.models.vae.family import VaeFamily, standard_error
 from triptych.models.vae.settings import Model
 
 SHAPE = (2, 2)
@@ -106,6 +106,27 @@ def test_a_planar_posterior_has_the_density_it_says() -> None:
         inside = (squares == cell).all(1)
         density = int(count) / len(squares) / side**2
         assert 1 / (-log_q[0, inside]).exp().mean().item() == pytest.approx(density, rel=5 / int(count) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "effective"),
+    [([2.0, 2.0, 2.0, 2.0], 4.0), ([3.0, 1.0, 0.0, 0.0], 1.6), ([0.0, 0.0, 5.0, 0.0], 1.0)],
+)
+def test_the_effective_sample_size_counts_the_draws_that_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: list[float], effective: float
+) -> None:
+    family, log_weights = vae(), torch.tensor([weights]).log()
+    monkeypatch.setattr(family, "sampled_terms", lambda images, posterior, draws: (-log_weights, torch.zeros(1, 4)))
+    found = importance_sampling(
+        family, torch.zeros(1, *SHAPE, dtype=torch.uint8), samples=4, seed=0, pieces=tmp_path, name="weights"
+    )
+    assert found.effective_samples.item() == pytest.approx(effective, rel=1e-6)
+    assert found.log_likelihood.item() == pytest.approx(math.log(sum(weights) / 4), abs=1e-6)
+
+
+def test_the_standard_error_of_a_mean() -> None:
+    values = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    assert standard_error(values) == pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3) / 2, rel=1e-6)
 
 
 def test_a_piece_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
