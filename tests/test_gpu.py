@@ -17,7 +17,8 @@ from triptych.training.loop import Trainer
 
 pytestmark = pytest.mark.gpu
 
-NAMES = ["vae-20d", "vae-2d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "nice-mnist"]
+NAMES = ["vae-20d", "vae-2d", "gan-mnist", "cifar10-jsd-2", "cifar10-jsd-2 penalised", "realnvp-mnist", "nice-mnist"]
+PENALISED = {"reg_type": "r1gp", "reg_cf": 1.0, "spectral_normalization": False}
 PRECISIONS = ["float32", "bf16"]
 
 
@@ -34,7 +35,10 @@ def run(
 ) -> dict[str, bytes]:
     """The files of a training, of which the manifest says with which settings."""
     settings = tiny.runtime.model_copy(update={"device": "cuda", **runtime})
-    experiment = tiny.experiment(name).model_copy(update={"ema": 0.9, "schedule": "cosine"})
+    name, penalised = name.removesuffix(" penalised"), name.endswith(" penalised")
+    experiment = tiny.experiment(name)
+    model = experiment.model.model_copy(update=PENALISED) if penalised else experiment.model
+    experiment = experiment.model_copy(update={"ema": 0.9, "schedule": "cosine", "model": model})
     train(
         name=name,
         experiment=experiment,

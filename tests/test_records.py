@@ -33,9 +33,10 @@ from triptych.stages.inputs import train_inputs
 from triptych.stages.train import train
 from triptych.studies.registry import STUDIES
 from triptych.tracker import Console
-from triptych.tracking import records
+from triptych.tracking import records, tracker
 from triptych.tracking.headlines import headline_of
 from triptych.tracking.notes import experiment_note
+from triptych.tracking.records import all_records
 from triptych.tracking.saved_view import saved_view
 from triptych.tracking.store import URI_VARIABLE, Store
 from triptych.tracking.sync import sync
@@ -370,6 +371,59 @@ def test_a_version_stands_for_weights(project: Project, settings: Settings) -> N
     sync(project, settings)
     assert versions() == [(1, first), (3, weights)]
     assert len(list((project.root / "mlartifacts").rglob("MLmodel"))) == 2
+
+
+def test_a_model_that_comes_back_gets_its_version_back(
+    world: Project, project: Project, settings: Settings, tmp_path: Path
+) -> None:
+    run(project, settings)
+    shutil.move(project.model(NAME), tmp_path / "elsewhere")
+    forget_mlflow(project, world)
+    sync(project, settings)
+    assert not Store(project).client.search_model_versions(f"name = '{NAME}'")
+    shutil.move(tmp_path / "elsewhere", project.model(NAME))
+    assert sync(project, settings) == (1, 0)
+    [version] = Store(project).client.search_model_versions(f"name = '{NAME}'")
+    assert version.description == "not evaluated"
+    assert shown(project)["versions"][0][-1]
+
+
+def test_a_model_deleted_in_the_interface_stops_nobody(
+    project: Project, settings: Settings, capsys: pytest.CaptureFixture
+) -> None:
+    run(project, settings)
+    client = Store(project).client
+    [version] = client.search_model_versions(f"name = '{NAME}'")
+    [deleted] = client.get_run(version.run_id).outputs.model_outputs
+    client.delete_model_version(NAME, version.version)
+    client.delete_logged_model(deleted.model_id)
+    weights = change_weights(project)
+    assert sync(project, settings) == (1, 1)
+    [version] = client.search_model_versions(f"name = '{NAME}'")
+    assert version.tags["weights_sha256"] == weights
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_damaged_sheet_of_samples_leaves_its_record_out(
+    project: Project, settings: Settings, capsys: pytest.CaptureFixture
+) -> None:
+    run(project, settings)
+    [record] = all_records(project)
+    next(iter(record.samples.values())).write_bytes(b"no picture")
+    sync(project, settings)
+    assert_one_warning(capsys.readouterr().err, "is damaged")
+
+
+def test_a_model_that_cannot_be_drawn_costs_a_warning(
+    project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise RuntimeError("not enough memory")
+
+    monkeypatch.setattr(tracker, "keep_samples", no_memory)
+    run(project, settings)
+    assert (project.model(NAME) / "weights.safetensors").exists()
+    assert_one_warning(capsys.readouterr().err, "the run is not recorded (not enough memory)")
 
 
 def change_weights(project: Project) -> str:

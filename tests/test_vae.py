@@ -215,6 +215,11 @@ def test_the_kl_warms_up_and_the_curve_stays_the_bound() -> None:
         assert found["negative_elbo"].item() == pytest.approx((found["reconstruction"] + found["kl"]).item())
 
 
+def test_a_step_that_warms_up_is_not_recorded() -> None:
+    assert vae().recordable
+    assert not vae(kl_warmup=2.0).recordable
+
+
 def test_a_planar_posterior_starts_from_the_weights_of_the_plain_one(tiny: Settings) -> None:
     """Like for like: the same seed gives encoder and decoder the same weights, with and without layers."""
     model = tiny.experiment("vae-20d").model

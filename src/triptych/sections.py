@@ -164,7 +164,7 @@ class Runtime(Section):
     threads: Annotated[int, Field(ge=1, le=256)] = Field(description="of a stage; stages run side by side on the cores")
     precision: Literal["float32", "bf16"] = Field(description="bf16: mixed, for the networks alone")
     channels_last: bool = Field(description="the memory format of convolutions")
-    compile: bool = Field(description="torch.compile of what a family has worth it; minutes at the start")
+    compile: bool = Field(description="torch.compile of what a family has worth it; half a minute or more at the start")
     data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
     cuda_graphs: bool = Field(description="on a CUDA GPU a step is recorded once, and then started whole")
     checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="least time between two checkpoints")

@@ -12,12 +12,20 @@ import torch
 from triptych.models.base import Family
 from triptych.training.checkpoint import History
 from triptych.training.images import HeldOutImages
+from triptych.training.reproducible import generator
 from triptych.training.weights import load_into
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from triptych.sections import Likelihood
+
+SHOWN, COLUMNS = 25, 5  # samples in a picture
+
+
+def shown_latents(family: Family, seed: int) -> Tensor:
+    """The latents (25, latent) of the samples that pictures of an experiment show, the same at every time."""
+    return family.draw_latents(SHOWN, generator(seed, "shown samples"))
 
 
 @dataclass(frozen=True)

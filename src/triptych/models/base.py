@@ -32,8 +32,9 @@ class Family(ABC):
 
     batches_a_step: int = 1
     """Batches of real images that one update uses up."""
-    recordable: bool = True
-    """Whether all steps are the same work, so that a GPU can repeat one: false where one depends on `epoch`."""
+    recordable: bool = False
+    """Whether all steps are the same work on a GPU's own numbers, so that one can be recorded and repeated: not if one
+    looks at `epoch`, draws from the host's generators or asks for the value of a tensor."""
 
     @property
     def averaged(self) -> nn.Module:

@@ -76,7 +76,7 @@ def _history(project: Project, name: str, metrics: Mapping[str, Any]) -> History
     model = project.model(name)
     if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
         return []
-    if read_json(model / MANIFEST).get("fingerprint") != metrics["fingerprint"]:
+    if read_json(model / MANIFEST).get("weights_sha256") != metrics["weights_sha256"]:
         return []
     return read_history(model / HISTORY)
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.context import Evaluation
+from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
 from triptych.evaluation.fidelity.extractors import Judge
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.names import name_of
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from triptych.tracker import Tracker
 
 EVALUATION = ("measure", "pictures")  # a family's modules in triptych.evaluation
-SHOWN, COLUMNS = 25, 5  # samples in a picture
 
 
 def evaluate(
@@ -84,7 +83,7 @@ def evaluate(
             history=read_history(model / HISTORY),
             snapshots={epoch: model / snapshot_name(epoch) for epoch in manifest["snapshots"]},
             weights=model / WEIGHTS,
-            shown=family.draw_latents(SHOWN, generator(experiment.seed, "shown samples")),
+            shown=shown_latents(family, experiment.seed),
             classify=judging.label,
             score=lambda images: scores(judging.extractor.extract(images), real, protocol),
             samples_to_judge=protocol.samples,

@@ -23,11 +23,12 @@ class Headline:
         return f"{'higher' if self.higher_is_better else 'lower'} is better"
 
 
+INCEPTION = "fid"  # the same number where Inception judges
 FIDELITY = Headline(
     "fid_classifier",
-    "FID on classifier features, else `fid`",
+    f"FID on classifier features, or `{INCEPTION}` where Inception judges",
     False,
-    ("snapshot_fid_classifier",),
+    ("snapshot_fid_classifier", f"snapshot_{INCEPTION}"),
 )
 HEADLINES = {
     "vae": Headline(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
 from triptych.studies.registry import STUDIES
 from triptych.tracking.headlines import headline_of, title_of
@@ -70,9 +71,12 @@ def results_of(record: Record) -> str:
         return _of_configurations(record)
     if "accuracy" in metrics:
         return f"accuracy {metrics['accuracy']['test']:.2%} on test images"
-    test = metrics["test"]
+    try:
+        test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]["value"]
+    except KeyError as missing:
+        raise TriptychError(f"its metrics have no {missing}: evaluate it again") from None
     row = {f"test_{key}": test.get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
-    return ", ".join(filter(None, [likelihood(row), f"FID {metrics[name_of('fid', metrics)]['value']:.2f}"]))
+    return ", ".join(filter(None, [likelihood(row), f"FID {fidelity:.2f}"]))
 
 
 def _of_configurations(record: Record) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,18 +41,17 @@ def model_of(store: Store, run_id: str) -> str | None:
     return next((output.model_id for output in outputs.model_outputs), None) if outputs else None
 
 
-def weights_of(store: Store, model_id: str) -> str | None:
-    """The hash of a model's weights."""
-    return store.client.get_logged_model(model_id).tags.get(WEIGHTS)
-
-
-def remove_model(store: Store, name: str, model_id: str) -> None:
-    """Delete a model and its version: later weights of the same settings have taken its place."""
-    model = store.client.get_logged_model(model_id)
-    for version in _versions(store, name, model.tags.get(WEIGHTS, "")):
-        store.client.delete_model_version(name, version.version)
-    store.client.delete_logged_model(model_id)
-    store.remove_files(model.artifact_location)
+def remove_replaced(store: Store, name: str, model_id: str, kept: set[str]) -> None:
+    """Delete a model and its version, unless its weights are among those `kept`, or somebody has deleted it already."""
+    with _already("RESOURCE_DOES_NOT_EXIST"):
+        model = store.client.get_logged_model(model_id)
+        weights = model.tags.get(WEIGHTS, "")
+        if weights in kept:
+            return
+        for version in _versions(store, name, weights):
+            store.client.delete_model_version(name, version.version)
+        store.client.delete_logged_model(model_id)
+        store.remove_files(model.artifact_location)
 
 
 def describe_version(store: Store, record: Record) -> None:
@@ -91,12 +92,24 @@ def _log(store: Store, run_id: str, record: Record, folder: Path) -> LoggedModel
 
 def _register(store: Store, run_id: str, record: Record, model: LoggedModel) -> None:
     client, name = store.client, record.name
-    if _versions(store, name, record.inputs[WEIGHTS]):
+    if any(version.source == model.artifact_location for version in _versions(store, name, record.inputs[WEIGHTS])):
         return
-    if not client.search_registered_models(f"name = '{name}'"):
+    with _already("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, {"family": record.inputs["family"]}, model_note(record))
     tags, source = _tags(store, record), model.artifact_location
     version = client.create_model_version(name, source, run_id, tags, await_creation_for=0, model_id=model.model_id)
     client.set_logged_model_tags(
         model.model_id, {VERSIONS: json.dumps([{"name": name, "version": int(version.version)}])}
     )
+
+
+@contextmanager
+def _already(code: str) -> Iterator[None]:
+    """That somebody was there before is no failure: another process, or the user in MLflow's interface."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise

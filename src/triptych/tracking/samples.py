@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triptych.errors import TriptychError
 from triptych.files import atomic_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from PIL.Image import Image
+
     from triptych.tracking.records import Record
 
-SHOWN, COLUMNS = 25, 5  # the same latents, seen in the same order, as in the evaluation's pictures
+
+def open_sheet(path: Path) -> Image:
+    """A sheet of samples. Raises TriptychError if it is damaged."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as sheet:
+            sheet.load()
+            return sheet
+    except (UnidentifiedImageError, OSError) as error:
+        raise TriptychError(f"{path} is damaged ({error}): delete its folder") from None
 
 
 def keep_samples(record: Record, model: Path) -> None:
@@ -24,16 +37,16 @@ def keep_samples(record: Record, model: Path) -> None:
     import torch
     from PIL import Image
 
+    from triptych.evaluation.context import COLUMNS, shown_latents
     from triptych.evaluation.images import quantize
     from triptych.figures.grids import tile
     from triptych.models.load import load_family
     from triptych.training.checkpoint import snapshot_name
-    from triptych.training.reproducible import generator
     from triptych.training.weights import load_into
 
     inputs, device = record.inputs, torch.device("cpu")
     family = load_family(model, device)
-    latents = family.draw_latents(SHOWN, generator(inputs["settings"]["seed"], "shown samples"))
+    latents = shown_latents(family, inputs["settings"]["seed"])
     with atomic_folder(record.samples_folder) as folder:
 
         def draw(epoch: int) -> None:

@@ -11,7 +11,7 @@ import time
 import zlib
 from typing import Any
 
-from triptych.tracking.headlines import FIDELITY, headline_of
+from triptych.tracking.headlines import FIDELITY, INCEPTION, headline_of
 from triptych.tracking.records import stage_of
 
 KEY = "triptych"
@@ -36,9 +36,9 @@ def saved_view(family: str) -> str:
 
 def _state(family: str) -> dict[str, Any]:
     headline, draws = headline_of(family), stage_of(family) == "train"
-    metrics = dict.fromkeys([headline.metric, *([FIDELITY.metric] if draws else [])])
+    metrics = dict.fromkeys([headline.metric, *([FIDELITY.metric, INCEPTION] if draws else [])])
     by_updates = {"xAxisKey": "metric", "selectedXAxisMetricKey": "updates", "useGlobalXaxisKey": False}
-    charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics]
+    charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics if metric != INCEPTION]
     charts += [_curve(metric) for metric in headline.curves]
     if draws:
         charts += [_curve(metric) | by_updates | {"displayName": f"{metric}, by update"} for metric in headline.curves]

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from triptych.errors import TriptychError
 from triptych.files import sha256_of_json
 from triptych.tracker import Console
 from triptych.tracking.journal import Execution, look_up
@@ -113,8 +112,8 @@ def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: P
 
 @contextmanager
 def _never_costs_a_run() -> Iterator[None]:
-    """The results are written; what fails from here on is a record, and costs a warning."""
+    """The results are written; what fails from here on, a record or a sheet of samples, costs a warning."""
     try:
         yield
-    except (OSError, TriptychError) as error:
+    except Exception as error:
         warn(f"the run is not recorded ({brief(error)}); `triptych sync` records it later")

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from triptych.tracking.notes import NOTE, length_of, results_of, run_note
-from triptych.tracking.registry import describe_version, link_model, model_of, remove_model, weights_of
+from triptych.tracking.registry import describe_version, link_model, model_of, remove_replaced
+from triptych.tracking.samples import open_sheet
 from triptych.tracking.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.tracking.store import LIMITS, chunks, points, run_tags
 from triptych.training.checkpoint import step_name
@@ -54,14 +55,11 @@ class RunView:
         link_model(self.store, self.run_id, self.record, model)
 
     def _show_samples(self) -> None:
-        from PIL import Image
-
         for epoch, path in self.record.samples.items():
-            with Image.open(path) as sheet:
-                when = self.clock(epoch) if self.clock else None
-                self.store.client.log_image(self.run_id, sheet, key=SAMPLES, step=epoch, timestamp=when)
-                if epoch == self._last["epoch"]:
-                    self.store.client.log_image(self.run_id, sheet, key=FINAL_SAMPLES, step=0, timestamp=when)
+            sheet, when = open_sheet(path), self.clock(epoch) if self.clock else None
+            self.store.client.log_image(self.run_id, sheet, key=SAMPLES, step=epoch, timestamp=when)
+            if epoch == self._last["epoch"]:
+                self.store.client.log_image(self.run_id, sheet, key=FINAL_SAMPLES, step=0, timestamp=when)
 
     def show_evaluation(self) -> None:
         """The evaluation's numbers, at the last step, those of each snapshot, and its pictures."""
@@ -96,8 +94,8 @@ class RunView:
             if other.info.run_id != self.run_id:
                 replaced = model_of(store, other.info.run_id)
                 store.remove_run(other)
-                if replaced and weights_of(store, replaced) not in record.weights_of_its_name():
-                    remove_model(store, record.name, replaced)
+                if replaced:
+                    remove_replaced(store, record.name, replaced, record.weights_of_its_name())
         record.link(store.uri, self.run_id)
 
     def _show_configuration(self, child: ConfigurationRecord) -> None:
@@ -127,7 +125,11 @@ def bring_up_to_date(store: Store, record: Record, facts: Json, model: Path | No
     inputs, digest = record.inputs, record.digest  # a damaged record is found out before MLflow shows half of it
     runs = store.runs(record.name, inputs["fingerprint"], inputs["family"])
     if len(runs) == 1 and runs[0].data.tags.get("digest") == digest:
-        record.link(store.uri, runs[0].info.run_id)
+        shown = runs[0].info.run_id
+        if model and model_of(store, shown) is None:  # its weights were not here when the run was shown
+            link_model(store, shown, record, model)
+            describe_version(store, record)
+        record.link(store.uri, shown)
         return False
     began, ended = _times(facts)
     run_id = store.create_run(record.name, inputs, record.params, run_tags(facts), began)

@@ -31,6 +31,7 @@ class FlowFamily(Family):
     """
 
     first_snapshot: ClassVar[int] = 1
+    recordable = True
 
     def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.architecture = flow, model.architecture

@@ -26,6 +26,8 @@ class CriticFamily(Family):
     of its weights in evaluation mode, takes over the running statistics as they are.
     """
 
+    recordable = True
+
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = ResidualGenerator(model.latent, model.width, image_shape)
         self.penalised = model.reg_type != "none"

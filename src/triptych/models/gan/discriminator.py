@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class DiscriminatorFamily(Family):
     """The discriminator moves first, then the generator, each once a batch and each on fakes of its own."""
 
+    recordable = True
+
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = Generator(model.latent, model.generator, image_shape, model.leak)
         self.discriminator = Discriminator(image_shape, model.discriminator, model.leak, model.dropout)
