@@ -59,7 +59,7 @@ HISTORY = [
 )
 def test_a_chart_shows_what_its_picture_shows(module, draw, names, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, saved = [], []
-    monkeypatch.setattr(module, "curves", lambda history, lines, title, label: drawn.append((label, tuple(lines))))
+    monkeypatch.setattr(module, "curves", lambda history, lines, title, label, **_: drawn.append((label, tuple(lines))))
     monkeypatch.setattr(module, "save", lambda figure, path: saved.append(path.stem))
     draw(SimpleNamespace(name="it", history=HISTORY, folder=Path()))
     assert saved == names

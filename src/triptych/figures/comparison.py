@@ -31,6 +31,7 @@ def bars(
     colours: Sequence[str],
     values: Sequence[float],
     errors: Sequence[float],
+    errors_are: str,
     title: str,
     label: str,
     real: float | None,
@@ -40,14 +41,15 @@ def bars(
     places = range(len(names))
     axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="#333333", capsize=3)
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="#333333", capsize=3, label=errors_are)
     for place, value, error in zip(places, values, errors, strict=True):
         axes.annotate(
             f"{value:.3g}", (value + error, place), va="center", xytext=(4, 0), textcoords="offset points", fontsize=9
         )
     if real is not None:
         axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
-        figure.legend(loc="outside lower center", frameon=False, fontsize=9)
+    if real is not None or any(errors):
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     axes.margins(x=0.1)
     return figure
 

@@ -23,13 +23,24 @@ class Curve:
     dashed: bool = False
 
 
-def curves(history: Sequence[dict[str, float]], lines: Sequence[Curve], title: str, y_label: str) -> Figure:
-    """One panel over all epochs and, where the start dwarfs the rest, a second one without it."""
-    spread = _dwarfed(history, lines)
-    figure = new_figure(10.0 if spread else 7.0)
-    panels = figure.subplots(1, 2 if spread else 1, squeeze=False)[0]
-    for panel, first in zip(panels, (0, spread), strict=False):
-        for line in lines:
+def curves(
+    history: Sequence[dict[str, float]], lines: Sequence[Curve], title: str, y_label: str, *, apart: bool = False
+) -> Figure:
+    """One panel over all epochs and, where the start dwarfs the rest, a second one without it.
+
+    `apart` gives the lines of each colour panels of their own, for what has no scale in common.
+    """
+    colours = dict.fromkeys(line.colour for line in lines)
+    groups = [[line for line in lines if line.colour == colour] for colour in colours] if apart else [list(lines)]
+    spreads = [_dwarfed(history, group) for group in groups]
+    width = sum(2 if spread else 1 for spread in spreads)
+    figure = new_figure(7.0 if width == 1 else 5.0 * width)
+    panels = figure.subplots(1, width, squeeze=False)[0]
+    shown = [
+        (group, first, spread) for group, spread in zip(groups, spreads, strict=True) for first in sorted({0, spread})
+    ]
+    for panel, (group, first, spread) in zip(panels, shown, strict=True):
+        for line in group:
             points = [(row["epoch"], line.factor * row[line.column]) for row in history[first:] if line.column in row]
             epochs, values = zip(*points, strict=True) if points else ((), ())
             style = {
@@ -40,12 +51,13 @@ def curves(history: Sequence[dict[str, float]], lines: Sequence[Curve], title: s
             panel.plot(epochs, values, color=COLOURS[line.colour], label=f"{line.label}", **style)
         tidy(panel, "epoch", y_label)
         panel.xaxis.get_major_locator().set_params(integer=True)
-    handles, labels = panels[0].get_legend_handles_labels()
-    columns = len(labels) if len(labels) < 4 else 2
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    if spread:
-        panels[0].set_title("from the untrained model on", fontsize=10)
-        panels[1].set_title(f"from epoch {spread} on", fontsize=10)
+        if spread:
+            panel.set_title(f"from epoch {first} on" if first else "from the untrained model on", fontsize=10)
+    named = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    columns = len(named) if len(named) < 4 else 2
+    figure.legend(named.values(), named, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=12)
     return figure
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 GAP = 2  # pixels between two images
 PANELS_A_ROW = 5
+LETTER = 0.1  # inches of a title that one takes
 SHEET = "samples.png"  # an experiment's bare samples, among its plots
 
 
@@ -43,7 +44,7 @@ def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
     """Uint8 images (h, w), grey, or (h, w, 3) side by side, a few in a row, each under its own heading."""
     columns = min(len(panels), PANELS_A_ROW)
     rows = -(-len(panels) // columns)
-    figure = new_figure(3.3 * columns, 0.4 + 3.5 * rows)
+    figure = new_figure(max(3.3 * columns, LETTER * len(title)), 0.4 + 3.5 * rows)
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (heading, image) in zip(places, panels, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

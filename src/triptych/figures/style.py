@@ -33,7 +33,7 @@ CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart f
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
 )  # fmt: skip
 SHADES = 16  # of grey in a picture of images
-REDUCED = 48  # colours of a picture of many coloured points
+REDUCED = 96  # colours of a picture of many coloured points
 PALETTE = 256  # colours of a picture of photographs
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
 

@@ -50,6 +50,7 @@ DRAWN = {  # by picture: the axis, and the columns of the history that `evaluati
     "R1-bits-per-dimension": BITS,
     "R1-log-likelihood": NATS,
 }
+APART = ("M2.7-losses",)  # a chart a player: their losses have no scale in common
 PROGRESS = "M2.7c-progress"
 CHARTS = (*DRAWN, PROGRESS)
 
@@ -63,8 +64,13 @@ def charts(project: Project, name: str, metrics: Mapping[str, Any]) -> dict[str,
     if history := _history(project, name, metrics):
         steps = [row["epoch"] for row in history]
         for picture, (label, curves) in DRAWN.items():
-            if lines := [_line(curve, history) for curve in curves if curve.column in history[-1]]:
-                found[picture] = [{"x": "epoch", "y": label, "steps": steps, "lines": lines}]
+            lines = {curve: _line(curve, history) for curve in curves if curve.column in history[-1]}
+            groups = dict.fromkeys(curve.colour if picture in APART else "" for curve in lines)
+            found[picture] = [
+                {"x": "epoch", "y": label, "steps": steps, "lines": chosen}
+                for group in groups
+                for chosen in [[line for curve, line in lines.items() if group in ("", curve.colour)]]
+            ]
     snapshots = project.plots(name) / SNAPSHOTS
     if snapshots.exists():
         found[PROGRESS] = _progress(snapshots)

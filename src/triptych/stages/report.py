@@ -87,6 +87,7 @@ def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, st
         colours=[FAMILY_COLOURS[list(FAMILIES).index(families[name])] for name in judged],
         values=[row["value"] for row in rows],
         errors=[row.get("standard_deviation", 0.0) for row in rows],
+        errors_are="standard deviation over parts" if measure.startswith("is") else "standard deviation over subsets",
         title=f"X2  {words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
         label=words,
         real=rows[0]["real_images"],

@@ -68,5 +68,6 @@ def _draw_traversals(evaluation: Evaluation) -> None:
     ends = found.images[:, :, None].float()
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
     shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
-    figure = strips(rows.numpy(), ["image", *shares, "image"], "R3  Along a straight line between two latents")
+    title = "R3  Along a straight line between two latents, by the share of the way; the digits are the images' labels"
+    figure = strips(rows.numpy(), ["image", *shares, "image"], title, [tuple(map(str, pair)) for pair in found.labels])
     save_grey(figure, evaluation.folder / "R3-traversals.png")

@@ -26,6 +26,8 @@ class Traversals:
     images: Tensor
     points: Tensor
     """(pairs, points, h, w), 8-bit levels."""
+    labels: list[tuple[int, int]]
+    """Of the ends."""
 
     @property
     def end_error(self) -> float:
@@ -37,14 +39,17 @@ class Traversals:
 def traversals(evaluation: Evaluation) -> Traversals:
     """Lines between the latents of pairs of test images of different digits."""
     test = evaluation.splits["test"].pixels
-    images = torch.stack([test[list(pair)] for pair in _pairs(evaluation.labels("test"))])
+    labels = evaluation.labels("test")
+    pairs = _pairs(labels)
+    images = torch.stack([test[list(pair)] for pair in pairs])
     flow = evaluation.family.continuous
     latents, _ = flow(dequantize(images.flatten(0, 1).float(), MIDDLE))
     first, second = latents.view(len(images), 2, -1).unbind(1)
     along = torch.linspace(0, 1, POINTS, device=first.device)[:, None]
     lines = first[:, None] * (1 - along) + second[:, None] * along
     points = evaluation.family.decode(lines.flatten(0, 1)) * (LEVELS - 1)
-    return Traversals(images.cpu(), points.round().view(len(images), POINTS, *images.shape[2:]).cpu())
+    points = points.round().view(len(images), POINTS, *images.shape[2:])
+    return Traversals(images.cpu(), points.cpu(), [(int(labels[one]), int(labels[other])) for one, other in pairs])
 
 
 def _pairs(labels: Tensor) -> list[tuple[int, int]]:

@@ -37,10 +37,14 @@ def draw_pictures(evaluation: Evaluation) -> None:
     """
     if isinstance(evaluation.family, CriticFamily):
         unit = "loss (nats)" if evaluation.family.metric is jsd else "loss"
-        _draw_losses(evaluation, "critic", unit, "M2.7  Losses of the two players", "M2.7-losses.png")
+        title = f"M2.7  Losses of the two players, {evaluation.name}"
+        _draw_losses(evaluation, "critic", unit, title, "M2.7-losses.png", apart=True)
         _draw_many(evaluation)
         _draw_stages(
-            evaluation, partial(_after_updates, evaluation), "M2.7a  Samples from the same latents", "M2.7a-stages.png"
+            evaluation,
+            partial(_after_updates, evaluation),
+            f"M2.7a  Samples of {evaluation.name} from the same latents",
+            "M2.7a-stages.png",
         )
         panels = [panel(evaluation.name, evaluation.folder / SNAPSHOTS)]
         figure = twins(panels, "M2.7c  What the critic estimates, and FID")
@@ -51,7 +55,9 @@ def draw_pictures(evaluation: Evaluation) -> None:
         _draw_interpolations(evaluation)
 
 
-def _draw_losses(evaluation: Evaluation, opponent: str, unit: str, title: str, file_name: str) -> None:
+def _draw_losses(
+    evaluation: Evaluation, opponent: str, unit: str, title: str, file_name: str, *, apart: bool = False
+) -> None:
     lines = [
         Curve(f"train_{opponent}_loss", f"{opponent}, training", opponent),
         Curve(f"valid_{opponent}_loss", f"{opponent}, validation", opponent, dashed=True),
@@ -59,7 +65,7 @@ def _draw_losses(evaluation: Evaluation, opponent: str, unit: str, title: str, f
         Curve("valid_generator_loss", "generator, validation", "generator", dashed=True),
     ]
     known = [line for line in lines if line.column in evaluation.history[-1]]
-    save(curves(evaluation.history, known, title, unit), evaluation.folder / file_name)
+    save(curves(evaluation.history, known, title, unit, apart=apart), evaluation.folder / file_name)
 
 
 def _after_updates(evaluation: Evaluation, epoch: int) -> str:

@@ -39,7 +39,8 @@ def _draw_portraits(
         [
             Path(
                 f"{name}: {_words(kinds[name].penalty)}\n"
-                + ("averaged" if kinds[name].averaged else numbers[name]["verdict"]),
+                + ("averaged; game " if kinds[name].averaged else "")
+                + numbers[name]["verdict"],
                 trajectories[f"{name}/trajectory"][:, [3, 0]].numpy(),
                 kinds[name].loss,
             )
