@@ -70,10 +70,12 @@ def test_what_tells_a_gans_progress(settings: Settings) -> None:
 def test_what_layers_buy(settings: Settings) -> None:
     values = {"arcs-k2": 3.0, "arcs-k8": 2.8, "arcs-k32": 2.7, "sine-k2": 3.0, "sine-k8": 3.1, "sine-k32": 2.9}
     study = {name: {"held_out": {"loss": value}} for name, value in values.items()}
-    study |= {"headline": "held_out.loss", "headline_is": "loss, nats"}
+    study |= {"headline": "held_out.loss", "headline_is": "loss, nats", "configurations": list(values)}
     arcs, sine = answer(settings, "layers", {}, {"planar-samples": study})
     assert "3.000 at k = 2, 2.800 at k = 8, 2.700 at k = 32; each step gained" in arcs
     assert "no gain at k = 8" in sine
+    (kept,) = answer(settings, "layers", {}, {"planar-samples": study | {"configurations": ["arcs-k2", "arcs-k8"]}})
+    assert "3.000 at k = 2, 2.800 at k = 8; each" in kept  # results decide, whatever params.yaml has become
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.5, ", more than 2"), (1.0, ", not more than 2")])

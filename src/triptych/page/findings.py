@@ -58,15 +58,26 @@ def _values(names: Iterable[str], found: Mapping[str, Mapping[str, Any]]) -> str
 
 def _layers(settings: Settings, studies: Metrics) -> Iterator[str]:
     for name, study in settings.studies.items():
-        if study.study != "planar" or name not in studies or len(study.layers) == 1:
+        if study.study != "planar" or name not in studies:
             continue
-        found, depths = studies[name], sorted(study.layers)
-        for density in study.densities:
+        found = studies[name]
+        for density, depths in _depths(found["configurations"]).items():
+            if len(depths) == 1:
+                continue
             values = [_at(found[f"{density}-k{k}"], found["headline"]) for k in depths]
             path = ", ".join(f"{value:.3f} at k = {k}" for k, value in zip(depths, values, strict=True))
             worse = [after for (_, before), (after, now) in pairwise(zip(depths, values, strict=True)) if now >= before]
             verdict = f"no gain at k = {' and '.join(map(str, worse))}" if worse else "each step gained"
             yield f"{name}, {density}: {found['headline_is']}, {path}; {verdict}."
+
+
+def _depths(configurations: Iterable[str]) -> dict[str, list[int]]:
+    """Numbers of layers by density, from names such as `arcs-k8`."""
+    found: dict[str, list[int]] = {}
+    for configuration in configurations:
+        density, _, depth = configuration.rpartition("-k")
+        found[density] = sorted([*found.get(density, []), int(depth)])
+    return found
 
 
 def _at(numbers: Mapping[str, Any], key: str) -> float:
