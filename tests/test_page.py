@@ -72,7 +72,7 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     model = project.model("it")
     model.mkdir(parents=True)
-    write_json(model / "manifest.json", {"fingerprint": "f"})
+    write_json(model / "manifest.json", {"weights_sha256": "w"})
     (model / "history.csv").write_text(
         "epoch,train_negative_elbo,valid_negative_elbo\n0,,5.5\n1,4.25,inf\n2,1e-07,3.0\n"
     )
@@ -80,7 +80,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_chart_holds_the_numbers_of_the_history(project: Project) -> None:
-    [chart] = charts(project, "it", {"fingerprint": "f"})["U1.13-elbo"]
+    [chart] = charts(project, "it", {"weights_sha256": "w"})["U1.13-elbo"]
     assert (chart["x"], chart["y"], chart["steps"]) == ("epoch", "bound (nats per image)", [0, 1, 2])
     train, valid = chart["lines"]
     assert (train["label"], train["colour"], train["dashed"]) == ("training", COLOURS["train"], False)
@@ -89,8 +89,20 @@ def test_a_chart_holds_the_numbers_of_the_history(project: Project) -> None:
 
 
 def test_there_is_no_chart_of_another_models_history(project: Project) -> None:
-    assert charts(project, "it", {"fingerprint": "another"}) == {}
-    assert charts(project, "absent", {"fingerprint": "f"}) == {}
+    assert charts(project, "it", {"weights_sha256": "another"}) == {}
+    assert charts(project, "absent", {"weights_sha256": "w"}) == {}
+
+
+def test_players_without_a_common_scale_have_charts_of_their_own(project: Project) -> None:
+    (project.model("it") / "history.csv").write_text(
+        "epoch,train_critic_loss,train_generator_loss,valid_generator_loss\n0,1,2,3\n1,4,5,6\n"
+    )
+    found = charts(project, "it", {"weights_sha256": "w"})
+    assert list(found) == ["M2.7-losses"]
+    assert [[line["values"] for line in chart["lines"]] for chart in found["M2.7-losses"]] == [
+        [[1.0, 4.0]],
+        [[2.0, 5.0], [3.0, 6.0]],
+    ]
 
 
 def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
@@ -98,7 +110,7 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
     (project.plots("gan") / "snapshots.csv").write_text(
         "epoch,update,jsd,fid_classifier\n0,0,9,9\n1,8,0.5,40.25\n2,16,0.25,30.5\n"
     )
-    found = charts(project, "gan", {"fingerprint": "f"})["M2.7c-progress"]
+    found = charts(project, "gan", {"weights_sha256": "w"})["M2.7c-progress"]
     assert [chart["steps"] for chart in found] == [[8, 16], [8, 16]]
     assert [chart["lines"][0]["values"] for chart in found] == [[0.5, 0.25], [40.25, 30.5]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +65,13 @@ def charts(project: Project, name: str, metrics: Mapping[str, Any]) -> dict[str,
     if history := _history(project, name, metrics):
         steps = [row["epoch"] for row in history]
         for picture, (label, curves) in DRAWN.items():
-            lines = {curve: _line(curve, history) for curve in curves if curve.column in history[-1]}
-            groups = dict.fromkeys(curve.colour if picture in APART else "" for curve in lines)
-            found[picture] = [
-                {"x": "epoch", "y": label, "steps": steps, "lines": chosen}
-                for group in groups
-                for chosen in [[line for curve, line in lines.items() if group in ("", curve.colour)]]
-            ]
+            drawn = [curve for curve in curves if curve.column in history[-1]]
+            groups = [list(group) for _, group in groupby(drawn, key=lambda curve: curve.colour)]
+            if drawn:
+                found[picture] = [
+                    {"x": "epoch", "y": label, "steps": steps, "lines": [_line(curve, history) for curve in group]}
+                    for group in (groups if picture in APART else [drawn])
+                ]
     snapshots = project.plots(name) / SNAPSHOTS
     if snapshots.exists():
         found[PROGRESS] = _progress(snapshots)
