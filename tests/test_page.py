@@ -98,7 +98,6 @@ def test_players_without_a_common_scale_have_charts_of_their_own(project: Projec
         "epoch,train_critic_loss,train_generator_loss,valid_generator_loss\n0,1,2,3\n1,4,5,6\n"
     )
     found = charts(project, "it", {"weights_sha256": "w"})
-    assert list(found) == ["M2.7-losses"]
     assert [[line["values"] for line in chart["lines"]] for chart in found["M2.7-losses"]] == [
         [[1.0, 4.0]],
         [[2.0, 5.0], [3.0, 6.0]],
