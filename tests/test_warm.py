@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -171,7 +172,8 @@ def test_a_worker_that_dies_ends_its_command_likewise(
 def test_repro_starts_its_stages_warm_and_its_helper_goes_with_it(project: Path) -> None:
     (project / "only_warm.py").write_text(ONLY_WARM)
     (project / ".dvc").mkdir()
-    stage = {"cmd": f'{sys.executable} only_warm.py check && echo "$TRIPTYCH_WARM" > place && exec sleep 3600'}
+    check = f"{shlex.quote(sys.executable)} only_warm.py check"
+    stage = {"cmd": f'{check} && echo "$TRIPTYCH_WARM" > place && exec sleep 3600'}
     YAML().dump({"stages": {"only": stage}}, project / "dvc.yaml")
     repro = subprocess.Popen(["triptych", "repro"], cwd=project, env=environment(), start_new_session=True)
     place = project / "place"
