@@ -282,8 +282,8 @@ def test_the_list_of_an_experiment_shows_its_runs(tab: Page, vaes: tuple[str, di
     experiment, runs = vaes
     assert {"vae-20d", "vae-2d"} <= set(runs)
     tab.goto(f"/#/experiments/{experiment}/runs")
-    for name in runs:
-        expect(tab.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
+    for name in runs:  # the list also leads to each run's model, of the same name
+        expect(tab.locator("a[href*='/runs/']").get_by_text(name, exact=True)).to_be_visible(timeout=PATIENCE)
 
 
 def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]) -> None:

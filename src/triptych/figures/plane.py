@@ -46,7 +46,7 @@ def panels(
             if panel.density is not None:
                 drawn = axes.imshow(
                     np.digitize(panel.density, levels[1:]) / (LEVELS - 1) * highest, cmap=MAP if bar else "Greys",
-                    vmin=0, vmax=highest * (1 if bar else 2.5), extent=_extent(sides), origin="lower",
+                    vmin=0, vmax=highest * (1 if bar else 1.6), extent=_extent(sides), origin="lower",
                     interpolation="nearest",
                 )  # fmt: skip
             if panel.points is not None:
