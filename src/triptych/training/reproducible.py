@@ -14,6 +14,7 @@ import torch
 from triptych.errors import TriptychError
 from triptych.files import sha256_of_json
 from triptych.training.memory import keep_freed_memory
+from triptych.training.processor import by_onednn
 
 if TYPE_CHECKING:
     from triptych.sections import Runtime
@@ -42,7 +43,7 @@ def machine_facts(device: torch.device) -> dict[str, str | int]:
     return {
         "device": describe_device(device),
         "threads": torch.get_num_threads(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if by_onednn() else ""),
         "torch": str(torch.__version__),
     }
 

@@ -7,13 +7,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from triptych.models.linear import Linear
+
 
 def multilayer_perceptron(sizes: list[int], *, zero: bool) -> nn.Sequential:
     """Linear layers with ReLU between them, from sizes[0] to sizes[-1]; the last one starts at zero where asked."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    last = nn.Linear(sizes[-2], sizes[-1])
+        layers += [Linear(inputs, outputs), nn.ReLU()]
+    last = Linear(sizes[-2], sizes[-1])
     return nn.Sequential(*layers, start_at_zero(last) if zero else last)
 
 

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from triptych.models.linear import Linear
+
 
 class Generator(nn.Module):
     """Latents to images in (-1, 1): linear layers, batch normalisation after all but the first, LeakyReLU, tanh."""
@@ -14,10 +16,10 @@ class Generator(nn.Module):
     def __init__(self, latent: int, hidden: list[int], image_shape: tuple[int, ...], leak: float) -> None:
         super().__init__()
         self.image_shape = image_shape
-        layers: list[nn.Module] = [nn.Linear(latent, hidden[0]), nn.LeakyReLU(leak)]
+        layers: list[nn.Module] = [Linear(latent, hidden[0]), nn.LeakyReLU(leak)]
         for inputs, outputs in pairwise(hidden):
-            layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.LeakyReLU(leak)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], math.prod(image_shape)), nn.Tanh())
+            layers += [Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.LeakyReLU(leak)]
+        self.layers = nn.Sequential(*layers, Linear(hidden[-1], math.prod(image_shape)), nn.Tanh())
 
     def forward(self, latents: Tensor) -> Tensor:
         """Images (n, *image_shape) from latents (n, latent)."""
@@ -31,8 +33,8 @@ class Discriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([math.prod(image_shape), *hidden]):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(leak), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+            layers += [Linear(inputs, outputs), nn.LeakyReLU(leak), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, Linear(hidden[-1], 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n,) from images (n, ...)."""

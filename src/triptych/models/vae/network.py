@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
+from triptych.models.linear import Linear, linear
 from triptych.models.vae.posterior import Posterior
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
@@ -18,7 +18,7 @@ def perceptron(sizes: list[int], activation: str) -> nn.Sequential:
     """Linear layers from `sizes[0]` to `sizes[-1]`, each followed by the activation."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+        layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers)
 
 
@@ -45,11 +45,11 @@ class Vae(nn.Module):
         pixels = math.prod(image_shape)
         features = hidden[-1] if hidden else pixels
         self.encoder = perceptron([pixels, *hidden], activation)
-        self.posterior = nn.Linear(features, 2 * latent)
+        self.posterior = Linear(features, 2 * latent)
         self.decoder = perceptron([latent, *reversed(hidden)], activation)
-        self.likelihood = nn.Linear(hidden[0] if hidden else latent, pixels)
+        self.likelihood = Linear(hidden[0] if hidden else latent, pixels)
         if planar_layers:
-            self.flow = nn.Linear(features, planar_layers * (2 * latent + 1))
+            self.flow = Linear(features, planar_layers * (2 * latent + 1))
             with torch.no_grad():  # u = 0: the layers start as the identity
                 for parameter in (self.flow.weight, self.flow.bias):
                     parameter.unflatten(0, (planar_layers, -1))[:, :latent] = 0
