@@ -57,7 +57,9 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
         detail = f"{_differing(now, then)}, on a machine of the same kind: was the code another one?"
         return Finding(what, against, Verdict.CHANGED, detail)
     if _unsettled(manifest):
-        detail = f"fewer than {SETTLED:,} updates of a GAN or on importance weights; {_machines(here, there)}"
+        detail = (
+            f"fewer than {SETTLED:,} updates of a GAN, of a flow or on importance weights; {_machines(here, there)}"
+        )
         return Finding(what, against, Verdict.NOT_COMPARED, detail)
     drifts = {key: drift(key, value, then.get(key)) for key, value in now.items()}
     worst = max(drifts, key=lambda key: drifts[key])
@@ -98,7 +100,7 @@ def _differing(now: dict[str, float], then: dict[str, float]) -> str:
 
 def _unsettled(manifest: Json) -> bool:
     settings = manifest["settings"]
-    wild = manifest["family"] == "gan" or settings.get("model", {}).get("importance_samples", 1) > 1
+    wild = manifest["family"] in ("gan", "flow") or settings.get("model", {}).get("importance_samples", 1) > 1
     return wild and manifest["epoch_updates"] * settings["epochs"] < SETTLED
 
 
