@@ -6,8 +6,12 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
+import dvc.stage.run
 import pytest
 from ruamel.yaml import YAML
 
@@ -154,6 +158,29 @@ def test_ctrl_c_ends_every_lane_and_says_so_once(tmp_path: Path, tiny_params: di
     assert said.strip() == "triptych: stopped; run it again, and it goes on from its last checkpoint"
     assert all(is_gone(pid) for pid in started(project))
     assert len(started(project)) == 2
+
+
+def test_a_stage_that_dvc_does_not_wait_for_ends_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the moment between a stage's start and DVC's waiting for it, here made long."""
+    monkeypatch.setattr(lanes, "PROCESSES", multiprocessing.get_context("fork"))
+    elsewhere = SimpleNamespace(current_thread=lambda: None, _MainThread=threading._MainThread)
+    monkeypatch.setattr(dvc.stage.run, "threading", elsewhere)  # there, DVC lets itself be interrupted at any time
+    saving = "trap 'sleep 1; echo saved > saved; exit 1' INT; echo $$ > a-pid; while :; do sleep 0.1; done"
+    project = make_project(tmp_path / "p", {"a": saving})
+
+    def run() -> None:
+        os.setsid()
+        with suppress(KeyboardInterrupt):
+            repro(project, 1)
+            os._exit(1)
+        os._exit(0 if (project.root / "saved").exists() else 2)
+
+    command = lanes.PROCESSES.Process(target=run)
+    command.start()
+    wait_until(lambda: len(started(project)) == 1)
+    os.killpg(command.pid, signal.SIGINT)
+    command.join()
+    assert command.exitcode == 0
 
 
 def started(project: Project) -> list[int]:

@@ -17,8 +17,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial, reduce
 from multiprocessing.connection import Connection, wait
@@ -190,9 +190,19 @@ def _start(
     A daemon ends with this process, whatever it has done by then.
     """
     ours, theirs = PROCESSES.Pipe(duplex=False)
-    PROCESSES.Process(target=_work, args=(theirs, root, dict(variables), function, words), daemon=daemon).start()
+    with _interrupts_held():  # until it has a handler of its own: it would take ours over, and hear nothing
+        PROCESSES.Process(target=_work, args=(theirs, root, dict(variables), function, words), daemon=daemon).start()
     theirs.close()
     return ours
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _answer(connection: Connection) -> object:
@@ -206,6 +216,7 @@ def _answer(connection: Connection) -> object:
 
 def _work(connection: Connection, root: Path, variables: Mapping[str, str], function: Callable, words: tuple) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.chdir(root)
     os.environ.update(variables)
     connection.send_bytes(json.dumps(_guarded(function, *words)).encode())
@@ -219,12 +230,21 @@ def _guarded(function: Callable, *words: Any) -> object:  # noqa: ANN401
         with Repo(_wait_for_lock=True) as repo:
             return function(repo, *words)
     except KeyboardInterrupt:
+        _wait_for_stage()
         return "interrupted"
     except Exception as error:
         causes: list[BaseException | None] = [error]
         while causes[-1]:
             causes.append(causes[-1].__cause__)
         return ": ".join(str(cause) for cause in causes[:-1]) or type(error).__name__
+
+
+def _wait_for_stage() -> None:
+    """An interrupt in the moment before DVC waits for its stage leaves the stage alone, which ends by the same one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def _plan(repo: Repo) -> dict[str, Any]:
