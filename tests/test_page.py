@@ -15,7 +15,7 @@ from triptych.figures.style import COLOURS
 from triptych.files import write_json
 from triptych.page.build import provenance
 from triptych.page.charts import DRAWN, charts
-from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, compared, configured, over_seeds
+from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
 from triptych.project import Project
 from triptych.seeds import Spread
 
@@ -183,6 +183,8 @@ def test_of_several_seeds_stand_mean_and_deviation_and_what_exceeds_the_noise_is
     assert sure["FID"].title == "fid_classifier; mean and standard deviation over 3 seeds"
     assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.5*", "-102.00 ± 2*")
     assert as_good["FID"].text == "1.92 ± 0.63"
+    shares = {"over_seeds": {"recognised": Spread.of([0.5, 0.25])}, "recognised": "0.5"}
+    assert _cell("recognised", shares, ()).text == "37.5% ± 17.7%"
     assert once["FID"].text == "70.00"  # of one seed nobody knows
 
 

@@ -140,7 +140,9 @@ def build_page(project: Project, settings: Settings) -> Path:
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=judges,
         studies=studies,
-        findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
+        findings=findings(
+            settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies)), table
+        ),
         comparison=sorted(pictures(project.comparison), key=_place),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),

@@ -156,10 +156,14 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
     if value == NOT_RECORDED:
         return Cell(value)
     spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # what the journal has is of the first training
-    words = FORMATS[key].format(spread.mean) + (f" ± {spread.deviation:.2g}" if spread.deviation else "")
+    words = FORMATS[key].format(spread.mean) + (_deviation(key, spread.deviation) if spread.deviation else "")
     titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else ""]
     best = _best_of_data(key, row, rows) if key in BETTER else None
     return _told_apart(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
+
+
+def _deviation(key: str, deviation: float) -> str:
+    return f" ± {deviation:.1%}" if "%" in FORMATS[key] else f" ± {deviation:.2g}"
 
 
 def _fidelity(measure: str, row: Row) -> Cell:

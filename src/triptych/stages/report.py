@@ -138,7 +138,7 @@ def _over_seeds(repeated: Mapping[str, Sequence[Metrics]], families: Mapping[str
                 names=list(values),
                 colours=[FAMILY_COLOURS[list(FAMILIES).index(families[base])] for base in values],
                 values=list(values.values()),
-                title=f"X2  {words.split(' (')[0]} over seeds, {of}",
+                title=f"X2  {words.split(' (')[0].split(', ')[0]} over seeds, {of}",
                 label=words,
             ),
         )
