@@ -46,10 +46,11 @@ def launch(experiment: str, processes: int) -> None:
         max_restarts=0,
     )
     logging.disable()  # torchrun's own account of what we say in a sentence
+    failures: Collection[ProcessFailure] = ()
     try:
         elastic_launch(config, sys.executable)("-P", "-m", "triptych.launch", experiment)
     except ChildFailedError as error:
-        _explain(experiment, processes, error.failures.values())
+        failures = error.failures.values()
     except SignalException as error:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
@@ -57,9 +58,11 @@ def launch(experiment: str, processes: int) -> None:
         os.kill(os.getpid(), error.sigval)
     finally:
         logging.disable(logging.NOTSET)
+    if failures:
+        explain(experiment, processes, failures)
 
 
-def _explain(experiment: str, processes: int, failures: Collection[ProcessFailure]) -> NoReturn:
+def explain(experiment: str, processes: int, failures: Collection[ProcessFailure]) -> NoReturn:
     """Raise what the first failure was; those that it drew after it failed by torchrun's signal, or for want of it."""
     for failure in failures:
         if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:

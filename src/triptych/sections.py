@@ -178,7 +178,9 @@ class Runtime(Section):
     @model_validator(mode="after")
     def _processes_can_talk(self) -> Self:
         if self.processes > 1 and self.device == "mps":
-            raise ValueError(f"processes is {self.processes}, but they can share the work on cpu and cuda alone: write 1")
+            raise ValueError(
+                f"processes is {self.processes}, but they can share the work on cpu and cuda alone: write 1"
+            )
         return self
 
     def processes_for(self, model: Section) -> int:

@@ -57,7 +57,7 @@ def averaged(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     distributed.all_reduce(flat)
     parts = (flat / size()).split([tensor.numel() for tensor in tensors])
     # The memory format of each stays what it was: fused Adam goes through parameters and gradients side by side.
-    return [torch.empty_like(tensor).copy_(part.view(tensor.shape)) for tensor, part in zip(tensors, parts, strict=True)]
+    return [torch.empty_like(each).copy_(part.view(each.shape)) for each, part in zip(tensors, parts, strict=True)]
 
 
 def averaged_row(row: dict[str, float], device: torch.device) -> dict[str, float]:

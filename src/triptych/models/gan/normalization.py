@@ -18,7 +18,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not self.training or processes.size() == 1:
             return super().forward(input)
         x = input.float()
-        means, variances = processes.gathered(torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])).unbind(1)
+        own = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])
+        means, variances = processes.gathered(own).unbind(1)
         mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)  # of equal shares
         self._follow(mean.detach(), variance.detach(), processes.size() * x.numel() // x.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
