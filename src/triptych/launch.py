@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LAUNCHER_VARIABLE = "TRIPTYCH_LAUNCHER"  # the stage's process
+ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # what ends all, unless `nohup` or a shell has it ignored
 PR_SET_PDEATHSIG = 1
 
 
@@ -44,6 +45,7 @@ def launch(experiment: str, processes: int) -> None:
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
+        signals_to_handle=",".join(name for name in ENDING if signal.getsignal(signal.Signals[name]) != signal.SIG_IGN),
     )
     logging.disable()  # torchrun's own account of what we say in a sentence
     failures: Collection[ProcessFailure] = ()
