@@ -30,15 +30,14 @@ from triptych.training.weights import load_tensors
 ROUNDING = 1e-9  # of float64 after a few updates, each of which multiplies what differs
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_params: dict, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+def train_in_one_and_two(params: dict, prepared: Path, folder: Path, device: str) -> dict[int, Path]:
     """What tests/rank.py leaves, by the number of processes."""
-    folder = tmp_path_factory.mktemp("processes")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "localhost", "--nproc-per-node", "2"]
     running = {}
     for count, words in {1: [], 2: torchrun}.items():
         settings = folder / f"{count}.json"
-        settings.write_text(json.dumps(tiny_params | {"runtime": {**tiny_params["runtime"], "processes": count}}))
+        runtime = params["runtime"] | {"device": device, "processes": count}
+        settings.write_text(json.dumps(params | {"runtime": runtime}))
         place = [str(settings), str(prepared / "cifar10"), str(folder / str(count))]
         command = [sys.executable, *words, str(Path(__file__).with_name("rank.py")), *place]
         running[count] = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
@@ -46,6 +45,11 @@ def trained(tiny_params: dict, prepared: Path, tmp_path_factory: pytest.TempPath
         _, said = process.communicate()
         assert process.returncode == 0, (count, said)
     return {count: folder / str(count) for count in running}
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_params: dict, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    return train_in_one_and_two(tiny_params, prepared, tmp_path_factory.mktemp("processes"), "cpu")
 
 
 def state(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
@@ -61,13 +65,16 @@ def test_two_processes_give_the_losses_of_one(trained: dict[int, Path], case: st
         assert after == pytest.approx(before, rel=ROUNDING, abs=ROUNDING)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_two_processes_give_the_weights_averages_and_moments_of_one(trained: dict[int, Path], case: str) -> None:
-    one, two = (state(trained[count] / case) for count in (1, 2))
+def compare_states(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
     assert one.keys() == two.keys()
     assert {name.split("/")[0] for name in one} == {"networks", "ema", "optimizer"}
     for name, expected in one.items():
         torch.testing.assert_close(two[name], expected, rtol=ROUNDING, atol=ROUNDING, msg=lambda text, n=name: n + text)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_give_the_weights_averages_and_moments_of_one(trained: dict[int, Path], case: str) -> None:
+    compare_states(*(state(trained[count] / case) for count in (1, 2)))
 
 
 @pytest.mark.parametrize("case", CASES)
