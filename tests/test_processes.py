@@ -33,6 +33,7 @@ ROUNDING = 1e-9  # of float64 after a few updates, each of which multiplies what
 def train_in_one_and_two(params: dict, prepared: Path, folder: Path, device: str) -> dict[int, Path]:
     """What tests/rank.py leaves, by the number of processes."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "localhost", "--nproc-per-node", "2"]
+    torchrun += ["--log-dir", str(folder / "log")]
     running = {}
     for count, words in {1: [], 2: torchrun}.items():
         settings = folder / f"{count}.json"

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from triptych.errors import DivergenceError, TriptychError
@@ -23,43 +24,52 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LAUNCHER_VARIABLE = "TRIPTYCH_LAUNCHER"  # the stage's process
-ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # what ends all, unless `nohup` or a shell has it ignored
+ENDING = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+)  # what ends all, unless `nohup` or a shell has it ignored
 PR_SET_PDEATHSIG = 1
 
 
 def launch(experiment: str, processes: int) -> None:
     """Train the experiment in so many processes. Raises TriptychError if one fails, and KeyboardInterrupt by Ctrl-C."""
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     if sys.platform == "linux":
         os.environ.setdefault(COMMAND_VARIABLE, str(os.getpid()))  # who waits for us waits for them
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=f"{experiment}-{os.getpid()}",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-        signals_to_handle=",".join(name for name in ENDING if signal.getsignal(signal.Signals[name]) != signal.SIG_IGN),
-    )
-    logging.disable()  # torchrun's own account of what we say in a sentence
     failures: Collection[ProcessFailure] = ()
-    try:
-        elastic_launch(config, sys.executable)("-P", "-m", "triptych.launch", experiment)
-    except ChildFailedError as error:
-        failures = error.failures.values()
-    except SignalException as error:
-        if error.sigval == signal.SIGINT:
-            raise KeyboardInterrupt from None
-        signal.signal(error.sigval, signal.SIG_DFL)
-        os.kill(os.getpid(), error.sigval)
-    finally:
-        logging.disable(logging.NOTSET)
+    ended: signal.Signals | None = None
+    logging.disable()  # torchrun's own account of what we say in a sentence
+    with TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=f"{experiment}-{os.getpid()}",
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            signals_to_handle=",".join(each.name for each in ENDING if signal.getsignal(each) != signal.SIG_IGN),
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-P", "-m", "triptych.launch", experiment)
+        except ChildFailedError as error:
+            failures = error.failures.values()
+        except SignalException as error:
+            ended = error.sigval
+    logging.disable(logging.NOTSET)
+    if ended == signal.SIGINT:
+        raise KeyboardInterrupt
+    if ended:
+        signal.signal(ended, signal.SIG_DFL)
+        os.kill(os.getpid(), ended)
     if failures:
         explain(experiment, processes, failures)
 
@@ -84,20 +94,20 @@ def explain(experiment: str, processes: int, failures: Collection[ProcessFailure
 
 def main() -> None:
     """One of the processes."""
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-    from triptych.stage_commands import open_project, train_here
-
     launcher = int(os.environ[LAUNCHER_VARIABLE])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:
         sys.exit(1)
     try:
+        from triptych.stage_commands import open_project, train_here
+
         train_here(*open_project(), sys.argv[1])
     except KeyboardInterrupt:
         sys.exit(1)
     except Exception as error:
+        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
         get_error_handler().record_exception(error)
         sys.exit(1)
 

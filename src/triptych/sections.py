@@ -168,7 +168,10 @@ class Runtime(Section):
     )
     precision: Literal["float32", "bf16"] = Field(description="bf16: mixed, for the networks alone")
     channels_last: bool = Field(description="the memory format of convolutions")
-    compile: bool = Field(description="torch.compile of what a family has worth it; half a minute or more at the start")
+    compile: bool = Field(
+        description="torch.compile of what a family has worth it; half a minute or more at the start; not with several "
+        "processes"
+    )
     data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
     cuda_graphs: bool = Field(
         description="on a CUDA GPU a step is recorded once, and then started whole; not with several processes"

@@ -88,7 +88,7 @@ def train(
         family.networks.to(device)
         if runtime.channels_last:
             family.networks.to(memory_format=torch.channels_last)
-        if runtime.compile:
+        if runtime.compile and processes.size() == 1:  # it would have to trace what they say to each other
             for module in family.compiled():
                 module.compile()
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
