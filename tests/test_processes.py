@@ -99,34 +99,40 @@ def test_a_result_says_how_many_processes_it_is_of(trained: dict[int, Path]) -> 
     assert found[1]["fingerprint"] != found[2]["fingerprint"]
 
 
-def train_without_end(project: Path, params: dict, prepared: Path, **variables: str) -> tuple[subprocess.Popen, list]:
-    """A stage that trains in two processes, and these, the first one first, once it has left a checkpoint."""
-    endless = params["experiments"]["cifar10-jsd-2"] | {"epochs": {"quick": 1_000_000, "full": 1}}
+@pytest.fixture
+def project(tmp_path: Path, tiny_params: dict, prepared: Path) -> Path:
+    """A folder in which two processes can train without end."""
+    endless = tiny_params["experiments"]["cifar10-jsd-2"] | {"epochs": {"quick": 1_000_000, "full": 1}}
     changed = {
-        "runtime": params["runtime"] | {"processes": 2},
-        "experiments": params["experiments"] | {"cifar10-jsd-2": endless},
+        "runtime": tiny_params["runtime"] | {"processes": 2},
+        "experiments": tiny_params["experiments"] | {"cifar10-jsd-2": endless},
     }
-    YAML(typ="safe", pure=True).dump(params | changed, project / "params.yaml")
-    shutil.copytree(prepared, project / "data" / "prepared")
-    command = psutil.Popen(
+    YAML(typ="safe", pure=True).dump(tiny_params | changed, tmp_path / "params.yaml")
+    shutil.copytree(prepared, tmp_path / "data" / "prepared")
+    return tmp_path
+
+
+def epochs_done(project: Path) -> int:
+    indices = (project / ".triptych" / "checkpoints").glob("*/index.json")
+    return max((read_json(index)["step"] for index in indices), default=-1)
+
+
+def start(project: Path) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """The stage, and the processes that it has started, once they have saved an epoch more."""
+    before = epochs_done(project)
+    command = subprocess.Popen(
         ["triptych", "train", "cifar10-jsd-2"],
         cwd=project,
-        env=environment() | variables,
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    checkpoints = project / ".triptych" / "checkpoints"
-    wait_until(lambda: command.poll() is not None or any(checkpoints.glob("*/index.json")))
+    wait_until(lambda: command.poll() is not None or epochs_done(project) > before)
     assert command.poll() is None, command.stderr.read()
-    first = int(next(checkpoints.glob("*.pid")).read_text())
-    found = [process for process in psutil.process_iter(["pid", "cmdline", "cwd"]) if is_rank(process, project)]
-    assert len(found) == 2
-    return command, sorted(found, key=lambda process: process.pid != first)
-
-
-def is_rank(process: psutil.Process, project: Path) -> bool:
-    return "triptych.launch" in (process.info["cmdline"] or ()) and process.info["cwd"] == str(project.resolve())
+    processes = psutil.Process(command.pid).children()
+    assert len(processes) == 2
+    return command, processes
 
 
 def sentences(command: subprocess.Popen) -> list[str]:
@@ -135,23 +141,23 @@ def sentences(command: subprocess.Popen) -> list[str]:
     return [line for line in said.splitlines() if line and "  epoch " not in line]
 
 
-def test_a_process_that_dies_takes_the_others_along(tmp_path: Path, tiny_params: dict, prepared: Path) -> None:
-    command, processes = train_without_end(tmp_path, tiny_params, prepared)
+def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
+    command, processes = start(project)
     processes[1].kill()
     [sentence] = sentences(command)
     assert re.fullmatch("triptych: cifar10-jsd-2: one of its 2 processes was ended by SIGKILL, .* checkpoint", sentence)
     assert command.returncode == 1
     assert all(is_gone(process.pid) for process in processes)
-    assert any((tmp_path / ".triptych" / "checkpoints").glob("*/index.json"))
-
-
-def test_an_interrupt_ends_all_processes(tmp_path: Path, tiny_params: dict, prepared: Path) -> None:
-    command, processes = train_without_end(tmp_path, tiny_params, prepared)
+    done = epochs_done(project)
+    command, processes = start(project)
     command.send_signal(signal.SIGINT)
-    assert sentences(command) == ["triptych: stopped; run it again, and it goes on from its last checkpoint"]
+    assert sentences(command) == [
+        f"cifar10-jsd-2: going on after epoch {done} of 1000000",
+        "triptych: stopped; run it again, and it goes on from its last checkpoint",
+    ]
     assert command.returncode == INTERRUPTED
     assert all(is_gone(process.pid) for process in processes)
-    assert not any((tmp_path / ".triptych" / "checkpoints").glob("*.pid"))
+    assert not any((project / ".triptych" / "checkpoints").glob("*.pid"))
 
 
 def failure(folder: Path, rank: int, error: Exception | None, code: int = 1) -> ProcessFailure:
