@@ -74,6 +74,7 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
     entries = {
         "train@a/1": '{"seconds": 3}',
         "train@a/2": '{"seconds": 4}',
+        "train@a-seed-1/1": '{"seconds": 7}',
         "classifier@classifier-b/1": '{"seconds": 5}',
     }
     entries |= {"report@all/1": '{"seconds": 6}', "train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"seconds": "x"}'}
@@ -82,7 +83,12 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         os.utime(path, (age, age))
-    assert lanes.durations(project) == {"train@a": 4.0, "classifier@b": 5.0, "report": 6.0}
+    assert lanes.durations(project) == {
+        "train@a": 4.0,
+        "train-seed@a-seed-1": 7.0,
+        "classifier@b": 5.0,
+        "report": 6.0,
+    }
 
 
 @pytest.mark.parametrize(

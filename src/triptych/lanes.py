@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.dvc_lock import splice
 from triptych.errors import TriptychError
 from triptych.files import read_json
+from triptych.seeds import stage_name
 from triptych.training.progress import LANES
 
 if TYPE_CHECKING:
@@ -172,9 +173,10 @@ def durations(project: Project) -> dict[str, float]:
     for folder in (project.private / "journal").glob("*@*"):
         entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         if entries:
-            stage = folder.name.replace("classifier@classifier-", "classifier@").removesuffix("@all")
+            kind, _, name = folder.name.replace("classifier@classifier-", "classifier@").partition("@")
+            stage = kind if name == "all" else stage_name(kind, name)
             with suppress(TriptychError, TypeError, ValueError):
-                found[stage] = found[stage.replace("@", "-seed@")] = float(read_json(entries[-1])["seconds"])
+                found[stage] = float(read_json(entries[-1])["seconds"])
     return found
 
 
