@@ -117,6 +117,7 @@ def test_lanes_leave_the_lock_and_the_results_of_one_stage_at_a_time(
 
 KEPT_TAGS = (
     *("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started"),
+    "dvc_exp",
     *("trained", "result", "mlflow.note.content", "mlflow.loggedImages"),
 )
 
@@ -209,6 +210,47 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def test_a_sweep_is_recorded_in_the_project_and_leaves_it_as_it_was(fresh: Clone) -> None:
+    """Two workers of DVC's queue at once, each run in a temporary folder that is gone afterwards."""
+    lock = (fresh.root / "dvc.lock").read_bytes()
+    swept = {"learning_rate": "2.0e-3,3.0e-4", "model.latent": "3"}
+    changes = [word for key, values in swept.items() for word in ("-S", f"experiments.vae-20d.{key}={values}")]
+    fresh.succeed("dvc", "exp", "run", "--queue", *changes)
+    fresh.succeed("dvc", "exp", "run", "--run-all", "--jobs", "2")
+    names = set(fresh.succeed("dvc", "exp", "list", "--name-only").split())
+    runs = runs_of(fresh)
+    kept = {run["tags"]["dvc_exp"]: run for run in runs.values() if "dvc_exp" in run["tags"]}
+    assert len(names) == 2
+    assert kept.keys() == names
+    assert {run["params"]["learning_rate"] for run in kept.values()} == {"0.002", "0.0003"}
+    for name, run in kept.items():
+        assert run["params"]["model.latent"] == "3"
+        assert run["status"] == "FINISHED"
+        assert run["tags"]["triptych_experiment"] == "vae-20d"
+        assert f"`dvc exp apply {name}`" in run["tags"]["mlflow.note.content"]
+        assert [step for step, _ in run["metrics"]["valid_negative_elbo"]] == [0, 1, 2, 3]
+        assert "test.log_likelihood" in run["metrics"]
+        assert run["pictures"]
+        assert len(run["model"]) == 1
+    assert not list((fresh.root / ".dvc" / "tmp" / "exps").glob("tmp*"))
+    assert (fresh.root / "dvc.lock").read_bytes() == lock
+    assert fresh.succeed("git", "status", "--porcelain") == ""
+    assert "All are up to date" in fresh.succeed("triptych", "status")
+    (fresh.root / "mlflow.db").unlink()
+    shutil.rmtree(fresh.root / "mlartifacts")
+    assert "7 runs, 7 of them rebuilt" in fresh.succeed("triptych", "sync")
+    for run in kept.values():
+        run["model"] = []  # its weights are in DVC's cache
+    assert runs_of(fresh) == runs
+    name, run = next(iter(kept.items()))
+    fresh.succeed("dvc", "exp", "apply", name)
+    assert (
+        json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())["fingerprint"] == run["tags"]["fingerprint"]
+    )
+    assert fresh.ran(fresh.succeed("triptych", "repro")) == []
+    assert "All are up to date" in fresh.succeed("triptych", "status")
 
 
 def curves_of(clone: Clone) -> set[str]:
