@@ -21,9 +21,9 @@ def store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture(scope="session")
-def origin(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) -> Clone:
+def origin(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The machine that has the results, and has shared them."""
-    made = make_clone(tmp_path_factory.mktemp("machines") / "origin", warm_start | store.credentials)
+    made = make_clone(tmp_path_factory.mktemp("machines") / "origin", store.credentials)
     store.configure(made.root, made.environment)
     made.succeed("triptych", "repro")
     made.succeed("git", "add", "-A")
@@ -33,10 +33,10 @@ def origin(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory, warm_st
 
 
 @pytest.fixture
-def other(origin: Clone, tmp_path: Path, warm_start: dict[str, str], store: ObjectStore) -> Clone:
+def other(origin: Clone, tmp_path: Path, store: ObjectStore) -> Clone:
     """Another machine, which has what git carries."""
     subprocess.run(["git", "clone", "-q", origin.root, tmp_path / "other"], check=True)
-    return Clone(tmp_path / "other", warm_start | store.credentials)
+    return Clone(tmp_path / "other", store.credentials)
 
 
 def test_a_fresh_clone_has_nothing_to_do(origin: Clone, other: Clone, store: ObjectStore) -> None:
