@@ -81,12 +81,22 @@ def test_an_interrupted_push_is_taken_up(origin: Clone, other: Clone, store: Obj
     store.configure(origin.root, origin.environment)
 
 
+NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+
+
+def test_a_profile_says_who_it_is(origin: Clone, store: ObjectStore, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"[work]\naws_access_key_id = {store.key}\naws_secret_access_key = {store.secret}\n")
+    names = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_PROFILE": "work"}
+    assert "Everything is up to date" in origin.succeed("dvc", "push", **NOBODY, **names)
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
         ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, "Forbidden"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "Forbidden"),
-        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Unable to locate credentials"),
+        (NOBODY, "Unable to locate credentials"),
         ({"PYTHONPATH": ""}, "requires 'dvc-s3' to be installed"),
     ],
 )
