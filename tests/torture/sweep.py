@@ -68,7 +68,7 @@ class Queue:
 
     def trial(self, way: str, number: int) -> str | None:
         """Stop one of two runs on its way, and put it into the queue again; what went wrong, if anything did."""
-        rates = [f"{float(rate) * (1 + number):g}" for rate in RATES]
+        rates = [f"{float(rate) * (1 + number / 2):g}" for rate in RATES]
         self.add(f"sweep{number}", rates)
         self.start()
         checkpoints = self.world.root / ".triptych" / "checkpoints"
