@@ -24,7 +24,7 @@ from triptych.stages.study import study
 from triptych.tracker import Console
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
+COPIED = ("dvc.yaml", "params.yaml", "seeds.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")

@@ -92,8 +92,11 @@ def repro(words: tuple[str, ...], jobs: int | None) -> None:
     from triptych.config import load
     from triptych.page.build import build_page
     from triptych.page.closing import closing_table
+    from triptych.seeds import write_for_dvc
 
     settings = load(project.params)
+    if write_for_dvc(settings, project.seeds):
+        look = pipeline.begin(project, words)
     status = pipeline.repro(project, settings, look, words, jobs)
     if status:
         sys.exit(status)
@@ -107,8 +110,22 @@ def repro(words: tuple[str, ...], jobs: int | None) -> None:
 def check() -> None:
     """Check params.yaml without running anything."""
     _, settings = open_project()
-    names = ", ".join([*settings.experiments, *settings.studies])
+    names = ", ".join([*settings.all_experiments, *settings.all_studies])
     click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
+
+
+@cli.command()
+def seeds() -> None:
+    """Bring seeds.yaml, from which DVC takes the repeats, up to date; `triptych repro` does so by itself."""
+    from triptych.config import load
+    from triptych.project import Project
+    from triptych.seeds import is_repeat, write_for_dvc
+
+    project = Project.find(Path.cwd())
+    settings = load(project.params)
+    write_for_dvc(settings, project.seeds)
+    repeats = [name for name in settings.measured if is_repeat(name)]
+    click.echo(f"seeds.yaml holds {len(repeats)} repeats{': ' if repeats else ''}{', '.join(repeats)}")
 
 
 @cli.command("settings")
@@ -218,7 +235,7 @@ def reference(experiments: tuple[str, ...], name: str | None) -> None:
 
     project, settings = open_project()
     for experiment in experiments:
-        if experiment not in settings.studies:
+        if experiment not in settings.all_studies:
             settings.experiment(experiment)
     if name and len(experiments) != 1:
         raise TriptychError("--name is for one experiment: say which")

@@ -4,6 +4,9 @@ The file is the only place that holds a number: the models below have no default
 is unknown, of the wrong type or impossible is refused in one sentence that names the key, before any work begins.
 """
 
+import re
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,7 +24,7 @@ from triptych.errors import TriptychError
 from triptych.files import read_bytes
 from triptych.models.classifier.settings import IMAGES
 from triptych.models.registry import FAMILIES, load_settings_model
-from triptych.schema import Images, Rate, Section, Seed, Weight, first_problem, resolve, shown
+from triptych.schema import MOST_SEEDS, Images, Rate, Repeats, Section, Seed, Weight, first_problem, resolve, shown
 from triptych.sections import (
     Budget,
     Classifier,
@@ -34,6 +37,7 @@ from triptych.sections import (
     Reference,
     Runtime,
 )
+from triptych.seeds import further_seeds, is_repeat, repeat_name
 from triptych.studies.registry import parse_study
 from triptych.studies.settings import StudySettings
 
@@ -107,10 +111,33 @@ def _study_of_the_kind(data: Any) -> Any:  # noqa: ANN401 (whatever the YAML hol
 Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(_study_of_the_kind)]
 
 
+def _seeds_in_words(data: Any) -> Any:  # noqa: ANN401 (whatever the YAML holds)
+    """Let pydantic find nothing wrong: of a union it tells more than anybody would read."""
+    if not isinstance(data, dict):
+        _refuse_other_seeds(data)
+    for name, wanted in data.items() if isinstance(data, dict) else ():
+        if not re.fullmatch(NAME, str(name)):
+            raise ValueError(f"{shown(name)} is no name of an experiment or a study")
+        _refuse_other_seeds(wanted, f"{name}: ")
+    return data
+
+
+def _refuse_other_seeds(wanted: Any, place: str = "") -> None:  # noqa: ANN401
+    numbers, least, most = (wanted, 0, 2**63 - 1) if isinstance(wanted, list) else ([wanted], 1, MOST_SEEDS)
+    if len(numbers) > MOST_SEEDS or not all(type(number) is int and least <= number <= most for number in numbers):
+        raise ValueError(
+            f"{place}write a number of trainings, 1 to {MOST_SEEDS:,}, or a list of seeds, not {shown(wanted)}"
+        )
+
+
 class Settings(Section):
     """The whole of `params.yaml`."""
 
     profile: Profile = Field(description="quick: minutes, offline; full: the documents' budgets on the real data")
+    seeds: Annotated[Repeats | dict[Name, Repeats], BeforeValidator(_seeds_in_words)] = Field(
+        description="trainings of every experiment and study, or of each by its name: a number (its own seed and those "
+        "that follow it), or the further seeds"
+    )
     profiles: dict[Profile, ProfileSettings] = Field(description="what each decides for all")
     embedded: Embedded = Field(description="of the digits that need no network")
     runtime: Runtime
@@ -149,6 +176,9 @@ class Settings(Section):
             _refuse_taken_name(f"studies.{name}", name)
             if name in self.experiments:
                 raise ValueError(f"studies.{name}: an experiment has this name; choose another")
+        for name in self.seeds if isinstance(self.seeds, dict) else ():
+            if name not in self.experiments and name not in self.studies:
+                raise ValueError(f"seeds.{name}: there is no experiment or study of that name")
         return self
 
     def _experiment_fits(self, key: str, name: str, experiment: Experiment) -> None:
@@ -221,10 +251,27 @@ class Settings(Section):
         """The settings of the profile in force."""
         return self.profiles[self.profile]
 
+    @cached_property
+    def all_experiments(self) -> dict[str, Experiment]:
+        """The experiments, each followed by its repeats."""
+        return dict(self._with_repeats(self.experiments))
+
+    @cached_property
+    def all_studies(self) -> dict[str, StudySettings]:
+        """The studies, each followed by its repeats."""
+        return dict(self._with_repeats(self.studies))
+
+    def _with_repeats(self, entries: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        for name, entry in entries.items():
+            yield name, entry
+            wanted = self.seeds.get(name, 1) if isinstance(self.seeds, dict) else self.seeds
+            for seed in further_seeds(wanted, entry.seed):
+                yield repeat_name(name, seed), entry.model_copy(update={"seed": seed})
+
     @property
     def measured(self) -> tuple[str, ...]:
         """Everything that has a model and metrics, by the names of their folders and files."""
-        return (*self.experiments, *self.studies, *(f"classifier-{name}" for name in self.classifiers))
+        return (*self.all_experiments, *self.all_studies, *(f"classifier-{name}" for name in self.classifiers))
 
     def dataset(self, name: str) -> Dataset:
         """The data set of that name; an unknown name is refused."""
@@ -239,15 +286,17 @@ class Settings(Section):
         return _entry(self.references, name, "references")
 
     def experiment(self, name: str) -> Experiment:
-        """The experiment of that name; an unknown name is refused."""
-        return _entry(self.experiments, name, "experiments")
+        """The experiment, or the repeat, of that name; an unknown name is refused."""
+        return _entry(self.all_experiments, name, "experiments")
 
     def study(self, name: str) -> StudySettings:
-        """The study of that name; an unknown name is refused."""
-        return _entry(self.studies, name, "studies")
+        """The study, or the repeat, of that name; an unknown name is refused."""
+        return _entry(self.all_studies, name, "studies")
 
 
 def _refuse_taken_name(key: str, name: str) -> None:
+    if is_repeat(name):
+        raise ValueError(f"{key}: a name that ends so is that of a repeat, which seeds makes; choose another")
     if name in RESERVED or name.startswith(("classifier-", "evaluate-")):
         raise ValueError(f"{key}: this name is taken by files of the pipeline's own; choose another")
 

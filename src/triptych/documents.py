@@ -9,12 +9,27 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from triptych.errors import TriptychError
-from triptych.files import MAKE_AGAIN, Document, read_json
+from triptych.files import MAKE_AGAIN, Document, is_number, read_json
 from triptych.schema import first_problem
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 Shape = Annotated[list[Side], Field(min_length=2, max_length=3)]
+PROTOCOL = (
+    "samples",
+    "reference_images",
+    "real_samples",
+    "neighbours",
+    "subsets",
+    "subset_size",
+    "dequantization_draws",
+    "images",
+    "parts",
+    "confidence",
+    "epochs",
+    "iterations",
+)
+"""Numbers in `metrics.json` that say how something was measured, not what came out."""
 
 
 class Written(BaseModel):
@@ -180,3 +195,12 @@ def read_document(path: Path, kind: type[Written]) -> Document:
         words = ": ".join(filter(None, [".".join(place), reason]))
         raise TriptychError(f"{path} is damaged: {words}; {MAKE_AGAIN}") from None
     return data
+
+
+def measured(values: dict[str, Any]) -> dict[str, Any]:
+    """The numbers that came out, of flattened metrics; `fid_classifier.value` by its plain name."""
+    return {
+        key.removesuffix(".value"): value
+        for key, value in values.items()
+        if is_number(value) and key.split(".")[-1] not in PROTOCOL
+    }

@@ -174,7 +174,7 @@ def durations(project: Project) -> dict[str, float]:
         if entries:
             stage = folder.name.replace("classifier@classifier-", "classifier@").removesuffix("@all")
             with suppress(TriptychError, TypeError, ValueError):
-                found[stage] = float(read_json(entries[-1])["seconds"])
+                found[stage] = found[stage.replace("@", "-seed@")] = float(read_json(entries[-1])["seconds"])
     return found
 
 

@@ -29,6 +29,10 @@ class Project:
     def params(self) -> Path:
         return self.root / "params.yaml"
 
+    @property
+    def seeds(self) -> Path:
+        return self.root / "seeds.yaml"
+
     def raw(self, dataset: str) -> Path:
         return self.root / "data" / "raw" / f"{dataset}.npz"
 
@@ -56,6 +60,10 @@ class Project:
     @property
     def summary(self) -> Path:
         return self.root / "metrics" / "summary.csv"
+
+    @property
+    def seed_table(self) -> Path:
+        return self.root / "metrics" / "seeds.csv"
 
     @property
     def comparison(self) -> Path:

@@ -24,6 +24,8 @@ Widths = Annotated[list[Width], Field(max_length=32)]
 SomeWidths = Annotated[list[Width], Field(min_length=1, max_length=32)]
 Rate = Annotated[float, Field(gt=0.0, le=1e4)]  # of learning
 Scale = Annotated[float, Field(gt=0.0, le=1e4)]
+MOST_SEEDS = 1000
+Repeats = Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(max_length=MOST_SEEDS)]
 Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # of a penalty
 
 

@@ -23,9 +23,12 @@ def open_project() -> tuple[Project, Settings]:
     """The project around the working directory, and its settings. Raises TriptychError if either is not in order."""
     from triptych.config import load
     from triptych.project import Project
+    from triptych.seeds import check_for_dvc
 
     project = Project.find(Path.cwd())
-    return project, load(project.params)
+    settings = load(project.params)
+    check_for_dvc(settings, project.seeds)
+    return project, settings
 
 
 def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:
@@ -235,15 +238,17 @@ def report() -> None:
     from triptych.tracking.tracker import stage
 
     project, settings = open_project()
-    families = {name: experiment.family for name, experiment in settings.experiments.items()}
+    families = {name: experiment.family for name, experiment in settings.all_experiments.items()}
     metrics = {name: project.metrics(name) for name in families}
     with stage(project, "report", "all", project.summary) as tracker:
         run(
             families=families,
             metrics=metrics,
+            studies={name: project.metrics(name) for name in settings.all_studies},
             samples={name: project.plots(name) / SHEET for name in families},
             snapshots={name: project.plots(name) / SNAPSHOTS for name in families},
             summary=project.summary,
+            seeds=project.seed_table,
             plots=project.comparison,
             tracker=tracker,
         )

@@ -16,6 +16,7 @@ from triptych.models.registry import FAMILIES
 from triptych.page.charts import CHARTS, charts
 from triptych.page.findings import findings
 from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, configured, show_number
+from triptych.seeds import stage_name
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -266,7 +267,7 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "charts": charts(project, name, metrics),
         "train": train,
         "evaluate": evaluate,
-        "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
+        "origin": origin(project, stage_name("evaluate", name), name, metrics, evaluate),
         "training": training_facts(
             train, ("images per second", "images_per_second"), ("seconds per update", "seconds_per_update")
         ),
@@ -287,7 +288,7 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
         "train": journal,
-        "origin": origin(project, f"study@{name}", name, metrics, journal),
+        "origin": origin(project, stage_name("study", name), name, metrics, journal),
         "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
     }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from triptych.documents import PROTOCOL
 from triptych.evaluation.fidelity.names import ABSENT
 from triptych.files import flatten, is_number
-from triptych.tracking.records import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

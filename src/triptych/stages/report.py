@@ -1,11 +1,11 @@
-"""Stage `report`: all metrics to `metrics/summary.csv` and the comparison plots."""
+"""Stage `report`: all metrics to `metrics/summary.csv` and `metrics/seeds.csv`, and the comparison plots."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from triptych.documents import Metrics, read_document
+from triptych.documents import Metrics, measured, read_document
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshots import panel
@@ -13,8 +13,9 @@ from triptych.figures.comparison import bars, bounds
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
-from triptych.files import atomic_file, atomic_folder, readable
+from triptych.files import atomic_file, atomic_folder, flatten, read_json, readable
 from triptych.models.registry import FAMILIES
+from triptych.seeds import grouped, is_repeat, spreads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from triptych.seeds import Spread
     from triptych.tracker import Tracker
 
     Metrics = Mapping[str, Any]
@@ -64,6 +66,25 @@ def summarise(name: str, family: str, metrics: Metrics, extractors: Sequence[str
         "data_sha256": metrics["data"]["sha256"],
     }
     return row
+
+
+SEEDS = ("experiment", "number", "mean", "standard_deviation", "n")
+"""Columns of `metrics/seeds.csv`: the deviation is a sample's (n - 1), and empty where n is 1."""
+
+
+def over_seeds(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Spread]]:
+    """By experiment or study, every number over all of its seeds; of metrics by the names of the trainings."""
+    found = {name: measured(flatten(dict(metrics))) for name, metrics in numbers.items()}
+    return {base: dict(spreads([found[name] for name in names])) for base, names in grouped(numbers).items()}
+
+
+def seed_rows(numbers: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, float, float | None, int]]:
+    """The rows of `metrics/seeds.csv`."""
+    return [
+        (base, key, spread.mean, spread.deviation, spread.n)
+        for base, found in over_seeds(numbers).items()
+        for key, spread in found.items()
+    ]
 
 
 def extractors_of(numbers: Collection[Metrics]) -> list[str]:
@@ -109,16 +130,19 @@ def report(
     *,
     families: Mapping[str, str],
     metrics: Mapping[str, Path],
+    studies: Mapping[str, Path],
     samples: Mapping[str, Path],
     snapshots: Mapping[str, Path],
     summary: Path,
+    seeds: Path,
     plots: Path,
     tracker: Tracker,
 ) -> None:
-    """Write the table `summary` (CSV, one row an experiment) and the plots X2 that compare all experiments.
+    """Write the table `summary` (CSV, one row a training), the table `seeds` (CSV, a row a number of an experiment or a
+    study, over its seeds), and the plots X2 that compare all experiments, each with its own seed.
 
-    `families` gives each experiment's family, `metrics` the JSON files to read, `samples` the sheets of bare samples.
-    Those of `snapshots`, files of scores over training, that exist make M2.7c, a panel each.
+    `families` gives each experiment's family, `metrics` and `studies` the JSON files to read, `samples` the sheets of
+    bare samples. Those of `snapshots`, files of scores over training, that exist make M2.7c, a panel each.
     """
     import pandas as pd
 
@@ -127,6 +151,10 @@ def report(
     table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:
         table.to_csv(draft, index=False)
+    of_studies = {name: read_json(path) for name, path in studies.items()}
+    with atomic_file(seeds) as draft:
+        pd.DataFrame(seed_rows(numbers | of_studies), columns=SEEDS).to_csv(draft, index=False)
+    numbers = {name: found for name, found in numbers.items() if not is_repeat(name)}
     with atomic_folder(plots) as folder:
         for reference, judged in _by_reference(numbers).items():
             for measure in ("fid", "kid", "is"):
@@ -136,11 +164,11 @@ def report(
             title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
             colour = any(sheet.ndim == 3 for _, sheet in sheets_of)
             save_images(sheets(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)
-        panels = [panel(name, path) for name, path in snapshots.items() if path.exists()]
+        panels = [panel(name, path) for name, path in snapshots.items() if path.exists() and name in numbers]
         if panels:
             save_reduced(twins(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png")
         columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
-        bounded = table[["experiment", *columns]].copy()
+        bounded = table.loc[table["experiment"].isin(list(numbers)), ["experiment", *columns]].copy()
         bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
         bounded = bounded.dropna()
         if len(bounded):

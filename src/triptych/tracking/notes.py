@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
+from triptych.seeds import stage_name
 from triptych.studies.registry import STUDIES
 from triptych.tracking.headlines import headline_of, title_of
 from triptych.tracking.records import stage_of
@@ -115,7 +116,7 @@ def _results(record: Record) -> str:
 
 def _again(record: Record, facts: Json) -> str:
     stage = stage_of(record.inputs["family"])
-    item = f"{'evaluate' if stage == 'train' else stage}@{record.name.removeprefix('classifier-')}"
+    item = stage_name("evaluate" if stage == "train" else stage, record.name.removeprefix("classifier-"))
     commit = facts.get("git_commit", "none")
     if commit == "none":
         return f"To make it again: `dvc repro {item}` with these parameters; the git commit is not recorded."

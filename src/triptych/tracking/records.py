@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.documents import measured
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import name_of
 from triptych.evaluation.gan.snapshots import SNAPSHOTS
@@ -29,7 +30,6 @@ from triptych.files import (
     atomic_folder,
     copy_file,
     flatten,
-    is_number,
     read_json,
     sha256_of_file,
     sha256_of_json,
@@ -45,21 +45,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MANIFEST, HISTORY = "manifest.json", "history.csv"
-PROTOCOL = (
-    "samples",
-    "reference_images",
-    "real_samples",
-    "neighbours",
-    "subsets",
-    "subset_size",
-    "dequantization_draws",
-    "images",
-    "parts",
-    "confidence",
-    "epochs",
-    "iterations",
-)
-"""Numbers in `metrics.json` that say how something was measured, not what came out."""
 VIEW = 2
 """How MLflow shows a record. Count on when that changes: the next `triptych sync` rebuilds every run once."""
 
@@ -120,7 +105,7 @@ class Record:
     @property
     def metrics(self) -> Json:
         """What the evaluation measured, flattened, `fid_classifier.value` by its plain name; empty before that."""
-        return _measured(flatten(self.evaluation))
+        return measured(flatten(self.evaluation))
 
     @property
     def configurations(self) -> list[ConfigurationRecord]:
@@ -130,7 +115,7 @@ class Record:
             values = flatten(self.evaluation[name])
             words = {key: value for key, value in values.items() if isinstance(value, str)}
             rows = [_of_configuration(row, f"{name}.") for row in history]
-            found.append(ConfigurationRecord(name, rows, _measured(values), words))
+            found.append(ConfigurationRecord(name, rows, measured(values), words))
         return found
 
     @property
@@ -224,14 +209,6 @@ class Record:
 
 def _hashes(paths: Iterable[Path]) -> dict[str, str]:
     return {path.name: sha256_of_file(path) for path in paths}
-
-
-def _measured(values: Json) -> Json:
-    return {
-        key.removesuffix(".value"): value
-        for key, value in values.items()
-        if is_number(value) and key.split(".")[-1] not in PROTOCOL
-    }
 
 
 def _of_configuration(row: dict[str, float], prefix: str) -> dict[str, float]:

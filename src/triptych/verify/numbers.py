@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from triptych.documents import PROTOCOL
 from triptych.files import flatten, is_number, read_json
 from triptych.tracking.journal import look_up
-from triptych.tracking.records import PROTOCOL, stage_of
+from triptych.tracking.records import stage_of
 from triptych.tracking.reference import reference_file
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.tolerances import SETTLED, tolerance

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triptych.files import read_json, sha256_of_file
 from triptych.restore import cached_files, recorded_outputs
+from triptych.seeds import stage_name
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def stages_of(settings: Settings) -> list[str]:
         "prepare": settings.datasets,
         "classifier": settings.classifiers,
         "reference": settings.references,
-        "train": settings.experiments,
-        "evaluate": settings.experiments,
-        "study": settings.studies,
+        "train": settings.all_experiments,
+        "evaluate": settings.all_experiments,
+        "study": settings.all_studies,
     }
-    return [*(f"{stage}@{name}" for stage, names in items.items() for name in names), "report"]
+    return [*(stage_name(stage, name) for stage, names in items.items() for name in names), "report"]
 
 
 def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:

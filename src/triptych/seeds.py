@@ -1,0 +1,133 @@
+"""Repeats: further trainings of an experiment or a study, each with a seed of its own, and what they say together.
+
+`params.yaml` says how many there are (`seeds`). A repeat is named `<name>-seed-<seed>`, and is a stage item and a run
+of its own. DVC cannot count: it takes the repeats from `seeds.yaml`, which `triptych seeds` and `triptych repro` write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+from triptych.errors import TriptychError
+from triptych.files import atomic_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.config import Settings
+
+REPEAT = re.compile(r"-seed-(\d+)$")
+REPEATED = ("train", "evaluate", "study")  # stages that a repeat has
+HEAD = "# For dvc.yaml, the repeats that `seeds` in params.yaml asks for; written by `triptych seeds`."
+CONFIDENCE = 0.95  # that a difference is none of the seeds'
+
+
+def repeat_name(name: str, seed: int) -> str:
+    """What the training of `name` with a further seed is called."""
+    return f"{name}-seed-{seed}"
+
+
+def base_of(name: str) -> str:
+    """The experiment or study that `name` repeats, or is."""
+    return REPEAT.sub("", name)
+
+
+def is_repeat(name: str) -> bool:
+    """Whether that is the name of a repeat: no entry of `params.yaml` may have such a one."""
+    return REPEAT.search(name) is not None
+
+
+def stage_name(stage: str, name: str) -> str:
+    """What DVC calls a stage of this item: `train@vae-20d`, or `train-seed@vae-20d-seed-1`."""
+    return f"{stage}-seed@{name}" if is_repeat(name) and stage in REPEATED else f"{stage}@{name}"
+
+
+def further_seeds(wanted: int | Sequence[int], own: int) -> list[int]:
+    """The seeds beside its own: of a number n the n - 1 after it, of a list those in it."""
+    if isinstance(wanted, int):
+        return list(range(own + 1, own + wanted))
+    return [seed for seed in dict.fromkeys(wanted) if seed != own]
+
+
+def for_dvc(settings: Settings) -> str:
+    """What `seeds.yaml` is to hold: every repeat, with what the stages in `dvc.yaml` need to know of it."""
+    experiments = {
+        name: {"experiment": base_of(name), **{key: getattr(item, key) for key in ("family", "dataset", "reference")}}
+        for name, item in settings.all_experiments.items()
+        if is_repeat(name)
+    }
+    studies = {
+        name: {"entry": base_of(name), "study": item.study}
+        for name, item in settings.all_studies.items()
+        if is_repeat(name)
+    }
+    lines = [HEAD]
+    for section, found in (("experiment_repeats", experiments), ("study_repeats", studies)):
+        lines += [f"{section}:"] if found else [f"{section}: {{}}"]
+        lines += [f"  {name}: {json.dumps(item)}" for name, item in found.items()]
+    return "\n".join(lines) + "\n"
+
+
+def write_for_dvc(settings: Settings, path: Path) -> bool:
+    """Bring `seeds.yaml` up to date; tell whether there was anything to change."""
+    text = for_dvc(settings)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    with atomic_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return True
+
+
+def check_for_dvc(settings: Settings, path: Path) -> None:
+    """Raises TriptychError where `seeds.yaml` holds other repeats than `params.yaml` asks for."""
+    if not path.exists() or path.read_text(encoding="utf-8") != for_dvc(settings):
+        raise TriptychError(f"{path.name} does not hold the repeats that params.yaml asks for: run `triptych seeds`")
+
+
+def grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """By experiment or study, its trainings, its own first."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(base_of(name), []).append(name)
+    return groups
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a number is over `n` seeds: its mean, and their sample standard deviation (n - 1), None of one seed."""
+
+    mean: float
+    deviation: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of at least one value."""
+        return cls(mean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def spreads(numbers: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, Spread]]:
+    """Every number that each of the trainings has, over all of them."""
+    for key in numbers[0]:
+        if all(key in other for other in numbers):
+            yield key, Spread.of([float(other[key]) for other in numbers])
+
+
+def differ(one: Spread, other: Spread) -> bool | None:
+    """Whether two means differ by more than the seeds make them: Welch's t-test, two-sided, at `CONFIDENCE`.
+
+    None where a single seed leaves that open.
+    """
+    if one.deviation is None or other.deviation is None:
+        return None
+    if one.deviation == other.deviation == 0.0:
+        return one.mean != other.mean
+    from scipy.stats import ttest_ind_from_stats
+
+    found = ttest_ind_from_stats(one.mean, one.deviation, one.n, other.mean, other.deviation, other.n, equal_var=False)
+    return bool(found.pvalue < 1.0 - CONFIDENCE)
