@@ -113,7 +113,7 @@ def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str]) 
             if not (interrupts or work.failures):
                 for stage in work.take(lanes - len(running)):
                     found = {**variables, LANES: str(lanes)}
-                    running[_start(_reproduce, project.root, found, stage, plan.order)] = stage
+                    running[_start(reproduce, project.root, found, stage, plan.order)] = stage
             for connection in wait(list(running)):
                 work.finish(running.pop(connection), _answer(connection))
     finally:
@@ -291,8 +291,10 @@ def _chosen(settings: object, keys: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
-    def reproduce(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's)
+def reproduce(repo: Repo, name: str, order: list[str]) -> str:
+    """Let DVC reproduce one stage alone, and put its entry into `dvc.lock` at its place in the order."""
+
+    def and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's)
         done = stage.reproduce(**options)
         if done:
             lock = stage.dvcfile._lockfile
@@ -302,5 +304,5 @@ def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
         return done
 
     repo.scm_context.quiet = True
-    repo.reproduce([name], single_item=True, repro_fn=reproduce)
+    repo.reproduce([name], single_item=True, repro_fn=and_record)
     return ""
