@@ -125,7 +125,8 @@ def pipeline() -> dict[str, Any]:
 
 def items(stage: dict[str, Any]) -> list[str]:
     """What a stage is there for, each: the entries of a section of params.yaml."""
-    return list(getattr(settings(), stage["foreach"][2:-1])) if "foreach" in stage else []
+    section = stage["foreach"][2:-1] if "foreach" in stage else None
+    return list(getattr(settings(), section, ())) if section else []  # of repeats none: they are not in params.yaml
 
 
 @cache

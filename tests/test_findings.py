@@ -6,6 +6,7 @@ import pytest
 
 from triptych.config import Settings, parse
 from triptych.page.findings import findings
+from triptych.seeds import Spread
 
 PROTOCOL = {"reference": "mnist/test", "real_images": 2.5}
 
@@ -101,3 +102,26 @@ def test_how_families_compare(settings: Settings) -> None:
     assert "vae-100d has the highest log-likelihood, -90.00 nats" in binary
     assert "realnvp-mnist has the fewest bits per dimension, 1.800" in flows
     assert "gan-mnist (a GAN has no density)" in without
+
+
+def of_seeds(name: str, fids: list[float], likelihoods: list[float]) -> dict:
+    over = {"fid_classifier": Spread.of(fids)}
+    over |= {"test_log_likelihood": Spread.of(likelihoods)} if likelihoods else {}
+    row = {"experiment": name, "reference": "mnist/test", "dataset": "mnist", "over_seeds": over}
+    return row | {"judged": {"fid": "fid_classifier"}}
+
+
+def test_what_seeds_make_of_the_order_is_said_of_those_that_have_some(settings: Settings) -> None:
+    table = [
+        of_seeds("best", [1.0, 1.5, 2.0], [-90.0, -91.0, -92.0]),
+        of_seeds("as good", [1.25, 2.0, 2.5], []),
+        of_seeds("worse", [9.0, 9.5, 10.0], [-102.0, -104.0, -106.0]),
+        of_seeds("once", [0.5], [-80.0]),
+    ]
+    assert dict(findings(settings, {}, {}, table))["Is the order more than the luck of a seed?"] == [
+        "fid_classifier on mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; worse differ from it by more "
+        "than their seeds do; as good cannot be told from it.",
+        "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; worse differ from it by more than "
+        "their seeds do.",
+    ]
+    assert findings(settings, {}, {}, table[2:]) == []

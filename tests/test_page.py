@@ -15,8 +15,9 @@ from triptych.figures.style import COLOURS
 from triptych.files import write_json
 from triptych.page.build import provenance
 from triptych.page.charts import DRAWN, charts
-from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, compared, configured
+from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
 from triptych.project import Project
+from triptych.seeds import Spread
 
 PLAYERS = ("discriminator", "critic", "generator")
 HISTORY = [
@@ -114,14 +115,20 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
     assert [chart["lines"][0]["values"] for chart in found] == [[0.5, 0.25], [40.25, 30.5]]
 
 
-def row(name: str, dataset: str, elbo: str, fid: str, best: float) -> dict:
+def row(name: str, dataset: str, elbo: str, fid: str, best: Spread, *others: tuple[str, str]) -> dict:
+    """Of an experiment whose repeats have `others` as their ELBO and FID."""
+    rows = [_row(name, dataset, *pair) for pair in ((elbo, fid), *others)]
+    shown = rows[0] | {"over_seeds": over_seeds(rows)}
+    return shown | {"protocol": {"best": dict.fromkeys(shown["judged"], best)}}
+
+
+def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
     measures = ("fid", "kid", "is", "precision", "recall")
     return {
         "experiment": name,
         "dataset": dataset,
         "likelihood_is": "exact",
         "judged": {measure: f"{measure}_classifier" for measure in measures},
-        "protocol": {"best": dict.fromkeys(measures, best)},
         **{f"{measure}_classifier": fid for measure in measures},
         "kid_classifier_standard_deviation": "0.25",
         "test_elbo": elbo,
@@ -138,10 +145,10 @@ def row(name: str, dataset: str, elbo: str, fid: str, best: float) -> dict:
 
 def test_cells_sort_by_their_numbers_and_the_best_stand_out() -> None:
     table = compared([
-        row("one", "mnist", "-100.125", "30.5", 30.5),
-        row("two", "mnist", "-90.5", "1234.5", 30.5),
-        row("three", "cifar10", "-80.5", "2.0", 2.0),
-        row("four", "mnist", "not defined: a GAN has no density", "40", 30.5),
+        row("one", "mnist", "-100.125", "30.5", Spread.of([30.5])),
+        row("two", "mnist", "-90.5", "1234.5", Spread.of([30.5])),
+        row("three", "cifar10", "-80.5", "2.0", Spread.of([2.0])),
+        row("four", "mnist", "not defined: a GAN has no density", "40", Spread.of([30.5])),
     ])  # fmt: skip
     cells = {name: dict(zip([column.heading for column in COLUMNS], found, strict=True)) for name, found in table}
     assert list(cells) == ["one", "two", "three", "four"]
@@ -161,6 +168,35 @@ def test_cells_sort_by_their_numbers_and_the_best_stand_out() -> None:
     ]  # nothing beats one alone
 
 
+def test_of_several_seeds_stand_mean_and_deviation_and_what_exceeds_the_noise_is_marked() -> None:
+    best = Spread.of([1.0, 1.5, 2.0])
+    table = compared([
+        row("sure", "mnist", "-90.0", "1.0", best, ("-91.0", "1.5"), ("-92.0", "2.0")),
+        row("worse", "mnist", "-100.0", "9.0", best, ("-102.0", "9.5"), ("-104.0", "10.0")),
+        row("as good", "mnist", "-90.5", "1.25", best, ("-91.5", "2.0"), ("-92.25", "2.5")),
+        row("once", "mnist", "-200.0", "70", best),
+    ])  # fmt: skip
+    headings = [column.heading for column in COLUMNS]
+    sure, worse, as_good, once = (dict(zip(headings, found, strict=True)) for _, found in table)
+    assert [cells["seeds"].text for cells in (sure, worse, as_good, once)] == ["3", "3", "3", "1"]
+    assert (sure["FID"].text, sure["FID"].best) == ("1.50 ± 0.5", True)
+    assert sure["FID"].title == "fid_classifier; mean and standard deviation over 3 seeds"
+    assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.5*", "-102.00 ± 2*")
+    assert as_good["FID"].text == "1.92 ± 0.63"
+    shares = {"over_seeds": {"recognised": Spread.of([0.5, 0.25])}, "recognised": "0.5"}
+    assert _cell("recognised", shares, ()).text == "37.5% ± 17.7%"
+    assert once["FID"].text == "70.00"  # of one seed nobody knows
+
+
+def test_a_study_of_several_seeds_shows_their_mean() -> None:
+    of_seed = [{"configurations": ["a"], "headline": "kl", "a": {"kl": kl, "verdict": "good"}} for kl in (0.25, 0.75)]
+    columns, [(_, cells)] = configured(of_seed)
+    assert columns == ["kl", "verdict"]
+    assert [cell.text for cell in cells] == ["0.5 ± 0.35", "good"]
+    of_seed[1]["a"]["verdict"] = "bad"
+    assert configured(of_seed)[1][0][1][1].text == "good, bad"
+
+
 def test_a_studys_table_begins_with_its_headline() -> None:
     metrics = {
         "configurations": ["a", "b"],
@@ -168,7 +204,7 @@ def test_a_studys_table_begins_with_its_headline() -> None:
         "a": {"samples": 9, "loss": 1.5, "kl": 0.25, "kl_standard_error": 0.125, "verdict": "good"},
         "b": {"samples": 9, "loss": 2.5, "kl": 0.5, "kl_standard_error": 0.5},
     }
-    columns, [(_, first), (_, second)] = configured(metrics)
+    columns, [(_, first), (_, second)] = configured([metrics])
     assert columns == ["kl", "loss", "verdict"]
     assert [cell.text for cell in first] == ["0.25 ± 0.12", "1.5", "good"]
     assert [cell.sort for cell in second] == ["0.5", "2.5", ""]

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, RunOutputs
@@ -215,6 +216,31 @@ def curves_of(clone: Clone) -> set[str]:
     """The curves that `triptych plots` drew, by what they are of."""
     folder = clone.root / "dvc_plots" / "curves" / "plots"
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
+
+
+def test_a_further_seed_runs_alone_and_every_view_tells_of_it(fresh: Clone) -> None:
+    fresh.edit(lambda data: data.update(seeds={"vae-20d": 2, "planar-samples": [5]}))
+    assert "run `triptych seeds`" in fresh.refuse("triptych", "status")
+    repeats = ["train-seed@vae-20d-seed-1", "evaluate-seed@vae-20d-seed-1", "study-seed@planar-samples-seed-5"]
+    said = fresh.succeed("triptych", "repro")
+    assert sorted(fresh.ran(said)) == sorted([*repeats, "report"])
+    assert re.search(r"^vae-20d .*\(2 seeds\)$", said, re.MULTILINE)
+    assert not re.search(r"^vae-20d-seed-1 ", said, re.MULTILINE)
+    assert fresh.ran(fresh.succeed("dvc", "repro")) == []
+    assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
+    assert {"vae-20d 0.001", "vae-20d-seed-1 0.001", "planar-samples-seed-5 0.0005"} <= set(runs_of(fresh))
+    seeds = pd.read_csv(fresh.root / "metrics" / "seeds.csv").set_index(["experiment", "number"])
+    elbos = [json.loads((fresh.root / f"metrics/{name}.json").read_text())["test"]["elbo"] for name in OF_TWO_SEEDS]
+    assert elbos[0] != elbos[1]
+    assert seeds.loc[("vae-20d", "test.elbo"), "mean"] == pytest.approx(np.mean(elbos))
+    assert seeds.loc[("vae-20d", "test.elbo"), "standard_deviation"] == pytest.approx(np.std(elbos, ddof=1))
+    assert seeds.loc[("planar-samples", "arcs-k1.kl"), "n"] == 2
+    assert seeds.loc[("gan-mnist", "fid_classifier"), "n"] == 1
+    fresh.edit(lambda data: data.update(seeds=1))
+    assert fresh.ran(fresh.succeed("triptych", "repro")) == ["report"]
+
+
+OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
 
 
 def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone) -> None:

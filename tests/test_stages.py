@@ -248,9 +248,11 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     report(
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
         metrics={name: results / f"{name}.json" for name in tiny.experiments},
+        studies={},
         samples={name: results / "plots" / name / "samples.png" for name in tiny.experiments},
         snapshots={name: results / "plots" / name / "snapshots.csv" for name in tiny.experiments},
         summary=tmp_path / "summary.csv",
+        seeds=tmp_path / "seeds.csv",
         plots=tmp_path / "comparison",
         tracker=Console(),
     )
@@ -363,9 +365,11 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
     report(
         families={name: experiment.family for name, experiment in settings.experiments.items()},
         metrics={name: project.metrics(name) for name in settings.experiments},
+        studies={},
         samples={name: project.plots(name) / "samples.png" for name in settings.experiments},
         snapshots={name: project.plots(name) / "snapshots.csv" for name in settings.experiments},
         summary=project.summary,
+        seeds=project.seed_table,
         plots=project.comparison,
         tracker=Console(),
     )

@@ -6,7 +6,6 @@ is unknown, of the wrong type or impossible is refused in one sentence that name
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -251,12 +250,12 @@ class Settings(Section):
         """The settings of the profile in force."""
         return self.profiles[self.profile]
 
-    @cached_property
+    @property
     def all_experiments(self) -> dict[str, Experiment]:
         """The experiments, each followed by its repeats."""
         return dict(self._with_repeats(self.experiments))
 
-    @cached_property
+    @property
     def all_studies(self) -> dict[str, StudySettings]:
         """The studies, each followed by its repeats."""
         return dict(self._with_repeats(self.studies))

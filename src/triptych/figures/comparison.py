@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from triptych.figures.style import COLOURS, new_figure, tidy
+from triptych.seeds import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,5 +77,27 @@ def bounds(
         axes.annotate(f"{elbo:.2f}", (elbo, place), xytext=(-7, 0), ha="right", **style)
         axes.annotate(f"{value:.2f}", (value, place), xytext=(9, 0), ha="left", **style)
     axes.margins(x=0.2)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def seeds(
+    *, names: Sequence[str], colours: Sequence[str], values: Sequence[Sequence[float]], title: str, label: str
+) -> Figure:
+    """One row an experiment, in its colour: a ring a seed, and their mean with its standard deviation."""
+    figure, axes = _rows(names, title, label)
+    spreads = [Spread.of(each) for each in values]
+    for place, (colour, each, spread) in enumerate(zip(colours, values, spreads, strict=True)):
+        axes.plot(each, [place] * len(each), "o", markerfacecolor="none", markeredgecolor=colour, markersize=8)
+        axes.annotate(
+            f"{spread.mean:.4g} ± {spread.deviation:.2g}", (spread.mean, place),
+            xytext=(0, 9), textcoords="offset points", ha="center", fontsize=9,
+        )  # fmt: skip
+    axes.errorbar(
+        [spread.mean for spread in spreads], range(len(names)), xerr=[spread.deviation for spread in spreads],
+        fmt="|", color="#333333", markersize=12, capsize=3, label="mean ± standard deviation over seeds",
+    )  # fmt: skip
+    axes.plot([], [], "o", markerfacecolor="none", markeredgecolor="#333333", markersize=8, label="one seed")
+    axes.margins(x=0.15)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure

@@ -15,8 +15,17 @@ from triptych.files import MOST_TEXT, atomic_file, flatten, is_number, read_byte
 from triptych.models.registry import FAMILIES
 from triptych.page.charts import CHARTS, charts
 from triptych.page.findings import findings
-from triptych.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, configured, show_number
-from triptych.seeds import stage_name
+from triptych.page.table import (
+    BEST,
+    COLUMNS,
+    LIKELIHOODS,
+    NOT_RECORDED,
+    compared,
+    configured,
+    over_seeds,
+    show_number,
+)
+from triptych.seeds import CONFIDENCE, grouped, stage_name
 from triptych.studies.registry import STUDIES
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import record_of
@@ -78,6 +87,7 @@ CAPTIONS = {
     "X2-fid": "FID on the features of one extractor. The dashed line: real validation images.",
     "X2-kid": "KID on the same features; bars show its standard deviation over subsets.",
     "X2-samples": "What each model makes of noise after training.",
+    "X2-seeds": "What each seed gave, and their mean. Where two bars overlap, the order may be luck.",
     "X2-is": "Inception score, at most the number of classes that the extractor tells apart.",
 }
 
@@ -96,18 +106,20 @@ def build_page(project: Project, settings: Settings) -> Path:
     environment.filters["number"] = show_number
     rows = {row["experiment"]: row for row in read_summary(project)}
     kept = {name: item for name, item in settings.experiments.items() if name in rows}
-    table = [rows[name] for name in kept]
-    trained = [experiment_section(project, name, item.family) for name, item in kept.items()]
+    groups = {name: names for name, names in grouped(rows).items() if name in kept}
+    table = [rows[name] | {"over_seeds": over_seeds([rows[each] for each in groups[name]])} for name in kept]
+    trained = [experiment_section(project, groups[name], item.family) for name, item in kept.items()]
     judges = [judge_section(project, name) for name in settings.classifiers]
     for row, section in zip(table, trained, strict=True):
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
     judged_by = protocols(table, trained)
+    measured_studies = grouped(name for name in settings.all_studies if project.metrics(name).exists())
     studies = [
-        study_section(project, name, item.study)
+        study_section(project, measured_studies[name], item.study)
         for name, item in settings.studies.items()
-        if project.metrics(name).exists()
+        if name in measured_studies
     ]
     folder = Path(__file__).parent
     html = environment.get_template("page.html.j2").render(
@@ -123,10 +135,14 @@ def build_page(project: Project, settings: Settings) -> Path:
             (row["likelihood_is"], row["experiment"]) for row in table if not row["likelihood_is"].startswith(ABSENT)
         ),
         undefined=undefined(table),
+        several_seeds=any(len(names) > 1 for names in groups.values()),
+        confidence_of_seeds=f"{CONFIDENCE:.0%}",
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=judges,
         studies=studies,
-        findings=findings(settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies))),
+        findings=findings(
+            settings, *({each["name"]: each["metrics"] for each in part} for part in (trained, studies)), table
+        ),
         comparison=sorted(pictures(project.comparison), key=_place),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
@@ -150,7 +166,7 @@ def protocols(table: list[dict[str, Any]], sections: list[dict[str, Any]]) -> di
         rows = [row for row in table if row["protocol"] is protocol]
         for measure, choose in BEST.items():
             column = protocol["row"]["judged"][measure]
-            protocol["best"][measure] = choose(float(row[column]) for row in rows)
+            protocol["best"][measure] = choose((row["over_seeds"][column] for row in rows), key=lambda each: each.mean)
     return found
 
 
@@ -252,8 +268,12 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def experiment_section(project: Project, name: str, family: str) -> dict[str, Any]:
-    """All that the page shows of one experiment, with where each number came from."""
+def experiment_section(project: Project, names: list[str], family: str) -> dict[str, Any]:
+    """All that the page shows of one experiment, with where each number came from; of its repeats the numbers.
+
+    `names` are its own and those of its repeats.
+    """
+    name, *repeats = names
     metrics = read_document(project.metrics(name), Metrics)
     train = look_up(project, "train", name, project.model(name) / "manifest.json")
     evaluate = look_up(project, "evaluate", name, project.metrics(name))
@@ -271,14 +291,16 @@ def experiment_section(project: Project, name: str, family: str) -> dict[str, An
         "training": training_facts(
             train, ("images per second", "images_per_second"), ("seconds per update", "seconds_per_update")
         ),
+        "repeats": [experiment_section(project, [repeat], family) for repeat in repeats],
     }
 
 
-def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
-    """All that the page shows of one study."""
+def study_section(project: Project, names: list[str], kind: str) -> dict[str, Any]:
+    """All that the page shows of one study; of its repeats the numbers."""
+    name, *repeats = names
     metrics = read_json(project.metrics(name))
     journal = look_up(project, "study", name, project.model(name) / "manifest.json")
-    columns, rows = configured(metrics)
+    columns, rows = configured([metrics, *(read_json(project.metrics(repeat)) for repeat in repeats)])
     return {
         "name": name,
         "kind": STUDIES[kind],
@@ -290,6 +312,7 @@ def study_section(project: Project, name: str, kind: str) -> dict[str, Any]:
         "train": journal,
         "origin": origin(project, stage_name("study", name), name, metrics, journal),
         "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
+        "repeats": [study_section(project, [repeat], kind) for repeat in repeats],
     }
 
 

@@ -7,25 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.names import name_of
 from triptych.models.registry import FAMILIES
+from triptych.seeds import differ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from triptych.config import Experiment, Settings
+    from triptych.seeds import Spread
 
     Metrics = Mapping[str, Mapping[str, Any]]
 
 NOISE = 2.0  # standard errors that a difference must exceed
 
 
-def findings(settings: Settings, metrics: Metrics, studies: Metrics) -> list[tuple[str, list[str]]]:
-    """Each question that the metrics (of experiments and of studies, by name) can answer, with its sentences."""
+def findings(
+    settings: Settings, metrics: Metrics, studies: Metrics, table: Sequence[Mapping[str, Any]] = ()
+) -> list[tuple[str, list[str]]]:
+    """Each question that the metrics (of experiments and of studies, by name) can answer, with its sentences.
+
+    `table` are the rows of the comparison, for what several seeds say.
+    """
     kept = {name: item for name, item in settings.experiments.items() if name in metrics}
     answers = {
         "Which number tells a GAN's progress?": _progress(metrics),
         "What do more layers buy a planar flow?": _layers(settings, studies),
         "What does a planar posterior buy a VAE?": _posterior(kept, metrics),
         "How do the families compare?": _families(kept, metrics),
+        "Is the order more than the luck of a seed?": _luck(table),
     }
     return [(question, found) for question, sentences in answers.items() if (found := list(sentences))]
 
@@ -130,6 +138,36 @@ def _fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
     protocol = metrics[next(iter(best.values()))][measure]
     whose = "the best of each family" if len(best) > 1 else "the best"
     return f"{measure} against {protocol['reference']}, {whose}: {words}; real images {protocol['real_images']:.2f}."
+
+
+def _luck(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of experiments with several seeds: which can be told from the best of those that they compare with."""
+    fidelities: dict[tuple[str, str], dict[str, Spread]] = {}
+    likelihoods: dict[tuple[str, str], dict[str, Spread]] = {}
+    for row in table:
+        over, name = row["over_seeds"], row["experiment"]
+        fid = row["judged"]["fid"]
+        fidelities.setdefault((fid, row["reference"]), {})[name] = over[fid]
+        if "test_log_likelihood" in over:
+            likelihoods.setdefault(("log-likelihood", row["dataset"]), {})[name] = over["test_log_likelihood"]
+    for groups, choose in ((fidelities, min), (likelihoods, max)):
+        for (measure, of), every in groups.items():
+            found = {name: spread for name, spread in every.items() if spread.deviation is not None}
+            if len(found) > 1:
+                yield _told_apart(f"{measure} on {of}", found, choose(found, key=lambda name: found[name].mean))
+
+
+def _told_apart(what: str, found: Mapping[str, Spread], best: str) -> str:
+    others = [name for name in found if name != best]
+    apart = [name for name in others if differ(found[name], found[best])]
+    spread = found[best]
+    words = [f"{', '.join(apart)} differ from it by more than their seeds do"] if apart else []
+    rest = [name for name in others if name not in apart]
+    words += [f"{', '.join(rest)} cannot be told from it"] if rest else []
+    return (
+        f"{what}: {best} has the best mean, {spread.mean:.2f} ± {spread.deviation:.2g} over {spread.n} seeds; "
+        f"{'; '.join(words)}."
+    )
 
 
 def _likelihood(dataset: str, test: Metrics) -> Iterator[str]:

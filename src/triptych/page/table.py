@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from triptych.documents import PROTOCOL
 from triptych.evaluation.fidelity.names import ABSENT
 from triptych.files import flatten, is_number
+from triptych.seeds import Spread, differ, spreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     Row = Mapping[str, Any]
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
+WORSE = "*"  # beside a number: not only the seeds make it worse than the best
 ERROR = "_standard_error"
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 LIKELIHOODS = {
@@ -74,6 +76,7 @@ COLUMNS = (
     Column("precision", "precision", "share of samples that are near images; higher is better"),
     Column("recall", "recall", "share of images that are near samples; higher is better"),
     Column("classes", "classes", "classes that a classifier finds among the samples"),
+    Column("seeds", "seeds", "trainings, each with a seed of its own: numbers are their mean ± standard deviation"),
     Column("parameters", "parameters", "numbers that are trained"),
     Column("epochs", "epochs", "of training"),
     Column("s per sample", "seconds_per_sample", "seconds to draw one sample, many at once"),
@@ -88,19 +91,44 @@ def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
     return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
 
 
-def configured(metrics: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """What a study measured: the columns, its headline first, and each configuration's cells."""
-    rows = {name: flatten(metrics[name]) for name in metrics["configurations"]}
-    measured = [key for row in rows.values() for key in row if key.rpartition(".")[2] not in PROTOCOL]
-    keys = dict.fromkeys([metrics["headline"], *(key for key in measured if not key.endswith(ERROR))])
-    return list(keys), [(name, [_measured(row, key) for key in keys]) for name, row in rows.items()]
+def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
+    """The numbers of an experiment's rows, one a seed, by column."""
+    columns = [key for key in rows[0] if all(_is_numeric(row[key]) for row in rows)]
+    return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
 
 
-def _measured(row: Row, key: str) -> Cell:
-    if key not in row:
+def _is_numeric(cell: object) -> bool:
+    try:
+        float(str(cell))
+    except ValueError:
+        return False
+    return True
+
+
+def configured(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """What a study measured, with each seed: the columns, its headline first, and each configuration's cells."""
+    first = seeds[0]
+    found = {name: [flatten(metrics[name]) for metrics in seeds] for name in first["configurations"]}
+    shown = [key for rows in found.values() for key in rows[0] if key.rpartition(".")[2] not in PROTOCOL]
+    keys = dict.fromkeys([first["headline"], *(key for key in shown if not key.endswith(ERROR))])
+    return list(keys), [(name, [_measured(rows, key) for key in keys]) for name, rows in found.items()]
+
+
+def _measured(rows: Sequence[Row], key: str) -> Cell:
+    if any(key not in row for row in rows):
         return Cell(DASH, title=ABSENT)
-    error = row.get(key + ERROR)
-    return Cell(show_number(row[key]) + (f" ± {error:.2g}" if is_number(error) else ""), str(row[key]))
+    values = [row[key] for row in rows]
+    if not all(map(is_number, values)):
+        return Cell(", ".join(dict.fromkeys(map(str, values))), str(values[0]))
+    spread = Spread.of(values)
+    if spread.deviation is not None:
+        return Cell(f"{show_number(spread.mean)} ± {spread.deviation:.2g}", str(spread.mean), _title(spread))
+    error = rows[0].get(key + ERROR)
+    return Cell(show_number(values[0]) + (f" ± {error:.2g}" if is_number(error) else ""), str(values[0]))
+
+
+def _title(spread: Spread) -> str:
+    return f"mean and standard deviation over {spread.n} seeds" if spread.n > 1 else ""
 
 
 def show_number(value: object) -> str:
@@ -117,6 +145,9 @@ def show_number(value: object) -> str:
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
     if key in BEST:
         return _fidelity(key, row)
+    if key == "seeds":
+        count = next(iter(row["over_seeds"].values())).n
+        return Cell(str(count), str(count))
     value = str(row[key])
     if key == "dataset":
         return Cell(value, value)
@@ -124,22 +155,36 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
         return Cell(DASH, title=value)
     if value == NOT_RECORDED:
         return Cell(value)
-    best = key in BETTER and _is_best(key, row, rows, BETTER[key])
-    title = row["likelihood_is"] if key == "test_log_likelihood" else ""
-    return Cell(FORMATS[key].format(float(value)), value, title, best)
+    spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # what the journal has is of the first training
+    words = FORMATS[key].format(spread.mean) + (_deviation(key, spread.deviation) if spread.deviation else "")
+    titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else ""]
+    best = _best_of_data(key, row, rows) if key in BETTER else None
+    return _told_apart(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
+
+
+def _deviation(key: str, deviation: float) -> str:
+    return f" ± {deviation:.1%}" if "%" in FORMATS[key] else f" ± {deviation:.2g}"
 
 
 def _fidelity(measure: str, row: Row) -> Cell:
     column = row["judged"][measure]
-    value, spread = float(row[column]), row.get(f"{column}_standard_deviation")
-    text = FORMATS[measure].format(value) + (f" ± {float(spread):.2g}" if spread is not None else "")
-    return Cell(text, row[column], column, value == row["protocol"]["best"][measure])
+    spread, within = row["over_seeds"][column], row.get(f"{column}_standard_deviation")
+    deviation = spread.deviation if spread.n > 1 else within and float(within)
+    text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
+    title = "; ".join(filter(None, [column, _title(spread)]))
+    return _told_apart(Cell(text, str(spread.mean), title), spread, row["protocol"]["best"][measure])
 
 
-def _is_best(key: str, row: Row, rows: Sequence[Row], choose: Callable[[Sequence[float]], float]) -> bool:
-    others = [float(each[key]) for each in rows if each["dataset"] == row["dataset"] and not _absent(each[key])]
-    return len(others) > 1 and float(row[key]) == choose(others)
+def _told_apart(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
+    """The cell, bold if it is the best, marked if not only the seeds make it differ from that."""
+    if best is None:
+        return cell
+    if spread.mean == best.mean:
+        return replace(cell, best=True)
+    return replace(cell, text=cell.text + WORSE) if differ(spread, best) else cell
 
 
-def _absent(value: object) -> bool:
-    return str(value).startswith(ABSENT)
+def _best_of_data(key: str, row: Row, rows: Sequence[Row]) -> Spread | None:
+    of_data = (each["over_seeds"] for each in rows if each["dataset"] == row["dataset"])
+    others = [each[key] for each in of_data if key in each]
+    return BETTER[key](others, key=lambda each: each.mean) if len(others) > 1 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triptych.documents import Metrics, measured, read_document
@@ -10,6 +10,7 @@ from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshots import panel
 from triptych.figures.comparison import bars, bounds
+from triptych.figures.comparison import seeds as dots
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
@@ -68,6 +69,10 @@ def summarise(name: str, family: str, metrics: Metrics, extractors: Sequence[str
     return row
 
 
+OVER_SEEDS = {
+    "elbo": "ELBO on test images, nats per image (higher is better)",
+    "bits_per_dimension": "Bits per dimension on test images (lower is better)",
+}
 SEEDS = ("experiment", "number", "mean", "standard_deviation", "n")
 """Columns of `metrics/seeds.csv`: the deviation is a sample's (n - 1), and empty where n is 1."""
 
@@ -115,6 +120,30 @@ def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, st
     )
 
 
+def _over_seeds(repeated: Mapping[str, Sequence[Metrics]], families: Mapping[str, str]) -> Iterator[tuple[str, Figure]]:
+    """FID by reference, likelihoods by data set: what each seed of an experiment gave."""
+    found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for base, numbers in repeated.items():
+        first = numbers[0]
+        fid, reference, dataset = name_of("fid", first), first["reference"]["name"], first["data"]["dataset"]
+        found.setdefault(("fid", reference, SHOWN[fid]), {})[base] = [each[fid]["value"] for each in numbers]
+        for column, words in OVER_SEEDS.items():
+            if column in first["test"]:
+                values = [each["test"][column] for each in numbers]
+                found.setdefault((column.replace("_", "-"), dataset, words), {})[base] = values
+    for (name, of, words), values in found.items():
+        yield (
+            f"{name}-{of}",
+            dots(
+                names=list(values),
+                colours=[FAMILY_COLOURS[list(FAMILIES).index(families[base])] for base in values],
+                values=list(values.values()),
+                title=f"X2  {words.split(' (')[0].split(', ')[0]} over seeds, {of}",
+                label=words,
+            ),
+        )
+
+
 def _picture(path: Path) -> np.ndarray:
     import numpy as np
     from PIL import Image
@@ -154,8 +183,11 @@ def report(
     of_studies = {name: read_json(path) for name, path in studies.items()}
     with atomic_file(seeds) as draft:
         pd.DataFrame(seed_rows(numbers | of_studies), columns=SEEDS).to_csv(draft, index=False)
+    repeated = {base: [numbers[name] for name in names] for base, names in grouped(numbers).items() if names[1:]}
     numbers = {name: found for name, found in numbers.items() if not is_repeat(name)}
     with atomic_folder(plots) as folder:
+        for name, figure in _over_seeds(repeated, families):
+            save(figure, folder / f"X2-seeds-{name}.png")
         for reference, judged in _by_reference(numbers).items():
             for measure in ("fid", "kid", "is"):
                 figure = _bars(name_of(measure, next(iter(judged.values()))), judged, families)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MANIFEST, HISTORY = "manifest.json", "history.csv"
-VIEW = 2
+VIEW = 3
 """How MLflow shows a record. Count on when that changes: the next `triptych sync` rebuilds every run once."""
 
 

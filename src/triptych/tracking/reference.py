@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.names import MEASURES, name_of
-from triptych.files import read_json, write_json
+from triptych.files import is_number, read_json, write_json
+from triptych.seeds import Spread, grouped, is_repeat
 from triptych.tracking.journal import look_up
 from triptych.tracking.records import stage_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from triptych.project import Project
@@ -60,6 +62,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "device": ("run", "device"),
     "machine": ("run", "machine"),
 }
+OF_SEEDS = (
+    "ELBO, test", "log p, test", "bits per dimension, test", "FID", "KID", "IS", "precision", "recall", "recognised",
+    "training (s)",
+)  # fmt: skip
 STUDY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     "planar": {
         "negative log-likelihood, held out": ("held_out", "negative_log_likelihood"),
@@ -88,6 +94,10 @@ STUDY_RUN: dict[str, tuple[str, ...]] = {
     "training (s)": ("run", "train_seconds"),
     "machine": ("run", "machine"),
 }
+OVER_SEEDS = {key: COLUMNS[key] for key in OF_SEEDS}
+STUDIES_OVER_SEEDS = {
+    kind: {key: columns[key] for key in columns if "±" not in key} for kind, columns in STUDY_COLUMNS.items()
+}
 LARGEST = 200_000  # bytes of one picture in git
 
 
@@ -100,7 +110,8 @@ def keep_reference(project: Project, name: str, kept_as: str) -> None:
     """Write `metrics/reference/<kept_as>.json` and `plots/reference/<kept_as>/` from the results of `name`.
 
     The file holds the metrics, the settings and data they are a function of, and the journal's facts of the run.
-    Under profile `quick` it goes to `metrics/reference/quick`, without pictures: for `triptych verify` alone.
+    Of a repeat there are no pictures. Under profile `quick` the file goes to `metrics/reference/quick`, without
+    pictures: for `triptych verify` alone.
     Raises TriptychError if the experiment or study has not been evaluated.
     """
     metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
@@ -122,7 +133,7 @@ def keep_reference(project: Project, name: str, kept_as: str) -> None:
         | {key: evaluated[key] for key in ("seconds_per_sample",) if key in evaluated},
     }
     write_json(reference_file(project, kept_as, metrics["profile"]), reference)
-    if metrics["profile"] == "full":
+    if metrics["profile"] == "full" and not is_repeat(kept_as):
         _keep_pictures(project.plots(name), project.root / "plots" / "reference" / kept_as)
 
 
@@ -159,7 +170,7 @@ def table(folder: Path) -> str:
     ]
     for name, result in results.items():
         lines.append(f"| `{name}` | " + " | ".join(_cell(_plainly(result), keys) for keys in COLUMNS.values()) + " |")
-    return "\n".join([*lines, *_study_tables(studies)]) + "\n"
+    return "\n".join([*lines, *_study_tables(studies), *_over_seeds(results, studies)]) + "\n"
 
 
 def _plainly(result: dict[str, Any]) -> dict[str, Any]:
@@ -189,10 +200,53 @@ def _study_tables(studies: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _cell(result: dict[str, Any], keys: tuple[str, ...]) -> str:
+def _over_seeds(results: dict[str, dict[str, Any]], studies: dict[str, dict[str, Any]]) -> list[str]:
+    """A table of the experiments, and one of the studies, of which there are several seeds."""
+    lines = []
+    repeated = {base: names for base, names in grouped(results).items() if names[1:]}
+    if repeated:
+        lines += _seed_table(["experiment"], OVER_SEEDS)
+        for base, names in repeated.items():
+            cells = _spread_cells([_plainly(results[name]) for name in names], OVER_SEEDS)
+            lines.append("| " + " | ".join([f"`{base}`", str(len(names)), *cells]) + " |")
+    for kind, columns in STUDIES_OVER_SEEDS.items():
+        chosen = [name for name, result in studies.items() if result["settings"]["study"] == kind]
+        repeated = {base: names for base, names in grouped(chosen).items() if names[1:]}
+        if repeated:
+            lines += _seed_table(["study", "configuration"], columns)
+        for base, names in repeated.items():
+            for configuration in studies[base]["configurations"]:
+                cells = _spread_cells([studies[name][configuration] for name in names], columns)
+                lines.append("| " + " | ".join([f"`{base}`", f"`{configuration}`", str(len(names)), *cells]) + " |")
+    return lines
+
+
+def _seed_table(first: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    heads = [*first, "seeds", *columns]
+    return ["", "Over seeds: mean ± standard deviation.", "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+
+
+def _spread_cells(results: list[dict[str, Any]], columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [_spread_cell([value_at(result, keys) for result in results]) for keys in columns.values()]
+
+
+def _spread_cell(values: list[Any]) -> str:
+    if not all(map(is_number, values)):
+        return ""
+    spread = Spread.of(values)
+    return f"{spread.mean:.5g} ± {spread.deviation:.2g}"
+
+
+def value_at(result: dict[str, Any], keys: tuple[str, ...]) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    """What stands there, one key after another; None where there is nothing."""
     value: Any = result
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _cell(result: dict[str, Any], keys: tuple[str, ...]) -> str:
+    value = value_at(result, keys)
     if value is None:
         return ""
     if isinstance(value, str | int):

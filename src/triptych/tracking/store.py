@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from triptych.files import is_alive
+from triptych.seeds import base_of
 from triptych.tracking.notes import NOTE, experiment_note
 from triptych.tracking.records import Json, stage_of
 from triptych.tracking.saved_view import SAVED_VIEW, saved_view
@@ -141,6 +142,7 @@ class Store:
         run_id = run.info.run_id
         labels = {
             "triptych_experiment": name,
+            "entry": base_of(name),
             "fingerprint": fingerprint,
             "profile": inputs["profile"],
             "family": family,
