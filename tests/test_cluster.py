@@ -250,13 +250,14 @@ def test_what_slurm_says_of_jobs(project: Project, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
     queue = collecting.in_queue()
     assert queue == {"7_0": "RUNNING", "7_1": "PENDING"}
-    jobs = {"vae-20d": "7_0", "planar-samples": "7_1", "gone": "7_2"}
+    jobs = {"vae-20d": "7_0", "planar-samples": "7_1", "gone": "7_2", "other": "7_3"}
     submission = keep(new_folder(project), jobs, "commit")
     missing = ["evaluate@vae-20d", "study@planar-samples", "report"]
-    found = collecting._summary(load(project.params), [submission], queue, missing)
+    found = collecting._summary(load(project.params), [submission], missing, queue, {"7_3"})
     assert found.home == []
     assert found.elsewhere["vae-20d"] == "running"
     assert found.elsewhere["planar-samples"] == "waiting"
+    assert found.elsewhere["other"].startswith("made, but of other settings")
     assert str(submission.log("gone")) in found.elsewhere["gone"]
     fake.write_text("#!/bin/sh\nexit 1\n")
     assert collecting.in_queue() == {}

@@ -26,7 +26,7 @@ from triptych.config import load
 from triptych.files import read_json
 from triptych.project import Project
 
-LONG = 3000  # epochs of what is to be met while it trains
+LONG = 1000  # epochs of what is to be met while it trains
 GOING_ON = re.compile(r"going on after (?:epoch|iteration) (\d+)")
 
 

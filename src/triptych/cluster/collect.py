@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych import lanes
-from triptych.cluster.job import journal_of, settings_of
+from triptych.cluster.job import done_of, journal_of, settings_of
 from triptych.cluster.remote import Shelf, remote_errors
 from triptych.cluster.stages import is_current, open_repo, restore, stages_of
 from triptych.cluster.submission import SHARED, Submission, submissions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOCK, REPORT = "dvc.lock", "report"
 STATES = {"PENDING": "waiting", "REQUEUED": "waiting", "REQUEUE_HOLD": "waiting", "SUSPENDED": "waiting"}
-RUNNING, ENDED = "running", "ended"
+RUNNING, OTHERWISE = "running", "made, but of other settings or code than are here now"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,13 @@ def collect(project: Project, settings: Settings) -> Collected:
         if dvc(project, "--wait-for-lock", "repro", "--quiet", "--single-item", REPORT):
             raise TriptychError("all is home, but the report fails: `triptych repro` says why")
         missing = []
-    return _summary(settings, found, queue, missing)
+    done = {
+        submission.jobs[job]
+        for submission in found
+        for job in submission.jobs
+        if shelf.index(done_of(submission.name, job))
+    }
+    return _summary(settings, found, missing, queue, done)
 
 
 def in_queue() -> dict[str, str]:
@@ -131,21 +137,25 @@ def _write(lock: Path, text: str) -> None:
 
 
 def _summary(
-    settings: Settings, found: Sequence[Submission], queue: Mapping[str, str], missing: Sequence[str]
+    settings: Settings,
+    found: Sequence[Submission],
+    missing: Sequence[str],
+    queue: Mapping[str, str],
+    done: Set[str],
 ) -> Collected:
     latest = {name: submission for submission in found for name in submission.jobs}
     wanted = {name: stages_of(settings, name) for name in latest if name in settings.measured}
     home = [name for name, stages in wanted.items() if set(stages).isdisjoint(missing)]
     elsewhere = {
-        name: _state(submission, name, queue)
+        name: _state(submission, name, queue, done)
         for name, submission in latest.items()
-        if name not in home and (name != SHARED or missing)
+        if name not in home and not (name == SHARED and submission.jobs[name] in done)
     }
     return Collected(home, elsewhere, list(missing))
 
 
-def _state(submission: Submission, name: str, queue: Mapping[str, str]) -> str:
-    state = queue.get(submission.jobs[name])
-    if state:
-        return STATES.get(state, RUNNING)
-    return f"{ENDED}, see {submission.log(name)}"
+def _state(submission: Submission, name: str, queue: Mapping[str, str], done: Set[str]) -> str:
+    number = submission.jobs[name]
+    if number in queue:
+        return STATES.get(queue[number], RUNNING)
+    return OTHERWISE if number in done else f"ended, see {submission.log(name)}"

@@ -42,6 +42,11 @@ def journal_of(submission: str, name: str) -> str:
     return f"submissions/{submission}/journal/{name}"
 
 
+def done_of(submission: str, name: str) -> str:
+    """Where the remote says that a job is through."""
+    return f"submissions/{submission}/done/{name}"
+
+
 @dataclass
 class Job:
     """Makes stages, one after the other. Called again, on whatever machine, it goes on where it was."""
@@ -67,10 +72,9 @@ class Job:
         shelf = self._begin(project)
         for stage in self.stages:
             self._make(project, shelf, stage)
-        if self.shared:
-            with tempfile.TemporaryDirectory() as place:
-                copy_settings(project.root, Path(place))
-                shelf.put(Path(place), settings_of(self.submission))
+        with tempfile.TemporaryDirectory() as place:
+            copy_settings(project.root, Path(place))
+            shelf.put(Path(place), settings_of(self.submission) if self.shared else done_of(self.submission, self.name))
         shutil.rmtree(folder, ignore_errors=True)
 
     def checkpoint(self) -> DelayedSubmission:
