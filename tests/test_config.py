@@ -126,6 +126,8 @@ def test_documents_settings(params: dict) -> None:
         ("references/mnist/extractor", {"quick": "classifier", "full": "vgg16"}, "references.mnist.extractor"),
         ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
         ("runtime/threads", 0, "runtime.threads"),
+        ("runtime/processes", 0, "runtime.processes"),
+        ("runtime/processes", 3, "experiments.cifar10-jsd-1.batch_size is 64, which the 3 of runtime.processes cannot"),
         ("surprise", 1, "surprise"),
     ],
 )
@@ -135,6 +137,11 @@ def test_what_is_wrong_is_named(params: dict, key: str, value: object, names: st
     sentence = str(caught.value)
     assert names in sentence
     assert "\n" not in sentence
+
+
+def test_processes_share_no_mps(params: dict) -> None:
+    with pytest.raises(TriptychError, match=r"runtime: processes is 2, but .* cpu and cuda alone: write 1"):
+        parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})
 
 
 def test_a_missing_key_is_named(params: dict) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from rank import CASES
+from test_processes import compare_states, state, train_in_one_and_two
 from triptych.config import Settings
 from triptych.data.prepared import PreparedData
 from triptych.models.load import load_family
@@ -91,3 +93,12 @@ def test_a_flow_has_the_likelihood_that_it_has_on_the_cpu(
         family = load_family(tmp_path / name, device)
         found.append(family.likelihood(HeldOutImages(data, "test", device))["negative_log_likelihood"])
     assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_give_the_weights_of_one(tiny_params: dict, prepared: Path, tmp_path: Path) -> None:
+    folders = train_in_one_and_two(tiny_params, prepared, tmp_path, "cuda")
+    for case in CASES:
+        compare_states(*(state(folders[count] / case) for count in (1, 2)))
+        first, second = (state(folders[2] / case, rank) for rank in (0, 1))
+        assert all(torch.equal(first[name], second[name]) for name in first)

@@ -86,14 +86,16 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("device", "threads", "expected"), [("cpu", 1, 4), ("cpu", 3, 1), ("cpu", 8, 1), ("cuda", 1, 1), ("mps", 1, 1)]
+    ("device", "threads", "processes", "expected"),
+    [("cpu", 1, 1, 4), ("cpu", 3, 1, 1), ("cpu", 8, 1, 1), ("cpu", 1, 2, 2), ("cuda", 1, 1, 1), ("mps", 1, 1, 1)],
 )
 def test_lanes_are_as_many_as_the_cores_can_feed(
-    device: str, threads: int, expected: int, tiny: object, monkeypatch: pytest.MonkeyPatch
+    device: str, threads: int, processes: int, expected: int, tiny: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert lanes.default_lanes(tiny.runtime.model_copy(update={"device": device, "threads": threads})) == expected
+    changes = {"device": device, "threads": threads, "processes": processes}
+    assert lanes.default_lanes(tiny.runtime.model_copy(update=changes)) == expected
 
 
 def test_processes_that_start_from_nothing_do_as_forks_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,12 @@ class Settings(Section):
             )
         self._images_fit(key, experiment)
         self._batch_fits(key, experiment.dataset, experiment.batch_size, experiment.model.batches_a_step)
+        processes = self.runtime.processes_for(experiment.model)
+        if experiment.batch_size % processes:
+            raise ValueError(
+                f"{key}.batch_size is {experiment.batch_size}, which the {processes} of runtime.processes cannot share "
+                "evenly: write a multiple"
+            )
         for profile, settings in self.profiles.items():
             train, wanted = self.datasets[experiment.dataset].sizes(profile).train, settings.likelihood.train_images
             if wanted > train:

@@ -77,7 +77,7 @@ def default_lanes(runtime: Runtime) -> int:
     """As many lanes as the cores of this process can feed; one where the work is a GPU's."""
     on_gpu = runtime.device != "cpu" and (runtime.device != "auto" or any(Path(name).exists() for name in GPUS))
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return 1 if on_gpu else max(1, cores // runtime.threads)
+    return 1 if on_gpu else max(1, cores // (runtime.threads * runtime.processes))
 
 
 Look = Callable[[], "Plan | None"]

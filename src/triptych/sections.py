@@ -162,12 +162,33 @@ class Runtime(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(description="auto: a GPU if there is one")
     threads: Annotated[int, Field(ge=1, le=256)] = Field(description="of a stage; stages run side by side on the cores")
+    processes: Annotated[int, Field(ge=1, le=64)] = Field(
+        description="that share a training on one machine, each with a GPU of its own, or without a GPU with `threads` "
+        "threads of its own; of GANs with `architecture: resnet`, all others train in one"
+    )
     precision: Literal["float32", "bf16"] = Field(description="bf16: mixed, for the networks alone")
     channels_last: bool = Field(description="the memory format of convolutions")
-    compile: bool = Field(description="torch.compile of what a family has worth it; half a minute or more at the start")
+    compile: bool = Field(
+        description="torch.compile of what a family has worth it; half a minute or more at the start; not with several "
+        "processes"
+    )
     data_on_device: bool = Field(description="training images in the device's memory, not in the host's")
-    cuda_graphs: bool = Field(description="on a CUDA GPU a step is recorded once, and then started whole")
+    cuda_graphs: bool = Field(
+        description="on a CUDA GPU a step is recorded once, and then started whole; not with several processes"
+    )
     checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="least time between two checkpoints")
+
+    @model_validator(mode="after")
+    def _processes_can_talk(self) -> Self:
+        if self.processes > 1 and self.device == "mps":
+            raise ValueError(
+                f"processes is {self.processes}, but they can share the work on cpu and cuda alone: write 1"
+            )
+        return self
+
+    def processes_for(self, model: Section) -> int:
+        """How many train a model with this `model:` section."""
+        return self.processes if model.parallel else 1
 
 
 class Interval(Section):

@@ -5,6 +5,7 @@ Nothing heavy is imported here; each command imports what it uses.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,19 +141,37 @@ def reference_statistics(name: str) -> None:
 @item("experiment")
 def train(experiment: str) -> None:
     """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
+    project, settings = open_project()
+    processes = settings.runtime.processes_for(settings.experiment(experiment).model)
+    from torch.distributed import is_torchelastic_launched
+
+    from triptych.launch import launch
+
+    if processes > 1 and not is_torchelastic_launched():
+        launch(experiment, processes)
+    else:
+        train_here(project, settings, experiment)
+
+
+def train_here(project: Project, settings: Settings, experiment: str) -> None:
+    """Train the experiment in this process, or in this one of those that share it, of which the first records it."""
     from triptych.code import code_hash, family_modules
     from triptych.data.prepared import PreparedData
     from triptych.stages.inputs import train_inputs
+    from triptych.tracker import Silent
     from triptych.tracking.tracker import training
 
-    project, settings = open_project()
     chosen = settings.experiment(experiment)
     data, model = project.prepared(chosen.dataset), project.model(experiment)
     inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.train import train as run
+    from triptych.training.processes import rank, together
 
     code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
-    with training(project, "train", experiment, inputs, model) as tracker:
+    with (
+        together(settings.runtime, settings.runtime.processes_for(chosen.model)),
+        nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
+    ):
         run(
             name=experiment,
             experiment=chosen,

@@ -25,11 +25,11 @@ class Tracker(Protocol):
         """What is not a function of the inputs, for the journal: device, seconds, samples per second."""
 
 
-class Console:
-    """A tracker that speaks and forgets: for tests, notebooks, and stages that record nothing."""
+class Silent:
+    """A tracker that neither speaks nor keeps anything: of all processes that share a training but the first."""
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        """Nothing is said."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Nothing is kept."""
@@ -39,3 +39,10 @@ class Console:
 
     def note(self, **facts: str | float | int) -> None:
         """Nothing is kept."""
+
+
+class Console(Silent):
+    """A tracker that speaks and forgets: for tests, notebooks, and stages that record nothing."""
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)

@@ -20,10 +20,12 @@ def train_inputs(
     settings: Experiment | Classifier, profile: str, runtime: Runtime, data: PreparedData
 ) -> dict[str, object]:
     """Settings resolved for the profile, arithmetic and data of an experiment or a classifier."""
+    processes = runtime.processes_for(settings.model)
     return {
         "profile": profile,
         "settings": resolve(settings.model_dump(mode="json"), profile),
-        "runtime": {key: getattr(runtime, key) for key in ARITHMETIC},
+        "runtime": {key: getattr(runtime, key) for key in ARITHMETIC}
+        | ({"processes": processes} if processes > 1 else {}),
         "data": {key: data.manifest[key] for key in ("dataset", "source", "sha256", "splits", "image_shape")},
     }
 

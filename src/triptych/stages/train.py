@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +14,7 @@ from triptych.data.prepared import PreparedData
 from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.registry import build
 from triptych.stages.inputs import train_inputs
+from triptych.training import processes
 from triptych.training.checkpoint import Workplace, snapshot_name, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer, fit
@@ -26,6 +29,23 @@ if TYPE_CHECKING:
     from triptych.tracker import Tracker
 
 WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
+
+
+def _first(device: torch.device) -> torch.device:
+    """The device of the first process, by which all of them find the checkpoint."""
+    return torch.device(device.type, 0)
+
+
+@contextmanager
+def _workplace(root: Path, name: str, key: str, output: Path, say: Callable[[str], None]) -> Iterator[Workplace]:
+    """The workplace of this run, which the first process claims for all that share it."""
+    if processes.rank():
+        processes.meet()
+        yield Workplace.of_the_first(root, name, key)
+    else:
+        with Workplace.claim(root, name, key, output, say) as workplace:
+            processes.meet()
+            yield workplace
 
 
 def train(
@@ -51,6 +71,8 @@ def train(
 
     An unfinished run of the same settings, data and `code` (a hash) found under `checkpoints` is continued. Raises
     TriptychError if the run diverges, or if its checkpoint is damaged or in another process's hands.
+
+    Called in several processes (`triptych.training.processes.together`), it is one training, and the first writes.
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
@@ -59,14 +81,14 @@ def train(
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as workplace,
+        _workplace(checkpoints, name, run_key(_first(device), fingerprint, code), output, tracker.say) as workplace,
     ):
         with seeded(experiment.seed, "initialisation"):
             family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))
         family.networks.to(device)
         if runtime.channels_last:
             family.networks.to(memory_format=torch.channels_last)
-        if runtime.compile:
+        if runtime.compile and processes.size() == 1:  # it would have to trace what they say to each other
             for module in family.compiled():
                 module.compile()
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
@@ -78,6 +100,8 @@ def train(
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )
+        if processes.rank():
+            return
         with atomic_folder(output) as folder:
             save_tensors(folder / WEIGHTS, trainer.weights())
             snapshots = duration.snapshots(family.first_snapshot)

@@ -145,6 +145,11 @@ class Workplace:
                 if not workplace.orphaned:
                     _discard(place)
 
+    @classmethod
+    def of_the_first(cls, root: Path, name: str, key: str) -> Workplace:
+        """The workplace of this run, which the first of the processes that share it holds for all."""
+        return cls(root / f"{name}@{key}", waiting_process())
+
     @property
     def orphaned(self) -> bool:
         """Whether the process that started this one is gone."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from triptych.errors import DivergenceError
+from triptych.training import processes
 from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import History, Workplace
 from triptych.training.ema import Ema
@@ -102,7 +103,7 @@ class Trainer:
         """One optimiser step of one player on its loss; only its own parameters receive gradients."""
         optimizer = self.optimizers[player]
         with torch.autocast(self.device.type, enabled=False):
-            gradients = torch.autograd.grad(loss, optimizer.parameters)
+            gradients = processes.averaged(torch.autograd.grad(loss, optimizer.parameters))
         if self.experiment.gradient_clip:
             gradients = clipped(gradients, self.experiment.gradient_clip)
         rate = self.rates[player] if self.on_gpu else self.learning_rate(player, self.progress)
@@ -114,7 +115,7 @@ class Trainer:
             return self._step(batch)
         for player, rate in self.rates.items():
             rate.fill_(self.learning_rate(player, self.progress))
-        if not (self.runtime.cuda_graphs and self.family.recordable):
+        if not (self.runtime.cuda_graphs and self.family.recordable and processes.size() == 1):
             return self._step(batch)
         if self.recorded is None:
             self.recorded = RecordedStep(self._step, batch, self.state().values())
@@ -170,7 +171,7 @@ class Trainer:
                 self.ema.update((epoch - 1) * steps + step + 1)
             recent.append(torch.stack([value.float() for value in quantities.values()]))
             if len(recent) == FINITE_CHECK or step + 1 == steps:
-                found = torch.stack(recent)
+                (found,) = processes.averaged([torch.stack(recent)])
                 self._refuse_divergence(found, epoch, (epoch - 1) * steps + step + 1, batch)
                 totals.append(found.sum(0))
                 recent = []
@@ -191,7 +192,7 @@ class Trainer:
             for name, value in self.family.step(batch, lambda player, loss: None).items():
                 totals[f"train_{name}"] = totals.get(f"train_{name}", 0.0) + float(value) / steps
         self.family.networks.load_state_dict(before)
-        return totals
+        return processes.averaged_row(totals, self.device)
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, last_step: int, batch: Tensor) -> None:
         """Raise DivergenceError if one of the quantities (steps, n) is beyond all bounds, or if none moves any more."""
@@ -244,11 +245,13 @@ def fit(
 ) -> History:
     """Train to the last epoch, from the last checkpoint if there is one; return the history, one row an epoch.
 
-    Row 0 is the model before its first step. Snapshots are left in the workplace. Raises DivergenceError, which says
-    where, if a loss or a number on held-out images is not finite.
+    Row 0 is the model before its first step. Snapshots are left in the workplace. Of several processes all do the same
+    work on the same weights, and the first alone writes and speaks. Raises DivergenceError, which says where, if a loss
+    or a number on held-out images is not finite.
     """
     epochs, snapshots = trainer.duration.epochs, trainer.duration.snapshots(trainer.family.first_snapshot)
-    checkpoint = workplace.load()
+    checkpoint, first = workplace.load(), processes.rank() == 0
+    processes.meet()  # before the first one replaces the checkpoint
     earlier = 0.0
     if checkpoint:
         done, tensors, history, earlier = checkpoint
@@ -258,7 +261,7 @@ def fit(
     else:
         done, history = -1, []
     epoch_images = trainer.steps(images) * trainer.step_images
-    progress = Progress(trainer.name, epochs * epoch_images, max(done, 0) * epoch_images)
+    progress = Progress(trainer.name, epochs * epoch_images, max(done, 0) * epoch_images, silent=not first)
     saved = clock()
     for epoch in range(done + 1, epochs + 1):
         try:
@@ -272,10 +275,10 @@ def fit(
             ) from None
         history.append({"epoch": epoch, **row})
         tracker.log(epoch, history[-1])
-        if epoch in snapshots:
+        if first and epoch in snapshots:
             save_tensors(workplace.snapshot(epoch), trainer.snapshot())
-        last = epoch == epochs
-        if workplace.orphaned if last else clock() - saved >= trainer.runtime.checkpoint_seconds:
+        due = workplace.orphaned if epoch == epochs else clock() - saved >= trainer.runtime.checkpoint_seconds
+        if first and due:
             workplace.save(epoch, trainer.state(), history, earlier + progress.seconds())
             saved = clock()
     seconds = earlier + progress.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -13,12 +14,12 @@ IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
 class Progress:
     """Reports where a stage is, its speed and the time left. In a log the first report comes after a moment."""
 
-    def __init__(self, name: str, total: int, done: int, unit: str = "images") -> None:
-        """Of `total` in all, `done` were seen before this process."""
+    def __init__(self, name: str, total: int, done: int, unit: str = "images", *, silent: bool = False) -> None:
+        """Of `total` in all, `done` were seen before this process. If silent, it is another process that reports."""
         self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
         self.terminal = sys.stderr.isatty() and os.environ.get(LANES, "1") == "1"
-        self.wait = IN_TERMINAL if self.terminal else IN_LOG
+        self.wait = math.inf if silent else IN_TERMINAL if self.terminal else IN_LOG
 
     def due(self) -> bool:
         """Whether it is time to report: cheap, to be asked at every step."""

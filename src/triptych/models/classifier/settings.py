@@ -1,6 +1,6 @@
 """The settings of a classifier's network."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
@@ -21,6 +21,8 @@ class ChannelsByProfile(Section):
 
 class Model(Section):
     """The `model:` section of a classifier."""
+
+    parallel: ClassVar[bool] = False
 
     architecture: Literal["convolutional", "residual"]
     channels: Widths | ChannelsByProfile

@@ -33,6 +33,7 @@ class Model(Section):
     players: ClassVar[tuple[str, ...]] = ("model",)
     least_batch: ClassVar[int] = 1
     batches_a_step: ClassVar[int] = 1
+    parallel: ClassVar[bool] = False
 
     architecture: Literal["realnvp", "nice", "multiscale"] = Field(description="the kind of couplings")
     preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")

@@ -11,6 +11,7 @@ from triptych.models.base import Family, Update
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.gan.signed import to_signed, to_unit
 from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
+from triptych.training.processes import draw, rows
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
@@ -50,16 +51,17 @@ class CriticFamily(Family):
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {name: list(network.parameters()) for name, network in self.networks.items()}
 
-    def _fakes(self, count: int, device: torch.device) -> Tensor:
-        return self.generator(torch.randn(count, self.latent, device=device))
+    def _fakes(self, real: Tensor) -> Tensor:
+        return self.generator(draw(torch.randn, len(real), self.latent, device=real.device))
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        for real in to_signed(pixels).chunk(self.batches_a_step):
+        for batch in to_signed(pixels).chunk(self.batches_a_step):
+            real = rows(batch)
             with torch.no_grad():
-                fake = self._fakes(len(real), real.device)
+                fake = self._fakes(real)
             loss, metric = self.terms(real, fake, self.critic)
             update("critic", loss)
-        forged = self.generator_loss(self.critic(self._fakes(len(real), real.device)))
+        forged = self.generator_loss(self.critic(self._fakes(real)))
         update("generator", forged)
         return {"critic_loss": loss.detach(), "metric": metric, "generator_loss": forged.detach()}
 
@@ -67,7 +69,8 @@ class CriticFamily(Family):
         """What the critic estimates, and the generator's loss, on images that neither has seen and as many samples."""
         parts = images.pixels.split(CHUNK)
         cp = torch.cat([self.critic(to_signed(part)) for part in parts])
-        cq = torch.cat([self.critic(self._fakes(len(part), part.device)) for part in parts])
+        latents = (torch.randn(len(part), self.latent, device=part.device) for part in parts)
+        cq = torch.cat([self.critic(self.generator(part)) for part in latents])
         return {"metric": float(self.metric(cp, cq)), "generator_loss": float(self.generator_loss(cq))}
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
 from triptych.models.gan.convolution import PenalisedConv2d
+from triptych.models.gan.normalization import BatchNorm2d
 
 START = 4  # pixels a side of what the generator begins with
 
@@ -24,7 +25,7 @@ class UpBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2))
+        self.norms = nn.ModuleList(BatchNorm2d(channels) for _ in range(2))
         self.convolutions = nn.ModuleList(convolution(channels, channels) for _ in range(2))
         self.shortcut = convolution(channels, channels, 1)
 
@@ -42,7 +43,7 @@ class ResidualGenerator(nn.Module):
         nn.init.xavier_uniform_(self.start.weight)
         nn.init.zeros_(self.start.bias)
         self.blocks = nn.Sequential(*(UpBlock(width) for _ in range(3)))
-        self.norm, self.last = nn.BatchNorm2d(width), convolution(width, image_shape[0])
+        self.norm, self.last = BatchNorm2d(width), convolution(width, image_shape[0])
 
     def forward(self, latents: Tensor) -> Tensor:
         h = self.start(latents)

@@ -54,6 +54,11 @@ class Model(Section):
         return self.critic_steps or 1
 
     @property
+    def parallel(self) -> bool:
+        """Whether several processes can share a training of it."""
+        return self.architecture == "resnet"
+
+    @property
     def players(self) -> tuple[str, ...]:
         """Who has an optimiser."""
         return ("generator", "critic" if self.architecture == "resnet" else "discriminator")

@@ -15,6 +15,7 @@ class Model(Section):
     images: ClassVar[tuple[str, ...]] = ("grey", "colour")
     least_batch: ClassVar[int] = 1
     batches_a_step: ClassVar[int] = 1
+    parallel: ClassVar[bool] = False
 
     latent: Width = Field(description="dimensions of z")
     hidden: Widths = Field(description="of the encoder's hidden layers; the decoder has them in reverse")

@@ -1,0 +1,87 @@
+"""One process of a training, for tests/test_processes.py: `rank.py SETTINGS DATA OUTPUT`, alone or under torchrun.
+
+In float64, so that what is not the same to rounding shows: Adam divides by a gradient's size, and makes a whole step of
+the rounding error of a gradient that is zero, such as that by a bias before batch normalisation.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.config import Settings, parse
+from triptych.stages import train as stage
+from triptych.tracker import Silent
+from triptych.training import processes
+from triptych.training.loop import Trainer
+from triptych.training.weights import save_tensors
+
+NAME, UPDATES, STOPPED = "cifar10-jsd-2", 3, 1
+FREE = {"spectral_normalization": False, "reg_type": "none", "reg_cf": 0.0}
+CASES: dict[str, dict[str, Any]] = {
+    "jsd": {**FREE, "loss_type": "jsd"},
+    "w1 spectral": {**FREE, "loss_type": "w1", "spectral_normalization": True},
+    "jsd r1gp": {**FREE, "loss_type": "jsd", "reg_type": "r1gp", "reg_cf": 1.0},
+    "w1 ogp": {**FREE, "loss_type": "w1", "reg_type": "ogp", "reg_cf": 1.0},
+}
+RESUMED = "w1 ogp"
+
+
+class Stopper(Silent):
+    """Stops the run after an epoch."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step == STOPPED:
+            raise KeyboardInterrupt
+
+
+def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], tracker: Silent | None = None) -> None:
+    """Train to `folder/model`, an update an epoch, and leave everything that a next one would depend on beside it."""
+    experiment = settings.experiment(NAME)
+    budget = experiment.epochs.model_copy(update={"quick": UPDATES})
+    once = experiment.epoch_updates.model_copy(update={"quick": 1})
+    changes = {"epochs": budget, "epoch_updates": once, "ema": 0.9, "gradient_clip": 5.0}
+    experiment = experiment.model_copy(update={**changes, "model": experiment.model.model_copy(update=model)})
+
+    def fit(trainer: Trainer, **words: Any) -> Any:
+        history = original(trainer, **words)
+        save_tensors(folder / f"state-{processes.rank()}.safetensors", trainer.state())
+        return history
+
+    original, stage.fit = stage.fit, fit
+    try:
+        stage.train(
+            name=NAME,
+            experiment=experiment,
+            profile="quick",
+            runtime=settings.runtime,
+            data=data,
+            output=folder / "model",
+            checkpoints=folder / "checkpoints",
+            code="code",
+            tracker=tracker or Silent(),
+        )
+    finally:
+        stage.fit = original
+
+
+def main() -> None:
+    settings, data, output = parse(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2]), Path(sys.argv[3])
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    with processes.together(settings.runtime, settings.runtime.processes):
+        for name, model in CASES.items():
+            run(settings, data, output / name, model)
+        try:
+            run(settings, data, output / "resumed", CASES[RESUMED], Stopper())
+        except KeyboardInterrupt:
+            run(settings, data, output / "resumed", CASES[RESUMED])
+
+
+if __name__ == "__main__":
+    main()
