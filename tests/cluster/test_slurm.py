@@ -139,7 +139,9 @@ def finish(home: Home, submission: Submission, victim: str) -> None:
     going_on = GOING_ON.search(said)
     assert going_on, said
     assert int(going_on[1]) > 0
-    print(home.run("triptych", "collect"))
+    said = home.run("triptych", "collect")
+    assert "ended" not in said
+    assert "not up to date" not in said
     assert "up to date" in home.run("dvc", "status")
     said = home.run("dvc", "repro")
     assert "up to date" in said

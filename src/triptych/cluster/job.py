@@ -74,7 +74,8 @@ class Job:
             self._make(project, shelf, stage)
         with tempfile.TemporaryDirectory() as place:
             copy_settings(project.root, Path(place))
-            shelf.put(Path(place), settings_of(self.submission) if self.shared else done_of(self.submission, self.name))
+            for name in [settings_of(self.submission)] * self.shared + [done_of(self.submission, self.name)]:
+                shelf.put(Path(place), name)
         shutil.rmtree(folder, ignore_errors=True)
 
     def checkpoint(self) -> DelayedSubmission:
