@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 PLAYWRIGHT := .venv/browser
+MOTO := .venv/s3
 
 # Neither tool reports home, and idle OpenMP threads sleep instead of fighting over shared cores.
 export DVC_NO_ANALYTICS := 1
@@ -12,7 +13,7 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test gpu browser cluster torture bench setup lint lock clean
+.PHONY: repro test gpu browser cluster s3 torture bench setup plugin lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
@@ -31,6 +32,14 @@ $(PLAYWRIGHT)/.ready: $(READY) tests/browser/playwright.lock
 
 cluster: setup  ## jobs on a real SLURM with two nodes, for a tiny project or that of TRIPTYCH_PROJECT
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster $(ARGS)
+
+s3: $(MOTO)/.ready  ## a DVC remote on a real S3 server, moto's, on this machine
+	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(MOTO)" OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest tests/s3 $(ARGS)
+
+$(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
+	@$(BIN)/uv pip install --quiet --target $(MOTO) --require-hashes --no-deps -r s3.lock -r tests/s3/moto.lock
+	@touch $@
 
 gpu: setup  ## the tests that need a CUDA GPU
 	@$(BIN)/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
@@ -55,6 +64,12 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+plugin: setup  ## DVC's plug-in for remotes on S3, into .venv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r s3.lock
+
+# What an environment needs beside that of the lock files given.
+BESIDE = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1)) $(addprefix -c ,$(1))
+
 lock:  ## resolve the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group dev -o requirements.lock pyproject.toml
@@ -62,6 +77,11 @@ lock:  ## resolve the newest versions that pyproject.toml allows
 		--group setup --no-deps -o bootstrap.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group browser -c requirements.lock -o tests/browser/playwright.lock
+	@sed -n 's/^s3 = \["\(.*\)"\]/\1/p' pyproject.toml | \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		$(call BESIDE,requirements.lock) -o s3.lock -
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group moto $(call BESIDE,requirements.lock s3.lock) -o tests/s3/moto.lock
 
 clean:  ## remove the environment
 	rm -rf .venv

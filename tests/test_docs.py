@@ -214,18 +214,21 @@ def _refused_by_dvc(words: list[str], folder: Path) -> str:
     overrides = [word for word in getattr(given, "set_param", None) or () if not PLACEHOLDER.fullmatch(word)]
     if unknown:
         return f"no such stage or output: {unknown}"
-    return _refused_settings(overrides, folder) if overrides else ""
+    return _refused_settings(overrides, folder, grid=getattr(given, "queue", False)) if overrides else ""
 
 
-def _refused_settings(overrides: list[str], folder: Path) -> str:
+def _refused_settings(overrides: list[str], folder: Path, *, grid: bool = False) -> str:
+    """With a queue, commas make a grid: each of its points counts."""
     from dvc.exceptions import InvalidArgumentError
-    from dvc.utils.hydra import apply_overrides
+    from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
     changed = folder / "params.yaml"
-    shutil.copyfile(ROOT / "params.yaml", changed)
+    points = get_hydra_sweeps({changed.name: overrides}) if grid else [{changed.name: overrides}]
     try:
-        apply_overrides(changed, overrides)
-        load(changed)
+        for point in points:
+            shutil.copyfile(ROOT / "params.yaml", changed)
+            apply_overrides(changed, point[changed.name])
+            load(changed)
     except (InvalidArgumentError, TriptychError) as error:
         return str(error.__cause__ or error)
     return ""
@@ -307,17 +310,20 @@ def test_paths_stages_and_variables_are_known(page: Path) -> None:
         "triptych trian", "triptych sample nobody", "triptych sample vae-20d --coutn 3", "triptych repro --jobs 0",
         "triptych repro train@nobody", "dvc exp rnn", "dvc repro --frce", "dvc repro train@nobody",
         "dvc exp run -S experiments.vae-20d.learnin_rate=1", "dvc exp run -S experiments.vae-20d.learning_rate=-1",
-        "dvc exp run -S profile=fast", "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
+        "dvc exp run -S profile=fast", "dvc exp run -S experiments.vae-20d.learning_rate=1,2",
+        "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,-1",
+        "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
         "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
 def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> None:
     good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S experiments.vae-20d.learning_rate=2e-3 \\\n"
     good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="peers --rounds 3"\n'
+    good += "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
     good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
     block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
     found = [refused(words, tmp_path) for words in commands(block)]
-    assert found[:-1] == [""] * 6
+    assert found[:-1] == [""] * 7
     assert found[-1]
 
 

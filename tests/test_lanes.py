@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import environment, is_gone, wait_until
-from triptych import lanes
+from triptych import gpus, lanes
 from triptych.cli import INTERRUPTED
 from triptych.dvc_lock import HEAD, with_entry
 from triptych.project import Project
@@ -41,10 +42,10 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
     return Project(folder)
 
 
-def repro(project: Project, count: int) -> int:
+def repro(project: Project, count: int, devices: tuple[str, ...] = ()) -> int:
     plan = lanes.begin_look(project)()
     assert plan
-    return lanes.run(project, plan, count, {})
+    return lanes.run(project, plan, count, {}, devices)
 
 
 def test_the_longest_chain_begins_first() -> None:
@@ -74,6 +75,7 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
     entries = {
         "train@a/1": '{"seconds": 3}',
         "train@a/2": '{"seconds": 4}',
+        "train@a-seed-1/1": '{"seconds": 7}',
         "classifier@classifier-b/1": '{"seconds": 5}',
     }
     entries |= {"report@all/1": '{"seconds": 6}', "train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"seconds": "x"}'}
@@ -82,7 +84,12 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         os.utime(path, (age, age))
-    assert lanes.durations(project) == {"train@a": 4.0, "classifier@b": 5.0, "report": 6.0}
+    assert lanes.durations(project) == {
+        "train@a": 4.0,
+        "train-seed@a-seed-1": 7.0,
+        "classifier@b": 5.0,
+        "report": 6.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,12 +97,97 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
     [("cpu", 1, 1, 4), ("cpu", 3, 1, 1), ("cpu", 8, 1, 1), ("cpu", 1, 2, 2), ("cuda", 1, 1, 1), ("mps", 1, 1, 1)],
 )
 def test_lanes_are_as_many_as_the_cores_can_feed(
-    device: str, threads: int, processes: int, expected: int, tiny: object, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    threads: int,
+    processes: int,
+    expected: int,
+    tiny: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.delenv(gpus.VARIABLE, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     changes = {"device": device, "threads": threads, "processes": processes}
     assert lanes.default_lanes(tiny.runtime.model_copy(update=changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "named", "found", "expected"),
+    [
+        ((), None, [], 4),
+        (("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm", "nvidia-caps"), None, ["0", "1", "2"], 3),
+        (("nvidia0", "nvidia1", "nvidiactl"), "1", ["1"], 1),
+        (("nvidia0", "nvidia1", "nvidiactl"), "GPU-8932f937, 0,-1,1", ["GPU-8932f937", "0"], 2),
+        (("nvidia0", "nvidiactl"), "", [], 4),
+        (("nvidia0", "nvidiactl"), "-1", [], 4),
+        (("dxg",), None, [], 1),
+        (("kfd",), None, [], 1),
+    ],
+)
+def test_a_lane_for_each_gpu_that_the_user_leaves(
+    nodes: tuple[str, ...],
+    named: str | None,
+    found: list[str],
+    expected: int,
+    tiny: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for node in nodes:
+        (tmp_path / node).touch()
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.setattr(lanes, "cores", lambda: 4)
+    if named is None:
+        monkeypatch.delenv(gpus.VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(gpus.VARIABLE, named)
+    runtime = tiny.runtime.model_copy(update={"device": "auto"})
+    assert lanes.gpus_for(runtime) == found
+    assert lanes.default_lanes(runtime) == expected
+    in_pairs = lanes.gpus_for(runtime.model_copy(update={"processes": 2}))
+    assert in_pairs == [",".join(found[:2])] if found else in_pairs == []
+    on_cpu = tiny.runtime.model_copy(update={"device": "cpu"})
+    assert lanes.gpus_for(on_cpu) == []
+    assert lanes.default_lanes(on_cpu) == 4
+
+
+def seen(project: Project) -> dict[str, str]:
+    """The GPU that each stage was given."""
+    return {name: (project.root / name).read_text().strip() for name in ORDER}
+
+
+def meeting(*names: str) -> dict[str, str]:
+    """Stages that say their GPU, and end once all of these have."""
+    waiting = " && ".join(f"test -s {name}" for name in names)
+    return {name: f'echo "$CUDA_VISIBLE_DEVICES" > {name}; until {waiting}; do sleep 0.01; done' for name in names}
+
+
+def test_lanes_share_the_gpus_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WAITS, "c", [])
+    pairs = make_project(tmp_path / "pairs", meeting("a", "b") | meeting("c", "d"))
+    assert repro(pairs, 2, ("3", "5")) == 0
+    found = seen(pairs)
+    assert {found["a"], found["b"]} == {found["c"], found["d"]} == {"3", "5"}
+    crowd = make_project(tmp_path / "crowd", meeting(*ORDER))
+    assert repro(crowd, 4, ("3", "5")) == 0
+    assert Counter(seen(crowd).values()) == {"3": 2, "5": 2}
+
+
+def test_a_gpu_is_kept_as_long_as_its_stage_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WAITS, "c", [])
+    others = {name: f'echo "$CUDA_VISIBLE_DEVICES" > {name}' for name in "bcd"}
+    project = make_project(tmp_path / "p", {"a": meeting("a", *others)["a"]} | others)
+    assert repro(project, 2, ("3", "5")) == 0
+    assert seen(project) == {"a": "3", "b": "5", "c": "5", "d": "5"}
+
+
+def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "cores", lambda: 4)
+    assert lanes.crowding(4, 1) == lanes.crowding(2, 2) == lanes.crowding(1, 8) == ""
+    assert lanes.crowding(5, 1).startswith("5 stages at a time, one thread each, share 4 cores")
+    assert lanes.crowding(2, 3).startswith("2 stages at a time, 3 threads each, share 4 cores")
 
 
 def test_processes_that_start_from_nothing_do_as_forks_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

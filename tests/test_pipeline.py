@@ -118,6 +118,7 @@ def test_lanes_leave_the_lock_and_the_results_of_one_stage_at_a_time(
 
 KEPT_TAGS = (
     *("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started"),
+    "dvc_exp",
     *("trained", "result", "mlflow.note.content", "mlflow.loggedImages"),
 )
 
@@ -210,6 +211,42 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+
+
+def test_a_sweep_is_recorded_in_the_project_and_leaves_it_as_it_was(fresh: Clone) -> None:
+    """Each of its runs in a temporary folder that is gone afterwards, as in DVC's queue, which `make torture` tries."""
+    lock = (fresh.root / "dvc.lock").read_bytes()
+    rates = {"higher": "0.002", "lower": "0.0003"}
+    for name, rate in rates.items():
+        changes = (f"experiments.vae-20d.learning_rate={rate}", "experiments.vae-20d.model.latent=3")
+        fresh.succeed(
+            "dvc", "exp", "run", "--temp", "-n", name, *(word for change in changes for word in ("-S", change))
+        )
+    runs = runs_of(fresh)
+    swept = {run["tags"]["dvc_exp"]: run for run in runs.values() if "dvc_exp" in run["tags"]}
+    assert {name: run["params"]["learning_rate"] for name, run in swept.items()} == rates
+    for name, run in swept.items():
+        assert run["params"]["model.latent"] == "3"
+        assert run["status"] == "FINISHED"
+        assert run["tags"]["triptych_experiment"] == "vae-20d"
+        assert f"`dvc exp apply {name}`" in run["tags"]["mlflow.note.content"]
+        assert [step for step, _ in run["metrics"]["valid_negative_elbo"]] == [0, 1, 2, 3]
+        assert "test.log_likelihood" in run["metrics"]
+        assert run["pictures"]
+        assert len(run["model"]) == 1
+        run["model"] = []  # its weights are in DVC's cache alone
+    assert not list((fresh.root / ".dvc" / "tmp" / "exps").rglob("params.yaml"))
+    assert (fresh.root / "dvc.lock").read_bytes() == lock
+    assert fresh.succeed("git", "status", "--porcelain") == ""
+    assert "All are up to date" in fresh.succeed("triptych", "status")
+    (fresh.root / "mlflow.db").unlink()
+    shutil.rmtree(fresh.root / "mlartifacts")
+    assert "7 runs, 7 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert runs_of(fresh) == runs
+    fresh.succeed("dvc", "exp", "apply", "lower")
+    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    assert metrics["fingerprint"] == swept["lower"]["tags"]["fingerprint"]
+    assert fresh.ran(fresh.succeed("triptych", "repro")) == []
 
 
 def curves_of(clone: Clone) -> set[str]:

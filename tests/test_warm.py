@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import environment, is_gone, wait_until
-from triptych import warm
+from triptych import gpus, warm
 from triptych.cli import INTERRUPTED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm starts are for Linux")
@@ -65,6 +65,15 @@ def train_without_end(project: Path, params: dict, variables: dict[str, str]) ->
     worker = int(next(owners.glob("*.pid")).read_text())
     assert worker != command.pid
     return command, worker
+
+
+def test_a_helper_serves_stages_of_any_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(gpus.VARIABLE, raising=False)
+    before = warm.conditions()
+    monkeypatch.setenv(gpus.VARIABLE, "1")
+    assert warm.conditions() == before
+    monkeypatch.setenv("OMP_DYNAMIC", "true")
+    assert warm.conditions() != before
 
 
 def test_a_warm_start_leaves_the_bytes_of_a_cold_one(project: Path, warm_start: dict[str, str]) -> None:

@@ -79,7 +79,7 @@ def cli() -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="stages that run at a time  [default: cores / runtime.threads; 1 on a GPU]",
+    help="stages that run at a time  [default: one a GPU; without, cores / runtime.threads]",
 )
 def repro(words: tuple[str, ...], jobs: int | None) -> None:
     """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""

@@ -25,9 +25,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych import gpus
 from triptych.dvc_lock import splice
 from triptych.errors import TriptychError
 from triptych.files import read_json
+from triptych.seeds import stage_name
 from triptych.training.progress import LANES
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from triptych.project import Project
     from triptych.sections import Runtime
 
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # as seen without importing torch
 FAILED = 255  # DVC's own exit status
 OF_DVC = (  # what every process would import by itself
     "configobj",
@@ -73,11 +74,38 @@ class Plan:
     waits: dict[str, list[str]]
 
 
+def gpus_for(runtime: Runtime) -> list[str]:
+    """The GPUs that stages of these settings share, in groups of as many as a training takes.
+
+    None where they are none of CUDA's, or cannot be counted.
+    """
+    found, each = gpus.visible() if runtime.device in ("auto", "cuda") else [], runtime.processes
+    groups = [found[start : start + each] for start in range(0, len(found) - each + 1, each)]
+    return [",".join(group) for group in groups or [found] if group]
+
+
 def default_lanes(runtime: Runtime) -> int:
-    """As many lanes as the cores of this process can feed; one where the work is a GPU's."""
-    on_gpu = runtime.device != "cpu" and (runtime.device != "auto" or any(Path(name).exists() for name in GPUS))
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return 1 if on_gpu else max(1, cores // (runtime.threads * runtime.processes))
+    """A lane a GPU; one where there is a GPU of another kind; else as many as the cores of this process can feed."""
+    found = gpus_for(runtime)
+    if found or runtime.device in ("cuda", "mps") or (runtime.device == "auto" and gpus.uncounted()):
+        return max(1, len(found))
+    return max(1, cores() // (runtime.threads * runtime.processes))
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def crowding(lanes: int, threads: int) -> str:
+    """What to tell whoever has more threads side by side than there are cores; empty where each has one."""
+    if lanes == 1 or lanes * threads <= cores():
+        return ""
+    each = "one thread" if threads == 1 else f"{threads} threads"
+    return (
+        f"{lanes} stages at a time, {each} each, share {cores()} cores: a stage takes longer than it would alone "
+        "(its threads belong to its result and stay as they are)"
+    )
 
 
 Look = Callable[[], "Plan | None"]
@@ -95,8 +123,8 @@ def begin_look(project: Project) -> Look:
     return plan
 
 
-def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str]) -> int:
-    """Run what the plan holds, with these variables added; return the exit status.
+def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str], devices: Sequence[str] = ()) -> int:
+    """Run what the plan holds, with these variables added and on these GPUs; return the exit status.
 
     After a failure nothing new starts, and its message is the last. Raises KeyboardInterrupt after Ctrl-C, once
     everything has ended, which the terminal has told, too.
@@ -105,17 +133,21 @@ def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str]) 
         for name in OF_DVC:
             importlib.import_module(name)
     work = Work(by_length(plan.waits, durations(project)), plan.waits)
-    running: dict[Connection, str] = {}
+    shares = gpus.Shares(list(devices))
+    running: dict[Connection, tuple[str, dict[str, str]]] = {}
     interrupts: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
         while running or not (interrupts or work.failures or work.done):
             if not (interrupts or work.failures):
                 for stage in work.take(lanes - len(running)):
-                    found = {**variables, LANES: str(lanes)}
-                    running[_start(reproduce, project.root, found, stage, plan.order)] = stage
+                    device = shares.take()
+                    found = {**variables, LANES: str(lanes), **device}
+                    running[_start(reproduce, project.root, found, stage, plan.order)] = stage, device
             for connection in wait(list(running)):
-                work.finish(running.pop(connection), _answer(connection))
+                stage, device = running.pop(connection)
+                work.finish(stage, _answer(connection))
+                shares.give_back(device)
     finally:
         signal.signal(signal.SIGINT, before)
     if interrupts:
@@ -172,9 +204,10 @@ def durations(project: Project) -> dict[str, float]:
     for folder in (project.private / "journal").glob("*@*"):
         entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         if entries:
-            stage = folder.name.replace("classifier@classifier-", "classifier@").removesuffix("@all")
+            kind, _, name = folder.name.replace("classifier@classifier-", "classifier@").partition("@")
+            stage = kind if name == "all" else stage_name(kind, name)
             with suppress(TriptychError, TypeError, ValueError):
-                found[stage] = found[stage.replace("@", "-seed@")] = float(read_json(entries[-1])["seconds"])
+                found[stage] = float(read_json(entries[-1])["seconds"])
     return found
 
 

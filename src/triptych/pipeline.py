@@ -75,6 +75,9 @@ def repro(
         return 0
     with warm.helper({**os.environ, **DVC_QUIET}) as variables:
         if plan:
-            count = jobs or lanes.default_lanes(settings.runtime)
-            return lanes.run(project, plan, count, {**DVC_QUIET, **variables})
+            count = min(jobs or lanes.default_lanes(settings.runtime), len(plan.waits))
+            if crowded := lanes.crowding(count, settings.runtime.threads * settings.runtime.processes):
+                print(crowded, flush=True)
+            found = {**DVC_QUIET, **variables}
+            return lanes.run(project, plan, count, found, lanes.gpus_for(settings.runtime))
         return dvc(project, "repro", *words, **variables)

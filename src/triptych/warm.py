@@ -40,7 +40,7 @@ from triptych.files import COMMAND_VARIABLE, sha256_of_file, sha256_of_json
 
 VARIABLE = "TRIPTYCH_WARM"
 FREE = ("DVC_", "TRIPTYCH_")  # variables that nothing reads at import; what else differs is not for this helper
-FREE_NAMES = {"MLFLOW_TRACKING_URI", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+FREE_NAMES = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
 LATE = (  # imported while others work
     "alembic.command",
     "alembic.config",

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import kills
 import power
 import records
+import sweep
 from table import Row, say, table
 from world import World
 
@@ -31,7 +32,7 @@ def main() -> int:
         "--examples", type=int, default=250, help="of nonsense in the settings; of files ten times more"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--only", choices=["kills", "power", "records", "nonsense"])
+    parser.add_argument("--only", choices=["kills", "power", "records", "sweep", "nonsense"])
     wanted = parser.parse_args()
     say(f"seed {wanted.seed}")
     began, rows = time.monotonic(), []
@@ -50,6 +51,8 @@ def main() -> int:
             rows += records.torture(world, folder)
         if wanted.only in (None, "power"):
             rows += power.torture(folder / "power")
+        if wanted.only in (None, "sweep"):
+            rows += sweep.torture(folder / "sweep")
         if wanted.only in (None, "nonsense"):
             rows += _nonsense(wanted.examples, wanted.seed)
     print(table(rows))

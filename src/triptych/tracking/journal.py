@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from triptych.files import read_json, sha256_of_file, write_json
 
 if TYPE_CHECKING:
     from triptych.project import Project
+
+
+EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # DVC sets it for what `dvc exp run` and its queue run
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Execution:
             "machine": f"{platform.node()}, {platform.system()} {platform.machine()}",
             "python": platform.python_version(),
         }
+        if experiment := os.environ.get(EXPERIMENT_VARIABLE):
+            self.facts["dvc_exp"] = experiment
 
     def write(self, result: Path) -> None:
         """Enter the execution under a hash of what came out: who holds a result finds the execution that made it."""

@@ -125,4 +125,5 @@ def _again(record: Record, facts: Json) -> str:
         if facts.get("git_dirty")
         else ""
     )
-    return f"To make it again: `git checkout {commit[:SHORT]}`, then `dvc repro {item}`.{dirty}"
+    kept = f"`dvc exp apply {facts['dvc_exp']}` brings it back as DVC kept it. " if "dvc_exp" in facts else ""
+    return f"{kept}To make it again: `git checkout {commit[:SHORT]}`, then `dvc repro {item}`.{dirty}"

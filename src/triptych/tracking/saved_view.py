@@ -16,7 +16,10 @@ from triptych.tracking.records import stage_of
 
 KEY = "triptych"
 SAVED_VIEW = f"mlflow.sharedViewState.{KEY}"
-COLUMNS = ("attributes.`Models`", "tags.`profile`", "tags.`trained`", "params.`batch_size`", "params.`learning_rate`")
+COLUMNS = (
+    *("attributes.`Models`", "tags.`dvc_exp`", "tags.`profile`", "tags.`trained`"),
+    *("params.`batch_size`", "params.`learning_rate`"),
+)
 SAMPLES, FINAL_SAMPLES = "samples", "samples_after_training"  # images, by epoch, and of runs of any length side by side
 MOST_RUNS = 20  # of a chart
 SECTION = "headline"

@@ -236,7 +236,7 @@ def experiment_tags(family: str, experiment_id: str) -> dict[str, str]:
 
 def run_tags(facts: Json) -> dict[str, str]:
     """The journal's facts of an execution as tags of its run."""
-    wanted = ("stage", "git_commit", "git_dirty", "machine", "started")
+    wanted = ("stage", "git_commit", "git_dirty", "dvc_exp", "machine", "started")
     tags = {key: str(facts[key]) for key in wanted if key in facts}
     if facts.get("git_commit", "none") != "none":
         tags["mlflow.source.git.commit"] = facts["git_commit"]

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from triptych.tracking.records import ConfigurationRecord, Json, Record
     from triptych.tracking.store import Clock, Store
 
-SHARED = ("profile", "family", "project", "stage", "git_commit", "mlflow.source.name", "mlflow.source.git.commit")
+SHARED = (
+    *("profile", "family", "project", "stage", "git_commit", "dvc_exp"),
+    *("mlflow.source.name", "mlflow.source.git.commit"),
+)
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 
 
