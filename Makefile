@@ -13,7 +13,7 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test gpu browser s3 torture bench setup plugin lint lock clean
+.PHONY: repro test gpu browser cluster s3 torture bench setup plugin lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
@@ -29,6 +29,9 @@ browser: $(PLAYWRIGHT)/.ready  ## the page and MLflow's interface in Chromium, o
 $(PLAYWRIGHT)/.ready: $(READY) tests/browser/playwright.lock
 	@$(BIN)/uv pip install --quiet --target $(PLAYWRIGHT) --require-hashes --no-deps -r tests/browser/playwright.lock
 	@touch $@
+
+cluster: setup  ## jobs on a real SLURM with two nodes, for a tiny project or that of TRIPTYCH_PROJECT
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 s3: $(MOTO)/.ready  ## a DVC remote on a real S3 server, moto's, on this machine
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(MOTO)" OMP_NUM_THREADS=1 \

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from triptych.cluster_commands import COMMANDS
 from triptych.errors import TriptychError
 from triptych.stage_commands import STAGES, open_project
 from triptych.training.progress import LANES
@@ -136,8 +137,8 @@ def settings_command() -> None:
     click.echo(settings_page(), nl=False)
 
 
-for stage_command in STAGES:
-    cli.add_command(stage_command)
+for command in (*COMMANDS, *STAGES):
+    cli.add_command(command)
 
 
 @cli.command()

@@ -59,6 +59,14 @@ def splice(lock: Path, stage: PipelineStage, order: Sequence[str]) -> bool:
     return True
 
 
+def entry_in(text: str, name: str) -> str | None:
+    """The entry of a stage as it stands in the text of a `dvc.lock`, for `with_entry`; None if there is none."""
+    found = STAGES.search(text)
+    pieces = NAME.split(found[0])[1:] if found else []
+    entries = dict(zip(pieces[::2], pieces[1::2], strict=True))
+    return f"  {name}:\n{entries[name]}" if name in entries else None
+
+
 def with_entry(text: str, entry: str, order: Sequence[str]) -> str | None:
     """The text of a `dvc.lock` with an entry added or replaced, in that order; None if the text is of another kind."""
     found = STAGES.search(text)

@@ -143,7 +143,7 @@ def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str], 
                 for stage in work.take(lanes - len(running)):
                     device = shares.take()
                     found = {**variables, LANES: str(lanes), **device}
-                    running[_start(_reproduce, project.root, found, stage, plan.order)] = stage, device
+                    running[_start(reproduce, project.root, found, stage, plan.order)] = stage, device
             for connection in wait(list(running)):
                 stage, device = running.pop(connection)
                 work.finish(stage, _answer(connection))
@@ -324,8 +324,10 @@ def _chosen(settings: object, keys: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
-    def reproduce(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's)
+def reproduce(repo: Repo, name: str, order: list[str]) -> str:
+    """Let DVC reproduce one stage alone, and put its entry into `dvc.lock` at its place in the order."""
+
+    def and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's)
         done = stage.reproduce(**options)
         if done:
             lock = stage.dvcfile._lockfile
@@ -335,5 +337,5 @@ def _reproduce(repo: Repo, name: str, order: list[str]) -> str:
         return done
 
     repo.scm_context.quiet = True
-    repo.reproduce([name], single_item=True, repro_fn=reproduce)
+    repo.reproduce([name], single_item=True, repro_fn=and_record)
     return ""

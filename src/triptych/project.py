@@ -94,6 +94,12 @@ class Project:
             return "none", False
         return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
 
+    def changed(self, *places: str, untracked: bool = False) -> list[str]:
+        """What in these places, by git's pathspecs, is not as it was committed; untracked files only if asked for."""
+        kind = "all" if untracked else "no"
+        lines = self._git("status", "--porcelain", f"--untracked-files={kind}", "--", *places) or ""
+        return [line.split(maxsplit=1)[1] for line in lines.splitlines()]
+
     def _git(self, *words: str) -> str | None:
         command = ["git", *words]
         try:  # a git on the user's path, with words of ours

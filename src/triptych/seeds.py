@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REPEAT = re.compile(r"-seed-(\d+)$")
 REPEATED = ("train", "evaluate", "study")  # stages that a repeat has
+SETTING = re.compile(r"^(seeds: *)\d+(?= *(#|$))", re.MULTILINE)
 HEAD = "# For dvc.yaml, the repeats that `seeds` in params.yaml asks for; written by `triptych seeds`."
 CONFIDENCE = 0.95  # that a difference is none of the seeds'
 
@@ -81,6 +82,15 @@ def write_for_dvc(settings: Settings, path: Path) -> bool:
     with atomic_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return True
+
+
+def set_seeds(params: Path, count: int) -> None:
+    """Write into `params.yaml` how many trainings each is to have. Raises TriptychError if it says so by name."""
+    text, found = SETTING.subn(rf"\g<1>{count}", params.read_text(encoding="utf-8"))
+    if not found:
+        raise TriptychError(f"{params.name} gives seeds by name, or as a list: change them there")
+    with atomic_file(params) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def check_for_dvc(settings: Settings, path: Path) -> None:
