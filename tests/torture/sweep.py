@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from table import Row, say
-from world import LAST_WORDS, PATIENCE, World, wait_for
+from world import LAST_WORDS, World, wait_for
 
 from triptych.project import Project
 from triptych.tracking.store import Store
 
 TARGET, METRICS = "evaluate@vae-20d", "metrics/vae-20d.json"
 RATES = ("0.002", "0.0005")
+PATIENCE = 1800  # seconds for a queue
 WAYS: dict[str, tuple[str, ...]] = {
     "a run of a sweep, told to stop": (),
     "a run of a sweep, killed": ("--force",),
