@@ -12,6 +12,9 @@ from object_store import REMOTE, ObjectStore
 
 from conftest import wait_until
 from test_pipeline import Clone, make_clone
+from triptych.cluster.remote import Shelf
+from triptych.cluster.stages import open_repo, restore, send
+from triptych.project import Project
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +129,38 @@ def error(clone: Clone, **variables: str) -> str:
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     return line
+
+
+def test_jobs_of_a_cluster_meet_in_a_bucket(
+    origin: Clone, other: Clone, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `triptych submit` and `collect` need of a remote: checkpoints, journals, and results stage by stage."""
+    for name, value in store.credentials.items():
+        monkeypatch.setenv(name, value)
+    for clone in (origin, other):
+        store.configure(clone.root, clone.environment, "jobs")
+    checkpoint = tmp_path / "checkpoint"
+    (checkpoint / "deep").mkdir(parents=True)
+    (checkpoint / "state").write_bytes(b"one")
+    (checkpoint / "deep" / "piece").write_bytes(b"piece")
+    stages = ["fetch@binarized_mnist", "prepare@binarized_mnist", "train@vae-20d"]
+    with open_repo(Project(origin.root)) as repo:
+        shelf = Shelf.of(repo)
+        shelf.put(checkpoint, "checkpoints/vae-20d@1")
+        (checkpoint / "state").write_bytes(b"two")
+        shelf.put(checkpoint, "checkpoints/vae-20d@1")
+        for stage in stages:
+            send(repo, stage)
+    with open_repo(Project(other.root)) as repo:
+        shelf = Shelf.of(repo)
+        assert shelf.names("checkpoints") == ["checkpoints/vae-20d@1"]
+        assert shelf.get("checkpoints/vae-20d@1", tmp_path / "taken")
+        assert not shelf.get("checkpoints/nobody@1", tmp_path / "nothing")
+        for stage in stages:
+            assert restore(repo, stage, stages)
+        shelf.drop("checkpoints/vae-20d@1")
+        assert shelf.names("checkpoints") == []
+    assert (tmp_path / "taken" / "state").read_bytes() == b"two"
+    assert (tmp_path / "taken" / "deep" / "piece").read_bytes() == b"piece"
+    model = Path("models") / "vae-20d" / "weights.safetensors"
+    assert (other.root / model).read_bytes() == (origin.root / model).read_bytes()
