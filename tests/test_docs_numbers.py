@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -270,3 +271,19 @@ def test_the_page_on_speed_is_that_of_its_file(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(report, "PAGE", filled)
     report.fill_page()
     assert filled.read_text(encoding="utf-8") == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+
+
+def test_the_costs_on_paper_are_reckoned_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import costs
+
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert f"<!-- made by benchmarks/costs.py -->\n{costs.tables()}\n<!-- end -->" in page
+    trainings = costs.trainings()
+    seconds = json.loads((ROOT / "benchmarks" / "results.json").read_text())["gpu"]["rows"]["vae-20d"]["recorded"]
+    count, whole = trainings["vae-20d"]
+    assert count == 40 * (50_000 // 128)
+    assert whole == pytest.approx(count * seconds["median"] / 1000 + costs.measured()[1])
+    assert costs.makespan([3.0, 3.0, 2.0, 2.0, 2.0], 2) == 7.0  # longest first: 3 + 2 + 2 beside 3 + 2
+    share = sum(whole for name, (_, whole) in trainings.items() if name.startswith("cifar10"))
+    assert f"are {100 * share / sum(whole for _, whole in trainings.values()):.0f} % of it" in page
