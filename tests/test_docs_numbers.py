@@ -19,10 +19,12 @@ from triptych.config import load
 from triptych.files import flatten, is_number, read_json
 from triptych.page.closing import closing_table
 from triptych.project import Project
+from triptych.seeds import Spread, grouped
 from triptych.stages.report import extractors_of, summarise
 
 RESULTS = ROOT / "metrics" / "reference"
-MADE = ("settings.md", "speed.md")  # by programs, with tests of their own
+MADE = ("settings.md", "speed.md", "scale.md")  # by programs, with tests of their own
+NAMES = sorted(path.stem for path in RESULTS.glob("*.json"))
 WRITTEN = [page for page in PAGES if page.name not in MADE]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w,.]*\d)")
@@ -80,6 +82,26 @@ OURS = {  # beside published numbers: file and keys of a row
     ),
     "flow on MNIST, bits per dimension": ("realnvp-mnist-multiscale", ("test.bits_per_dimension", "epochs")),
 }
+OVER_SEEDS = {  # file of the first seed and key of a row
+    "`vae-20d`, ELBO, validation": ("vae-20d", "valid.elbo"),
+    "`vae-20d`, ELBO, test": ("vae-20d", "test.elbo"),
+    "`vae-20d`, log p, test": ("vae-20d", "test.log_likelihood"),
+    "`vae-20d`, FID": ("vae-20d", "fid.value"),
+    "`realnvp-mnist`, bits per dimension, validation": ("realnvp-mnist", "valid.bits_per_dimension"),
+    "`realnvp-mnist`, bits per dimension, test": ("realnvp-mnist", "test.bits_per_dimension"),
+    "`realnvp-mnist`, FID": ("realnvp-mnist", "fid.value"),
+    **{
+        f"`planar-samples`, {density}, k = {k}": (
+            "planar-samples",
+            f"{density}-k{k}.held_out.negative_log_likelihood",
+        )
+        for density, k in product(("arcs", "sine"), (2, 8, 32))
+    },
+    **{
+        f"`planar-density`, {density}, k = {k}": ("planar-density", f"{density}-k{k}.kl")
+        for density, k in product(("arcs", "sine"), (2, 8, 32))
+    },
+}
 PUBLISHED = ("published", "published for")
 
 
@@ -105,6 +127,11 @@ def held(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tuple[s
     if corner == "what":
         name, keys = OURS[first]
         return result(name), keys
+    if corner == "over seeds":
+        name, key = OVER_SEEDS[first]
+        found = Spread.of([result(each)[key] for each in grouped(NAMES)[name]])
+        keys = {"mean ± standard deviation": ("mean", "deviation"), "seeds": ("n",)}
+        return {"mean": found.mean, "deviation": found.deviation, "n": found.n}, keys[heading]
     if corner == "density":
         study, density, key = DEPTHS[first]
         whole = heading == "entropy"  # of the density, whatever the depth
