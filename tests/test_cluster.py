@@ -185,7 +185,7 @@ def test_a_checkpoint_that_is_being_replaced_is_left_for_the_next_look(shelf: Sh
 
 
 def test_stages_and_their_checkpoints_by_name(project: Project) -> None:
-    set_seeds(project.params, 2)
+    set_seeds(project.params, load(project.params), 2)
     settings = load(project.params)
     assert stages_of(settings, "vae-20d") == ["train@vae-20d", "evaluate@vae-20d"]
     assert stages_of(settings, "planar-samples") == ["study@planar-samples"]
@@ -199,9 +199,20 @@ def test_stages_and_their_checkpoints_by_name(project: Project) -> None:
 
 
 def test_seeds_by_name_are_not_written_over(project: Project) -> None:
-    project.params.write_text(project.params.read_text().replace("seeds: 1", "seeds: {vae-20d: 2}"))
+    before = project.params.read_text()
+    project.params.write_text(before.replace("seeds: 1", "seeds: {vae-20d: 2}"))
     with pytest.raises(TriptychError, match="by name"):
-        set_seeds(project.params, 3)
+        set_seeds(project.params, load(project.params), 3)
+    set_seeds(project.params, load(project.params), 3, ["planar-samples"])
+    assert project.params.read_text() == before.replace("seeds: 1", "seeds: {vae-20d: 2, planar-samples: 3}")
+    project.params.write_text(before.replace("seeds: 1", "seeds: [4]"))
+    set_seeds(project.params, load(project.params), 1, ["vae-20d"])
+    found = load(project.params).seeds
+    assert found["vae-20d"] == 1
+    assert found["planar-samples"] == [4]
+    project.params.write_text(before.replace("seeds: 1", "seeds:\n  vae-20d: 2"))
+    with pytest.raises(TriptychError, match="in several lines"):
+        set_seeds(project.params, load(project.params), 3, ["vae-20d"])
 
 
 def test_an_entry_moves_from_one_lock_to_another() -> None:
@@ -281,11 +292,11 @@ def test_jobs_of_two_seeds_come_home(project: Project, tmp_path: Path, monkeypat
     """Two processes of this machine, each in a checkout of its own, and what needs the others left alone."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    set_seeds(project.params, 2)
+    set_seeds(project.params, load(project.params), 2)
     settings = load(project.params)
     write_for_dvc(settings, project.seeds)
     names = list(settings.all_studies)
-    submission = submit(project, settings, names, HERE, tmp_path / "scratch")
+    submission = submit(project, settings, list(settings.studies), HERE, tmp_path / "scratch")
     assert list(submission.jobs) == names
     results = [LocalJob(submission.logs, number).paths.result_pickle for number in submission.jobs.values()]
     wait_until(lambda: all(path.exists() for path in results))

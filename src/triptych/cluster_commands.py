@@ -21,7 +21,11 @@ def _options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> d
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--seeds", type=click.IntRange(min=1), help="first set `seeds` in params.yaml: trainings of each")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="first write into params.yaml how many trainings each, or each of NAMES, has",
+)
 @click.option(
     "--hours",
     type=click.FloatRange(min=0.0, min_open=True),
@@ -55,7 +59,7 @@ def submit(
     slurm: dict[str, str],
     scratch: Path | None,
 ) -> None:
-    """Send experiments and studies NAMES (or all) that are not up to date to SLURM, a job each."""
+    """Send experiments and studies NAMES (or all) that are not up to date to SLURM, a job each, and one a repeat."""
     from triptych.cluster.submission import SHARED
     from triptych.cluster.submit import Wish, refuse_without_slurm
     from triptych.cluster.submit import submit as run
@@ -67,7 +71,10 @@ def submit(
         from triptych.seeds import set_seeds, write_for_dvc
 
         project = Project.find(Path.cwd())
-        set_seeds(project.params, seeds)
+        settings = load(project.params)
+        for name in names:
+            settings.entry(name)
+        set_seeds(project.params, settings, seeds, names)
         write_for_dvc(load(project.params), project.seeds)
     project, settings = open_project()
     wish = Wish(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)

@@ -294,6 +294,10 @@ class Settings(Section):
         """The experiment, or the repeat, of that name; an unknown name is refused."""
         return _entry(self.all_experiments, name, "experiments")
 
+    def entry(self, name: str) -> Experiment | StudySettings:
+        """The experiment or study of that name, repeats left out; an unknown name is refused."""
+        return _entry({**self.experiments, **self.studies}, name, "experiments or studies")
+
     def study(self, name: str) -> StudySettings:
         """The study, or the repeat, of that name; an unknown name is refused."""
         return _entry(self.all_studies, name, "studies")

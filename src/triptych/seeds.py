@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REPEAT = re.compile(r"-seed-(\d+)$")
 REPEATED = ("train", "evaluate", "study")  # stages that a repeat has
-SETTING = re.compile(r"^(seeds: *)\d+(?= *(#|$))", re.MULTILINE)
+SETTING = re.compile(r"(?m)^(seeds: +)(?:\d+|\{[^{}\n]*\}|\[[^\n]*?\])(?= *(?:#.*)?$)")  # of params.yaml, in one line
 HEAD = "# For dvc.yaml, the repeats that `seeds` in params.yaml asks for; written by `triptych seeds`."
 CONFIDENCE = 0.95  # that a difference is none of the seeds'
 
@@ -84,11 +84,22 @@ def write_for_dvc(settings: Settings, path: Path) -> bool:
     return True
 
 
-def set_seeds(params: Path, count: int) -> None:
-    """Write into `params.yaml` how many trainings each is to have. Raises TriptychError if it says so by name."""
-    text, found = SETTING.subn(rf"\g<1>{count}", params.read_text(encoding="utf-8"))
+def set_seeds(params: Path, settings: Settings, count: int, names: Sequence[str] = ()) -> None:
+    """Write into `params.yaml` how many trainings each, or each of these, is to have; all else in the file stays.
+
+    Raises TriptychError where that would write over seeds by name, or where they take several lines.
+    """
+    wanted: object = count
+    if names:
+        entries = [*settings.experiments, *settings.studies]
+        before = settings.seeds if isinstance(settings.seeds, dict) else dict.fromkeys(entries, settings.seeds)
+        wanted = {name: each for name, each in before.items() if each != 1} | dict.fromkeys(names, count)
+    elif not isinstance(settings.seeds, int):
+        raise TriptychError(f"{params.name} gives seeds by name, or as a list: change them there, or name experiments")
+    shown = json.dumps(wanted).replace('"', "")  # the names need no quotes
+    text, found = SETTING.subn(rf"\g<1>{shown}", params.read_text(encoding="utf-8"))
     if not found:
-        raise TriptychError(f"{params.name} gives seeds by name, or as a list: change them there")
+        raise TriptychError(f"{params.name} gives seeds in several lines: change them there")
     with atomic_file(params) as draft:
         draft.write_text(text, encoding="utf-8")
 

@@ -16,6 +16,7 @@ from triptych.cluster.stages import above, open_repo, send, stages_of
 from triptych.cluster.submission import SHARED, Submission, keep, logs_in, new_folder
 from triptych.errors import TriptychError
 from triptych.pipeline import stale_sources
+from triptych.seeds import grouped
 from triptych.tracking.store import brief
 
 if TYPE_CHECKING:
@@ -63,9 +64,14 @@ def refuse_without_slurm() -> None:
 
 
 def submit(project: Project, settings: Settings, names: Sequence[str], wish: Wish, scratch: Path | None) -> Submission:
-    """Submit what of these, or of everything, is not up to date. Raises TriptychError where jobs could not run."""
+    """Submit what of these, repeats and all, or of everything, is not up to date.
+
+    Raises TriptychError where jobs could not run.
+    """
     commit = _committed(project)
-    jobs = {name: stages_of(settings, name) for name in names or (*settings.all_experiments, *settings.all_studies)}
+    groups = grouped((*settings.all_experiments, *settings.all_studies))
+    chosen = (each for name in names or groups for each in groups.get(name, [name]))
+    jobs = {name: stages_of(settings, name) for name in chosen}
     stale = stale_sources(project, settings)
     if stale:
         fetches = " ".join(f"fetch@{name}" for name in stale)
