@@ -183,7 +183,7 @@ def test_a_job_is_sent_away_and_goes_on_later(cluster: Cluster, home: Home) -> N
     if "TRIPTYCH_PROJECT" in os.environ:
         pytest.skip("the tiny project has a training that is sure to be long enough")
     repeat = f"vae-20d-seed-{load(home.project.params).experiment('vae-20d').seed + 1}"
-    submission = home.submit("--seeds", "2", repeat)
+    submission = home.submit("--seeds", "2", "vae-20d")
     assert SHARED not in submission.jobs
     assert list(submission.jobs) == [repeat]
     number = submission.jobs[meet(home, submission)]
