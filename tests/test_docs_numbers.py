@@ -19,7 +19,7 @@ from triptych.config import load
 from triptych.files import flatten, is_number, read_json
 from triptych.page.closing import closing_table
 from triptych.project import Project
-from triptych.seeds import Spread, grouped
+from triptych.seeds import Spread, grouped, is_repeat
 from triptych.stages.report import extractors_of, summarise
 
 RESULTS = ROOT / "metrics" / "reference"
@@ -221,7 +221,7 @@ def sentences() -> Iterator[str]:
     )
     yield (
         f"the GAN's samples have FID {at(gan, 'fid.value', 1)}, those of `{nice}` {at(nice, 'fid.value', 0)}, "
-        f"`{flow}` {at(flow, 'fid.value', 0)}, `{vae}` {at(vae, 'fid.value', 0)} and `{tuned}` "
+        f"`{vae}` {at(vae, 'fid.value', 0)} and `{tuned}` "
         f"{at(tuned, 'fid.value', 0)}. Precision goes from {at(tuned, 'precision.value', 2)} (`{tuned}`) to "
         f"{at(nice, 'precision.value', 2)} (`{nice}`), and recall from {at(vae, 'recall.value', 2)} (the VAE) to "
         f"{at(nice, 'recall.value', 2)} (`{nice}`)"
@@ -231,8 +231,8 @@ def sentences() -> Iterator[str]:
         ("four layers cost", "vae-100d", "vae-100d-planar"),
     ):
         yield f"{layers} {shown(result(more)['test.elbo'] - result(fewer)['test.elbo'], 1)} nats of the ELBO"
-    yield f"with 90 % confidence ({at(flow, 'recognised.real_images', 1, 100)} % of the real images)"
-    stated, ours = history(flow), history(tuned)
+    yield f"with 90 % confidence ({at(nice, 'recognised.real_images', 1, 100)} % of the real images)"
+    stated, ours = history(f"{flow}-clipped"), history(tuned)
     below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
     yield f"`{flow}` falls below 1.85 bits on validation after epoch {below[0]}, `{tuned}` after epoch {below[1]}."
     noise, epochs = "realnvp-mnist-variational", result("realnvp-mnist-variational")["epochs"]
@@ -257,7 +257,7 @@ def test_sentences_say_what_the_files_say() -> None:
 
 def test_what_is_said_of_likelihood_and_samples() -> None:
     """FID ranks the five flows the other way round than bits per dimension do."""
-    kept = {path.stem: result(path.stem) for path in RESULTS.glob("*.json")}
+    kept = {name: result(name) for name in NAMES if not is_repeat(name)}
     flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
     assert len(flows) == 5
     ranked = sorted(flows, key=lambda found: found["test.bits_per_dimension"])
