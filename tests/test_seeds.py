@@ -107,6 +107,7 @@ def test_dvc_gets_what_its_stages_need(tiny_params: dict, tmp_path: Path) -> Non
     with pytest.raises(TriptychError, match="does not hold the repeats"):
         check_for_dvc(alone, path)
     assert YAML(typ="safe").load(for_dvc(alone)) == {"experiment_repeats": {}, "study_repeats": {}}
+    check_for_dvc(alone, tmp_path / "nothing.yaml")
 
 
 def test_a_spread_is_mean_and_sample_deviation() -> None:

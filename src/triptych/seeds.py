@@ -25,6 +25,7 @@ REPEAT = re.compile(r"-seed-(\d+)$")
 REPEATED = ("train", "evaluate", "study")  # stages that a repeat has
 SETTING = re.compile(r"(?m)^(seeds: +)(?:\d+|\{[^{}\n]*\}|\[[^\n]*?\])(?= *(?:#.*)?$)")  # of params.yaml, in one line
 HEAD = "# For dvc.yaml, the repeats that `seeds` in params.yaml asks for; written by `triptych seeds`."
+NONE = f"{HEAD}\nexperiment_repeats: {{}}\nstudy_repeats: {{}}\n"  # as good as no file, for whoever is not DVC
 CONFIDENCE = 0.95  # that a difference is none of the seeds'
 
 
@@ -106,7 +107,8 @@ def set_seeds(params: Path, settings: Settings, count: int, names: Sequence[str]
 
 def check_for_dvc(settings: Settings, path: Path) -> None:
     """Raises TriptychError where `seeds.yaml` holds other repeats than `params.yaml` asks for."""
-    if not path.exists() or path.read_text(encoding="utf-8") != for_dvc(settings):
+    wanted = for_dvc(settings)
+    if (path.read_text(encoding="utf-8") if path.exists() else NONE) != wanted:
         raise TriptychError(f"{path.name} does not hold the repeats that params.yaml asks for: run `triptych seeds`")
 
 

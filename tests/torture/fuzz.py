@@ -178,9 +178,10 @@ def run_all(settings: Settings, name: str, folder: Path) -> None:
     evaluate(name=name, experiment=experiment, likelihood=settings.active.likelihood,
              protocol=settings.active.fidelity, data=data, model=model, reference=statistics,
              metrics=folder / "m.json", plots=plots, **shared)  # fmt: skip
-    report(families={name: experiment.family}, metrics={name: folder / "m.json"},
+    report(families={name: experiment.family}, metrics={name: folder / "m.json"}, studies={},
            samples={name: plots / "samples.png"}, snapshots={name: plots / "snapshots.csv"},
-           summary=folder / "summary.csv", plots=folder / "comparison", tracker=console)  # fmt: skip
+           summary=folder / "summary.csv", seeds=folder / "seeds.csv", plots=folder / "comparison",
+           tracker=console)  # fmt: skip
 
 
 def chosen(settings: Settings, place: tuple, chance: Random) -> str:
