@@ -52,7 +52,8 @@ KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")
 SPLITS = {"train": 60, "valid": 24, "test": 24}
 LONGEST = 700  # characters of a sentence
 SECTIONS = (
-    "profile", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "experiments", "studies"
+    "profile", "seeds", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "experiments",
+    "studies",
 )  # fmt: skip
 CPU = torch.device("cpu")
 
