@@ -119,9 +119,9 @@ def test_what_seeds_make_of_the_order_is_said_of_those_that_have_some(settings: 
         of_seeds("once", [0.5], [-80.0]),
     ]
     assert dict(findings(settings, {}, {}, table))["Is the order more than the luck of a seed?"] == [
-        "fid_classifier on mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; worse differ from it by more "
-        "than their seeds do; as good cannot be told from it.",
-        "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; worse differ from it by more than "
-        "their seeds do.",
+        "fid_classifier on mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; apart from it by more "
+        "than seeds do: worse; not to be told from it: as good.",
+        "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; apart from it by more than "
+        "seeds do: worse.",
     ]
     assert findings(settings, {}, {}, table[2:]) == []

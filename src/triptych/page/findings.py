@@ -161,9 +161,9 @@ def _told_apart(what: str, found: Mapping[str, Spread], best: str) -> str:
     others = [name for name in found if name != best]
     apart = [name for name in others if differ(found[name], found[best])]
     spread = found[best]
-    words = [f"{', '.join(apart)} differ from it by more than their seeds do"] if apart else []
+    words = [f"apart from it by more than seeds do: {', '.join(apart)}"] if apart else []
     rest = [name for name in others if name not in apart]
-    words += [f"{', '.join(rest)} cannot be told from it"] if rest else []
+    words += [f"not to be told from it: {', '.join(rest)}"] if rest else []
     return (
         f"{what}: {best} has the best mean, {spread.mean:.2f} ± {spread.deviation:.2g} over {spread.n} seeds; "
         f"{'; '.join(words)}."
