@@ -9,7 +9,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from triptych.cli import SPIN_COUNT, SPIN_VARIABLE
+from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE
 
 if "OMP_WAIT_POLICY" not in os.environ:  # as for every command of ours, before PyTorch is imported
     os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
@@ -52,7 +52,7 @@ def main() -> int:
     import report
     from families import with_runtime
     from machine import facts
-    from triptych.config import load
+    from triptych.settings.params import load
 
     settings = load(ROOT / "params.yaml")
     settings = with_runtime(settings, threads=wanted.threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from triptych.config import Settings
+    from triptych.settings.params import Settings
 
 ROOT = Path(__file__).parents[1]
 

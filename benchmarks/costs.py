@@ -11,7 +11,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.config import Experiment, Settings, load
+from triptych.settings.experiment import Experiment
+from triptych.settings.params import Settings, load
 
 ROOT = Path(__file__).parents[1]
 MEASURED_AS = {  # whose update was measured: its own, or that of one much like it

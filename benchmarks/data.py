@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.images import ImageSet, read_raw, write_npz
+from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
+from triptych.data.raw_images import ImageSet, read_raw, write_npz
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
-from triptych.tracker import Console
 
 if TYPE_CHECKING:
-    from triptych.config import Settings
-    from triptych.sections import Splits
+    from triptych.data.settings import Splits
+    from triptych.settings.params import Settings
 
 
 class Quiet(Console):

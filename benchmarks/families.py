@@ -14,12 +14,12 @@ from data import prepared
 from harness import PROGRESS, Table
 from machine import Limits, multiplies_bf16
 from ours import Training
-from reference import critic, flow, gan, vae
+from plain_loops import critic, flow, gan, vae
 
 if TYPE_CHECKING:
     from bench import Bench
-    from triptych.config import Settings
     from triptych.data.prepared import PreparedData
+    from triptych.settings.params import Settings
 
 COMPARED = {  # the reference, the profile whose widths are taken, and the goal
     "vae-20d": (vae.Loop, "full", 4.0),

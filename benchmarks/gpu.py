@@ -15,7 +15,7 @@ from data import prepared
 from families import with_runtime
 from harness import PROGRESS, Table, seconds
 from ours import Training
-from reference import critic, flow, gan, vae
+from plain_loops import critic, flow, gan, vae
 
 if TYPE_CHECKING:
     from apart import Loop

@@ -18,10 +18,10 @@ from data import prepared
 from harness import PROGRESS, Table, seconds
 from ours import Training
 from project import Copy, tiny
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.extractors import ClassifierExtractor, Extractor
 from triptych.models.classifier.network import build_classifier
-from triptych.project import Project
-from triptych.tracking.store import Store
+from triptych.records.mlflow.store import Store
 from triptych.training.checkpoint import Workplace
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, seeded

@@ -10,8 +10,8 @@ import torch
 from apart import Apart
 from data import prepared
 from harness import PROGRESS, Table
-from reference.importance import log_likelihoods
-from reference.vae import ACTIVATIONS, Vae
+from plain_loops.importance import log_likelihoods
+from plain_loops.vae import ACTIVATIONS, Vae
 from triptych.evaluation.vae.importance import importance_sampling
 from triptych.models.registry import build
 from triptych.training.reproducible import deterministic
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench import Bench
-    from triptych.config import Settings
     from triptych.data.prepared import PreparedData
+    from triptych.settings.params import Settings
 
 COLUMNS = ("Triptych", "loop over images", "times faster")
 EXPERIMENTS, GOAL = ("vae-20d", "vae-100d"), 2.5

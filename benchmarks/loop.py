@@ -14,16 +14,16 @@ from unittest.mock import patch
 from bench import ROOT
 from data import prepared
 from harness import PROGRESS, Table
-from triptych.project import Project
-from triptych.sections import Budget
+from triptych.core.progress import Progress
+from triptych.core.project import Project
+from triptych.core.schema import Budget
+from triptych.records.stage_tracker import RunTracker, training
 from triptych.stages import train as stage
-from triptych.stages.inputs import train_inputs
-from triptych.tracking.tracker import RunTracker, training
+from triptych.stages.run_inputs import train_inputs
 from triptych.training import loop
 from triptych.training.checkpoint import Workplace
 from triptych.training.ema import Ema
 from triptych.training.images import TrainingImages
-from triptych.training.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

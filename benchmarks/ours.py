@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.core.progress import Progress
 from triptych.models.registry import build
 from triptych.training.images import TrainingImages
 from triptych.training.loop import Duration, Trainer
-from triptych.training.progress import Progress
 from triptych.training.reproducible import deterministic, seeded
 
 if TYPE_CHECKING:
-    from triptych.config import Settings
     from triptych.data.prepared import PreparedData
+    from triptych.settings.params import Settings
 
 EPOCHS = 40  # of the duration that the schedule is told; none is trained to its end
 

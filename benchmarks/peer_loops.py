@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reference.data import WORKERS, batches, dequantized
-from reference.vae import Encoder as Plain
-from reference.vae import perceptron
+from plain_loops.data import WORKERS, batches, dequantized
+from plain_loops.vae import Encoder as Plain
+from plain_loops.vae import perceptron
 
 PIXELS, WARM = 784, 10
 

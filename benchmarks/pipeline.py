@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness import PROGRESS, Table
 from project import tiny
-from triptych import warm
+from triptych.runner import fork_server
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -15,7 +15,7 @@ STAGES = (  # the command, its item, the stage in the journal, the item there
     ("fetch", "mnist", "fetch", "mnist"),
     ("prepare", "mnist", "prepare", "mnist"),
     ("classifier", "mnist", "classifier", "classifier-mnist"),
-    ("reference-statistics", "mnist", "reference", "mnist"),
+    ("reference", "mnist", "reference", "mnist"),
     ("train", "vae-20d", "train", "vae-20d"),
     ("evaluate", "vae-20d", "evaluate", "vae-20d"),
     ("study", "planar-samples", "study", "planar-samples"),
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> list[Table]:
     project = tiny(bench.folder / "starts")
     PROGRESS.say("pipeline: the whole of a tiny project")
     project.triptych("repro")
-    with warm.helper(project.environment) as variables:
+    with fork_server.helper(project.environment) as variables:
         project.triptych("prepare", "mnist", **variables)  # the helper has imported everything from here on
         for _ in PROGRESS.rounds("pipeline: starts", bench.rounds):
             for command, item, stage, entry in STAGES:

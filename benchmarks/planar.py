@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from harness import PROGRESS, Table, seconds
-from reference.planar import Loop
-from triptych.stages.inputs import STUDY_ARITHMETIC
-from triptych.studies.planar.study import build, configurations, data_set
+from plain_loops.planar import Loop
+from triptych.stages.run_inputs import STUDY_ARITHMETIC
+from triptych.studies.planar.training import build, configurations, data_set
 from triptych.training.reproducible import deterministic
 
 if TYPE_CHECKING:

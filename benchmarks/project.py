@@ -15,13 +15,13 @@ from harness import Command, run
 sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import copy_project, environment, shrink
-from triptych.files import read_json
+from triptych.core.json_files import read_json
 
 if TYPE_CHECKING:
     pass
 
 TINY = ("vae-20d", "gan-mnist", "realnvp-mnist", "planar-samples", "dirac")
-TRIPTYCH = ("-m", "triptych.cli")
+TRIPTYCH = ("-m", "triptych.cli.main")
 
 
 class Copy:

@@ -12,8 +12,8 @@ import torch
 from data import prepared
 from families import rates
 from harness import PROGRESS, Table
+from plain_loops import critic, flow, vae
 from planar import STUDY, our_seconds, reference_loops, their_seconds
-from reference import critic, flow, vae
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -15,13 +15,13 @@ import hypothesis
 import pytest
 from ruamel.yaml import YAML
 
-from triptych import warm
-from triptych.cli import SPIN_COUNT, SPIN_VARIABLE
-from triptych.config import Settings, parse
+from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE
+from triptych.core.tracker import Console
+from triptych.runner import fork_server
+from triptych.settings.params import Settings, parse
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 from triptych.stages.study import study
-from triptych.tracker import Console
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("dvc.yaml", "params.yaml", "seeds.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
@@ -120,7 +120,7 @@ def is_gone(pid: int) -> bool:
 @pytest.fixture(scope="session")
 def warm_start() -> Iterator[dict[str, str]]:
     """The variable with which commands of that environment start warm, at one helper for all tests."""
-    with warm.helper(environment()) as variables:
+    with fork_server.helper(environment()) as variables:
         yield variables
 
 

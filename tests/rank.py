@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from triptych.config import Settings, parse
+from triptych.core.tracker import Silent
+from triptych.settings.params import Settings, parse
 from triptych.stages import train as stage
-from triptych.tracker import Silent
-from triptych.training import processes
+from triptych.training import distributed
 from triptych.training.loop import Trainer
 from triptych.training.weights import save_tensors
 
@@ -50,7 +50,7 @@ def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], 
 
     def fit(trainer: Trainer, **words: Any) -> Any:
         history = original(trainer, **words)
-        save_tensors(folder / f"state-{processes.rank()}.safetensors", trainer.state())
+        save_tensors(folder / f"state-{distributed.rank()}.safetensors", trainer.state())
         return history
 
     original, stage.fit = stage.fit, fit
@@ -74,7 +74,7 @@ def main() -> None:
     settings, data, output = parse(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2]), Path(sys.argv[3])
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
-    with processes.together(settings.runtime, settings.runtime.processes):
+    with distributed.together(settings.runtime, settings.runtime.processes):
         for name, model in CASES.items():
             run(settings, data, output / name, model)
         try:

@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from triptych.objectives import (
-    apply_exponential_moving_average,
-    jsd,
-    make_losses,
-    make_train_step,
-    ogp,
-    r1gp,
-    w1,
-)
+from triptych.objectives import apply_exponential_moving_average, jsd, make_losses, make_train_step, ogp, r1gp, w1
 
 SHAPES = [(6,), (6, 1), (6, 5), (6, 3, 4, 4)]
 LOGITS = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=8)

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from submitit import LocalExecutor, LocalJob
 
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink, wait_until
-from triptych.cli import cli
+from triptych.cli.main import cli
 from triptych.cluster import collect as collecting
 from triptych.cluster.checkpoints import SHELVED, Courier, fetch_checkpoints
 from triptych.cluster.collect import collect
@@ -23,12 +23,12 @@ from triptych.cluster.remote import ADVICE, INDEX, PLACE, Shelf
 from triptych.cluster.stages import stages_of, workplace_of
 from triptych.cluster.submission import keep, new_folder
 from triptych.cluster.submit import Wish, submit
-from triptych.config import load
-from triptych.dvc_lock import HEAD, entry_in, with_entry
-from triptych.errors import TriptychError
-from triptych.project import Project
-from triptych.seeds import set_seeds, write_for_dvc
-from triptych.tracking.journal import look_up
+from triptych.core.errors import TriptychError
+from triptych.core.lock_file import HEAD, entry_in, with_entry
+from triptych.core.project import Project
+from triptych.records.journal import look_up
+from triptych.settings.params import load
+from triptych.settings.seeds import set_seeds, write_for_dvc
 from triptych.training.checkpoint import Workplace
 
 

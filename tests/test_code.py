@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import ROOT
-from triptych.cli import cli
-from triptych.tracking.ui import HOST
+from triptych.cli.main import cli
+from triptych.records.mlflow.ui import HOST
 
 HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "dvc")
 
@@ -22,7 +22,7 @@ WITHOUT_MLFLOW = ("stages.train", "stages.study", "stages.report", "page.build")
 UPDATE = """
 import torch
 from triptych.training.adam import Adam, clipped
-from triptych.training.rmsprop import RMSprop
+from triptych.studies.planar.rmsprop import RMSprop
 weight = torch.nn.Parameter(torch.ones(3))
 Adam([weight], [0.9, 0.999], 0.0).step(clipped([torch.ones(3)], 1.0), 0.1)
 RMSprop([weight], 0.99).step([torch.ones(3)], 0.1)
@@ -120,7 +120,7 @@ def test_the_interface_listens_on_this_machine_alone() -> None:
     assert ip_address(HOST).is_loopback
     listening = [path.name for path in (ROOT / "src").rglob("*.py") if "--host" in path.read_text(encoding="utf-8")]
     assert listening == ["ui.py"]
-    assert '"--host", HOST' in (ROOT / "src/triptych/tracking/ui.py").read_text(encoding="utf-8")
+    assert '"--host", HOST' in (ROOT / "src/triptych/records/mlflow/ui.py").read_text(encoding="utf-8")
 
 
 def test_the_lock_names_no_addresses_and_holds_the_pins() -> None:
@@ -139,7 +139,7 @@ def test_help_names_every_command() -> None:
         "fetch",
         "prepare",
         "classifier",
-        "reference-statistics",
+        "reference",
         "train",
         "evaluate",
         "study",

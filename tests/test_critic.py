@@ -10,14 +10,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from triptych.config import Settings, parse
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.over_training import sentence
-from triptych.evaluation.gan.snapshots import panel
+from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.registry import build
+from triptych.settings.params import Settings, parse
 from triptych.training.loop import Duration, Trainer
 
 FIVE = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3", "cifar10-w1-2", "cifar10-w1-3")

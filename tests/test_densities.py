@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from triptych.data.densities import BOX, DENSITIES, arcs_energy, grid, share_on_the_left, sine_energy
+from triptych.studies.planar.densities import BOX, DENSITIES, arcs_energy, grid, share_on_the_left, sine_energy
 
 NAMES = sorted(DENSITIES)
 

@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from conftest import run_study, with_study
-from triptych.config import Settings, parse
-from triptych.errors import TriptychError
-from triptych.files import read_json
-from triptych.models.dirac.game import Games
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import read_json
 from triptych.objectives import make_train_step
+from triptych.settings.params import Settings, parse
+from triptych.studies.dirac.game import Games
 from triptych.studies.dirac.measure import theory, verdict
-from triptych.studies.dirac.study import build, configurations
-from triptych.tracking.reference import LARGEST
+from triptych.studies.dirac.training import build, configurations
 from triptych.training.weights import load_tensors
+from triptych.verify.baseline import LARGEST
 
 RATE = 0.1
 RULES = [

@@ -20,9 +20,9 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from pages import ASSIGNMENT, ELSEWHERE, PAGES, blocks, commands, spans, unfenced
-from triptych.cli import cli
-from triptych.config import Settings, load
-from triptych.errors import TriptychError
+from triptych.cli.main import cli
+from triptych.core.errors import TriptychError
+from triptych.settings.params import Settings, load
 
 LINK = re.compile(r"\[(?P<words>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)?)`")
@@ -332,9 +332,7 @@ def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> N
     ["src/triptych/nowhere.py", "plot/<experiment>/", "models/vea-20d/", "train@nobody", "TRIPTYCH_DAT", "mnist/tests"],
 )
 def test_a_name_of_nothing_is_seen(word: str) -> None:
-    good = (
-        "`src/triptych/cli.py` `plots/<experiment>/` `models/vae-20d/` `metrics/summary.csv` `MNIST/raw` `mnist/test`\n"
-    )
+    good = "`src/triptych/cli/main.py` `plots/<experiment>/` `models/vae-20d/` `metrics/summary.csv` `MNIST/raw`\n"
     good += "`train@vae-20d` `train@<experiment>` `TRIPTYCH_DATA` `objectives/<family>.py` `.triptych/` `evaluation/`\n"
     assert unknown_words(ROOT / "README.md", good) == []
     assert unknown_words(ROOT / "README.md", f"{good}`{word}`") == [word]

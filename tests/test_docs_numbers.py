@@ -15,14 +15,15 @@ import pytest
 
 from conftest import ROOT
 from pages import INLINE, PAGES, Table, blocks, tables
-from triptych.config import load
-from triptych.files import flatten, is_number, read_json
-from triptych.page.closing import closing_table
-from triptych.project import Project
-from triptych.seeds import Spread, grouped, is_repeat
+from triptych.core.json_files import flatten, is_number, read_json
+from triptych.core.project import Project
+from triptych.evaluation.over_seeds import Spread
+from triptych.reports.closing_table import closing_table
+from triptych.settings.params import load
+from triptych.settings.seeds import grouped, is_repeat
 from triptych.stages.report import extractors_of, summarise
 
-RESULTS = ROOT / "metrics" / "reference"
+RESULTS = ROOT / "metrics" / "baseline"
 MADE = ("settings.md", "speed.md", "scale.md")  # by programs, with tests of their own
 NAMES = sorted(path.stem for path in RESULTS.glob("*.json"))
 WRITTEN = [page for page in PAGES if page.name not in MADE]

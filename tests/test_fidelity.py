@@ -14,16 +14,16 @@ from torch.utils.data import Dataset
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from triptych.config import Settings
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, ClassifierExtractor, Extractor, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
 from triptych.evaluation.fidelity.measures import coverage, measure, scores
-from triptych.evaluation.fidelity.names import name_of
-from triptych.evaluation.fidelity.reference import Origin, Reference
-from triptych.evaluation.images import quantize
+from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.fidelity.reference_statistics import Origin, Reference
+from triptych.evaluation.quantization import quantize
+from triptych.evaluation.settings import Fidelity
 from triptych.models.classifier.network import DigitClassifier
-from triptych.sections import Fidelity
+from triptych.settings.params import Settings
 
 PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
 ORIGIN = Origin(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from triptych.errors import TriptychError
-from triptych.files import atomic_file, atomic_folder, canonical_json, disk_errors, flatten, read_json, write_json
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file, atomic_folder, disk_errors
+from triptych.core.json_files import canonical_json, flatten, read_json, write_json
 
 
 def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:

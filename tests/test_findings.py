@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from triptych.config import Settings, parse
-from triptych.page.findings import findings
-from triptych.seeds import Spread
+from triptych.evaluation.over_seeds import Spread
+from triptych.reports.page.findings import findings
+from triptych.settings.params import Settings, parse
 
 PROTOCOL = {"reference": "mnist/test", "real_images": 2.5}
 

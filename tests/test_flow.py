@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
-from triptych.config import Settings, parse
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.models.flow.architectures import build_flow, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.image import Reorder, Reshape, Split, Squeeze
@@ -24,6 +23,7 @@ from triptych.models.flow.preparation import Dequantize, Logit, Scale, Variation
 from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow, Transform
 from triptych.models.registry import build
+from triptych.settings.params import Settings, parse
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXACT = {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -9,11 +9,11 @@ import torch
 
 from rank import CASES
 from test_processes import compare_states, state, train_in_one_and_two
-from triptych.config import Settings
+from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
 from triptych.models.load import load_family
+from triptych.settings.params import Settings
 from triptych.stages.train import train
-from triptych.tracker import Console
 from triptych.training.images import HeldOutImages
 from triptych.training.loop import Trainer
 

@@ -13,13 +13,13 @@ import torch_fidelity
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from test_fidelity import ORIGIN, ByteImages
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
 from triptych.evaluation.fidelity import inception
 from triptych.evaluation.fidelity.extractors import CLASSES, LOGITS, open_inception
 from triptych.evaluation.fidelity.measures import coverage, scores
-from triptych.evaluation.fidelity.reference import Reference
-from triptych.files import sha256_of_file
-from triptych.sections import Fidelity
+from triptych.evaluation.fidelity.reference_statistics import Reference
+from triptych.evaluation.settings import Fidelity
 
 PROTOCOL = Fidelity(samples=10, kid_subsets=3, kid_subset_size=5, confidence=0.9)
 CPU = torch.device("cpu")

@@ -26,14 +26,15 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from mutations import Tree, mutate_place, npy
 from torture.fuzz import DAMAGE, Outcome, World, fuzz_settings, small_settings, try_settings, try_text
-from triptych.config import load, parse
-from triptych.data import npz, sources
-from triptych.data.npz import MOST_IMAGES, read_npz
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import Document, read_json
+from triptych.data import npz_files, sources
+from triptych.data.npz_files import MOST_IMAGES, read_npz
 from triptych.data.readers import read_amat, read_idx
-from triptych.errors import TriptychError
-from triptych.files import Document, read_json, sha256_of_file
 from triptych.models.load import load_family
-from triptych.restore import STAGE_VARIABLE, restore_outputs
+from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
+from triptych.settings.params import load, parse
 from triptych.training.reproducible import deterministic
 from triptych.training.weights import load_tensors
 
@@ -239,7 +240,7 @@ def test_only_known_names_are_read(tmp_path: Path) -> None:
 
 
 def test_a_zip_bomb_of_images_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "MOST_IMAGES", 50_000)
+    monkeypatch.setattr(npz_files, "MOST_IMAGES", 50_000)
     path = tmp_path / "mnist.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", npy((50_001, 28, 28), "|u1", bytes(50_001 * 784)))

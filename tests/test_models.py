@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from triptych.config import Settings, parse
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.models.classifier.network import DigitClassifier, build_classifier
 from triptych.models.registry import build
+from triptych.settings.params import Settings, parse
 from triptych.training.loop import Duration, Trainer
 
 

@@ -11,13 +11,13 @@ import pytest
 import triptych.evaluation.flow.pictures as flow_pictures
 import triptych.evaluation.gan.pictures as gan_pictures
 import triptych.evaluation.vae.pictures as vae_pictures
+from triptych.core.json_files import write_json
+from triptych.core.project import Project
+from triptych.evaluation.over_seeds import Spread
 from triptych.figures.style import COLOURS
-from triptych.files import write_json
-from triptych.page.build import provenance
-from triptych.page.charts import DRAWN, charts
-from triptych.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
-from triptych.project import Project
-from triptych.seeds import Spread
+from triptych.reports.page.build import provenance
+from triptych.reports.page.charts import DRAWN, charts
+from triptych.reports.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
 
 PLAYERS = ("discriminator", "critic", "generator")
 HISTORY = [

@@ -21,13 +21,13 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
 from test_page import Outline
-from triptych import lanes
-from triptych.code import PACKAGE, closure, family_modules
+from triptych.core.code_hash import PACKAGE, closure, family_modules
+from triptych.core.project import Project
 from triptych.models.registry import FAMILIES
-from triptych.project import Project
-from triptych.status import CURRENT, Lock
-from triptych.studies.registry import STUDIES, study_modules
-from triptych.tracking.store import import_client
+from triptych.records.mlflow.store import import_client
+from triptych.reports.status import CURRENT, Lock
+from triptych.runner import parallel
+from triptych.studies.kinds import STUDIES, study_modules
 from triptych.training.checkpoint import read_history
 
 
@@ -304,7 +304,7 @@ def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
     project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
 
     def stale() -> set[str]:
-        plan, lock = lanes.begin_look(project)(), Lock.read(project)
+        plan, lock = parallel.begin_look(project)(), Lock.read(project)
         assert plan
         found = {stage for stage in plan.order if lock.state(stage) != CURRENT}
         assert found == set(plan.waits)
@@ -378,7 +378,7 @@ def test_mlflow_shows_what_the_files_hold(clone: Clone) -> None:
 def test_verify_names_what_is_not_as_it_was(fresh: Clone) -> None:
     """Table, page and MLflow show what the metrics hold, of every experiment; and a change by hand shows."""
     assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
-    fresh.succeed("triptych", "reference")
+    fresh.succeed("triptych", "baseline")
     assert "not compared:" not in fresh.succeed("triptych", "verify")
 
     def change(name: str, old: str, new: str) -> None:
@@ -395,7 +395,7 @@ def test_verify_names_what_is_not_as_it_was(fresh: Clone) -> None:
     fid = repr(metrics["fid_classifier"]["value"])
     change("metrics/summary.csv", fid, "1.25")
     change("report.html", f'data-value="{fid}"', 'data-value="1.25"')
-    change("metrics/reference/quick/vae-20d.json", fid, "1.25")
+    change("metrics/baseline/quick/vae-20d.json", fid, "1.25")
     with sqlite3.connect(fresh.root / "mlflow.db") as connection:
         connection.execute("update metrics set value = 1.25 where key = 'kid_classifier'")
     done = fresh.run("triptych", "verify")

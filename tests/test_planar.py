@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.errors import TriptychError
-from triptych.models.planar.chains import PlanarChains
-from triptych.models.planar.flow import PlanarFlow, load_planar_flow
+from triptych.core.errors import TriptychError
 from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
 from triptych.objectives.planar import MARGIN, gradient_through_invertible, invertible, planar_flow
+from triptych.studies.planar.chains import PlanarChains
+from triptych.studies.planar.planar_flow import PlanarFlow, load_planar_flow
 from triptych.training.weights import save_tensors
 
 SEEDS = st.integers(0, 2**32 - 1)

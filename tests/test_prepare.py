@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.config import Settings
-from triptych.data.images import ImageSet, write_npz
+from triptych.core.errors import TriptychError
+from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.errors import TriptychError
-from triptych.sections import Dataset, Splits
+from triptych.data.raw_images import ImageSet, write_npz
+from triptych.data.settings import Dataset, Splits
+from triptych.settings.params import Settings
 from triptych.stages.prepare import prepare
-from triptych.tracker import Console
 
 RNG = np.random.default_rng(1)
 SIZES = Splits(train=60, valid=20, test=30)

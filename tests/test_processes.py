@@ -18,13 +18,13 @@ from torch.distributed.elastic.multiprocessing.errors import ErrorHandler, Proce
 
 from conftest import environment, is_gone, wait_until
 from rank import CASES, RESUMED, STOPPED, UPDATES
-from triptych.cli import INTERRUPTED
-from triptych.config import Settings
-from triptych.errors import DivergenceError, TriptychError
-from triptych.files import read_json
-from triptych.launch import explain
+from triptych.cli.main import INTERRUPTED
+from triptych.core.errors import DivergenceError, TriptychError
+from triptych.core.json_files import read_json
+from triptych.runner.torchrun import explain
+from triptych.settings.params import Settings
 from triptych.training.checkpoint import read_history
-from triptych.training.processes import together
+from triptych.training.distributed import together
 from triptych.training.weights import load_tensors
 
 ROUNDING = 1e-9  # of float64 after a few updates, each of which multiplies what differs

@@ -23,25 +23,26 @@ from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
 from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
 from conftest import shrink
-from triptych.config import Settings, parse
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import read_json, write_json
+from triptych.core.project import Project
+from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.errors import TriptychError
-from triptych.files import read_json, sha256_of_file, write_json
 from triptych.models.registry import FAMILIES
-from triptych.project import Project
-from triptych.stages.inputs import train_inputs
+from triptych.records import run_folder, stage_tracker
+from triptych.records.headlines import headline_of
+from triptych.records.mlflow.descriptions import experiment_note
+from triptych.records.mlflow.saved_view import saved_view
+from triptych.records.mlflow.store import URI_VARIABLE, Store
+from triptych.records.mlflow.sync import sync
+from triptych.records.mlflow.ui import places
+from triptych.records.run_folder import all_records
+from triptych.records.stage_tracker import RunTracker, evaluation, training
+from triptych.settings.params import Settings, parse
+from triptych.stages.run_inputs import train_inputs
 from triptych.stages.train import train
-from triptych.studies.registry import STUDIES
-from triptych.tracker import Console
-from triptych.tracking import records, tracker
-from triptych.tracking.headlines import headline_of
-from triptych.tracking.notes import experiment_note
-from triptych.tracking.records import all_records
-from triptych.tracking.saved_view import saved_view
-from triptych.tracking.store import URI_VARIABLE, Store
-from triptych.tracking.sync import sync
-from triptych.tracking.tracker import RunTracker, evaluation, training
-from triptych.tracking.ui import places
+from triptych.studies.kinds import STUDIES
 from triptych.training.weights import load_tensors, save_tensors
 from triptych.verify.finding import Verdict
 from triptych.verify.views import check_mlflow
@@ -238,10 +239,10 @@ def test_dead_runs_are_marked(project: Project, settings: Settings) -> None:
 LOG_POINTS = """
 import sys
 from pathlib import Path
-from triptych.errors import TriptychError
-from triptych.project import Project
-from triptych.tracking.live import LiveRun
-from triptych.tracking.store import Store
+from triptych.core.errors import TriptychError
+from triptych.core.project import Project
+from triptych.records.mlflow.live import LiveRun
+from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
 inputs = {"family": "vae", "fingerprint": name, "profile": "quick", "settings": {}}
 live = LiveRun(Store(project), name, inputs, {}, flush_seconds=0.0)
@@ -420,7 +421,7 @@ def test_a_model_that_cannot_be_drawn_costs_a_warning(
     def no_memory(*_: object) -> None:
         raise RuntimeError("not enough memory")
 
-    monkeypatch.setattr(tracker, "keep_samples", no_memory)
+    monkeypatch.setattr(stage_tracker, "keep_samples", no_memory)
     run(project, settings)
     assert (project.model(NAME) / "weights.safetensors").exists()
     assert_one_warning(capsys.readouterr().err, "the run is not recorded (not enough memory)")
@@ -441,7 +442,7 @@ def test_another_view_rebuilds_every_run_once(
     assert sync(project, settings) == (1, 0)
     store = Store(project)
     store.client.set_experiment_tag(store.experiment_id("vae"), "mlflow.note.content", "the user's own words")
-    monkeypatch.setattr(records, "VIEW", records.VIEW + 1)
+    monkeypatch.setattr(run_folder, "VIEW", run_folder.VIEW + 1)
     assert sync(project, settings) == (1, 1)
     assert sync(project, settings) == (1, 0)
     assert shown(project)["experiment"] == "the user's own words"

@@ -9,20 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import stats
 
-from triptych.config import Settings, parse
-from triptych.errors import TriptychError
-from triptych.seeds import (
-    Spread,
-    base_of,
-    check_for_dvc,
-    differ,
-    for_dvc,
-    further_seeds,
-    grouped,
-    spreads,
-    stage_name,
-    write_for_dvc,
-)
+from triptych.core.errors import TriptychError
+from triptych.evaluation.over_seeds import Spread, differ, spreads
+from triptych.settings.params import Settings, parse
+from triptych.settings.seeds import base_of, check_for_dvc, for_dvc, further_seeds, grouped, stage_name, write_for_dvc
 from triptych.stages.report import seed_rows
 
 

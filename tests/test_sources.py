@@ -13,13 +13,13 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from triptych.config import Settings
+from triptych.core.errors import TriptychError
+from triptych.core.tracker import Console
 from triptych.data import sources
-from triptych.data.npz import read_npz
+from triptych.data.npz_files import read_npz
 from triptych.data.readers import IDX_NAMES
-from triptych.errors import TriptychError
+from triptych.settings.params import Settings
 from triptych.stages.fetch import fetch
-from triptych.tracker import Console
 
 RNG = np.random.default_rng(0)
 GREY = {

@@ -14,23 +14,23 @@ import torch
 from PIL import Image
 
 from conftest import ONE_A_FAMILY
-from triptych.config import Settings
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import read_json
+from triptych.core.project import Project
+from triptych.core.tracker import Console
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.gan.pictures import ROWS, ends
-from triptych.files import read_json
-from triptych.page.build import build_page
-from triptych.page.closing import closing_table
-from triptych.project import Project
-from triptych.sampling import write_samples
+from triptych.evaluation.sampling import write_samples
+from triptych.reports.closing_table import closing_table
+from triptych.reports.page.build import build_page
+from triptych.settings.params import Settings
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
 from triptych.stages.reference import measure_reference
 from triptych.stages.report import report
 from triptych.stages.train import train
-from triptych.tracker import Console
-from triptych.tracking.reference import LARGEST
+from triptych.verify.baseline import LARGEST
 
 PICTURES = {
     "vae-20d": ["U1.12-reconstructions.png", "U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
@@ -377,9 +377,9 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
 
 
 def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp_path: Path) -> None:
-    from triptych.tracking.records import keep_evaluation, keep_model
-    from triptych.tracking.store import Store
-    from triptych.tracking.view import bring_up_to_date
+    from triptych.records.mlflow.store import Store
+    from triptych.records.mlflow.view import bring_up_to_date
+    from triptych.records.run_folder import keep_evaluation, keep_model
 
     (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     project, name = Project(tmp_path), "cifar10-jsd-2"
@@ -399,8 +399,8 @@ def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp
 
 @pytest.mark.parametrize("name", [*ONE_A_FAMILY, "cifar10-jsd-2"])
 def test_sheets_of_snapshots_end_with_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
-    from triptych.tracking.records import keep_model
-    from triptych.tracking.samples import keep_samples
+    from triptych.records.run_folder import keep_model
+    from triptych.records.sample_sheets import keep_samples
 
     model = results / "models" / name
     record = keep_model(Project(tmp_path), name, model)

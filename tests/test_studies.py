@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from conftest import run_study, with_study
-from triptych.config import Settings, parse
-from triptych.data.densities import DENSITIES
-from triptych.errors import TriptychError
-from triptych.files import read_json
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import read_json
+from triptych.core.tracker import Console
 from triptych.objectives import loss1, loss2
 from triptych.objectives.planar import invertible, planar_flow
+from triptych.settings.params import Settings, parse
 from triptych.studies.planar import pictures
-from triptych.studies.planar.study import build, configurations
+from triptych.studies.planar.densities import DENSITIES
+from triptych.studies.planar.rmsprop import RMSprop
+from triptych.studies.planar.training import build, configurations
 from triptych.studies.settings import StudySettings
-from triptych.tracker import Console
-from triptych.tracking.reference import LARGEST
 from triptych.training.checkpoint import read_history
-from triptych.training.rmsprop import RMSprop
 from triptych.training.weights import load_tensors
+from triptych.verify.baseline import LARGEST
 
 PICTURES = {
     "planar-samples": [
@@ -244,7 +244,7 @@ def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["vae-20d", "reference", "classifier-mnist"])
+@pytest.mark.parametrize("name", ["vae-20d", "baseline", "classifier-mnist"])
 def test_a_taken_name_is_refused(params: dict, name: str) -> None:
     data = copy.deepcopy(params)
     data["studies"][name] = data["studies"]["planar-samples"]

@@ -13,19 +13,19 @@ import torch
 from filelock import FileLock
 
 from power_cut import cut_power
-from triptych.config import Settings
+from triptych.core.errors import DivergenceError, TriptychError
+from triptych.core.json_files import read_json
+from triptych.core.progress import Progress
+from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.errors import DivergenceError, TriptychError
-from triptych.files import read_json
 from triptych.models.registry import build
+from triptych.settings.params import Settings
 from triptych.stages.train import train
-from triptych.tracker import Console
 from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, output_lock, read_history, write_history
 from triptych.training.ema import Ema
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer
-from triptych.training.progress import Progress
 from triptych.training.reproducible import run_key
 from triptych.training.weights import load_tensors
 
@@ -325,7 +325,7 @@ def test_hardly_any_epochs(tiny: Settings, prepared: Path, tmp_path: Path, budge
 def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     import shutil
 
-    from triptych.files import write_json
+    from triptych.core.json_files import write_json
 
     folder = shutil.copytree(prepared / "mnist", tmp_path / "mnist")
     manifest = read_json(folder / "manifest.json")

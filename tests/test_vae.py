@@ -11,13 +11,13 @@ import torch
 from pydantic import ValidationError
 from torch.distributions import Independent, Normal, kl_divergence
 
-from triptych.config import Settings
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.evaluation.vae.importance import LATENTS_AT_ONCE, PIECE, importance_sampling
 from triptych.evaluation.vae.measure import posterior_variance
 from triptych.models.registry import build
 from triptych.models.vae.family import VaeFamily, standard_error
 from triptych.models.vae.settings import Model
+from triptych.settings.params import Settings
 
 SHAPE = (2, 2)
 IMAGES = torch.tensor(list(itertools.product([0, 1], repeat=4)), dtype=torch.uint8).view(-1, *SHAPE)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from triptych.errors import TriptychError
-from triptych.files import flatten, is_number, read_json, write_json
-from triptych.project import Project
-from triptych.restore import recorded_outputs
-from triptych.tracking.journal import Execution
+from triptych.core.dvc_cache import recorded_outputs
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import flatten, is_number, read_json, write_json
+from triptych.core.project import Project
+from triptych.records.journal import Execution
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.numbers import check_numbers
 from triptych.verify.outputs import check_weights, recorded_hash
@@ -52,7 +52,7 @@ def project(tmp_path: Path) -> Project:
 def keep(project: Project, machine: dict, **changes: object) -> None:
     manifest = read_json(project.model("vae") / "manifest.json")
     kept = METRICS | {"settings": manifest["settings"], "run": machine} | changes
-    write_json(project.root / "metrics" / "reference" / "quick" / "vae.json", kept)
+    write_json(project.root / "metrics" / "baseline" / "quick" / "vae.json", kept)
 
 
 def check(project: Project, **changes: object) -> Finding:
@@ -104,7 +104,7 @@ def test_what_was_made_otherwise_is_not_compared(project: Project) -> None:
     finding = check(project, test={"elbo": -90.0, "images": 500})
     assert finding.verdict is Verdict.NOT_COMPARED
     assert "test.images" in finding.detail
-    (project.root / "metrics" / "reference" / "quick" / "vae.json").unlink()
+    (project.root / "metrics" / "baseline" / "quick" / "vae.json").unlink()
     assert "nothing is kept" in check(project).detail
 
 

@@ -1,6 +1,6 @@
 """`python -m triptych`, as `torchrun -m triptych` runs it."""
 
-from triptych.cli import main
+from triptych.cli.main import main
 
 if __name__ == "__main__":
     main()

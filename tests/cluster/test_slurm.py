@@ -23,11 +23,11 @@ from slurm import NODES, Cluster, missing
 from triptych.cluster.checkpoints import SHELVED
 from triptych.cluster.remote import INDEX, PLACE
 from triptych.cluster.submission import SHARED, Submission, submissions
-from triptych.config import load
-from triptych.errors import TriptychError
-from triptych.files import read_json
-from triptych.project import Project
-from triptych.seeds import stage_name
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import read_json
+from triptych.core.project import Project
+from triptych.settings.params import load
+from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import STATE
 
 LONG = 800  # epochs of what is to be met while it trains

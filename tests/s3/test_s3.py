@@ -14,7 +14,7 @@ from conftest import wait_until
 from test_pipeline import Clone, make_clone
 from triptych.cluster.remote import Shelf
 from triptych.cluster.stages import open_repo, restore, send
-from triptych.project import Project
+from triptych.core.project import Project
 
 
 @pytest.fixture(scope="session")

@@ -25,18 +25,19 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT, TINY, shrink
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
-from triptych.config import Settings, load, parse
+from triptych.core.errors import TriptychError
+from triptych.core.manifests import Metrics, read_document
+from triptych.core.tracker import Console
 from triptych.data import sources
-from triptych.data.images import read_origin
 from triptych.data.prepared import PreparedData
+from triptych.data.raw_images import read_origin
 from triptych.data.readers import CIFAR_BATCHES, IDX_NAMES
-from triptych.documents import Metrics, read_document
-from triptych.errors import TriptychError
-from triptych.evaluation.fidelity.reference import Reference
-from triptych.evaluation.gan.snapshots import panel
+from triptych.evaluation.fidelity.reference_statistics import Reference
+from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.load import load_family, open_model
-from triptych.page.build import read_summary
+from triptych.reports.page.build import read_summary
+from triptych.settings.params import Settings, load, parse
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
 from triptych.stages.fetch import fetch
@@ -45,7 +46,6 @@ from triptych.stages.reference import measure_reference
 from triptych.stages.report import report, summarise
 from triptych.stages.study import study
 from triptych.stages.train import train
-from triptych.tracker import Console
 from triptych.training.checkpoint import Workplace, read_history
 
 KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")

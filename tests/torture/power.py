@@ -16,10 +16,10 @@ from conftest import ROOT, TINY, run_study, shrink
 from power_cut import cut_power
 from test_stages import assess, judge, learn
 from test_training import run as train_one
-from triptych.config import Settings, parse
+from triptych.core.tracker import Console
+from triptych.settings.params import Settings, parse
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
-from triptych.tracker import Console
 
 STRIDE = 9  # operations on the disk from one cut to the next
 TRAINED = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist")

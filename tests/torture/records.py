@@ -24,9 +24,9 @@ PROCESSES, POINTS = 8, 200
 LOG_POINTS = f"""
 import sys
 from pathlib import Path
-from triptych.project import Project
-from triptych.tracking.live import LiveRun
-from triptych.tracking.store import Store
+from triptych.core.project import Project
+from triptych.records.mlflow.live import LiveRun
+from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
 live = LiveRun(Store(project), name, dict(family="vae", fingerprint=name, profile="quick", settings={{}}), {{}}, 0.0)
 live.start({{}})
@@ -38,8 +38,8 @@ sys.exit(live.broken)
 COUNT_POINTS = """
 import sys
 from pathlib import Path
-from triptych.project import Project
-from triptych.tracking.store import Store
+from triptych.core.project import Project
+from triptych.records.mlflow.store import Store
 store = Store(Project(Path.cwd()))
 for name in sys.argv[1:]:
     [run] = store.runs(name, name, "vae")

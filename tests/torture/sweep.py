@@ -10,8 +10,8 @@ from pathlib import Path
 from table import Row, say
 from world import LAST_WORDS, World, wait_for
 
-from triptych.project import Project
-from triptych.tracking.store import Store
+from triptych.core.project import Project
+from triptych.records.mlflow.store import Store
 
 TARGET, METRICS = "evaluate@vae-20d", "metrics/vae-20d.json"
 RATES = ("0.002", "0.0005")

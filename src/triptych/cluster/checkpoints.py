@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.cluster.stages import workplace_of
-from triptych.files import read_json
-from triptych.tracking.store import brief, warn
+from triptych.core.json_files import read_json
+from triptych.records.mlflow.store import brief, warn
 from triptych.training.checkpoint import INDEX, STATE
 
 if TYPE_CHECKING:
     from triptych.cluster.remote import Shelf
-    from triptych.project import Project
+    from triptych.core.project import Project
 
 SHELVED = "checkpoints"
 PAUSE = 1.0  # seconds between two looks for a new checkpoint

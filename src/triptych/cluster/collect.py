@@ -10,22 +10,22 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych import lanes
 from triptych.cluster.job import done_of, journal_of, settings_of
 from triptych.cluster.remote import Shelf, remote_errors
 from triptych.cluster.stages import is_current, open_repo, restore, stages_of
 from triptych.cluster.submission import SHARED, Submission, submissions
-from triptych.dvc_lock import HEAD, entry_in, with_entry
-from triptych.errors import TriptychError
-from triptych.files import atomic_file, copy_file
-from triptych.pipeline import dvc
-from triptych.tracking.store import warn
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file, copy_file
+from triptych.core.lock_file import HEAD, entry_in, with_entry
+from triptych.records.mlflow.store import warn
+from triptych.runner import parallel
+from triptych.runner.repro import dvc
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-    from triptych.config import Settings
-    from triptych.project import Project
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
 
 LOCK, REPORT = "dvc.lock", "report"
 STATES = {"PENDING": "waiting", "REQUEUED": "waiting", "REQUEUE_HOLD": "waiting", "SUSPENDED": "waiting"}
@@ -50,7 +50,7 @@ def collect(project: Project, settings: Settings) -> Collected:
     if not found:
         raise TriptychError("nothing was submitted from here: `triptych submit` does")
     queue = in_queue()  # first: what has ended since is found in the remote
-    plan = lanes.begin_look(project)()
+    plan = parallel.begin_look(project)()
     if plan is None:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     with remote_errors(), open_repo(project) as repo:
@@ -93,7 +93,7 @@ def _take_journal(project: Project, shelf: Shelf, submission: Submission) -> Non
                     copy_file(path, project.private / "journal" / path.relative_to(place))
 
 
-def _take_results(project: Project, shelf: Shelf, found: Sequence[Submission], plan: lanes.Plan) -> list[str]:
+def _take_results(project: Project, shelf: Shelf, found: Sequence[Submission], plan: parallel.Plan) -> list[str]:
     """Bring home every stage that can be; return those that are still not up to date."""
     locks = [_lock_of(shelf, submission) for submission in reversed(found)]
     missing: list[str] = []

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from triptych.cluster.checkpoints import Courier, fetch_checkpoints
 from triptych.cluster.remote import Shelf, remote_errors
 from triptych.cluster.stages import bring_inputs, open_repo, restore, send
-from triptych.errors import TriptychError
-from triptych.files import copy_file
-from triptych.pipeline import DVC_QUIET
-from triptych.project import Project
-from triptych.tracking.store import URI_VARIABLE
+from triptych.core.errors import TriptychError
+from triptych.core.files import copy_file
+from triptych.core.project import Project
+from triptych.records.mlflow.store import URI_VARIABLE
+from triptych.runner.repro import DVC_QUIET
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

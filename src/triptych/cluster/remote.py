@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from triptych.errors import TriptychError
-from triptych.files import atomic_folder, sha256_of_file, write_json
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_folder
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import write_json
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

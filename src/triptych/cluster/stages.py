@@ -7,9 +7,9 @@ from contextlib import chdir, contextmanager, suppress
 from copy import copy
 from typing import TYPE_CHECKING
 
-from triptych import lanes
-from triptych.errors import TriptychError
-from triptych.seeds import stage_name
+from triptych.core.errors import TriptychError
+from triptych.runner import parallel
+from triptych.settings.seeds import stage_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
-    from triptych.config import Settings
-    from triptych.project import Project
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
 
 RUNS = "runs"  # DVC's folder of run caches, in its cache and in a remote
 
@@ -91,7 +91,7 @@ def restore(repo: Repo, name: str, order: Sequence[str]) -> bool:
         repo.cloud.pull(objects, odb=odb)
     if not found.outs_cached():
         return False
-    lanes.reproduce(repo, name, list(order))
+    parallel.reproduce(repo, name, list(order))
     return True
 
 

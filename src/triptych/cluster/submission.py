@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.files import read_json, write_json
+from triptych.core.json_files import read_json, write_json
 
 if TYPE_CHECKING:
-    from triptych.project import Project
+    from triptych.core.project import Project
 
 SHARED = "shared"  # the job that makes what the others build on
 FILE = "submission.json"

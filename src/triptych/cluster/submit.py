@@ -9,21 +9,21 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
-from triptych import lanes
 from triptych.cluster.job import Job, copy_settings, settings_of
 from triptych.cluster.remote import Shelf, remote_errors
 from triptych.cluster.stages import above, open_repo, send, stages_of
 from triptych.cluster.submission import SHARED, Submission, keep, logs_in, new_folder
-from triptych.errors import TriptychError
-from triptych.pipeline import stale_sources
-from triptych.seeds import grouped
-from triptych.tracking.store import brief
+from triptych.core.errors import TriptychError
+from triptych.records.mlflow.store import brief
+from triptych.runner import parallel
+from triptych.runner.repro import stale_sources
+from triptych.settings.seeds import grouped
 
 if TYPE_CHECKING:
     from submitit import Executor
 
-    from triptych.config import Settings
-    from triptych.project import Project
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
 
 TRAVELS = (":!params.yaml", ":!seeds.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # by DVC or with the submission
 CODE = "src"
@@ -78,7 +78,7 @@ def submit(project: Project, settings: Settings, names: Sequence[str], wish: Wis
         raise TriptychError(f"the images have changed: run `triptych repro {fetches}` first")
     with remote_errors(), open_repo(project) as repo:
         shelf = Shelf.of(repo)
-    plan = lanes.begin_look(project)()
+    plan = parallel.begin_look(project)()
     if plan is None:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     jobs = {name: stages for name, stages in jobs.items() if any(stage in plan.waits for stage in stages)}

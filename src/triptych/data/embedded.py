@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.images import CLASSES, DIGIT, IMAGE_SHAPES, SPLITS, ImageSet
+from triptych.data.raw_images import CLASSES, DIGIT, IMAGE_SHAPES, SPLITS, ImageSet
 
 if TYPE_CHECKING:
-    from triptych.sections import Embedded, Splits
+    from triptych.data.settings import Embedded, Splits
 
 INK = 20  # as in MNIST: the digit fills 20 of the 28 pixels
 STRIPS = {"train": (0, 1, 3, 5, 6, 8), "valid": (2, 7), "test": (4, 9)}  # tenths of a photograph's width

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from triptych.documents import PreparedManifest, read_document
-from triptych.errors import TriptychError
-from triptych.files import sha256_of_file
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
+from triptych.core.manifests import PreparedManifest, read_document
 
 MANIFEST = "manifest.json"
 AGAIN = "run the prepare stage of this data set again"

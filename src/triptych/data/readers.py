@@ -11,9 +11,9 @@ from typing import IO
 
 import numpy as np
 
-from triptych.data.npz import MOST_IMAGES, refuse_too_many
-from triptych.errors import TriptychError
-from triptych.files import CHUNK, read_bytes, readable
+from triptych.core.errors import TriptychError
+from triptych.core.files import CHUNK, read_bytes, readable
+from triptych.data.npz_files import MOST_IMAGES, refuse_too_many
 
 AGAIN = "copy it again"
 IDX_UINT8 = 0x08

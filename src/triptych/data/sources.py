@@ -15,23 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
+from triptych.core.errors import TriptychError
+from triptych.core.files import CHUNK, atomic_file, atomic_folder, expanded
+from triptych.core.hashing import sha256_of_file
 from triptych.data.embedded import EMBEDDED
-from triptych.data.images import ImageSet, check
-from triptych.data.npz import read_npz
-from triptych.data.readers import (
-    AMAT_NAME,
-    CIFAR_BATCHES,
-    read_amat_folder,
-    read_cifar_folder,
-    read_torchvision_mnist,
-)
-from triptych.errors import TriptychError
-from triptych.files import CHUNK, atomic_file, atomic_folder, expanded, sha256_of_file
+from triptych.data.npz_files import read_npz
+from triptych.data.raw_images import ImageSet, check
+from triptych.data.readers import AMAT_NAME, CIFAR_BATCHES, read_amat_folder, read_cifar_folder, read_torchvision_mnist
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from triptych.sections import Embedded, Splits
+    from triptych.data.settings import Embedded, Splits
 
 FOLDER_VARIABLE = "TRIPTYCH_DATA"
 AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"

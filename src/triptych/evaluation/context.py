@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from triptych.models.base import Family
 from triptych.training.checkpoint import History
+from triptych.training.family import Family
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import generator
 from triptych.training.weights import load_into
@@ -18,7 +18,7 @@ from triptych.training.weights import load_into
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from triptych.sections import Likelihood
+    from triptych.evaluation.settings import Likelihood
 
 SHOWN, COLUMNS = 25, 5  # samples in a picture
 

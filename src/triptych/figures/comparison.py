@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from triptych.figures.style import COLOURS, new_figure, tidy
-from triptych.seeds import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,15 +86,15 @@ def seeds(
 ) -> Figure:
     """One row an experiment, in its colour: a ring a seed, and their mean with its standard deviation."""
     figure, axes = _rows(names, title, label)
-    spreads = [Spread.of(each) for each in values]
-    for place, (colour, each, spread) in enumerate(zip(colours, values, spreads, strict=True)):
+    means, deviations = [mean(each) for each in values], [stdev(each) for each in values]
+    for place, (colour, each, middle, deviation) in enumerate(zip(colours, values, means, deviations, strict=True)):
         axes.plot(each, [place] * len(each), "o", markerfacecolor="none", markeredgecolor=colour, markersize=8)
         axes.annotate(
-            f"{spread.mean:.4g} ± {spread.deviation:.2g}", (spread.mean, place),
+            f"{middle:.4g} ± {deviation:.2g}", (middle, place),
             xytext=(0, 9), textcoords="offset points", ha="center", fontsize=9,
         )  # fmt: skip
     axes.errorbar(
-        [spread.mean for spread in spreads], range(len(names)), xerr=[spread.deviation for spread in spreads],
+        means, range(len(names)), xerr=deviations,
         fmt="|", color="#333333", markersize=12, capsize=3, label="mean ± standard deviation over seeds",
     )  # fmt: skip
     axes.plot([], [], "o", markerfacecolor="none", markeredgecolor="#333333", markersize=8, label="one seed")

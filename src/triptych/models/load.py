@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from triptych.documents import ModelManifest, read_document
-from triptych.errors import TriptychError
-from triptych.files import sha256_of_file
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
+from triptych.core.manifests import ModelManifest, read_document
 from triptych.models.registry import FAMILIES, build, load_settings_model
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from triptych.files import Document
-    from triptych.models.base import Family
+    from triptych.core.json_files import Document
+    from triptych.training.family import Family
 
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 

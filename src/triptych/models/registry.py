@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.models.base import Family
+    from triptych.training.family import Family
 
 FAMILIES = {
     "vae": "Variational autoencoder",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from triptych.training.processes import draw
+from triptych.training.distributed import draw
 
 Critic = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor, Critic], Tensor]

@@ -9,23 +9,25 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_folder
+from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.json_files import write_json
+from triptych.core.progress import Progress
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.data.prepared import PreparedData
-from triptych.errors import TriptychError
-from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.classifier.network import Classifier, build_classifier
-from triptych.stages.inputs import train_inputs
+from triptych.stages.run_inputs import train_inputs
 from triptych.training.checkpoint import History, Workplace, write_history
-from triptych.training.progress import Progress
 from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.sections import Classifier as Settings
-    from triptych.sections import Runtime
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.models.classifier.settings import Classifier as Settings
+    from triptych.training.settings import Runtime
 
 
 def train_classifier(

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
+from triptych.core.files import atomic_folder
+from triptych.core.json_files import flatten, is_number, write_json
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
 from triptych.evaluation.fidelity.extractors import Judge
 from triptych.evaluation.fidelity.measures import measure, scores
-from triptych.evaluation.fidelity.names import name_of
-from triptych.evaluation.fidelity.reference import CLASSIFIER, Reference
-from triptych.evaluation.images import quantize
+from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
+from triptych.evaluation.quantization import quantize
 from triptych.figures.grids import SHEET, tile
-from triptych.files import atomic_folder, flatten, is_number, write_json
 from triptych.models.load import load_family, open_model
 from triptych.stages.train import HISTORY, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
@@ -27,10 +28,11 @@ from triptych.training.reproducible import deterministic, generator, machine_fac
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Experiment
-    from triptych.models.base import Family
-    from triptych.sections import Fidelity, Likelihood, Runtime
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.evaluation.settings import Fidelity, Likelihood
+    from triptych.settings.experiment import Experiment
+    from triptych.training.family import Family
+    from triptych.training.settings import Runtime
 
 EVALUATION = ("measure", "pictures")  # a family's modules in triptych.evaluation
 

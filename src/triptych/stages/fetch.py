@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.data.images import write_npz
+from triptych.core.files import atomic_file
+from triptych.data.raw_images import write_npz
 from triptych.data.sources import load
-from triptych.files import atomic_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.sections import Dataset, Embedded, Splits
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.data.settings import Dataset, Embedded, Splits
 
 
 def fetch(

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.images import SPLITS, read_raw
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_folder
+from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.json_files import write_json
 from triptych.data.prepared import MANIFEST
+from triptych.data.raw_images import SPLITS, read_raw
 from triptych.data.transforms import StochasticBinarize, ThresholdBinarize, dequantize
-from triptych.errors import TriptychError
-from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.sections import Dataset, Splits
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.data.settings import Dataset, Splits
 
 
 def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: Path, tracker: Tracker) -> None:

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_folder
 from triptych.data.prepared import PreparedData
-from triptych.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import Judge
 from triptych.evaluation.fidelity.measures import measure
-from triptych.evaluation.fidelity.names import name_of
-from triptych.evaluation.fidelity.reference import CLASSIFIER, Origin, Reference
-from triptych.files import atomic_folder
+from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Origin, Reference
 from triptych.training.reproducible import deterministic, machine_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.sections import Fidelity, Runtime
-    from triptych.sections import Reference as ReferenceSettings
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.evaluation.settings import Fidelity
+    from triptych.evaluation.settings import Reference as ReferenceSettings
+    from triptych.training.settings import Runtime
 
 
 def measure_reference(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from triptych.documents import Metrics, measured, read_document
-from triptych.errors import TriptychError
-from triptych.evaluation.fidelity.names import ABSENT, MEASURES, SUFFIX, name_of
-from triptych.evaluation.gan.snapshots import panel
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file, atomic_folder, readable
+from triptych.core.json_files import flatten, read_json
+from triptych.core.manifests import Metrics, measured, read_document
+from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
+from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds
 from triptych.figures.comparison import seeds as dots
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
-from triptych.files import atomic_file, atomic_folder, flatten, read_json, readable
 from triptych.models.registry import FAMILIES
-from triptych.seeds import grouped, is_repeat, spreads
+from triptych.settings.seeds import grouped, is_repeat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from triptych.seeds import Spread
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.evaluation.over_seeds import Spread
 
     Metrics = Mapping[str, Any]
 

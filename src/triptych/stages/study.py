@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from triptych.files import atomic_folder, flatten, is_number, sha256_of_file, sha256_of_json, write_json
-from triptych.stages.inputs import STUDY_ARITHMETIC, study_inputs
+from triptych.core.files import atomic_folder
+from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.json_files import flatten, is_number, write_json
+from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation
+from triptych.studies.kinds import load_study
 from triptych.studies.loop import fit
-from triptych.studies.registry import load_study
 from triptych.training.checkpoint import Workplace, write_history
 from triptych.training.reproducible import deterministic, machine_facts, run_key, seeded
 from triptych.training.weights import save_tensors
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from triptych.sections import Runtime
+    from triptych.core.tracker import Tracker
     from triptych.studies.settings import StudySettings
-    from triptych.tracker import Tracker
     from triptych.training.checkpoint import History
+    from triptych.training.settings import Runtime
 
 WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.core.files import atomic_folder
+from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.json_files import write_json
 from triptych.data.prepared import PreparedData
-from triptych.files import atomic_folder, sha256_of_file, sha256_of_json, write_json
 from triptych.models.registry import build
-from triptych.stages.inputs import train_inputs
-from triptych.training import processes
+from triptych.stages.run_inputs import train_inputs
+from triptych.training import distributed
 from triptych.training.checkpoint import Workplace, snapshot_name, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import Duration, Trainer, fit
@@ -24,9 +26,9 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.config import Experiment
-    from triptych.sections import Runtime
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.settings.experiment import Experiment
+    from triptych.training.settings import Runtime
 
 WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
 
@@ -39,12 +41,12 @@ def _first(device: torch.device) -> torch.device:
 @contextmanager
 def _workplace(root: Path, name: str, key: str, output: Path, say: Callable[[str], None]) -> Iterator[Workplace]:
     """The workplace of this run, which the first process claims for all that share it."""
-    if processes.rank():
-        processes.meet()
+    if distributed.rank():
+        distributed.meet()
         yield Workplace.of_the_first(root, name, key)
     else:
         with Workplace.claim(root, name, key, output, say) as workplace:
-            processes.meet()
+            distributed.meet()
             yield workplace
 
 
@@ -72,7 +74,7 @@ def train(
     An unfinished run of the same settings, data and `code` (a hash) found under `checkpoints` is continued. Raises
     TriptychError if the run diverges, or if its checkpoint is damaged or in another process's hands.
 
-    Called in several processes (`triptych.training.processes.together`), it is one training, and the first writes.
+    Called in several processes (`triptych.training.distributed.together`), it is one training, and the first writes.
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
@@ -88,7 +90,7 @@ def train(
         family.networks.to(device)
         if runtime.channels_last:
             family.networks.to(memory_format=torch.channels_last)
-        if runtime.compile and processes.size() == 1:  # it would have to trace what they say to each other
+        if runtime.compile and distributed.size() == 1:  # it would have to trace what they say to each other
             for module in family.compiled():
                 module.compile()
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
@@ -100,7 +102,7 @@ def train(
         history = fit(
             trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
         )
-        if processes.rank():
+        if distributed.rank():
             return
         with atomic_folder(output) as folder:
             save_tensors(folder / WEIGHTS, trainer.weights())

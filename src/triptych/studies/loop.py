@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.errors import TriptychError
-from triptych.training.progress import Progress
+from triptych.core.errors import TriptychError
+from triptych.core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from triptych.core.tracker import Tracker
     from triptych.studies.base import Study
-    from triptych.tracker import Tracker
     from triptych.training.checkpoint import History, Workplace
 
 ROWS = 200  # of a history, at most

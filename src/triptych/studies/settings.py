@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from triptych.schema import Section, Seed, Steps
+from triptych.core.schema import Section, Seed, Steps
 
 
 class Iterations(Section):

@@ -14,24 +14,23 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from triptych.errors import DivergenceError
-from triptych.training import processes
+from triptych.core.errors import DivergenceError
+from triptych.core.progress import Progress
+from triptych.training import distributed
 from triptych.training.adam import Adam, clipped
 from triptych.training.checkpoint import History, Workplace
+from triptych.training.cuda_graph import RecordedStep
 from triptych.training.ema import Ema
-from triptych.training.progress import Progress
-from triptych.training.recorded import RecordedStep
 from triptych.training.reproducible import generator, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triptych.config import Experiment
-    from triptych.models.base import Family
-    from triptych.sections import Player, Runtime
-    from triptych.tracker import Tracker
+    from triptych.core.tracker import Tracker
+    from triptych.training.family import Family
     from triptych.training.images import HeldOutImages, TrainingImages
+    from triptych.training.settings import Player, Runtime, TrainingSettings
 
 LARGEST = 1e12  # of a loss: beyond it float32 has no digits left for what a step changes
 FINITE_CHECK = 50  # steps between two looks for NaN; looking at every step would make a GPU wait
@@ -57,7 +56,9 @@ class Duration:
 class Trainer:
     """One family in training: its optimisers, its averaged weights, and where it stands."""
 
-    def __init__(self, name: str, family: Family, experiment: Experiment, duration: Duration, runtime: Runtime) -> None:
+    def __init__(
+        self, name: str, family: Family, experiment: TrainingSettings, duration: Duration, runtime: Runtime
+    ) -> None:
         self.name, self.family, self.experiment, self.duration, self.runtime = (
             name,
             family,
@@ -78,7 +79,7 @@ class Trainer:
             self.rates = {player: torch.full((), math.nan, device=self.device) for player in self.optimizers}
         self.recorded: RecordedStep | None = None
 
-    def _own(self, player: str) -> Experiment | Player:
+    def _own(self, player: str) -> TrainingSettings | Player:
         """Where a player's rate and weight decay are."""
         return self.experiment.players.get(player, self.experiment)
 
@@ -103,7 +104,7 @@ class Trainer:
         """One optimiser step of one player on its loss; only its own parameters receive gradients."""
         optimizer = self.optimizers[player]
         with torch.autocast(self.device.type, enabled=False):
-            gradients = processes.averaged(torch.autograd.grad(loss, optimizer.parameters))
+            gradients = distributed.averaged(torch.autograd.grad(loss, optimizer.parameters))
         if self.experiment.gradient_clip:
             gradients = clipped(gradients, self.experiment.gradient_clip)
         rate = self.rates[player] if self.on_gpu else self.learning_rate(player, self.progress)
@@ -115,7 +116,7 @@ class Trainer:
             return self._step(batch)
         for player, rate in self.rates.items():
             rate.fill_(self.learning_rate(player, self.progress))
-        if not (self.runtime.cuda_graphs and self.family.recordable and processes.size() == 1):
+        if not (self.runtime.cuda_graphs and self.family.recordable and distributed.size() == 1):
             return self._step(batch)
         if self.recorded is None:
             self.recorded = RecordedStep(self._step, batch, self.state().values())
@@ -171,7 +172,7 @@ class Trainer:
                 self.ema.update((epoch - 1) * steps + step + 1)
             recent.append(torch.stack([value.float() for value in quantities.values()]))
             if len(recent) == FINITE_CHECK or step + 1 == steps:
-                (found,) = processes.averaged([torch.stack(recent)])
+                (found,) = distributed.averaged([torch.stack(recent)])
                 self._refuse_divergence(found, epoch, (epoch - 1) * steps + step + 1, batch)
                 totals.append(found.sum(0))
                 recent = []
@@ -192,7 +193,7 @@ class Trainer:
             for name, value in self.family.step(batch, lambda player, loss: None).items():
                 totals[f"train_{name}"] = totals.get(f"train_{name}", 0.0) + float(value) / steps
         self.family.networks.load_state_dict(before)
-        return processes.averaged_row(totals, self.device)
+        return distributed.averaged_row(totals, self.device)
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, last_step: int, batch: Tensor) -> None:
         """Raise DivergenceError if one of the quantities (steps, n) is beyond all bounds, or if none moves any more."""
@@ -250,8 +251,8 @@ def fit(
     or a number on held-out images is not finite.
     """
     epochs, snapshots = trainer.duration.epochs, trainer.duration.snapshots(trainer.family.first_snapshot)
-    checkpoint, first = workplace.load(), processes.rank() == 0
-    processes.meet()  # before the first one replaces the checkpoint
+    checkpoint, first = workplace.load(), distributed.rank() == 0
+    distributed.meet()  # before the first one replaces the checkpoint
     earlier = 0.0
     if checkpoint:
         done, tensors, history, earlier = checkpoint

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.errors import TriptychError
-from triptych.files import sha256_of_json
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_json
 from triptych.training.memory import keep_freed_memory
 from triptych.training.processor import by_onednn
 
 if TYPE_CHECKING:
-    from triptych.sections import Runtime
+    from triptych.training.settings import Runtime
 
 
 NO_MEMORY = re.compile("can't allocate memory|not enough memory")  # what torch says of the host's

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.errors import TriptychError
-from triptych.files import MOST_DATA, atomic_file, readable, refuse_larger
+from triptych.core.errors import TriptychError
+from triptych.core.files import MOST_DATA, atomic_file, readable, refuse_larger
 
 if TYPE_CHECKING:
     import torch

@@ -1,15 +1,15 @@
-"""Numbers against the committed ones: `metrics/reference`, which `triptych reference` keeps."""
+"""Numbers against the committed ones: `metrics/baseline`, which `triptych baseline` keeps."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from triptych.documents import PROTOCOL
-from triptych.files import flatten, is_number, read_json
-from triptych.tracking.journal import look_up
-from triptych.tracking.records import stage_of
-from triptych.tracking.reference import reference_file
+from triptych.core.json_files import flatten, is_number, read_json
+from triptych.core.manifests import PROTOCOL
+from triptych.records.journal import look_up
+from triptych.records.run_folder import stage_of
+from triptych.verify.baseline import baseline_file
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.tolerances import SETTLED, tolerance
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from triptych.project import Project
+    from triptych.core.project import Project
 
     Json = dict[str, Any]
 
@@ -31,7 +31,7 @@ def check_numbers(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         if not metrics.exists():
             continue  # a missing output is named by `check_outputs`
         found = read_json(metrics)
-        kept = reference_file(project, name, found["profile"])
+        kept = baseline_file(project, name, found["profile"])
         if kept.exists():
             yield _compare(project, name, found, kept)
         else:

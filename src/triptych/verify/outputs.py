@@ -6,17 +6,18 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from triptych.files import read_json, sha256_of_file
-from triptych.restore import cached_files, recorded_outputs
-from triptych.seeds import stage_name
+from triptych.core.dvc_cache import cached_files, recorded_outputs
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import read_json
+from triptych.settings.seeds import stage_name
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from triptych.config import Settings
-    from triptych.project import Project
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
 
 LOCK = "dvc.lock"
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"

@@ -10,8 +10,8 @@ from triptych.verify.outputs import check_outputs, check_weights
 from triptych.verify.views import check_mlflow, check_page, check_summary
 
 if TYPE_CHECKING:
-    from triptych.config import Settings
-    from triptych.project import Project
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
 
 WIDTH = 13
 
@@ -26,7 +26,7 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
         "summary.csv, by metrics": check_summary(project, families),
         "report.html, by metrics": check_page(project, names),
         "MLflow, by metrics and histories": check_mlflow(project, names),
-        "metrics, by metrics/reference": check_numbers(project, names),
+        "metrics, by metrics/baseline": check_numbers(project, names),
     }
     found = {part: list(findings) for part, findings in parts.items()}
     rows = [

@@ -6,8 +6,8 @@ import csv
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from triptych.files import flatten, is_number, read_json
-from triptych.tracking.records import MANIFEST, record_of
+from triptych.core.json_files import flatten, is_number, read_json
+from triptych.records.run_folder import MANIFEST, record_of
 from triptych.training.checkpoint import step_name
 from triptych.verify.finding import Finding, Verdict
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from triptych.project import Project
-    from triptych.tracking.records import Record
-    from triptych.tracking.store import Store
+    from triptych.core.project import Project
+    from triptych.records.mlflow.store import Store
+    from triptych.records.run_folder import Record
 
 
 SHOWN = 3  # names in a sentence
@@ -91,7 +91,7 @@ def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
 
 def check_mlflow(project: Project, names: list[str]) -> Iterator[Finding]:
     """The run of each model in MLflow against its history and its metrics, point by point."""
-    from triptych.tracking.store import Store, brief, expected_errors, import_client
+    from triptych.records.mlflow.store import Store, brief, expected_errors, import_client
 
     import_client()
     store = Store(project)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import read_json
+from triptych.core.progress import Progress
 from triptych.evaluation.fidelity.inception import NAME, find_weights, load_inception
-from triptych.files import read_json, sha256_of_file
 from triptych.models.classifier.network import load_classifier
-from triptych.training.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,9 @@ from urllib.error import URLError
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from triptych.errors import TriptychError
-from triptych.files import disk_errors, expanded, is_file, sha256_of_file
+from triptych.core.errors import TriptychError
+from triptych.core.files import disk_errors, expanded, is_file
+from triptych.core.hashing import sha256_of_file
 from triptych.training.reproducible import seeded
 
 NAME = "inception-v3-compat"

@@ -10,14 +10,14 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, i
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
-from triptych.evaluation.fidelity.names import SUFFIX
+from triptych.evaluation.fidelity.metric_names import SUFFIX
 
 if TYPE_CHECKING:
-    from triptych.evaluation.fidelity.reference import Reference
-    from triptych.sections import Fidelity
+    from triptych.evaluation.fidelity.reference_statistics import Reference
+    from triptych.evaluation.settings import Fidelity
 
 PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
 NEIGHBOURS = 3  # the radius of a ball is the distance to that nearest neighbour, as Kynkaanniemi et al. chose

@@ -8,7 +8,7 @@ import torch
 
 from triptych.evaluation.context import at_epoch
 from triptych.evaluation.flow.traversal import POINTS, traversals
-from triptych.evaluation.images import quantize
+from triptych.evaluation.quantization import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids, strips
 from triptych.figures.style import save, save_grey

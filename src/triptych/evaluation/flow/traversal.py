@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.core.errors import TriptychError
 from triptych.data.transforms import LEVELS, dequantize
-from triptych.errors import TriptychError
 
 if TYPE_CHECKING:
     from torch import Tensor

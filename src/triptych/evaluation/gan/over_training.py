@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.json_files import read_json, write_json
+from triptych.core.progress import Progress
 from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
-from triptych.evaluation.gan.snapshots import SNAPSHOTS, columns, write_snapshots
-from triptych.evaluation.images import quantize
-from triptych.files import read_json, write_json
-from triptych.training.progress import Progress
+from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
+from triptych.evaluation.quantization import quantize
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.evaluation.context import Evaluation
-    from triptych.models.base import Family
+    from triptych.training.family import Family
 
 
 def over_training(evaluation: Evaluation) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.evaluation.context import at_epoch
-from triptych.evaluation.gan.snapshots import SNAPSHOTS, panel
-from triptych.evaluation.images import quantize
+from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
+from triptych.evaluation.quantization import quantize
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids, strips
 from triptych.figures.style import save, save_grey, save_images

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from triptych.training.progress import Progress
+from triptych.core.progress import Progress
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_tensors, save_tensors
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from triptych.data.transforms import StochasticBinarize
 from triptych.evaluation.context import at_epoch
-from triptych.evaluation.images import quantize
+from triptych.evaluation.quantization import quantize
 from triptych.evaluation.vae.plane import aggregate_posterior, manifold
 from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids

@@ -8,9 +8,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from triptych.documents import JudgeManifest, read_document
-from triptych.errors import TriptychError
-from triptych.files import MAKE_AGAIN, sha256_of_file
+from triptych.core.errors import TriptychError
+from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import MAKE_AGAIN
+from triptych.core.manifests import JudgeManifest, read_document
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 

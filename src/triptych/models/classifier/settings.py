@@ -2,13 +2,11 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from triptych.schema import Section, Width, Widths
+from triptych.core.schema import Budget, Images, Profile, Rate, Section, Seed, Weight, Width, Widths, resolve
 
 WIDTHS = {"convolutional": 2, "residual": 4}  # entries of `channels` by architecture
-
-
 IMAGES = {"convolutional": "grey", "residual": "colour"}  # that an architecture takes
 
 
@@ -38,3 +36,21 @@ class Model(Section):
         if (self.features is not None) != (self.architecture == "convolutional"):
             raise ValueError("features belongs to architecture convolutional, and only there; residual has channels[3]")
         return self
+
+
+class Classifier(Section):
+    """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
+
+    epochs: Budget
+    batch_size: Images = Field(description="images of an update")
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Rate = Field(description="the largest, of one cycle")
+    weight_decay: Weight
+    augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    seed: Seed
+    model: Model
+
+    def model_at(self, profile: Profile) -> Model:
+        """The `model:` section under a profile."""
+        return Model.model_validate(resolve(self.model.model_dump(mode="json"), profile))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.image import Reorder, Reshape, Shape, Split, Squeeze
 from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron

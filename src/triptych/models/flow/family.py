@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from triptych.core.errors import TriptychError
 from triptych.data.transforms import LEVELS
-from triptych.errors import TriptychError
-from triptych.models.base import Family, Update
 from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.preparation import Dequantize
 from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
+from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.flow.settings import Model

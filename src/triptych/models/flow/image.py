@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from triptych.errors import TriptychError
+from triptych.core.errors import TriptychError
 from triptych.models.flow.transform import Transform
 
 Shape = tuple[int, int, int]  # channels, rows, columns

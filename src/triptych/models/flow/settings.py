@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from triptych.schema import Depth, Section, SomeWidths, Width
+from triptych.core.schema import Depth, Section, SomeWidths, Width
 
 OWN = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # keys by architecture
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from triptych.models.base import Family, Update
+from triptych.models.gan.pixel_range import to_signed, to_unit
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.models.gan.signed import to_signed, to_unit
 from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
-from triptych.training.processes import draw, rows
+from triptych.training.distributed import draw, rows
+from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model

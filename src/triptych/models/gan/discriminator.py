@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from triptych.models.base import Family, Update
 from triptych.models.gan.mlp import Discriminator, Generator
-from triptych.models.gan.signed import to_signed, to_unit
+from triptych.models.gan.pixel_range import to_signed, to_unit
 from triptych.objectives.gan import discriminator_loss, generator_loss
+from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model

@@ -8,8 +8,8 @@ from triptych.models.gan.critic import CriticFamily
 from triptych.models.gan.discriminator import DiscriminatorFamily
 
 if TYPE_CHECKING:
-    from triptych.models.base import Family
     from triptych.models.gan.settings import Model
+    from triptych.training.family import Family
 
 ARCHITECTURES = {"mlp": DiscriminatorFamily, "resnet": CriticFamily}
 

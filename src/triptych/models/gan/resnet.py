@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
 from triptych.models.gan.convolution import PenalisedConv2d
-from triptych.models.gan.normalization import BatchNorm2d
+from triptych.models.gan.synchronized_batch_norm import BatchNorm2d
 
 START = 4  # pixels a side of what the generator begins with
 

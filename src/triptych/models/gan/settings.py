@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from triptych.schema import Depth, Section, SomeWidths, Weight, Width
+from triptych.core.schema import Depth, Section, SomeWidths, Weight, Width
 
 OWN = {  # keys by architecture
     "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},

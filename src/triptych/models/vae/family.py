@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from triptych.errors import TriptychError
-from triptych.models.base import Family, Update
+from triptych.core.errors import TriptychError
 from triptych.models.vae.network import Vae
 from triptych.objectives.likelihoods import log_likelihood_bernoulli_logits, log_likelihood_standard_normal
 from triptych.objectives.vae import importance_weighted_bound, negative_elbo
+from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.vae.posterior import Posterior

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from triptych.schema import Section, Width, Widths
+from triptych.core.schema import Section, Width, Widths
 
 
 class Model(Section):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.studies.dirac.study import configurations, games
+from triptych.studies.dirac.training import configurations, games
 from triptych.training.weights import load_tensors
 
 if TYPE_CHECKING:

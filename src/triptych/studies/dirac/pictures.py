@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.figures.phase import Path, phase_portraits
 from triptych.figures.plane import over_iterations
 from triptych.figures.style import save, save_reduced
-from triptych.studies.dirac.study import configurations
+from triptych.studies.dirac.phase_portraits import Trajectory, phase_portraits
+from triptych.studies.dirac.training import configurations
 from triptych.training.weights import load_tensors
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from triptych.studies.base import StudyEvaluation
     from triptych.studies.dirac.settings import Penalty
-    from triptych.studies.dirac.study import Configuration
+    from triptych.studies.dirac.training import Configuration
 
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def _draw_portraits(
     trajectories = load_tensors(evaluation.weights)
     rows = [
         [
-            Path(
+            Trajectory(
                 f"{name}: {_words(kinds[name].penalty)}\n"
                 + ("averaged; game " if kinds[name].averaged else "")
                 + numbers[name]["verdict"],

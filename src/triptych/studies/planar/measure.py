@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.data.densities import BOX, DENSITIES, STEP, grid, share_on_the_left
 from triptych.objectives.planar import loss1, loss2
-from triptych.studies.planar.study import configurations, data_set, load_flows
+from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid, share_on_the_left
+from triptych.studies.planar.training import configurations, data_set, load_flows
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from triptych.models.planar.flow import PlanarFlow
     from triptych.studies.base import StudyEvaluation
+    from triptych.studies.planar.planar_flow import PlanarFlow
     from triptych.studies.planar.settings import Settings
 
 INVERTED = 2000  # samples that are sent through a flow and back

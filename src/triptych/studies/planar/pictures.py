@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from triptych.data.densities import DENSITIES, WALL, grid
 from triptych.figures.plane import Panel, against_layers, moved, over_iterations, panels
 from triptych.figures.style import save, save_reduced
 from triptych.objectives.planar import loss1, planar_transformation
-from triptych.studies.planar.study import configurations, load_flows
+from triptych.studies.planar.densities import DENSITIES, WALL, grid
+from triptych.studies.planar.training import configurations, load_flows
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from triptych.models.planar.flow import PlanarFlow
     from triptych.studies.base import StudyEvaluation
+    from triptych.studies.planar.planar_flow import PlanarFlow
 
 SIDES = (6.0, 4.0)  # of the pictures, half
 STEP = 0.06

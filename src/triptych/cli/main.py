@@ -1,0 +1,268 @@
+"""The command line: what a person needs, and around it the stages.
+
+Nothing heavy is imported here; each command imports what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from triptych.cli.cluster import COMMANDS
+from triptych.cli.stages import STAGES, open_project
+from triptych.core.errors import TriptychError
+from triptych.core.progress import LANES
+from triptych.runner.fork_server import run_warm
+
+# Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
+# sleeping costs twice on an idle one.
+SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
+ALWAYS_COLD = (["repro"], ["ui"])  # they start programs of their own, which belong to the user's terminal
+
+INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
+
+
+class Commands(click.Group):
+    """Shows the commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Print a user's error, or Ctrl-C, as one sentence, and put back what DVC had removed for this stage."""
+    try:
+        yield
+    except TriptychError as error:
+        click.echo(f"triptych: {error}", err=True)
+        _put_back_earlier_results()
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        if LANES not in os.environ:  # else `triptych repro` says it, for all stages
+            click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
+        _put_back_earlier_results()
+        sys.exit(INTERRUPTED)
+
+
+def _put_back_earlier_results() -> None:
+    from triptych.core.project import Project
+    from triptych.runner.restore import restore_outputs
+
+    try:
+        restore_outputs(Project.find(Path.cwd()).root)
+    except TriptychError as error:
+        click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="triptych")
+def cli() -> None:
+    """Train, judge and compare VAEs, GANs and normalizing flows.
+
+    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, reference, train, evaluate, study
+    and report are its stages, which DVC calls one by one. All settings are in params.yaml.
+    """
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="stages that run at a time  [default: one a GPU; without, cores / runtime.threads]",
+)
+def repro(words: tuple[str, ...], jobs: int | None) -> None:
+    """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""
+    from triptych.core.project import Project
+    from triptych.runner import repro
+
+    if words and jobs:
+        raise click.UsageError("--jobs is for the whole pipeline: DVC runs what WORDS name one by one")
+    project = Project.find(Path.cwd())
+    look = repro.begin(project, words)
+    from triptych.reports.closing_table import closing_table
+    from triptych.reports.page.build import build_page
+    from triptych.settings.params import load
+    from triptych.settings.seeds import write_for_dvc
+
+    settings = load(project.params)
+    if write_for_dvc(settings, project.seeds):
+        look = repro.begin(project, words)
+    status = repro.repro(project, settings, look, words, jobs)
+    if status:
+        sys.exit(status)
+    if project.summary.exists():
+        if not project.page.exists():
+            build_page(project, settings)
+        click.echo(closing_table(project, settings))
+
+
+@cli.command()
+def check() -> None:
+    """Check params.yaml without running anything."""
+    _, settings = open_project()
+    names = ", ".join([*settings.all_experiments, *settings.all_studies])
+    click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
+
+
+@cli.command()
+def seeds() -> None:
+    """Bring seeds.yaml, from which DVC takes the repeats, up to date; `triptych repro` does so by itself."""
+    from triptych.core.project import Project
+    from triptych.settings.params import load
+    from triptych.settings.seeds import is_repeat, write_for_dvc
+
+    project = Project.find(Path.cwd())
+    settings = load(project.params)
+    write_for_dvc(settings, project.seeds)
+    repeats = [name for name in settings.measured if is_repeat(name)]
+    click.echo(f"seeds.yaml holds {len(repeats)} repeats{': ' if repeats else ''}{', '.join(repeats)}")
+
+
+@cli.command("settings")
+def settings_command() -> None:
+    """Print what params.yaml may hold: every key, its values and its meaning."""
+    from triptych.settings.reference_page import settings_page
+
+    click.echo(settings_page(), nl=False)
+
+
+for command in (*COMMANDS, *STAGES):
+    cli.add_command(command)
+
+
+@cli.command()
+def page() -> None:
+    """Rebuild report.html from what is on disk."""
+    from triptych.reports.page.build import build_page
+
+    project, settings = open_project()
+    click.echo(f"wrote {build_page(project, settings)}")
+
+
+@cli.command()
+@click.argument("revisions", nargs=-1)
+def plots(revisions: tuple[str, ...]) -> None:
+    """Draw what `dvc plots` shows, without a network: of the working tree, or how REVISIONS differ."""
+    from triptych.reports.dvc_plots import draw_plots
+
+    project, _ = open_project()
+    click.echo(draw_plots(project, revisions))
+
+
+@cli.command()
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="where the interface listens, on this machine alone",
+)
+def ui(port: int) -> None:
+    """Open MLflow's interface on the project's runs."""
+    from triptych.records.mlflow.ui import serve
+
+    project, _ = open_project()
+    sys.exit(serve(project, port))
+
+
+@cli.command()
+def status() -> None:
+    """Say which experiments are trained, at which profile, how good, and what is stale."""
+    from triptych.reports.status import status as run
+
+    click.echo(run(*open_project()))
+
+
+@cli.command()
+def sync() -> None:
+    """Rebuild MLflow's records from what is on disk."""
+    from triptych.records.mlflow.sync import sync as run
+
+    project, settings = open_project()
+    total, rebuilt = run(project, settings)
+    click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
+
+
+@cli.command()
+def verify() -> None:
+    """Check that the results are what their stages wrote, the same everywhere, and those that are committed."""
+    from triptych.verify.table import verify as run
+
+    project, settings = open_project()
+    text, trustworthy = run(project, settings)
+    click.echo(text)
+    sys.exit(0 if trustworthy else 1)
+
+
+@cli.command()
+@click.argument("experiment")
+@click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="images to draw")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="the same seed draws the same images"
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
+def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
+    """Draw images from the trained EXPERIMENT."""
+    from triptych.evaluation.sampling import write_samples
+
+    project, settings = open_project()
+    settings.experiment(experiment)
+    place = output or Path(f"{experiment}-samples.png")
+    write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
+    click.echo(f"wrote {count} samples of {experiment} to {place}")
+
+
+@cli.command()
+@click.argument("experiments", nargs=-1)
+@click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
+def baseline(experiments: tuple[str, ...], name: str | None) -> None:
+    """Keep the results of EXPERIMENTS and studies (or of all) in git: metrics/baseline and plots/baseline.
+
+    Of profile quick the numbers alone, for `triptych verify`.
+    """
+    from triptych.settings.params import NAME, RESERVED
+    from triptych.verify.baseline import keep_baseline, keep_comparison, write_table
+
+    project, settings = open_project()
+    for experiment in experiments:
+        if experiment not in settings.all_studies:
+            settings.experiment(experiment)
+    if name and len(experiments) != 1:
+        raise TriptychError("--name is for one experiment: say which")
+    if name and (name in RESERVED or not re.fullmatch(NAME, name)):
+        raise TriptychError(f"--name is {name!r}: take letters, digits, - and _, and none of {', '.join(RESERVED)}")
+    chosen = experiments or settings.measured
+    for experiment in chosen:
+        keep_baseline(project, experiment, name or experiment)
+    if not experiments and settings.profile == "full":
+        keep_comparison(project)
+    write_table(project)
+    places = "metrics/baseline and plots/baseline" if settings.profile == "full" else "metrics/baseline/quick"
+    click.echo(f"kept {name or ', '.join(chosen)} in {places}")
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and exit status 1."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
+    try:
+        with _one_sentence():
+            status = None if sys.argv[1:2] in ALWAYS_COLD else run_warm()
+            sys.exit(cli.main(standalone_mode=False) if status is None else status)
+    except KeyboardInterrupt:  # a second time, while the first was being heard
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""The stages as `dvc.yaml` calls them: settings and paths from the project, results where the next stage finds them.
+
+Nothing heavy is imported here; each command imports what it uses.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from triptych.core.errors import TriptychError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from triptych.core.project import Project
+    from triptych.settings.params import Settings
+
+
+def open_project() -> tuple[Project, Settings]:
+    """The project around the working directory, and its settings. Raises TriptychError if either is not in order."""
+    from triptych.core.project import Project
+    from triptych.settings.params import load
+    from triptych.settings.seeds import check_for_dvc
+
+    project = Project.find(Path.cwd())
+    settings = load(project.params)
+    check_for_dvc(settings, project.seeds)
+    return project, settings
+
+
+def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:
+    """The argument that says what a stage is of: its name, or the name of DVC's stage, such as `train@vae-20d`."""
+
+    def last_part(_: click.Context, __: click.Parameter, value: str) -> str:
+        return value.rpartition("@")[2]
+
+    return click.argument(name, metavar=shown, callback=last_part)
+
+
+@click.command()
+@item("dataset")
+def fetch(dataset: str) -> None:
+    """Stage: raw images of DATASET."""
+    from triptych.records.stage_tracker import stage
+    from triptych.stages.fetch import fetch as run
+
+    project, settings = open_project()
+    chosen = settings.dataset(dataset)
+    with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
+        run(
+            dataset=chosen,
+            source=settings.active.source,
+            splits=chosen.sizes(settings.profile),
+            embedded=settings.embedded,
+            downloads=project.private / "downloads",
+            output=project.raw(dataset),
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("dataset")
+def prepare(dataset: str) -> None:
+    """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
+    from triptych.records.stage_tracker import stage
+    from triptych.stages.prepare import prepare as run
+
+    project, settings = open_project()
+    chosen, raw = settings.dataset(dataset), project.raw(dataset)
+    if not raw.exists():
+        raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
+    with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
+        run(
+            name=dataset,
+            dataset=chosen,
+            splits=chosen.sizes(settings.profile),
+            raw=raw,
+            output=project.prepared(dataset),
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("dataset")
+def classifier(dataset: str) -> None:
+    """Stage: the classifier of DATASET, which names classes, and may judge samples; an unfinished one is continued."""
+    from triptych.core.code_hash import code_hash
+    from triptych.data.prepared import PreparedData
+    from triptych.records.stage_tracker import training
+    from triptych.stages.run_inputs import train_inputs
+
+    project, settings = open_project()
+    chosen = settings.classifier(dataset)
+    data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
+    from triptych.stages.classifier import train_classifier
+
+    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
+        train_classifier(
+            name=dataset,
+            settings=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            metrics=metrics,
+            checkpoints=project.private / "checkpoints",
+            code=code_hash(["triptych.stages.classifier"]),
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("name", "REFERENCE")
+def reference(name: str) -> None:
+    """Stage: statistics of the real images that REFERENCE names, with which samples are compared."""
+    from triptych.records.stage_tracker import stage
+    from triptych.stages.reference import measure_reference
+
+    project, settings = open_project()
+    chosen, output = settings.reference(name), project.reference(name)
+    with stage(project, "reference", name, output / "manifest.json") as tracker:
+        measure_reference(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            data=project.prepared(chosen.dataset),
+            classifier=project.classifier(chosen.dataset),
+            output=output,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("experiment")
+def train(experiment: str) -> None:
+    """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
+    project, settings = open_project()
+    processes = settings.runtime.processes_for(settings.experiment(experiment).model)
+    from torch.distributed import is_torchelastic_launched
+
+    from triptych.runner.torchrun import launch
+
+    if processes > 1 and not is_torchelastic_launched():
+        launch(experiment, processes)
+    else:
+        train_here(project, settings, experiment)
+
+
+def train_here(project: Project, settings: Settings, experiment: str) -> None:
+    """Train the experiment in this process, or in this one of those that share it, of which the first records it."""
+    from triptych.core.code_hash import code_hash, family_modules
+    from triptych.core.tracker import Silent
+    from triptych.data.prepared import PreparedData
+    from triptych.records.stage_tracker import training
+    from triptych.stages.run_inputs import train_inputs
+
+    chosen = settings.experiment(experiment)
+    data, model = project.prepared(chosen.dataset), project.model(experiment)
+    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
+    from triptych.stages.train import train as run
+    from triptych.training.distributed import rank, together
+
+    code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
+    with (
+        together(settings.runtime, settings.runtime.processes_for(chosen.model)),
+        nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
+    ):
+        run(
+            name=experiment,
+            experiment=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            data=data,
+            output=model,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("experiment")
+def evaluate(experiment: str) -> None:
+    """Stage: measure EXPERIMENT and draw its pictures."""
+    from triptych.core.code_hash import code_hash, family_modules
+    from triptych.records.stage_tracker import evaluation
+
+    project, settings = open_project()
+    chosen = settings.experiment(experiment)
+    from triptych.stages.evaluate import evaluate as run
+
+    model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
+    code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
+    with evaluation(project, experiment, model, metrics, plots) as tracker:
+        run(
+            name=experiment,
+            experiment=chosen,
+            likelihood=settings.active.likelihood,
+            protocol=settings.active.fidelity,
+            runtime=settings.runtime,
+            data=project.prepared(chosen.dataset),
+            model=model,
+            reference=project.reference(chosen.reference),
+            metrics=metrics,
+            plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+@item("name", "STUDY")
+def study(name: str) -> None:
+    """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
+    from triptych.core.code_hash import code_hash
+    from triptych.records.stage_tracker import training
+    from triptych.stages.run_inputs import study_inputs
+    from triptych.studies.kinds import study_modules
+
+    project, settings = open_project()
+    chosen = settings.study(name)
+    model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
+    inputs = study_inputs(chosen, settings.profile)
+    from triptych.stages.study import study as run
+
+    code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
+    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
+        run(
+            name=name,
+            settings=chosen,
+            profile=settings.profile,
+            runtime=settings.runtime,
+            output=model,
+            metrics=metrics,
+            plots=plots,
+            checkpoints=project.private / "checkpoints",
+            code=code,
+            tracker=tracker,
+        )
+
+
+@click.command()
+def report() -> None:
+    """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
+    from triptych.figures.grids import SHEET
+    from triptych.records.stage_tracker import stage
+    from triptych.reports.page.build import build_page
+    from triptych.stages.report import report as run
+
+    project, settings = open_project()
+    families = {name: experiment.family for name, experiment in settings.all_experiments.items()}
+    metrics = {name: project.metrics(name) for name in families}
+    with stage(project, "report", "all", project.summary) as tracker:
+        run(
+            families=families,
+            metrics=metrics,
+            studies={name: project.metrics(name) for name in settings.all_studies},
+            samples={name: project.plots(name) / SHEET for name in families},
+            snapshots={name: project.plots(name) / SNAPSHOTS for name in families},
+            summary=project.summary,
+            seeds=project.seed_table,
+            plots=project.comparison,
+            tracker=tracker,
+        )
+    build_page(project, settings)
+
+
+STAGES = (fetch, prepare, classifier, reference, train, evaluate, study, report)

@@ -1,0 +1,1 @@
+"""What all packages build on: errors, files, hashes, project paths, progress."""

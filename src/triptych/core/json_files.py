@@ -1,0 +1,64 @@
+"""Read and write the JSON files that stages leave for each other."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from triptych.core.errors import TriptychError
+from triptych.core.files import MOST_TEXT, atomic_file, read_bytes
+
+MAKE_AGAIN = "delete it and run the stage that makes it again"
+
+
+def canonical_json(data: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """JSON that is equal, byte for byte, for equal data; NaN and infinity are refused."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def write_json(path: Path, data: Any) -> None:  # noqa: ANN401 (any JSON value)
+    """Write readable JSON atomically; NaN and infinity are refused, since JSON has neither."""
+    with atomic_file(path) as draft:
+        draft.write_text(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class Document(dict[str, Any]):
+    """A JSON object of one of our files. A key that it lacks is damage to the file, and no bug of the reader's."""
+
+    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+        super().__init__(data)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 (never returns)
+        raise TriptychError(f"{self.path} is damaged: it has no {key}; {MAKE_AGAIN}")
+
+
+def read_json(path: Path) -> Document:
+    """Read a JSON object of ours. Raises TriptychError if the file is missing or damaged."""
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
+    try:
+        data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, Document):
+        raise TriptychError(f"{path} is damaged: {MAKE_AGAIN}")
+    return data
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a number; true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,109 @@
+"""Where everything stands in a project folder."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.core.errors import TriptychError
+
+DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The paths of one checkout."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Project:
+        """The project that `start` lies in: the nearest folder upwards that holds a params.yaml."""
+        for folder in (start, *start.parents):
+            if (folder / "params.yaml").is_file():
+                return cls(folder)
+        raise TriptychError(f"there is no params.yaml in {start} or above it: run this in a Triptych project")
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def seeds(self) -> Path:
+        return self.root / "seeds.yaml"
+
+    def raw(self, dataset: str) -> Path:
+        return self.root / "data" / "raw" / f"{dataset}.npz"
+
+    def prepared(self, dataset: str) -> Path:
+        return self.root / "data" / "prepared" / dataset
+
+    def reference(self, name: str) -> Path:
+        return self.root / "data" / "reference" / name
+
+    def model(self, experiment: str) -> Path:
+        return self.root / "models" / experiment
+
+    def classifier(self, dataset: str) -> Path:
+        return self.root / "models" / f"classifier-{dataset}"
+
+    def metrics(self, experiment: str) -> Path:
+        return self.root / "metrics" / f"{experiment}.json"
+
+    def classifier_metrics(self, dataset: str) -> Path:
+        return self.root / "metrics" / f"classifier-{dataset}.json"
+
+    def plots(self, experiment: str) -> Path:
+        return self.root / "plots" / experiment
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "metrics" / "summary.csv"
+
+    @property
+    def seed_table(self) -> Path:
+        return self.root / "metrics" / "seeds.csv"
+
+    @property
+    def comparison(self) -> Path:
+        return self.root / "metrics" / "comparison"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def home(self) -> Path:
+        """The checkout that keeps the records: this one, or the one whose DVC runs this one as a queued experiment."""
+        parts = self.root.parts
+        for index in range(len(parts) - len(DVC_EXPERIMENTS)):
+            if parts[index : index + len(DVC_EXPERIMENTS)] == DVC_EXPERIMENTS:
+                return Path(*parts[:index])
+        return self.root
+
+    @property
+    def private(self) -> Path:
+        """What git and DVC do not track: journal, records, checkpoints, downloads."""
+        return self.home / ".triptych"
+
+    def commit(self) -> tuple[str, bool]:
+        """The git commit and whether the tree differs from it; ("none", False) outside git."""
+        head = self._git("rev-parse", "HEAD")
+        if head is None:
+            return "none", False
+        return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
+
+    def changed(self, *places: str, untracked: bool = False) -> list[str]:
+        """What in these places, by git's pathspecs, is not as it was committed; untracked files only if asked for."""
+        kind = "all" if untracked else "no"
+        lines = self._git("status", "--porcelain", f"--untracked-files={kind}", "--", *places) or ""
+        return [line.split(maxsplit=1)[1] for line in lines.splitlines()]
+
+    def _git(self, *words: str) -> str | None:
+        command = ["git", *words]
+        try:  # a git on the user's path, with words of ours
+            done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)  # noqa: S603
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,73 @@
+"""The sections `datasets` and `embedded` of `params.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+
+from triptych.core.schema import Images, Profile, Section, Seed
+
+Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error takes two
+
+
+class Splits(Section):
+    """How many images each split holds."""
+
+    train: Images
+    valid: Several
+    test: Several
+
+
+class SplitsByProfile(Section):
+    """The same under each profile."""
+
+    quick: Splits
+    full: Splits
+
+
+class Embedded(Section):
+    """How scikit-learn's digits become a training set: each image is a small random rotation and shift."""
+
+    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
+    contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, against blur")
+    seed: Seed
+
+
+class Dataset(Section):
+    """What the prepare stage makes of one set of images."""
+
+    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="what is fetched")
+    binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
+        description="static: drawn once, and published; threshold: at a share of full intensity; stochastic: drawn "
+        "anew at every visit in training, once for evaluation"
+    )
+    threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
+    dequantization: Literal["none", "uniform"] = Field(description="uniform: noise of one level, for densities")
+    splits: SplitsByProfile
+    seed: Seed
+
+    @property
+    def kind(self) -> str:
+        """Of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
+        return "colour" if self.images == "cifar10" else "grey"
+
+    def sizes(self, profile: Profile) -> Splits:
+        """The number of images in each split under a profile."""
+        return getattr(self.splits, profile)
+
+    @model_validator(mode="after")
+    def _preparation_is_possible(self) -> Self:
+        if self.images == "binarized_mnist" and self.binarization != "static":
+            raise ValueError(
+                f"binarization is {self.binarization}, but binarized_mnist is published with its draws fixed: "
+                "write static here, or take images: mnist"
+            )
+        if (self.binarization == "threshold") != (self.threshold is not None):
+            raise ValueError("threshold belongs to binarization: threshold, and only there")
+        if self.binarization != "none" and self.dequantization != "none":
+            raise ValueError(
+                "dequantization is for 8-bit images, not for binarised ones: write none for one of the two"
+            )
+        return self

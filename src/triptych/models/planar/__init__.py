@@ -1,1 +1,0 @@
-"""Planar flows (Rezende and Mohamed 2015): one as a transform, many side by side."""

@@ -1,0 +1,1 @@
+"""The journal, the run folders, and MLflow as a view of them."""

@@ -1,0 +1,190 @@
+"""The page's tables: the few numbers that matter first, each cell with what it is sorted by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from triptych.core.json_files import flatten, is_number
+from triptych.core.manifests import PROTOCOL
+from triptych.evaluation.fidelity.metric_names import ABSENT
+from triptych.evaluation.over_seeds import Spread, differ, spreads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Row = Mapping[str, Any]
+
+NOT_RECORDED = "not recorded"
+DASH = "–"
+WORSE = "*"  # beside a number: not only the seeds make it worse than the best
+ERROR = "_standard_error"
+BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
+LIKELIHOODS = {
+    "test_elbo": "ELBO",
+    "test_log_likelihood": "log-likelihood",
+    "test_bits_per_dimension": "bits per dimension",
+}
+BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
+FORMATS = {
+    "fid": "{:,.2f}",
+    "kid": "{:.3f}",
+    "is": "{:.3f}",
+    "precision": "{:.3f}",
+    "recall": "{:.3f}",
+    "test_elbo": "{:,.2f}",
+    "test_log_likelihood": "{:,.2f}",
+    "test_bits_per_dimension": "{:.3f}",
+    "recognised": "{:.1%}",
+    "classes": "{:.0f}",
+    "parameters": "{:,.0f}",
+    "epochs": "{:.0f}",
+    "train_seconds": "{:,.1f}",
+    "seconds_per_sample": "{:.2g}",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, the key of its cells, and what the heading says when pointed at."""
+
+    heading: str
+    key: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, what it is sorted by (last, if by nothing), what it says when pointed at, whether it is best."""
+
+    text: str
+    sort: str = ""
+    title: str = ""
+    best: bool = False
+
+
+COLUMNS = (
+    Column("data", "dataset", "the data set that the model is of"),
+    Column("FID", "fid", "Fréchet distance of samples from images; lower is better"),
+    Column("log-likelihood", "test_log_likelihood", "nats per test image; higher is better"),
+    Column("bits per dimension", "test_bits_per_dimension", "of the 8-bit test images; lower is better"),
+    Column("recognised", "recognised", "share of samples that a classifier is sure of"),
+    Column("training (s)", "train_seconds", "seconds of training"),
+    Column("ELBO", "test_elbo", "nats per test image; higher is better"),
+    Column("KID", "kid", "kernel distance of samples from images, ± standard deviation; lower is better"),
+    Column("IS", "is", "Inception score, ± standard deviation; higher is better"),
+    Column("precision", "precision", "share of samples that are near images; higher is better"),
+    Column("recall", "recall", "share of images that are near samples; higher is better"),
+    Column("classes", "classes", "classes that a classifier finds among the samples"),
+    Column("seeds", "seeds", "trainings, each with a seed of its own: numbers are their mean ± standard deviation"),
+    Column("parameters", "parameters", "numbers that are trained"),
+    Column("epochs", "epochs", "of training"),
+    Column("s per sample", "seconds_per_sample", "seconds to draw one sample, many at once"),
+)
+
+
+def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
+    """The table, as each experiment's name and its cells; the best is told among those that can be compared.
+
+    Measures of fidelity compare under one reference (`protocol`), likelihoods on one data set.
+    """
+    return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
+
+
+def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
+    """The numbers of an experiment's rows, one a seed, by column."""
+    columns = [key for key in rows[0] if all(_is_numeric(row[key]) for row in rows)]
+    return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
+
+
+def _is_numeric(cell: object) -> bool:
+    try:
+        float(str(cell))
+    except ValueError:
+        return False
+    return True
+
+
+def configured(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """What a study measured, with each seed: the columns, its headline first, and each configuration's cells."""
+    first = seeds[0]
+    found = {name: [flatten(metrics[name]) for metrics in seeds] for name in first["configurations"]}
+    shown = [key for rows in found.values() for key in rows[0] if key.rpartition(".")[2] not in PROTOCOL]
+    keys = dict.fromkeys([first["headline"], *(key for key in shown if not key.endswith(ERROR))])
+    return list(keys), [(name, [_measured(rows, key) for key in keys]) for name, rows in found.items()]
+
+
+def _measured(rows: Sequence[Row], key: str) -> Cell:
+    if any(key not in row for row in rows):
+        return Cell(DASH, title=ABSENT)
+    values = [row[key] for row in rows]
+    if not all(map(is_number, values)):
+        return Cell(", ".join(dict.fromkeys(map(str, values))), str(values[0]))
+    spread = Spread.of(values)
+    if spread.deviation is not None:
+        return Cell(f"{show_number(spread.mean)} ± {spread.deviation:.2g}", str(spread.mean), _title(spread))
+    error = rows[0].get(key + ERROR)
+    return Cell(show_number(values[0]) + (f" ± {error:.2g}" if is_number(error) else ""), str(values[0]))
+
+
+def _title(spread: Spread) -> str:
+    return f"mean and standard deviation over {spread.n} seeds" if spread.n > 1 else ""
+
+
+def show_number(value: object) -> str:
+    """A number as people read it; words as they are."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if number == 0 or 1e-3 <= abs(number) < 1e5:
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
+    if key in BEST:
+        return _fidelity(key, row)
+    if key == "seeds":
+        count = next(iter(row["over_seeds"].values())).n
+        return Cell(str(count), str(count))
+    value = str(row[key])
+    if key == "dataset":
+        return Cell(value, value)
+    if value.startswith(ABSENT):
+        return Cell(DASH, title=value)
+    if value == NOT_RECORDED:
+        return Cell(value)
+    spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # what the journal has is of the first training
+    words = FORMATS[key].format(spread.mean) + (_deviation(key, spread.deviation) if spread.deviation else "")
+    titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else ""]
+    best = _best_of_data(key, row, rows) if key in BETTER else None
+    return _told_apart(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
+
+
+def _deviation(key: str, deviation: float) -> str:
+    return f" ± {deviation:.1%}" if "%" in FORMATS[key] else f" ± {deviation:.2g}"
+
+
+def _fidelity(measure: str, row: Row) -> Cell:
+    column = row["judged"][measure]
+    spread, within = row["over_seeds"][column], row.get(f"{column}_standard_deviation")
+    deviation = spread.deviation if spread.n > 1 else within and float(within)
+    text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
+    title = "; ".join(filter(None, [column, _title(spread)]))
+    return _told_apart(Cell(text, str(spread.mean), title), spread, row["protocol"]["best"][measure])
+
+
+def _told_apart(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
+    """The cell, bold if it is the best, marked if not only the seeds make it differ from that."""
+    if best is None:
+        return cell
+    if spread.mean == best.mean:
+        return replace(cell, best=True)
+    return replace(cell, text=cell.text + WORSE) if differ(spread, best) else cell
+
+
+def _best_of_data(key: str, row: Row, rows: Sequence[Row]) -> Spread | None:
+    of_data = (each["over_seeds"] for each in rows if each["dataset"] == row["dataset"])
+    others = [each[key] for each in of_data if key in each]
+    return BETTER[key](others, key=lambda each: each.mean) if len(others) > 1 else None

@@ -1,0 +1,137 @@
+"""`triptych settings`: every key of `params.yaml`, what it may be and what it means, from the models that check it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import models_json_schema
+
+from triptych.models.registry import FAMILIES, load_settings_model
+from triptych.settings.params import Settings
+from triptych.studies.kinds import STUDIES, load_study_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from triptych.core.schema import Section
+
+Json = dict[str, Any]
+
+HEAD = """# Settings
+
+Every key of `params.yaml`: a page made by `triptych settings` from the models that check the file. A key that is not
+*off by default* must be there, and an unknown one is refused. Rules that tie several keys together are not listed: a
+file that breaks one is refused in a sentence that says what to do, before anything runs.
+"""
+OPEN = {"Section": "the family's own keys, below", "StudySettings": "the kind's own keys, below"}
+TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}
+
+
+def settings_page() -> str:
+    """The page, Markdown."""
+    sections: dict[str, type[Section]] = {"`params.yaml`": Settings}
+    sections |= {f"`model` of family `{family}`": load_settings_model(family) for family in FAMILIES}
+    sections |= {f"an entry under `studies` with `study: {kind}`": load_study_settings(kind) for kind in STUDIES}
+    models = [(model, "validation") for model in sections.values()]
+    places, schema = models_json_schema(models)
+    names = {_target(place): title for place, title in zip(places.values(), sections, strict=True)}
+    definitions = schema["$defs"]
+    reached = dict.fromkeys(name for root in names for name in _reached(root, definitions))
+    for name in reached:
+        names.setdefault(name, _words(name))
+    shown = [name for name in reached if name not in OPEN]
+    return "\n".join([HEAD, *(line for name in shown for line in _section(name, names, definitions))])
+
+
+def _reached(name: str, definitions: Json) -> Iterator[str]:
+    """A model and those inside it, each after the one that it belongs to."""
+    yield name
+    for inner in _references(definitions[name]):
+        yield from _reached(inner, definitions)
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield _target(node)
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[str]:
+    definition = definitions[name]
+    yield f"## {names[name]}\n"
+    yield f"{_one_line(definition.get('description', ''))}\n"
+    yield "| key | value | |"
+    yield "| --- | --- | --- |"
+    for key, value in definition["properties"].items():
+        default = value.get("default")
+        notes = [_one_line(value.get("description", ""))]
+        if key not in definition.get("required", ()):
+            notes.append("*off by default*" if default in (None, {}, 0, 0.0, 1) else f"*{default} by default*")
+        yield f"| `{key}` | {_value(value, names)} | {'; '.join(filter(None, notes))} |"
+    yield ""
+
+
+def _value(node: Json, names: dict[str, str]) -> str:
+    """What may stand for a key."""
+    kind = node.get("type")
+    if "$ref" in node:
+        words = OPEN.get(_target(node)) or f"[{names[_target(node)]}](#{_anchor(names[_target(node)])})"
+    elif "anyOf" in node:
+        words = " or ".join(_value(part, names) for part in node["anyOf"] if part.get("type") != "null")
+    elif "enum" in node or "const" in node:
+        words = ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
+    elif kind == "array":
+        words = f"list{_count(node)} of {_value(node['items'], names)}"
+    elif kind == "object":
+        words = f"by name, {_value(node.get('additionalProperties') or _only(node['patternProperties']), names)}"
+    else:
+        words = " ".join(filter(None, [TYPES[kind], _bounds(node)]))
+    return words
+
+
+def _only(entries: Json) -> Json:
+    (entry,) = entries.values()
+    return entry
+
+
+def _bounds(node: Json) -> str:
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    known = {key: node[key] for key in words if key in node}
+    if "minimum" in known:
+        known.pop("exclusiveMinimum", None)
+    return " ".join(f"{words[key]} {_shown(value)}" for key, value in known.items())
+
+
+def _shown(bound: float) -> str:
+    return "2^63" if bound == 2**63 else f"{int(bound):,}" if bound == int(bound) else f"{bound:g}"
+
+
+def _count(node: Json) -> str:
+    least, most = node.get("minItems", 0), node.get("maxItems")
+    if most is None:
+        return f" (at least {least})" if least else ""
+    return f" ({least})" if least == most else f" ({least} to {most})"
+
+
+def _target(node: Json) -> str:
+    return node["$ref"].rpartition("/")[2]
+
+
+def _words(name: str) -> str:
+    """`SplitsByProfile` as `splits by profile`."""
+    last = name.rpartition("__")[2]
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in last).strip()
+
+
+def _anchor(title: str) -> str:
+    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(inspect.cleandoc(text).split())

@@ -1,0 +1,85 @@
+"""The Dirac game in training: every loss with every penalty, once judged by theta and once by its moving average."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.studies.base import Study
+from triptych.studies.dirac.game import Games
+from triptych.training.reproducible import generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from triptych.studies.dirac.settings import Penalty, Settings
+
+PLACES = ("psi0", "psi1", "theta", "judged")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A game, and how its generator is judged."""
+
+    loss: str
+    penalty: Penalty
+    averaged: bool
+
+
+def configurations(settings: Settings) -> dict[str, Configuration]:
+    """By name, `<loss>-<number>`: the penalties in order as they are, and again with averaged generators."""
+    found = {}
+    for loss in settings.losses:
+        kinds = [(penalty, averaged) for averaged in (False, True) for penalty in settings.penalties]
+        found |= {f"{loss}-{number}": Configuration(loss, *kind) for number, kind in enumerate(kinds, 1)}
+    return found
+
+
+def games(settings: Settings) -> Games:
+    """The games of all configurations, in their order."""
+    rules = [
+        (item.loss, None if item.penalty.reg_type == "none" else item.penalty.reg_type, item.penalty.reg_cf)
+        for item in configurations(settings).values()
+    ]
+    return Games.of(rules, settings.learning_rate)
+
+
+class DiracStudy(Study):
+    """All games step together, from the same start; whole trajectories are kept."""
+
+    def __init__(self, settings: Settings, iterations: int) -> None:
+        self.settings, self.games = settings, games(settings)
+        kinds = configurations(settings)
+        self.configurations = list(kinds)
+        averaged = torch.tensor([item.averaged for item in kinds.values()])
+        self.kept = torch.where(averaged, settings.ema, 0.0).double()
+        start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
+        self.trajectories = torch.zeros(iterations + 1, len(PLACES), len(kinds), dtype=torch.float64)
+        self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
+
+    def advance(self, iterations: range) -> dict[str, Tensor]:
+        """`distance`: from the equilibrium, |(psi0, theta)|, with the generator that is judged."""
+        *players, judged = self.trajectories[iterations.start]
+        for iteration in iterations:
+            players = self.games.play(*players)
+            judged = torch.lerp(players[2], judged, self.kept)
+            torch.stack([*players, judged], out=self.trajectories[iteration + 1])
+        passed = self.trajectories[iterations.start + 1 : iterations.stop + 1]
+        return {"distance": torch.hypot(passed[:, 0], passed[:, 3])}
+
+    def state(self) -> dict[str, Tensor]:
+        return {"trajectories": self.trajectories}
+
+    def weights(self) -> dict[str, Tensor]:
+        """`<configuration>/trajectory`, (iterations + 1, 4): psi0, psi1, theta and the theta that is judged."""
+        return {
+            f"{name}/trajectory": self.trajectories[:, :, index].contiguous()
+            for index, name in enumerate(self.configurations)
+        }
+
+
+def build(settings: Settings, iterations: int) -> DiracStudy:
+    """All configurations, before the first iteration."""
+    return DiracStudy(settings, iterations)

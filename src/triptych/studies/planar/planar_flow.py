@@ -1,0 +1,89 @@
+"""One planar flow as a transform with a numerical inverse, and its layers on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from triptych.core.errors import TriptychError
+from triptych.models.flow.transform import Transform
+from triptych.objectives.planar import get_logdet, planar_flow
+from triptych.training.weights import load_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = ("u", "w", "b")
+MOST = 200  # iterations of the root search, which ends long before
+ROUNDING = 1e-15  # relative, in float64
+
+
+class PlanarFlow(Transform):
+    """k fixed planar layers, u and w (k, d), b (k, 1), each with w'u > -1: the constraint is applied before."""
+
+    def __init__(self, u: Tensor, w: Tensor, b: Tensor) -> None:
+        super().__init__()
+        for name, part in zip(PARTS, (u, w, b), strict=True):
+            self.register_buffer(name, part)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """z (n, d) and log |det dz/dx| (n,) of x (n, d)."""
+        return planar_flow(x, self.u, self.w, self.b)
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """x (n, d) and log |det dx/dz| (n,) of z (n, d), computed in float64 and given in the type of z.
+
+        A layer moves a point along u by h = tanh(w'x + b). With alpha = w'x its equation is one-dimensional,
+        alpha + w'u tanh(alpha + b) = w'z, and increasing in alpha.
+        """
+        x, total = z.double(), z.new_zeros(len(z), dtype=torch.float64)
+        for u, w, b in reversed(list(zip(self.u.double(), self.w.double(), self.b.double(), strict=True))):
+            alpha = _solve(x @ w, w @ u, b)
+            x = x - u * (alpha + b).tanh()[:, None]
+            total = total - get_logdet(x, u, w, b)
+        return x.to(z.dtype), total.to(z.dtype)
+
+
+def _solve(target: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+    """alpha (n,) with alpha + slope tanh(alpha + shift) = target, by Newton's method inside a shrinking bracket.
+
+    A step of Newton's that does not at least halve the one before gives way to bisection: on a steep tanh Newton's
+    method may go back and forth for ever.
+    """
+    low, high = target - slope.abs(), target + slope.abs()
+    alpha, moved = target, high - low
+    for _ in range(MOST):
+        h = (alpha + shift).tanh()
+        error = alpha + slope * h - target
+        low, high = torch.where(error < 0, alpha, low), torch.where(error > 0, alpha, high)
+        newton = alpha - error / (1 + slope * (1 - h.square()))
+        close = (newton - alpha).abs() <= ROUNDING * (1 + alpha.abs())
+        inside = (low <= newton) & (newton <= high) & ((newton - alpha).abs() <= moved / 2)
+        step = torch.where(inside | close, newton, (low + high) / 2)
+        moved = (step - alpha).abs()
+        alpha = step
+        if bool(close.all()):
+            break
+    return alpha
+
+
+def load_planar_flow(path: Path, name: str) -> PlanarFlow:
+    """The flow stored under `name/u`, `name/w` and `name/b`.
+
+    Raises TriptychError if the file is missing or damaged, if it holds no such flow, or if a layer is not invertible.
+    """
+    tensors = load_tensors(path)
+    keys = [f"{name}/{part}" for part in PARTS]
+    missing = [key for key in keys if key not in tensors]
+    if missing:
+        raise TriptychError(f"{path} holds no {missing[0]}: run the stage that makes it again")
+    u, w, b = (tensors[key] for key in keys)
+    inner, finite = (u.double() * w.double()).sum(1), torch.cat([u, w, b], dim=1).isfinite().all(1)
+    for layer in (~(finite & (inner > -1))).nonzero().flatten().tolist()[:1]:
+        raise TriptychError(
+            f"{path}: layer {layer + 1} of {name} is not invertible (its w'u is {float(inner[layer]):g}, and must be "
+            "finite and above -1): run the stage that makes it again"
+        )
+    return PlanarFlow(u, w, b)

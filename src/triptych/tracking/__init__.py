@@ -1,1 +1,0 @@
-"""Records of runs: the journal on disk, and MLflow as a view of it."""

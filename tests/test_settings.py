@@ -1,0 +1,177 @@
+"""Settings: what is wrong is refused in one sentence that names the key."""
+
+from __future__ import annotations
+
+import copy
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from triptych.core.errors import TriptychError
+from triptych.settings.params import Settings, load, parse
+from triptych.settings.reference_page import settings_page
+
+
+def changed(params: dict, key: str, value: object) -> dict:
+    data = copy.deepcopy(params)
+    *path, last = key.split("/")
+    reduce(lambda part, name: part[name], path, data)[last] = value
+    return data
+
+
+def test_the_page_of_settings_is_that_of_the_models() -> None:
+    page = settings_page()
+    assert page == (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "triptych settings > docs/settings.md"
+    assert "| `learning_rate` | number above 0 to 10,000 | of Adam |" in page
+    assert "| `epochs` | [budget](#budget) |" in page
+    assert "\n## budget\n" in page
+    assert "| `critic_steps` | whole number from 1 to 256 | for each step of the generator; *off by default* |" in page
+
+
+def test_the_committed_file_is_valid(params: dict) -> None:
+    settings = load(ROOT / "params.yaml")
+    assert settings.profile == "quick"
+    assert list(settings.experiments) == list(params["experiments"])
+
+
+def test_documents_settings(params: dict) -> None:
+    full = parse(params | {"profile": "full"})
+    vae, gan, flow = (full.experiment(name) for name in ("vae-20d", "gan-mnist", "realnvp-mnist"))
+    assert (vae.epochs.full, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
+        40, 128, 1e-3, [500], 20
+    )  # fmt: skip
+    plane, deep, planar = (full.experiment(name) for name in ("vae-2d", "vae-100d", "vae-100d-planar"))
+    assert plane.model_copy(update={"epochs": vae.epochs, "model": vae.model}) == vae
+    assert plane.model == vae.model.model_copy(update={"latent": 2})
+    assert (deep.epochs.full, deep.batch_size, deep.learning_rate, deep.schedule, deep.ema, deep.gradient_clip) == (
+        20, 64, 3e-4, "constant", None, None
+    )  # fmt: skip
+    assert (deep.model.hidden, deep.model.latent, deep.model.activation, deep.model.decoder_shift) == (
+        [300, 300], 100, "elu", -5.0
+    )  # fmt: skip
+    tuned, flowing, weighted = (full.experiment(f"vae-100d-{name}") for name in ("tuned", "tuned-planar", "iwae"))
+    assert flowing.model_copy(update={"model": tuned.model}) == tuned
+    assert flowing.model.model_copy(update={"planar_layers": 0}) == tuned.model == deep.model
+    assert weighted.model_copy(update={"model": tuned.model, "epochs": tuned.epochs}) == tuned
+    assert weighted.model.model_copy(update={"importance_samples": 1}) == tuned.model
+    assert planar.model.planar_layers > 0
+    assert planar.model_copy(update={"model": deep.model}) == deep
+    assert planar.model.model_copy(update={"planar_layers": 0}) == deep.model
+    assert (gan.epochs.full, gan.batch_size, gan.learning_rate, gan.model.generator) == (
+        200, 64, 2e-4, [128, 256, 512, 1024]
+    )  # fmt: skip
+    assert (flow.epochs.full, flow.batch_size, flow.learning_rate, flow.model.couplings, flow.model.alpha) == (
+        40, 128, 1e-3, 8, 1e-5
+    )  # fmt: skip
+    assert (flow.schedule, flow.ema, flow.max_shift, flow.model.activation_norm) == ("constant", None, 0, False)
+    assert flow.model.hidden == [1024, 1024]
+    faster, learned = (full.experiment(f"realnvp-mnist-{name}") for name in ("tuned", "variational"))
+    assert faster.model.model_copy(update={"activation_norm": False, "alpha": 1e-5}) == flow.model
+    assert learned.model_copy(update={"model": flow.model}) == flow
+    assert learned.model.model_copy(update={"variational_dequantization": None}) == flow.model
+    nice = full.experiment("nice-mnist")
+    assert (nice.epochs.full, nice.model.couplings, len(nice.model.hidden) + 1) == (40, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [
+        ("experiments/vae-20d/learning_rat", 0.1, "experiments.vae-20d.learning_rat"),
+        ("experiments/vae-20d/model/latnt", 3, "model.latnt"),
+        ("experiments/vae-20d/model/latent", 0, "model.latent"),
+        ("experiments/vae-20d/epochs/quick", -1, "experiments.vae-20d.epochs.quick"),
+        ("experiments/vae-20d/epochs/full", 2.5, "experiments.vae-20d.epochs.full"),
+        ("experiments/vae-20d/batch_size", "128", "experiments.vae-20d.batch_size"),
+        ("experiments/vae-20d/batch_size", 10**6, "experiments.vae-20d.batch_size"),
+        ("experiments/vae-20d/learning_rate", 0.0, "experiments.vae-20d.learning_rate"),
+        ("experiments/vae-20d/learning_rate", float("nan"), "experiments.vae-20d.learning_rate"),
+        ("experiments/vae-20d/betas", [0.9, 1.0], "betas"),
+        ("experiments/vae-20d/dataset", "cifar", "experiments.vae-20d.dataset"),
+        ("experiments/vae-20d/dataset", "mnist", "experiments.vae-20d.dataset"),
+        ("experiments/realnvp-mnist/dataset", "binarized_mnist", "experiments.realnvp-mnist.dataset"),
+        ("experiments/vae-20d/reference", "cifar", "experiments.vae-20d.reference"),
+        ("experiments/vae-20d/family", "diffusion", "family"),
+        ("experiments/vae-20d/ema", 1.0, "experiments.vae-20d.ema"),
+        ("experiments/vae-20d", None, "experiments.vae-20d"),
+        ("profile", "fast", "profile"),
+        ("profiles/quick/source", "internet", "profiles.quick.source"),
+        ("datasets/mnist/splits/quick/train", True, "datasets.mnist.splits.quick.train"),
+        ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
+        ("profiles/quick/likelihood/importance_samples", 0, "profiles.quick.likelihood.importance_samples"),
+        ("profiles/quick/likelihood/train_images", 1, "profiles.quick.likelihood.train_images"),
+        ("profiles/quick/likelihood/train_images", 10**6, "likelihood.train_images"),
+        ("experiments/vae-100d-planar/model/planar_layers", -1, "model.planar_layers"),
+        ("experiments/vae-100d-iwae/model/importance_samples", 0, "model.importance_samples"),
+        ("experiments/vae-100d-iwae/model/kl_warmup", 5.0, "kl_warmup"),
+        ("experiments/vae-100d-planar/dataset", "mnist", "experiments.vae-100d-planar.dataset"),
+        ("profiles/full/fidelity/confidence", 1.0, "profiles.full.fidelity.confidence"),
+        ("experiments/realnvp-mnist/max_shift", 9, "experiments.realnvp-mnist.max_shift"),
+        ("experiments/realnvp-mnist/model/alpha", None, "alpha belongs to preparation: logit"),
+        ("experiments/realnvp-mnist/model/alpha", 0.7, "model.alpha"),
+        ("experiments/realnvp-mnist/model/preparation", "scale", "alpha belongs to preparation: logit"),
+        ("experiments/realnvp-mnist/model/architecture", "glow", "model.architecture"),
+        ("experiments/realnvp-mnist/model/hidden", None, "architecture realnvp needs hidden"),
+        ("experiments/realnvp-mnist/model/blocks", 2, "blocks does not belong to architecture realnvp"),
+        ("experiments/realnvp-mnist/model/data_initialisation", True, "data_initialisation is for architecture nice"),
+        ("experiments/realnvp-mnist-multiscale/model/channels", [8], "model.channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels"),
+        ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
+        ("datasets/mnist/binarization", "threshold", "threshold"),
+        ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
+        ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset"),
+        ("references/mnist/split", "valid", "references.mnist.split"),
+        ("references/mnist/extractor", "vgg16", "references.mnist.extractor"),
+        ("references/mnist/extractor", {"quick": "classifier", "full": "vgg16"}, "references.mnist.extractor"),
+        ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
+        ("runtime/threads", 0, "runtime.threads"),
+        ("runtime/processes", 0, "runtime.processes"),
+        ("runtime/processes", 3, "experiments.cifar10-jsd-1.batch_size is 64, which the 3 of runtime.processes cannot"),
+        ("surprise", 1, "surprise"),
+    ],
+)
+def test_what_is_wrong_is_named(params: dict, key: str, value: object, names: str) -> None:
+    with pytest.raises(TriptychError) as caught:
+        parse(changed(params, key, value))
+    sentence = str(caught.value)
+    assert names in sentence
+    assert "\n" not in sentence
+
+
+def test_processes_share_no_mps(params: dict) -> None:
+    with pytest.raises(TriptychError, match=r"runtime: processes is 2, but .* cpu and cuda alone: write 1"):
+        parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})
+
+
+def test_a_missing_key_is_named(params: dict) -> None:
+    data = copy.deepcopy(params)
+    del data["experiments"]["gan-mnist"]["learning_rate"]
+    with pytest.raises(TriptychError, match=r"experiments\.gan-mnist\.learning_rate: this key is missing"):
+        parse(data)
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("learning_rate: 1.0e-3", "learning_rate: 1e-3")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "params.yaml").experiment("vae-20d").learning_rate == 1e-3
+
+
+def test_the_extractor_may_depend_on_the_profile(params: dict) -> None:
+    choice = {"quick": "classifier", "full": "inception"}
+    reference = parse(changed(params, "references/mnist/extractor", choice)).reference("mnist")
+    assert {profile: reference.extractor_at(profile) for profile in choice} == choice
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(TriptychError, match=r"params\.yaml"):
+        load(tmp_path / "params.yaml")
+
+
+def test_stochastic_and_threshold_binarisation_are_options(params: dict) -> None:
+    for kind in ({"binarization": "stochastic"}, {"binarization": "threshold", "threshold": 0.5}):
+        whole = params["datasets"]["mnist"] | {"dequantization": "none", **kind}
+        data = changed(params, "datasets/binarized_mnist", whole)
+        assert isinstance(parse(data), Settings)
