@@ -50,7 +50,7 @@ def build_page(project: Project, settings: Settings) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("triptych", "page"),
+        loader=PackageLoader("triptych.reports", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
