@@ -17,8 +17,8 @@ from triptych.records.mlflow.ui import HOST
 HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "dvc")
 
 
-LIGHT = ("cli", "config", "models.vae.settings", "studies.planar.settings", "stages.fetch", "stages.prepare")
-WITHOUT_MLFLOW = ("stages.train", "stages.study", "stages.report", "page.build")
+LIGHT = ("cli.main", "settings.params", "models.vae.settings", "studies.planar.settings", "stages.fetch", "stages.prepare")
+WITHOUT_MLFLOW = ("stages.train", "stages.study", "stages.report", "reports.page.build")
 UPDATE = """
 import torch
 from triptych.training.adam import Adam, clipped

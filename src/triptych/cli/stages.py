@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def prepare(dataset: str) -> None:
     chosen, raw = settings.dataset(dataset), project.raw(dataset)
     if not raw.exists():
         raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
-    with stage(project, "prepare", dataset, project.prepared(dataset) / "manifest.json") as tracker:
+    with stage(project, "prepare", dataset, project.prepared(dataset) / MANIFEST) as tracker:
         run(
             name=dataset,
             dataset=chosen,
@@ -123,7 +124,7 @@ def reference(name: str) -> None:
 
     project, settings = open_project()
     chosen, output = settings.reference(name), project.reference(name)
-    with stage(project, "reference", name, output / "manifest.json") as tracker:
+    with stage(project, "reference", name, output / MANIFEST) as tracker:
         measure_reference(
             name=name,
             settings=chosen,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from triptych.core.lock_file import read_stages
 
+IGNORED = ("__pycache__", ".gitignore")  # in .dvcignore
+
 
 def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:
     """By stage, path and hash of each output that `dvc.lock` records; none where there is no such file.
@@ -42,15 +44,13 @@ def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
             yield entry["relpath"], cache / entry["md5"][:2] / entry["md5"][2:]
 
 
-IGNORED = ("__pycache__", ".gitignore")  # in .dvcignore
-
-
 def content_hash(path: Path) -> str | None:
     """The hash that `dvc.lock` has of a file or a folder; None if there is neither."""
     if path.is_file():
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if not path.is_dir():
         return None
-    files = (file for file in sorted(path.rglob("*")) if file.is_file() and not set(IGNORED) & set(file.parts))
+    files = (file for file in path.rglob("*") if file.is_file() and not set(IGNORED) & set(file.parts))
     listing = [{"md5": content_hash(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    listing.sort(key=lambda entry: entry["relpath"])
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"

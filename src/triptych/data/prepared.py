@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file
 from triptych.core.manifests import PreparedManifest, read_document
 
-MANIFEST = "manifest.json"
 AGAIN = "run the prepare stage of this data set again"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.manifests import ModelManifest, read_document
 from triptych.models.registry import FAMILIES, build, load_settings_model
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from triptych.core.json_files import Document
     from triptych.training.family import Family
-
-MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 
 
 def open_model(folder: Path) -> Document:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import HISTORY, MANIFEST, METRICS
 from triptych.core.files import atomic_folder, copy_file
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MANIFEST, HISTORY = "manifest.json", "history.csv"
 VIEW = 3
 """How MLflow shows a record. Count on when that changes: the next `triptych sync` rebuilds every run once."""
 
@@ -127,7 +127,7 @@ class Record:
     @property
     def evaluation(self) -> Json:
         """The metrics as they were written; empty before the evaluation."""
-        path = self.folder / "metrics.json"
+        path = self.folder / METRICS
         return read_json(path) if path.exists() else {}
 
     @property
@@ -233,7 +233,7 @@ def keep_model(project: Project, name: str, folder: Path) -> Record:
 def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path, plots: Path | None) -> Record:
     """Take an evaluation's metrics and pictures into the record of its run."""
     record = record_of(project, name, fingerprint)
-    copy_file(metrics, record.folder / "metrics.json")
+    copy_file(metrics, record.folder / METRICS)
     if plots and (plots / SNAPSHOTS).exists():
         copy_file(plots / SNAPSHOTS, record.folder / SNAPSHOTS)
     if plots and plots.is_dir():

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_json
 from triptych.core.tracker import Console
 from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow.live import LiveRun
 from triptych.records.mlflow.store import Store, brief, run_tags, warn
-from triptych.records.run_folder import MANIFEST, keep_evaluation, keep_model, params_of, record_of
+from triptych.records.run_folder import keep_evaluation, keep_model, params_of, record_of
 from triptych.records.sample_sheets import keep_samples
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.dvc_cache import content_hash
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
 from triptych.core.lock_file import read_stages
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
-from triptych.records.run_folder import MANIFEST, stage_of
+from triptych.records.run_folder import stage_of
 from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import INDEX
 

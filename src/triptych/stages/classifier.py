@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
@@ -77,16 +78,16 @@ def train_classifier(
         )
         scores = {split: accuracy(network, *splits[split]) for split in ("valid", "test")}
         with atomic_folder(output) as folder:
-            save_tensors(folder / "weights.safetensors", network.state_dict())
-            write_history(folder / "history.csv", history)
+            save_tensors(folder / WEIGHTS, network.state_dict())
+            write_history(folder / HISTORY, history)
             manifest = {
                 "family": "classifier",
                 "fingerprint": fingerprint,
                 **inputs,
                 "extractor": f"classifier-{name} ({scores['test']:.2%} test accuracy)",
-                "weights_sha256": sha256_of_file(folder / "weights.safetensors"),
+                "weights_sha256": sha256_of_file(folder / WEIGHTS),
             }
-            write_json(folder / "manifest.json", manifest)
+            write_json(folder / MANIFEST, manifest)
         result = {
             "accuracy": scores,
             "profile": profile,

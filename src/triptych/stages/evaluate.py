@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
+from triptych.core.file_names import HISTORY, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.json_files import flatten, is_number, write_json
 from triptych.data.prepared import PreparedData
@@ -20,7 +21,6 @@ from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Refere
 from triptych.evaluation.quantization import quantize
 from triptych.figures.grids import SHEET, tile
 from triptych.models.load import load_family, open_model
-from triptych.stages.train import HISTORY, WEIGHTS
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded

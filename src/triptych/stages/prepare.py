@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
-from triptych.data.prepared import MANIFEST
 from triptych.data.raw_images import SPLITS, read_raw
 from triptych.data.transforms import StochasticBinarize, ThresholdBinarize, dequantize
 

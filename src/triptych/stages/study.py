@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, is_number, write_json
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from triptych.studies.settings import StudySettings
     from triptych.training.checkpoint import History
     from triptych.training.settings import Runtime
-
-WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
 
 
 def study(

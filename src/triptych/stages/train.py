@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from triptych.core.tracker import Tracker
     from triptych.settings.experiment import Experiment
     from triptych.training.settings import Runtime
-
-WEIGHTS, MANIFEST, HISTORY = "weights.safetensors", "manifest.json", "history.csv"
 
 
 def _first(device: torch.device) -> torch.device:

@@ -1,8 +1,8 @@
 """The kinds of studies by name: the one place that a new kind is added to.
 
 A kind is a package `triptych.studies.<name>` with four modules: `settings`, whose `Settings` validates an entry under
-`studies:`; `training`, whose `build` returns the configurations in training; `measure`, whose `measure` gives the numbers;
-and `pictures`, whose `draw_pictures` draws. No name is also a family's: MLflow knows runs by either.
+`studies:`; `training`, whose `build` returns the configurations in training; `measure`, whose `measure` gives the
+numbers; and `pictures`, whose `draw_pictures` draws. No name is also a family's: MLflow knows runs by either.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json, write_json
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.over_seeds import Spread
@@ -115,10 +116,10 @@ def keep_baseline(project: Project, name: str, kept_as: str) -> None:
     pictures: for `triptych verify` alone.
     Raises TriptychError if the experiment or study has not been evaluated.
     """
-    metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / "manifest.json")
+    metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / MANIFEST)
     if metrics["weights_sha256"] != manifest["weights_sha256"]:
         raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro` first")
-    facts = look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
+    facts = look_up(project, stage_of(manifest["family"]), name, project.model(name) / MANIFEST)
     evaluated = look_up(project, "evaluate", name, project.metrics(name))
     reference = {
         **metrics,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.manifests import PROTOCOL
 from triptych.records.journal import look_up
@@ -46,7 +47,7 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
     what, against, kept = f"metrics/{name}.json", _named(project, path), read_json(path)
     if found == {key: kept.get(key) for key in found}:
         return Finding(what, against, Verdict.EQUAL)
-    manifest = read_json(project.model(name) / "manifest.json")
+    manifest = read_json(project.model(name) / MANIFEST)
     now, then = _numbers(found), _numbers(kept)
     other = _other_inputs(manifest, found, kept) + sorted(
         key for key, value in now.items() if _is_protocol(key) and then.get(key) != value
@@ -106,7 +107,7 @@ def _unsettled(manifest: Json) -> bool:
 
 
 def _journal(project: Project, name: str, manifest: Json) -> Json:
-    return look_up(project, stage_of(manifest["family"]), name, project.model(name) / "manifest.json")
+    return look_up(project, stage_of(manifest["family"]), name, project.model(name) / MANIFEST)
 
 
 def _machine(facts: Json) -> list[str]:

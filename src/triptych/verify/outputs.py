@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from triptych.core.dvc_cache import cached_files, recorded_outputs
+from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.settings.seeds import stage_name
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
 LOCK = "dvc.lock"
-MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 
 
 def stages_of(settings: Settings) -> list[str]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
+from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
@@ -105,8 +106,8 @@ class Extractor:
 def open_classifier(folder: Path, device: torch.device) -> Extractor:
     """The trained classifier of a folder as an extractor. Raises TriptychError if it is missing or damaged."""
     network = ClassifierExtractor(load_classifier(folder, device))
-    name = read_json(folder / "manifest.json")["extractor"]
-    return Extractor(network, "classifier", name, sha256_of_file(folder / "weights.safetensors"))
+    name = read_json(folder / MANIFEST)["extractor"]
+    return Extractor(network, "classifier", name, sha256_of_file(folder / WEIGHTS))
 
 
 def open_inception(reference: str, device: torch.device) -> Extractor:

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
 from triptych.core.manifests import ReferenceManifest, read_document
@@ -24,7 +25,7 @@ from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Features,
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
-MANIFEST, STATISTICS, CLASSIFIER = "manifest.json", "statistics.safetensors", "classifier"
+STATISTICS, CLASSIFIER = "statistics.safetensors", "classifier"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.manifests import JudgeManifest, read_document
@@ -124,14 +125,14 @@ def build_classifier(settings: Model) -> Classifier:
 
 def load_classifier(folder: Path, device: torch.device) -> Classifier:
     """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     manifest = read_document(path, JudgeManifest)
     try:
         settings = Model.model_validate(manifest["settings"]["model"])
     except ValidationError:
         raise TriptychError(f"{path} is damaged: its settings.model is no classifier; {MAKE_AGAIN}") from None
     network = build_classifier(settings)
-    if sha256_of_file(folder / "weights.safetensors") != manifest["weights_sha256"]:
+    if sha256_of_file(folder / WEIGHTS) != manifest["weights_sha256"]:
         raise TriptychError(f"{folder / 'weights.safetensors'} is damaged: {MAKE_AGAIN}")
-    load_into(network, folder / "weights.safetensors", device)
+    load_into(network, folder / WEIGHTS, device)
     return network.eval()

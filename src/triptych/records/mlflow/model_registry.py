@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.core.file_names import WEIGHTS
 from triptych.records.mlflow.descriptions import model_note, results_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from triptych.records.mlflow.store import Store
     from triptych.records.run_folder import Record
 
-WEIGHTS = "weights_sha256"
 VERSIONS = "mlflow.modelVersions"  # by this tag MLflow's interface leads from a model to its version
 
 

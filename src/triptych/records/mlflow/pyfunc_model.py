@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.json_files import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-KEPT = ("weights.safetensors", "manifest.json")
+KEPT = (WEIGHTS, MANIFEST)
 EXAMPLE = "input_example.json"
 ASKED = {"count": 64, "seed": 0}  # what `predict` is asked for, as in `triptych sample`
 
@@ -42,7 +43,7 @@ def write_mlflow_model(folder: Path, output: Path, run_id: str, model_id: str) -
                 "env": {"virtualenv": "python_env.yaml"},
             }
         },
-        "signature": _signature(read_json(folder / "manifest.json")["data"]["image_shape"]),
+        "signature": _signature(read_json(folder / MANIFEST)["data"]["image_shape"]),
         "saved_input_example_info": {"artifact_path": EXAMPLE, "type": "dataframe", "pandas_orient": "split"},
     }
     write_json(output / EXAMPLE, {"columns": list(ASKED), "data": [list(ASKED.values())]})

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import read_json
 from triptych.records.journal import look_up
 from triptych.records.mlflow.store import Store, brief, expected_errors, import_client, warn
 from triptych.records.mlflow.view import bring_up_to_date
-from triptych.records.run_folder import MANIFEST, Record, all_records, keep_all, stage_of
+from triptych.records.run_folder import Record, all_records, keep_all, stage_of
 from triptych.records.sample_sheets import keep_samples
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 def _model_of(project: Project, record: Record) -> Path | None:
     """The trained model, if the one on disk is this run's and whole; its samples are then in the record."""
     folder = project.model(record.name)
-    manifest = folder / "manifest.json"
+    manifest = folder / MANIFEST
     if stage_of(record.inputs["family"]) != "train" or not manifest.exists():
         return None
     if read_json(manifest)["weights_sha256"] != record.inputs["weights_sha256"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.files import MOST_TEXT, atomic_file, read_bytes
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.manifests import Metrics, read_document
@@ -228,7 +229,7 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
     """
     name, *repeats = names
     metrics = read_document(project.metrics(name), Metrics)
-    train = look_up(project, "train", name, project.model(name) / "manifest.json")
+    train = look_up(project, "train", name, project.model(name) / MANIFEST)
     evaluate = look_up(project, "evaluate", name, project.metrics(name))
     return {
         "name": name,
@@ -252,7 +253,7 @@ def study_section(project: Project, names: list[str], kind: str) -> dict[str, An
     """All that the page shows of one study; of its repeats the numbers."""
     name, *repeats = names
     metrics = read_json(project.metrics(name))
-    journal = look_up(project, "study", name, project.model(name) / "manifest.json")
+    journal = look_up(project, "study", name, project.model(name) / MANIFEST)
     columns, rows = configured([metrics, *(read_json(project.metrics(repeat)) for repeat in repeats)])
     return {
         "name": name,
@@ -285,7 +286,7 @@ def judge_section(project: Project, name: str) -> dict[str, Any]:
     """The classifier, and how good it is."""
     metrics = read_json(project.classifier_metrics(name))
     item = f"classifier-{name}"
-    journal = look_up(project, "classifier", item, project.classifier(name) / "manifest.json")
+    journal = look_up(project, "classifier", item, project.classifier(name) / MANIFEST)
     return {
         "name": item,
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],

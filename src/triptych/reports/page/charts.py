@@ -6,11 +6,11 @@ from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.file_names import HISTORY, MANIFEST
 from triptych.core.json_files import read_json
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
-from triptych.records.run_folder import HISTORY, MANIFEST
 from triptych.training.checkpoint import History, read_history
 
 if TYPE_CHECKING:
