@@ -50,8 +50,9 @@ torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half a
 bench: setup  ## speed, beside plain loops and the machine's limits: half an hour, docs/speed.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
-lint: setup  ## ruff
+lint: setup  ## ruff, and the import contracts
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache
 
 setup: $(READY)  ## .venv with the exact versions of requirements.lock
 
