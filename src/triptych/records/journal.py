@@ -50,17 +50,16 @@ class Execution:
     def write(self, result: Path) -> None:
         """Write the facts into the journal under the hash of the file `result`, which this execution wrote."""
         self.facts["seconds"] = round(time.monotonic() - self.began, 2)
-        write_json(entry_path(self.project, self.stage, self.name, sha256_of_file(result)), self.facts)
-
-
-def entry_path(project: Project, stage: str, name: str, result_hash: str) -> Path:
-    """Return the path of the journal's file for the stage execution that wrote the result with this hash."""
-    return project.private / "journal" / f"{stage}@{name}" / f"{result_hash[:16]}.json"
+        write_json(_entry_path(self.project, self.stage, self.name, result), self.facts)
 
 
 def look_up(project: Project, stage: str, name: str, result: Path) -> dict[str, Any]:
     """Return the facts of the stage execution that wrote the file `result`; empty if they are not recorded."""
     if not result.exists():
         return {}
-    path = entry_path(project, stage, name, sha256_of_file(result))
+    path = _entry_path(project, stage, name, result)
     return read_json(path) if path.exists() else {}
+
+
+def _entry_path(project: Project, stage: str, name: str, result: Path) -> Path:
+    return project.private / "journal" / f"{stage}@{name}" / f"{sha256_of_file(result)[:16]}.json"

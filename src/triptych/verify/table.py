@@ -34,7 +34,7 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     notable = [finding for found in findings.values() for finding in found if finding.verdict is not Verdict.EQUAL]
     rows += [f"{found.verdict.value}: {found.item} (with {found.compared_with}): {found.detail}" for found in notable]
     problems = sum(finding.verdict.is_problem for finding in notable)
-    rows.append(f"{problems} problems, listed above" if problems else "No result has changed, drifted or is missing.")
+    rows.append(f"{problems} problems, listed above" if problems else "nothing has changed or drifted")
     return "\n".join(rows), not problems
 
 

@@ -7,9 +7,9 @@ the run folder, and `triptych sync` rebuilds the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from triptych.core.json_files import is_number
@@ -39,7 +39,7 @@ class LiveRun:
 
     def start(self, tags: dict[str, str]) -> None:
         """Create the run in MLflow, with status RUNNING."""
-        self._try(partial(self._create, tags))
+        self._try(lambda: self._create(tags))
 
     def log(self, row: dict[str, float]) -> None:
         """Keep the numbers of a row, and send all kept rows if the last sending is long enough ago."""
@@ -71,19 +71,28 @@ class LiveRun:
 
     def _try(self, action: Callable[[], None]) -> None:
         if not self.broken:
-            self.broken = not _succeeds(action)
+            self.broken = True
+            with _failure_as_warning():
+                action()
+                self.broken = False
 
 
+@contextmanager
+def _failure_as_warning() -> Iterator[None]:
+    """Print one warning for any error of MLflow or its database drivers."""
+    try:
+        yield
+    except Exception as error:
+        warn(f"MLflow does not answer ({one_line(error)}); the run continues, run `triptych sync` later to record it")
+
+
+@_failure_as_warning()
 def add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Json, model: Path) -> None:
     """Add an evaluation to the MLflow run of its training.
 
     `digest` is the run folder's digest before the evaluation. If MLflow shows anything else, the run is rebuilt.
     `facts` are the journal's facts of the training.
     """
-    _succeeds(partial(_add_evaluation, store, run, digest, facts, model))
-
-
-def _add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Json, model: Path) -> None:
     shown = store.find_runs(run.name, run.fingerprint, run.inputs["family"])
     if len(shown) == 1 and digest and shown[0].data.tags.get("digest") == digest:
         writer = RunWriter(store, shown[0].info.run_id, run, facts)
@@ -91,13 +100,3 @@ def _add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Jso
         writer.write_summary()
     else:
         bring_up_to_date(store, run, facts, model)
-
-
-def _succeeds(action: Callable[[], None]) -> bool:
-    """Call `action`; return whether it succeeded. Any error of MLflow or its database drivers becomes one warning."""
-    try:
-        action()
-    except Exception as error:
-        warn(f"MLflow does not answer ({one_line(error)}); the run continues, run `triptych sync` later to record it")
-        return False
-    return True
