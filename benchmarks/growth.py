@@ -165,12 +165,12 @@ def _points(bench: Bench, table: Table) -> None:
     inputs = {"family": "vae", "profile": "quick", "fingerprint": "benchmark", "settings": {}, "data": {}}
 
     def log(points: int) -> Callable[[], None]:
-        run = store.create_run("benchmark", inputs, {}, {})
+        run = store.create_run("benchmark", inputs, {})
         rows = [
             {"epoch": epoch, **{f"quantity_{index}": epoch + index / QUANTITIES for index in range(QUANTITIES)}}
             for epoch in range(points // QUANTITIES)
         ]
-        return lambda: store.log_history(run, rows)
+        return lambda: store.log_rows(run, rows)
 
     log(POINTS)()
     for _ in PROGRESS.rounds("growth: points", bench.rounds):

@@ -1,4 +1,4 @@
-"""README and docs as a test reads them: their code, commands and tables."""
+"""Read README and docs: their blocks of code, commands and tables."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
 COMMANDS = ("triptych", "dvc", "make", "mlflow")
-ELSEWHERE = ("git", "source", "cd")  # commands that are not ours to check
+OTHER_COMMANDS = ("git", "source", "cd")  # the tests do not check them
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 
 
 def unfenced(text: str) -> str:
-    """The text without its blocks of code."""
+    """Return the text without its blocks of code."""
     return FENCED.sub("", text)
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Language and content of each block of code."""
+    """Return language and content of each block of code."""
     for _, language, content in FENCED.findall(text):
         yield language, textwrap.dedent(content)
 
 
 def spans(text: str) -> list[str]:
-    """What stands between backticks, lines joined."""
+    """Return the text between each pair of backticks, in one line."""
     return [" ".join(span.split()) for span in INLINE.findall(unfenced(text))]
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each command: of `sh` blocks, of a terminal shown in another block, and of spans of ours."""
+    """Return the words of each command: from `sh` blocks, from lines that start with `$`, and from spans of code."""
     for language, content in blocks(text):
         lines = content.replace("\\\n", " ").splitlines()
         shown = lines if language == "sh" else [line[2:] for line in lines if line.startswith("$ ")]
@@ -62,7 +62,7 @@ class Table:
 
 
 def tables(text: str) -> Iterator[Table]:
-    """The tables of a page, cell by cell."""
+    """Return the tables of a page."""
     for found in re.findall(r"(?:^\|.*\|$\n?)+", unfenced(text), re.MULTILINE):
         head, _, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in found.splitlines())
         yield Table(head, rows)

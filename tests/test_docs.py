@@ -19,7 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT
-from pages import ASSIGNMENT, ELSEWHERE, PAGES, blocks, commands, spans, unfenced
+from pages import ASSIGNMENT, OTHER_COMMANDS, PAGES, blocks, commands, spans, unfenced
 from triptych.cli.main import cli
 from triptych.core.errors import TriptychError
 from triptych.settings.params import Settings, load
@@ -165,7 +165,7 @@ def refused(words: list[str], folder: Path) -> str:
         return _refused_by_make(words)
     if program == "mlflow":
         return _refused_by_mlflow(words)
-    return "" if program in ELSEWHERE else "no command that is known here"
+    return "" if program in OTHER_COMMANDS else "no command that is known here"
 
 
 def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:

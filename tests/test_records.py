@@ -1,4 +1,4 @@
-"""Records: whatever happens to MLflow costs one warning, and `sync` makes them whole again."""
+"""Records of runs: a failure of MLflow costs one warning, and `triptych sync` rebuilds what MLflow lacks."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from triptych.data.prepared import PreparedData
 from triptych.models.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
+from triptych.records.mlflow import saved_view
 from triptych.records.mlflow.descriptions import experiment_note
-from triptych.records.mlflow.saved_view import saved_view
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 from triptych.records.mlflow.sync import sync
-from triptych.records.mlflow.ui import places
-from triptych.records.run_folder import all_records
+from triptych.records.mlflow.ui import experiment_lines
+from triptych.records.run_folder import all_run_folders
 from triptych.records.stage_tracker import RunTracker, evaluation, training
 from triptych.settings.params import Settings, parse
 from triptych.stages.run_inputs import train_inputs
 from triptych.stages.train import train
 from triptych.studies.kinds import STUDIES
 from triptych.training.weights import load_tensors, save_tensors
+from triptych.verify.check_views import check_mlflow
 from triptych.verify.finding import Verdict
-from triptych.verify.views import check_mlflow
 
 NAME = "vae-20d"
 PROCESSES = 3  # `make torture` takes eight
@@ -58,7 +58,7 @@ def settings(params: dict) -> Settings:
 
 @pytest.fixture(scope="module")
 def world(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with prepared data, an empty database, and what an undisturbed training gives."""
+    """Return a project with prepared data, an empty database, and the model of an undisturbed training run."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "params.yaml").touch()
     shutil.copytree(prepared / "binarized_mnist", folder / "data" / "prepared" / "binarized_mnist")
@@ -81,20 +81,21 @@ def project(world: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return copied
 
 
-class Fault(Console):
-    """Passes everything on to the real tracker, and does something in the middle of the run."""
+class FaultInjector(Console):
+    """Pass every call on to the real tracker, and call `fault` in the middle of the run."""
 
-    def __init__(self, real: RunTracker, happens: Callable[[], None]) -> None:
-        self.real, self.happens = real, happens
+    def __init__(self, real: RunTracker, fault: Callable[[], None]) -> None:
+        self.real, self.fault = real, fault
         real.live.flush_seconds = 0.0
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         if step == 2:
-            self.happens()
+            self.fault()
         self.real.log(step, metrics)
 
 
-def run(project: Project, settings: Settings, happens: Callable[[], None] = lambda: None, **changes: object) -> None:
+def run(project: Project, settings: Settings, fault: Callable[[], None] = lambda: None, **changes: object) -> None:
+    """Train the experiment with changed settings; call `fault` in the middle."""
     experiment = settings.experiment(NAME).model_copy(update=changes)
     data = project.prepared(experiment.dataset)
     inputs = train_inputs(experiment, "quick", settings.runtime, PreparedData.open(data))
@@ -108,7 +109,7 @@ def run(project: Project, settings: Settings, happens: Callable[[], None] = lamb
             output=project.model(NAME),
             checkpoints=project.private / "checkpoints",
             code="code",
-            tracker=Fault(tracker, happens),
+            tracker=FaultInjector(tracker, fault),
         )
 
 
@@ -121,7 +122,7 @@ def database(project: Project) -> Path:
 
 
 def forget_connections() -> None:
-    """What comes next connects anew, as another process would."""
+    """Close all connections to databases, so that the next call connects anew, as in another process."""
     for stores, registry in ((Runs, _tracking_store_registry), (Models, ModelRegistryStoreRegistry)):
         for engine in stores._engine_map.values():
             engine.dispose()
@@ -129,8 +130,8 @@ def forget_connections() -> None:
         registry._get_store_with_resolved_uri.cache_clear()
 
 
-def assert_whole(project: Project, settings: Settings) -> None:
-    """After `sync`, MLflow shows every point, once."""
+def assert_complete(project: Project, settings: Settings) -> None:
+    """Assert that after `sync` MLflow shows every point exactly once."""
     forget_connections()
     sync(project, settings)
     [finding] = check_mlflow(project, [NAME])
@@ -148,65 +149,63 @@ def assert_one_warning(captured: str, words: str) -> None:
 
 
 def assert_survived(world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
-    """The run ended as an undisturbed one, with one warning, and its records can be mended."""
+    """Assert that the run gave the undisturbed weights and one warning, and that `sync` completes MLflow."""
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
-    assert_whole(project, settings)
+    assert_complete(project, settings)
 
 
-def test_an_undisturbed_run_is_whole(world: Project, project: Project, settings: Settings) -> None:
+def test_mlflow_shows_an_undisturbed_run_completely(world: Project, project: Project, settings: Settings) -> None:
     run(project, settings)
     [finding] = check_mlflow(project, [NAME])
     assert finding.verdict is Verdict.EQUAL, finding
-    assert_whole(project, settings)
+    assert_complete(project, settings)
 
 
-def test_a_database_that_is_lost_in_mid_run(
+def test_a_damaged_database_costs_one_warning(
     world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
-    with pytest.raises(TriptychError, match=r"nothing is lost, .* delete .*mlflow\.db"):
+    with pytest.raises(TriptychError, match=r"No result is lost\. .* delete .*mlflow\.db"):
         sync(project, settings)
     database(project).unlink()
-    assert_whole(project, settings)
+    assert_complete(project, settings)
 
 
-def test_a_damaged_record_leaves_the_others(
-    project: Project, settings: Settings, capsys: pytest.CaptureFixture
-) -> None:
+def test_sync_skips_a_damaged_run_folder(project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
     run(project, settings, learning_rate=0.002)
     [damaged] = (project.private / "runs" / NAME).iterdir()
     (damaged / "history.csv").write_text("epoch,train_elbo\n0,x")
     run(project, settings)
     database(project).unlink()
-    assert_whole(project, settings)
-    assert_one_warning(capsys.readouterr().err, f"the record {damaged} is left out: ")
+    assert_complete(project, settings)
+    assert_one_warning(capsys.readouterr().err, f"the run folder {damaged} is left out: ")
 
 
-def test_a_full_disk_under_the_database(
+def test_a_full_disk_costs_one_warning(
     world: Project,
     project: Project,
     settings: Settings,
     capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log_history, limits = Store.log_history, resource.getrlimit(resource.RLIMIT_FSIZE)
+    log_rows, limits = Store.log_rows, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def on_a_full_disk(*words: object) -> None:
+    def log_on_a_full_disk(*arguments: object) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         try:
-            log_history(*words)
+            log_rows(*arguments)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    run(project, settings, lambda: monkeypatch.setattr(Store, "log_history", on_a_full_disk))
+    run(project, settings, lambda: monkeypatch.setattr(Store, "log_rows", log_on_a_full_disk))
     monkeypatch.undo()
     assert_survived(world, project, settings, capsys)
 
 
-def test_a_server_that_hangs(
+def test_a_server_that_does_not_answer_costs_one_warning(
     world: Project,
     project: Project,
     settings: Settings,
@@ -222,15 +221,15 @@ def test_a_server_that_hangs(
     assert_survived(world, project, settings, capsys)
 
 
-def test_dead_runs_are_marked(project: Project, settings: Settings) -> None:
+def test_runs_of_dead_processes_are_marked_as_killed(project: Project, settings: Settings) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     store = Store(project)
     inputs = {"family": "vae", "fingerprint": "0" * 64, "profile": "quick", "settings": {}}
     tags = {"host": platform.node(), "pid": str(dead.pid)}
-    killed = store.create_run("killed", inputs, {}, tags)
-    alive = store.create_run("alive", inputs, {}, {**tags, "pid": str(os.getpid())})
-    elsewhere = store.create_run("elsewhere", inputs, {}, {**tags, "host": "another machine"})
+    killed = store.create_run("killed", inputs, tags)
+    alive = store.create_run("alive", inputs, {**tags, "pid": str(os.getpid())})
+    elsewhere = store.create_run("elsewhere", inputs, {**tags, "host": "another machine"})
     run(project, settings)
     found = [store.client.get_run(run_id).info.status for run_id in (killed, alive, elsewhere)]
     assert found == ["KILLED", "RUNNING", "RUNNING"]
@@ -241,11 +240,11 @@ import sys
 from pathlib import Path
 from triptych.core.errors import TriptychError
 from triptych.core.project import Project
-from triptych.records.mlflow.live import LiveRun
+from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
 inputs = {"family": "vae", "fingerprint": name, "profile": "quick", "settings": {}}
-live = LiveRun(Store(project), name, inputs, {}, flush_seconds=0.0)
+live = LiveRun(Store(project), name, inputs, flush_seconds=0.0)
 live.start({})
 for epoch in range(30):
     live.log({"epoch": epoch, "loss": epoch / 7})
@@ -253,14 +252,14 @@ print(live.broken)
 """
 
 
-def test_several_processes_at_once(project: Project) -> None:
+def test_several_processes_log_into_one_database(project: Project) -> None:
     names = [f"run-{number}" for number in range(PROCESSES)]
     commands = [[sys.executable, "-c", LOG_POINTS, name] for name in names]
     processes = [subprocess.Popen(words, cwd=project.root, stdout=subprocess.PIPE, text=True) for words in commands]
     assert [process.communicate()[0].strip() for process in processes] == ["False"] * PROCESSES
     store = Store(project)
     for name in names:
-        [found] = store.runs(name, name, "vae")
+        [found] = store.find_runs(name, name, "vae")
         assert store.curves(found.info.run_id, ["loss"])["loss"] == [(epoch, epoch / 7) for epoch in range(30)]
 
 
@@ -274,19 +273,19 @@ METRICS = {
     "test": {"elbo": -120.5, "log_likelihood": -118.25},
     "fid_classifier": {"value": 42.0, "samples": 9, "reference": "mnist/test", "reference_images": 9, "extractor": "x"},
 }
-OF_ONE_PROCESS = ("host", "pid")  # tags of a live run
-LAST = ["images/samples+step+3", "images/samples_after_training+step+0"]
+PROCESS_TAGS = ("host", "pid")  # of a live run only
+FINAL_SHEETS = ["images/samples+step+3", "images/samples_after_training+step+0"]
 
 
-def judge(project: Project) -> None:
-    """An evaluation of the model on disk, as short as can be."""
+def evaluate(project: Project) -> None:
+    """Write a minimal evaluation of the model on disk."""
     with evaluation(project, NAME, project.model(NAME), project.metrics(NAME), project.plots(NAME)):
         weights = read_json(project.model(NAME) / "manifest.json")["weights_sha256"]
         write_json(project.metrics(NAME), {**METRICS, "weights_sha256": weights})
 
 
 def shown(project: Project) -> dict[str, object]:
-    """What MLflow shows: of the experiment, of its one run, and of the registered model."""
+    """Return the content of MLflow: of the experiment, of its only run, and of the registered model."""
     client = Store(project).client
     experiment = client.get_experiment_by_name("vae")
     [run] = client.search_runs([experiment.experiment_id])
@@ -299,10 +298,10 @@ def shown(project: Project) -> dict[str, object]:
     }
     return {
         "experiment": experiment.tags["mlflow.note.content"],
-        "tags": {key: value for key, value in run.data.tags.items() if key not in OF_ONE_PROCESS},
+        "tags": {key: value for key, value in run.data.tags.items() if key not in PROCESS_TAGS},
         "metrics": run.data.metrics,
         "images": images,
-        "of the model": {metric.key for metric in client.get_logged_model(model_id).metrics or ()},
+        "metrics of the model": {metric.key for metric in client.get_logged_model(model_id).metrics or ()},
         "model": client.get_registered_model(NAME).description,
         "versions": [
             (version.version, version.tags, version.description, version.run_id == run.info.run_id)
@@ -311,26 +310,26 @@ def shown(project: Project) -> dict[str, object]:
     }
 
 
-def forget_mlflow(project: Project, world: Project) -> None:
-    """Leave an empty database."""
+def empty_mlflow(project: Project, world: Project) -> None:
+    """Replace the database by an empty one, and delete the files of MLflow."""
     forget_connections()
     shutil.copyfile(database(world), database(project))
     shutil.rmtree(project.root / "mlartifacts")
 
 
-def test_what_mlflow_says_survives_the_database(project: Project, settings: Settings) -> None:
+def test_sync_rebuilds_a_deleted_database(project: Project, settings: Settings) -> None:
     run(project, settings)
-    judge(project)
+    evaluate(project)
     before = shown(project)
     [(version, tags, description, _)] = before["versions"]
     assert (version, tags["profile"]) == (1, "quick")
     assert description == before["tags"]["result"] == "ELBO -120.50, log p -118.25 nats, FID 42.00"
     assert before["tags"]["trained"] == "3 epochs, 18 updates"
     assert "trained for 3 epochs, 18 updates of 50 examples on 300 images" in before["tags"]["mlflow.note.content"]
-    assert "the git commit is not recorded" in before["tags"]["mlflow.note.content"]
-    assert sorted(before["images"]) == ["images/samples+step+0", "images/samples+step+2", *LAST]
-    assert before["images"][LAST[0]] == before["images"][LAST[1]]
-    assert "test.log_likelihood" in before["of the model"]
+    assert "The git commit is not recorded" in before["tags"]["mlflow.note.content"]
+    assert sorted(before["images"]) == ["images/samples+step+0", "images/samples+step+2", *FINAL_SHEETS]
+    assert before["images"][FINAL_SHEETS[0]] == before["images"][FINAL_SHEETS[1]]
+    assert "test.log_likelihood" in before["metrics of the model"]
     forget_connections()
     database(project).unlink()
     shutil.rmtree(project.root / "mlartifacts")
@@ -339,14 +338,14 @@ def test_what_mlflow_says_survives_the_database(project: Project, settings: Sett
     assert sync(project, settings) == (1, 0)
 
 
-def test_a_rebuilt_run_spreads_its_points_over_the_time_it_took(
+def test_a_rebuilt_run_spreads_its_points_over_its_duration(
     world: Project, project: Project, settings: Settings
 ) -> None:
     run(project, settings)
     [entry] = (project.private / "journal").rglob("*.json")
     facts = read_json(entry)
     write_json(entry, {**facts, "started": "2026-01-01T00:00:00+00:00", "seconds": 6.0})
-    forget_mlflow(project, world)
+    empty_mlflow(project, world)
     sync(project, settings)
     store = Store(project)
     [found] = store.client.search_runs([store.experiment_id("vae")])
@@ -355,7 +354,7 @@ def test_a_rebuilt_run_spreads_its_points_over_the_time_it_took(
     assert found.info.end_time - found.info.start_time == 6000
 
 
-def test_a_version_stands_for_weights(project: Project, settings: Settings) -> None:
+def test_each_set_of_weights_has_one_version(project: Project, settings: Settings) -> None:
     def versions() -> list[tuple[int, str]]:
         found = Store(project).client.search_model_versions(f"name = '{NAME}'")
         return sorted((int(version.version), version.tags["weights_sha256"]) for version in found)
@@ -368,18 +367,18 @@ def test_a_version_stands_for_weights(project: Project, settings: Settings) -> N
     [_, (_, second)] = versions()
     assert versions() == [(1, first), (2, second)]
     assert second != first
-    weights = change_weights(project)  # as other code would, from the same settings
+    weights = change_weights(project)  # as changed code would do with the same settings
     sync(project, settings)
     assert versions() == [(1, first), (3, weights)]
     assert len(list((project.root / "mlartifacts").rglob("MLmodel"))) == 2
 
 
-def test_a_model_that_comes_back_gets_its_version_back(
+def test_sync_restores_the_version_of_a_restored_model(
     world: Project, project: Project, settings: Settings, tmp_path: Path
 ) -> None:
     run(project, settings)
     shutil.move(project.model(NAME), tmp_path / "elsewhere")
-    forget_mlflow(project, world)
+    empty_mlflow(project, world)
     sync(project, settings)
     assert not Store(project).client.search_model_versions(f"name = '{NAME}'")
     shutil.move(tmp_path / "elsewhere", project.model(NAME))
@@ -389,7 +388,7 @@ def test_a_model_that_comes_back_gets_its_version_back(
     assert shown(project)["versions"][0][-1]
 
 
-def test_a_model_deleted_in_the_interface_stops_nobody(
+def test_sync_works_after_the_user_deleted_a_model_in_the_interface(
     project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:
     run(project, settings)
@@ -405,29 +404,30 @@ def test_a_model_deleted_in_the_interface_stops_nobody(
     assert "warning" not in capsys.readouterr().err
 
 
-def test_a_damaged_sheet_of_samples_leaves_its_record_out(
+def test_sync_skips_a_run_folder_with_a_damaged_sheet_of_samples(
     project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:
     run(project, settings)
-    [record] = all_records(project)
-    next(iter(record.samples.values())).write_bytes(b"no picture")
+    [folder] = all_run_folders(project)
+    next(iter(folder.samples.values())).write_bytes(b"no picture")
     sync(project, settings)
     assert_one_warning(capsys.readouterr().err, "is damaged")
 
 
-def test_a_model_that_cannot_be_drawn_costs_a_warning(
+def test_a_failure_to_draw_samples_costs_one_warning(
     project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def no_memory(*_: object) -> None:
         raise RuntimeError("not enough memory")
 
-    monkeypatch.setattr(stage_tracker, "keep_samples", no_memory)
+    monkeypatch.setattr(stage_tracker, "draw_sample_sheets", no_memory)
     run(project, settings)
     assert (project.model(NAME) / "weights.safetensors").exists()
     assert_one_warning(capsys.readouterr().err, "the run is not recorded (not enough memory)")
 
 
 def change_weights(project: Project) -> str:
+    """Change the weights of the model on disk; return their SHA-256."""
     path = project.model(NAME) / "weights.safetensors"
     save_tensors(path, {name: tensor + 1 for name, tensor in load_tensors(path).items()})
     manifest = read_json(project.model(NAME) / "manifest.json")
@@ -435,43 +435,45 @@ def change_weights(project: Project) -> str:
     return sha256_of_file(path)
 
 
-def test_another_view_rebuilds_every_run_once(
+def test_a_new_layout_version_rebuilds_every_run_once(
     project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(project, settings)
     assert sync(project, settings) == (1, 0)
     store = Store(project)
-    store.client.set_experiment_tag(store.experiment_id("vae"), "mlflow.note.content", "the user's own words")
-    monkeypatch.setattr(run_folder, "VIEW", run_folder.VIEW + 1)
+    store.client.set_experiment_tag(store.experiment_id("vae"), "mlflow.note.content", "the user's own text")
+    monkeypatch.setattr(run_folder, "LAYOUT_VERSION", run_folder.LAYOUT_VERSION + 1)
     assert sync(project, settings) == (1, 1)
     assert sync(project, settings) == (1, 0)
-    assert shown(project)["experiment"] == "the user's own words"
+    assert shown(project)["experiment"] == "the user's own text"
     assert [number for number, *_ in shown(project)["versions"]] == [1]
 
 
-def test_a_damaged_model_is_left_out_of_its_run(
+def test_sync_shows_a_run_without_its_damaged_model(
     world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:
     run(project, settings)
-    forget_mlflow(project, world)
+    empty_mlflow(project, world)
     shutil.rmtree(project.private / "runs")
     (project.model(NAME) / "epoch-0000.safetensors").unlink()
-    assert_whole(project, settings)
+    assert_complete(project, settings)
     assert_one_warning(capsys.readouterr().err, "MLflow shows vae-20d without its model")
 
 
-def test_the_interface_is_entered_where_the_runs_are(project: Project, settings: Settings) -> None:
+def test_the_ui_command_prints_the_addresses_of_the_runs(project: Project, settings: Settings) -> None:
     run(project, settings)
     store = Store(project)
-    store.client.create_experiment("the user's own")
+    store.client.create_experiment("the user's own experiment")
     view = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id('vae')}/runs?"
-    assert [line.split()[0] for line in places(store, "http://127.0.0.1:5000").splitlines() if line] == ["vae"]
-    assert view in places(store, "http://127.0.0.1:5000")
+    assert [line.split()[0] for line in experiment_lines(store, "http://127.0.0.1:5000").splitlines() if line] == [
+        "vae"
+    ]
+    assert view in experiment_lines(store, "http://127.0.0.1:5000")
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *STUDIES, "classifier", "a family of the user's"])
-def test_every_experiment_has_a_view_by_its_headline(family: str) -> None:
-    saved = json.loads(saved_view(family))
+def test_every_experiment_has_a_saved_view_by_its_headline(family: str) -> None:
+    saved = json.loads(saved_view.saved_view(family))
     state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
     headline = headline_of(family)
     assert state["orderByKey"] == f"metrics.`{headline.metric}`"
@@ -486,3 +488,38 @@ def test_every_experiment_has_a_view_by_its_headline(family: str) -> None:
     note = experiment_note(family, "7")
     assert headline.metric in note
     assert "(#/experiments/7/runs?" in note
+
+
+@pytest.mark.parametrize(
+    ("mlflow", "is_known"), [("3.17.0", True), ("3.17.2", True), ("3.18.0", False), ("4.0", False)]
+)
+def test_the_saved_view_is_written_only_for_known_mlflow_versions(
+    project: Project, monkeypatch: pytest.MonkeyPatch, mlflow: str, is_known: bool
+) -> None:
+    monkeypatch.setattr(saved_view, "version", lambda _: mlflow)
+    store = Store(project)
+    number = store.experiment_id("vae")
+    tags = store.client.get_experiment(number).tags
+    assert "mlflow.note.content" in tags
+    assert (saved_view.SAVED_VIEW in tags) == (saved_view.EXPERIMENT_KIND in tags) == is_known
+    assert bool(saved_view.model_version_tags("vae-20d", 1)) == is_known
+    address = saved_view.address_of(number)
+    assert address.startswith(f"#/experiments/{number}/runs")
+    assert ("viewStateShareKey" in address) == is_known
+
+
+def test_the_installed_mlflow_is_a_known_version() -> None:
+    assert saved_view.interface_is_known()
+
+
+IMPORT_WITHOUT_MLFLOW = """
+import importlib, pkgutil, sys
+sys.modules["mlflow"] = None
+import triptych.records
+for module in pkgutil.walk_packages(triptych.records.__path__, "triptych.records."):
+    importlib.import_module(module.name)
+"""
+
+
+def test_the_records_can_be_imported_without_mlflow() -> None:
+    subprocess.run([sys.executable, "-c", IMPORT_WITHOUT_MLFLOW], check=True)

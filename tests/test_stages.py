@@ -377,38 +377,38 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
 
 
 def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp_path: Path) -> None:
+    from triptych.records.copy_results import copy_evaluation, copy_model
+    from triptych.records.mlflow.run_writer import bring_up_to_date
     from triptych.records.mlflow.store import Store
-    from triptych.records.mlflow.view import bring_up_to_date
-    from triptych.records.run_folder import keep_evaluation, keep_model
 
     (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     project, name = Project(tmp_path), "cifar10-jsd-2"
-    record = keep_model(project, name, results / "models" / name)
-    keep_evaluation(project, name, record.fingerprint, results / f"{name}.json", results / "plots" / name)
+    run = copy_model(project, name, results / "models" / name)
+    copy_evaluation(run, results / f"{name}.json", results / "plots" / name)
     store = Store(project)
-    assert bring_up_to_date(store, record, {"seconds_per_update": 0.25})
-    assert not bring_up_to_date(store, record, {})
+    assert bring_up_to_date(store, run, {"seconds_per_update": 0.25})
+    assert not bring_up_to_date(store, run, {})
     rows = pd.read_csv(results / "plots" / name / "snapshots.csv")
     for column in ("jsd", "fid_classifier", "is_classifier"):
-        points = store.client.get_metric_history(record.run_id, f"snapshot_{column}")
+        points = store.client.get_metric_history(run.mlflow_run_id, f"snapshot_{column}")
         assert [(point.step, point.value) for point in points] == list(zip(rows["epoch"], rows[column], strict=True))
     assert len(rows) == 4
-    [speed] = store.client.get_metric_history(record.run_id, "seconds_per_update")
+    [speed] = store.client.get_metric_history(run.mlflow_run_id, "seconds_per_update")
     assert (speed.step, speed.value) == (3, 0.25)
 
 
 @pytest.mark.parametrize("name", [*ONE_A_FAMILY, "cifar10-jsd-2"])
 def test_sheets_of_snapshots_end_with_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
-    from triptych.records.run_folder import keep_model
-    from triptych.records.sample_sheets import keep_samples
+    from triptych.records.copy_results import copy_model
+    from triptych.records.sample_sheets import draw_sample_sheets
 
     model = results / "models" / name
-    record = keep_model(Project(tmp_path), name, model)
-    keep_samples(record, model)
-    *earlier, last = record.samples
-    assert earlier == record.inputs["snapshots"]
+    run = copy_model(Project(tmp_path), name, model)
+    draw_sample_sheets(run, model)
+    *earlier, last = run.samples
+    assert earlier == run.inputs["snapshots"]
     assert last == 3
-    sheets = [np.asarray(Image.open(path)) for path in record.samples.values()]
+    sheets = [np.asarray(Image.open(path)) for path in run.samples.values()]
     assert np.array_equal(sheets[-1], np.asarray(Image.open(results / "plots" / name / "samples.png")))
     assert not any(np.array_equal(sheet, sheets[-1]) for sheet in sheets[:-1])
 

@@ -1,4 +1,4 @@
-"""What `triptych verify` says of results that are equal, drifted, changed or missing."""
+"""The verdicts of `triptych verify` on results that are equal, drifted, changed or missing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from triptych.core.dvc_cache import recorded_outputs
+from triptych.core.dvc_cache import content_hash, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.core.project import Project
 from triptych.records.journal import Execution
+from triptych.verify.check_baseline import check_baseline
+from triptych.verify.check_outputs import check_weights
+from triptych.verify.check_views import check_page
 from triptych.verify.finding import Finding, Verdict
-from triptych.verify.numbers import check_numbers
-from triptych.verify.outputs import check_weights, recorded_hash
 from triptych.verify.tolerances import tolerance
-from triptych.verify.views import check_page
 
 HERE = {"device": "cpu", "instruction_set": "AVX2", "threads": 2, "torch": "2.14.0"}
 METRICS = {
@@ -31,7 +31,7 @@ METRICS = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A trained and measured VAE, as if by this machine, and the same kept as the committed result."""
+    """Return a project with a trained and evaluated VAE, and a baseline with equal numbers from the same machine."""
     project = Project(tmp_path)
     (tmp_path / "params.yaml").touch()
     manifest = {
@@ -42,22 +42,23 @@ def project(tmp_path: Path) -> Project:
     }
     write_json(project.model("vae") / "manifest.json", manifest)
     write_json(project.metrics("vae"), METRICS)
-    keep(project, HERE)
+    write_baseline(project, HERE)
     execution = Execution(project, "train", "vae")
     execution.facts |= HERE
     execution.write(project.model("vae") / "manifest.json")
     return project
 
 
-def keep(project: Project, machine: dict, **changes: object) -> None:
+def write_baseline(project: Project, machine: dict, **changes: object) -> None:
     manifest = read_json(project.model("vae") / "manifest.json")
     kept = METRICS | {"settings": manifest["settings"], "run": machine} | changes
     write_json(project.root / "metrics" / "baseline" / "quick" / "vae.json", kept)
 
 
 def check(project: Project, **changes: object) -> Finding:
+    """Change the metrics and compare them with the baseline."""
     write_json(project.metrics("vae"), METRICS | changes)
-    [finding] = check_numbers(project, ["vae"])
+    [finding] = check_baseline(project, ["vae"])
     return finding
 
 
@@ -65,12 +66,12 @@ def with_fid(value: float) -> dict:
     return {"fid_classifier": METRICS["fid_classifier"] | {"value": value}}
 
 
-def test_equal_numbers(project: Project) -> None:
+def test_equal_metrics_are_equal(project: Project) -> None:
     assert check(project).verdict is Verdict.EQUAL
 
 
 @pytest.mark.parametrize("changes", [with_fid(200.0000001), {"precision_classifier": {"value": 1e-6}}])
-def test_on_the_same_kind_of_machine_every_digit_counts(project: Project, changes: dict) -> None:
+def test_on_the_same_kind_of_machine_every_difference_is_a_change(project: Project, changes: dict) -> None:
     finding = check(project, **changes)
     assert finding.verdict is Verdict.CHANGED
     assert "1 of 5 numbers differ" in finding.detail
@@ -88,42 +89,42 @@ def test_on_the_same_kind_of_machine_every_digit_counts(project: Project, change
     ],
 )
 def test_on_another_machine_tolerances_decide(project: Project, changes: dict, verdict: Verdict) -> None:
-    keep(project, HERE | {"instruction_set": "AVX512"})
+    write_baseline(project, HERE | {"instruction_set": "AVX512"})
     finding = check(project, **changes)
     assert finding.verdict is verdict
     assert "AVX512" in finding.detail
     assert next(iter(changes)) in finding.detail
 
 
-def test_what_was_made_otherwise_is_not_compared(project: Project) -> None:
-    keep(project, HERE, settings={"epochs": 40, "batch_size": 128})
+def test_different_settings_data_or_protocol_are_not_compared(project: Project) -> None:
+    write_baseline(project, HERE, settings={"epochs": 40, "batch_size": 128})
     assert "epochs" in check(project, **with_fid(100.0)).detail
-    keep(project, HERE, data={"sha256": "other"})
+    write_baseline(project, HERE, data={"sha256": "other"})
     assert "data" in check(project).detail
-    keep(project, HERE)
+    write_baseline(project, HERE)
     finding = check(project, test={"elbo": -90.0, "images": 500})
     assert finding.verdict is Verdict.NOT_COMPARED
     assert "test.images" in finding.detail
     (project.root / "metrics" / "baseline" / "quick" / "vae.json").unlink()
-    assert "nothing is kept" in check(project).detail
+    assert "there is no baseline" in check(project).detail
 
 
-@pytest.mark.parametrize("wild", [{"family": "gan"}, {"importance_samples": 20}], ids=["gan", "iwae"])
-def test_a_young_wild_model_is_compared_on_the_same_machine_alone(project: Project, wild: dict) -> None:
+@pytest.mark.parametrize("unsettled", [{"family": "gan"}, {"importance_samples": 20}], ids=["gan", "iwae"])
+def test_an_unsettled_model_is_compared_only_on_the_same_machine(project: Project, unsettled: dict) -> None:
     manifest = read_json(project.model("vae") / "manifest.json")
-    manifest |= {key: value for key, value in wild.items() if key == "family"}
+    manifest |= {key: value for key, value in unsettled.items() if key == "family"}
     settings = manifest["settings"]
     settings["model"] = settings.get("model", {}) | {
-        key: value for key, value in wild.items() if key == "importance_samples"
+        key: value for key, value in unsettled.items() if key == "importance_samples"
     }
     write_json(project.model("vae") / "manifest.json", manifest)
-    keep(project, HERE | {"threads": 1})
+    write_baseline(project, HERE | {"threads": 1})
     assert check(project, **with_fid(201.0)).verdict is Verdict.NOT_COMPARED
     assert check(project).verdict is Verdict.EQUAL
 
 
-def test_tolerances_fit_what_was_measured() -> None:
-    """One thread beside two, and AVX2 beside AVX-512: see the module."""
+def test_tolerances_exceed_the_measured_differences() -> None:
+    """The differences between one thread and two, and between AVX2 and AVX-512: see the module."""
     assert tolerance("test.log_likelihood", -1023.34) > 0.0197
     assert tolerance("fid_classifier.value", 242.6) > 11.8
     assert tolerance("is_classifier.standard_deviation", 0.0132) > 0.0037
@@ -135,7 +136,7 @@ def test_tolerances_fit_what_was_measured() -> None:
     assert 0 < tolerance("test.elbo", 0.0) < 1e-6
 
 
-def test_weights_are_held_against_manifest_and_metrics(project: Project) -> None:
+def test_weights_are_compared_with_manifest_and_metrics(project: Project) -> None:
     weights = project.model("vae") / "weights.safetensors"
     weights.write_bytes(b"trained")
     manifest = read_json(project.model("vae") / "manifest.json")
@@ -143,8 +144,8 @@ def test_weights_are_held_against_manifest_and_metrics(project: Project) -> None
     write_json(project.model("vae") / "manifest.json", manifest | {"weights_sha256": right})
 
     def verdict() -> tuple[str, Verdict]:
-        [finding] = check_weights(project, {"vae": project.metrics("vae")})
-        return finding.what, finding.verdict
+        [finding] = check_weights(project, ["vae"])
+        return finding.item, finding.verdict
 
     assert verdict() == ("metrics/vae.json", Verdict.CHANGED)
     write_json(project.metrics("vae"), METRICS | {"weights_sha256": right})
@@ -153,7 +154,7 @@ def test_weights_are_held_against_manifest_and_metrics(project: Project) -> None
     assert verdict() == ("models/vae/weights.safetensors", Verdict.CHANGED)
 
 
-def test_hashes_are_dvcs(tmp_path: Path) -> None:
+def test_content_hashes_equal_those_of_dvc(tmp_path: Path) -> None:
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db.local import LocalHashFileDB
     from dvc_objects.fs.local import LocalFileSystem
@@ -166,10 +167,10 @@ def test_hashes_are_dvcs(tmp_path: Path) -> None:
     database = LocalHashFileDB(files, str(tmp_path / "cache"))
     for path in (folder, folder / "z"):
         *_, found = build(database, str(path), files, "md5")
-        assert recorded_hash(path) == found.hash_info.value
+        assert content_hash(path) == found.hash_info.value
 
 
-def test_a_page_that_is_not_there_or_was_changed_is_told(project: Project) -> None:
+def test_a_missing_or_changed_page_is_reported(project: Project) -> None:
     def verdict() -> Verdict:
         return next(iter(check_page(project, ["vae"]))).verdict
 
@@ -183,7 +184,7 @@ def test_a_page_that_is_not_there_or_was_changed_is_told(project: Project) -> No
 
 
 @pytest.mark.parametrize("text", ["stages: [", "stages: {a: 1}", "{}", "stages: {a: {outs: [{path: x}]}}", "1"])
-def test_a_damaged_lock_is_one_sentence(tmp_path: Path, text: str) -> None:
+def test_a_damaged_lock_file_gives_one_sentence(tmp_path: Path, text: str) -> None:
     assert recorded_outputs(tmp_path) == {}
     (tmp_path / "dvc.lock").write_text(text)
     with pytest.raises(TriptychError, match=r"^dvc\.lock is damaged") as caught:

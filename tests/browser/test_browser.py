@@ -1,7 +1,7 @@
-"""`make browser`: the report page and MLflow's interface as a person meets them, in a real Chromium.
+"""`make browser`: test the report page and MLflow's interface in a real Chromium.
 
-They take the project that TRIPTYCH_PROJECT names or, without it, make a tiny one; and the browser that TRIPTYCH_BROWSER
-names or, without it, one on the path.
+The environment variable TRIPTYCH_PROJECT names the project to test; without it, the tests make a tiny one.
+TRIPTYCH_BROWSER names the browser; without it, the tests take a Chromium on the path.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink
 from triptych.training.checkpoint import read_history
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = (  # it asks its maker for nothing; and it runs in a container, where there is no sandbox to be had
+OPTIONS = (  # no requests to the browser's maker, and no sandbox, because a container has none
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 WIDTHS = {"laptop": 1400, "phone": 400}  # pixels
 CONTRAST = 4.5  # WCAG 2, level AA
-OF_MLFLOW = "/mlflow/users/current"  # what its interface asks for, and its server has only with accounts
-DROPPED = "net::ERR_ABORTED"  # by MLflow's interface itself, on leaving a view
-LATE = "ResizeObserver loop"  # a layout of its that took two frames
+USERS_REQUEST = "/mlflow/users/current"  # MLflow's interface sends it; only a server with accounts answers it
+ABORTED = "net::ERR_ABORTED"  # by MLflow's interface, when it leaves a view
+HARMLESS_ERROR = "ResizeObserver loop"  # a layout of MLflow's interface took two frames
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
-PATIENCE = 60_000  # ms
+TIMEOUT = 60_000  # ms
 
 CONTRASTS = """() => {
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -84,36 +84,36 @@ def browser() -> Iterator[Browser]:
     name = os.environ.get("TRIPTYCH_BROWSER") or next(filter(shutil.which, CHROMIUMS), None)
     path = name and shutil.which(name)
     if not path:
-        pytest.exit("there is no Chromium on the path: install one, or set TRIPTYCH_BROWSER to its path", 1)
+        pytest.exit("no Chromium is on the path: install one, or set TRIPTYCH_BROWSER to its path", 1)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
         yield browser
         browser.close()
 
 
-class Watch:
-    """What a browser context said and asked for."""
+class Recorder:
+    """Record the console messages, the requests and the failed requests of a browser context."""
 
     def __init__(self, context: BrowserContext) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
+        self.messages: list[str] = []
+        self.requested: list[str] = []
         self.failed: list[str] = []
-        context.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        context.on("weberror", lambda error: self.said.append(f"error: {error.error}"))
-        context.on("request", lambda request: self.asked.append(request.url))
+        context.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        context.on("weberror", lambda error: self.messages.append(f"error: {error.error}"))
+        context.on("request", lambda request: self.requested.append(request.url))
         context.on("requestfailed", lambda request: self.failed.append(f"{request.url} ({request.failure})"))
         context.on("response", lambda answer: answer.status >= 400 and self.failed.append(answer.url))
 
 
-Open = Callable[..., tuple[Page, Watch]]
+Open = Callable[..., tuple[Page, Recorder]]
 
 
 @pytest.fixture
 def report(browser: Browser, project: Path) -> Iterator[Open]:
-    """Opens the page from disk, without a network."""
+    """Return a function that opens the page from disk, without a network."""
     contexts = []
 
-    def opened(width: str = "laptop", scheme: str = "light", *, scripts: bool = True) -> tuple[Page, Watch]:
+    def opened(width: str = "laptop", scheme: str = "light", *, scripts: bool = True) -> tuple[Page, Recorder]:
         context = browser.new_context(
             viewport={"width": WIDTHS[width], "height": 800},
             color_scheme=scheme,
@@ -121,9 +121,9 @@ def report(browser: Browser, project: Path) -> Iterator[Open]:
             java_script_enabled=scripts,
         )
         contexts.append(context)
-        watch, page = Watch(context), context.new_page()
+        recorder, page = Recorder(context), context.new_page()
         page.goto((project / "report.html").as_uri())
-        return page, watch
+        return page, recorder
 
     yield opened
     for context in contexts:
@@ -132,16 +132,16 @@ def report(browser: Browser, project: Path) -> Iterator[Open]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_opens_in_silence_and_fits(report: Open, project: Path, width: str, scheme: str) -> None:
-    page, watch = report(width, scheme)
-    assert watch.said == watch.failed == []
-    assert {url for url in watch.asked if not url.startswith("data:")} == {(project / "report.html").as_uri()}
+def test_the_page_fits_without_messages_or_requests(report: Open, project: Path, width: str, scheme: str) -> None:
+    page, recorder = report(width, scheme)
+    assert recorder.messages == recorder.failed == []
+    assert {url for url in recorder.requested if not url.startswith("data:")} == {(project / "report.html").as_uri()}
     assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width]
     assert page.evaluate("[...document.images].filter((image) => !image.naturalWidth).map((image) => image.alt)") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_stands_out_from_its_ground(report: Open, scheme: str) -> None:
+def test_all_text_has_enough_contrast(report: Open, scheme: str) -> None:
     page, _ = report("laptop", scheme)
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     found = page.evaluate(CONTRASTS)
@@ -149,9 +149,9 @@ def test_every_word_stands_out_from_its_ground(report: Open, scheme: str) -> Non
     assert [each for each in found if each[0] < CONTRAST] == []
 
 
-def test_without_scripts_every_curve_is_a_picture(report: Open) -> None:
-    page, watch = report(scripts=False)
-    assert watch.said == watch.failed == []
+def test_without_scripts_every_curve_is_an_image(report: Open) -> None:
+    page, recorder = report(scripts=False)
+    assert recorder.messages == recorder.failed == []
     curves = page.locator("figure:has(script.curves) img")
     assert curves.count() == page.locator("script.curves").count() > 0
     assert curves.evaluate_all("images => images.every((image) => image.naturalWidth > 0)")
@@ -159,7 +159,7 @@ def test_without_scripts_every_curve_is_a_picture(report: Open) -> None:
     expect(page.get_by_text("Choose a heading to sort.")).to_be_hidden()
 
 
-def keys(table: Locator, column: int) -> list[str]:
+def sort_keys(table: Locator, column: int) -> list[str]:
     return table.locator(f"tbody tr > :nth-child({column})").evaluate_all("cells => cells.map((c) => c.dataset.sort)")
 
 
@@ -169,21 +169,21 @@ def test_the_table_sorts_by_pointer_and_by_keyboard(report: Open, heading: str) 
     table = page.locator("table.compared")
     head = table.get_by_role("columnheader", name=heading, exact=True)
     column = head.evaluate("head => head.cellIndex") + 1
-    before = keys(table, column)
+    before = sort_keys(table, column)
     known = sorted(filter(None, before), key=float if heading != "experiment" else str)
     absent = [""] * before.count("")
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert keys(table, column) == known + absent
+    assert sort_keys(table, column) == known + absent
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "descending"
-    assert keys(table, column) == sorted(known, key=known.index, reverse=True) + absent
+    assert sort_keys(table, column) == sorted(known, key=known.index, reverse=True) + absent
     page.keyboard.press("Space")
     assert head.get_attribute("aria-sort") is None
-    assert keys(table, column) == before
+    assert sort_keys(table, column) == before
 
 
-def test_on_a_phone_the_name_stays_while_the_table_moves(report: Open) -> None:
+def test_on_a_phone_the_names_stay_while_the_table_scrolls(report: Open) -> None:
     page, _ = report("phone")
     name = page.locator(".compared tbody th").first
     place = name.bounding_box()
@@ -193,32 +193,32 @@ def test_on_a_phone_the_name_stays_while_the_table_moves(report: Open) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_curve_tells_its_values_to_pointer_and_keyboard(report: Open, project: Path, width: str) -> None:
-    page, watch = report(width)
+def test_a_curve_shows_its_values_to_pointer_and_keyboard(report: Open, project: Path, width: str) -> None:
+    page, recorder = report(width)
     figure = page.locator("[id='vae-20d/U1.13-elbo']")
     chart, legend = figure.get_by_role("img"), figure.locator(".legend")
     history = read_history(project / "models" / "vae-20d" / "history.csv")
     chart.scroll_into_view_if_needed()
     if figure.get_by_role("button").count():
-        figure.get_by_role("button").click()  # from the untrained model on
+        figure.get_by_role("button").click()  # show the curve from the untrained model on
 
-    def told(row: dict[str, float]) -> str:
+    def legend_of(row: dict[str, float]) -> str:
         values = (-row["train_negative_elbo"], -row["valid_negative_elbo"])
         return "epoch {}training {}validation {}".format(row["epoch"], *(f"{value:,.5g}" for value in values))
 
-    expect(legend).to_have_text(told(history[-1]))
+    expect(legend).to_have_text(legend_of(history[-1]))
     box = chart.bounding_box()
     page.mouse.move(box["x"] + 70, box["y"] + 100)
-    expect(legend).to_have_text(told(history[0]))
+    expect(legend).to_have_text(legend_of(history[0]))
     chart.focus()
     page.keyboard.press("ArrowRight")
-    expect(legend).to_have_text(told(history[1]))
+    expect(legend).to_have_text(legend_of(history[1]))
     page.keyboard.press("End")
-    expect(legend).to_have_text(told(history[-1]))
-    assert watch.said == []
+    expect(legend).to_have_text(legend_of(history[-1]))
+    assert recorder.messages == []
 
 
-def test_the_keyboard_skips_to_the_table_and_shows_where_it_is(report: Open) -> None:
+def test_the_keyboard_reaches_the_table_by_a_visible_link(report: Open) -> None:
     page, _ = report()
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the comparison")
@@ -231,7 +231,7 @@ def test_the_keyboard_skips_to_the_table_and_shows_where_it_is(report: Open) -> 
 
 @pytest.fixture(scope="session")
 def interface(project: Path) -> Iterator[str]:
-    """The address of `triptych ui` on the project."""
+    """Start `triptych ui` on the project; return its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -247,22 +247,23 @@ def interface(project: Path) -> Iterator[str]:
 
 @pytest.fixture
 def tab(browser: Browser, interface: str) -> Iterator[Page]:
-    """A tab on MLflow's interface: whatever it asks for comes from this machine, and is there."""
+    """Return a tab on MLflow's interface. At the end, assert that all requests stay on this machine and succeed."""
     context = browser.new_context(viewport={"width": 1800, "height": 1000}, base_url=interface)
-    context.set_default_timeout(PATIENCE)
-    watch = Watch(context)
+    context.set_default_timeout(TIMEOUT)
+    recorder = Recorder(context)
     yield context.new_page()
-    outside = [url for url in watch.asked if not url.startswith((interface, "data:", "blob:"))]
-    known = [url for url in watch.failed if url.endswith(OF_MLFLOW)]
-    failed = [words for words in watch.failed if words not in known and DROPPED not in words]
-    errors = [words for words in watch.said if words.startswith("error:") and LATE not in words]
+    outside = [url for url in recorder.requested if not url.startswith((interface, "data:", "blob:"))]
+    known = [url for url in recorder.failed if url.endswith(USERS_REQUEST)]
+    failed = [words for words in recorder.failed if words not in known and ABORTED not in words]
+    errors = [words for words in recorder.messages if words.startswith("error:") and HARMLESS_ERROR not in words]
     context.close()
     assert outside == failed == []
-    assert len(errors) <= len(known), errors  # a line for each of them
+    assert len(errors) <= len(known), errors  # one line per known failure
 
 
-def ask(interface: str, what: str, **words: object) -> dict:
-    request = Request(f"{interface}/api/2.0/mlflow/{what}/search", json.dumps(words).encode())
+def search(interface: str, kind: str, **query: object) -> dict:
+    """Search experiments or runs through MLflow's REST interface."""
+    request = Request(f"{interface}/api/2.0/mlflow/{kind}/search", json.dumps(query).encode())
     request.add_header("Content-Type", "application/json")
     with urlopen(request) as answer:
         return json.load(answer)
@@ -270,10 +271,10 @@ def ask(interface: str, what: str, **words: object) -> dict:
 
 @pytest.fixture
 def vaes(interface: str) -> tuple[str, dict[str, dict[str, float]]]:
-    """The experiment of the VAEs in MLflow: its id, and the last metrics of each run by name."""
-    found = ask(interface, "experiments", max_results=100)["experiments"]
+    """Return the id of the VAEs' experiment in MLflow, and the last metrics of each run by its name."""
+    found = search(interface, "experiments", max_results=100)["experiments"]
     experiment = next(each["experiment_id"] for each in found if each["name"] == "vae")
-    runs = ask(interface, "runs", experiment_ids=[experiment])["runs"]
+    runs = search(interface, "runs", experiment_ids=[experiment])["runs"]
     metrics = {run["info"]["run_name"]: {each["key"]: each["value"] for each in run["data"]["metrics"]} for run in runs}
     return experiment, metrics
 
@@ -282,8 +283,8 @@ def test_the_list_of_an_experiment_shows_its_runs(tab: Page, vaes: tuple[str, di
     experiment, runs = vaes
     assert {"vae-20d", "vae-2d"} <= set(runs)
     tab.goto(f"/#/experiments/{experiment}/runs")
-    for name in runs:  # the list also leads to each run's model, of the same name
-        expect(tab.locator("a[href*='/runs/']").get_by_text(name, exact=True)).to_be_visible(timeout=PATIENCE)
+    for name in runs:  # the list also has links to the models, which have the same names
+        expect(tab.locator("a[href*='/runs/']").get_by_text(name, exact=True)).to_be_visible(timeout=TIMEOUT)
 
 
 def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]) -> None:
@@ -293,7 +294,7 @@ def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]
         link = tab.get_by_role("link", name=name, exact=True)
         tab.get_by_role("row").filter(has=link).get_by_role("checkbox").first.check()
     tab.get_by_role("button", name="Compare", exact=True).click()
-    expect(tab.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible(timeout=PATIENCE)
+    expect(tab.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible(timeout=TIMEOUT)
     for name in ("vae-20d", "vae-2d"):
         expect(tab.get_by_text(name, exact=True).first).to_be_visible()
     expect(tab.get_by_text("fid_classifier", exact=True)).to_be_visible()

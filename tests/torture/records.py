@@ -25,10 +25,10 @@ LOG_POINTS = f"""
 import sys
 from pathlib import Path
 from triptych.core.project import Project
-from triptych.records.mlflow.live import LiveRun
+from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
-live = LiveRun(Store(project), name, dict(family="vae", fingerprint=name, profile="quick", settings={{}}), {{}}, 0.0)
+live = LiveRun(Store(project), name, dict(family="vae", fingerprint=name, profile="quick", settings={{}}), 0.0)
 live.start({{}})
 for epoch in range({POINTS}):
     live.log({{"epoch": epoch, "loss": epoch / 7}})
@@ -42,7 +42,7 @@ from triptych.core.project import Project
 from triptych.records.mlflow.store import Store
 store = Store(Project(Path.cwd()))
 for name in sys.argv[1:]:
-    [run] = store.runs(name, name, "vae")
+    [run] = store.find_runs(name, name, "vae")
     print(len(store.curves(run.info.run_id, ["loss"])["loss"]))
 """
 

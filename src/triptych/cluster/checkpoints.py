@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from triptych.cluster.stages import workplace_of
 from triptych.core.json_files import read_json
-from triptych.records.mlflow.store import brief, warn
+from triptych.core.messages import one_line, warn
 from triptych.training.checkpoint import INDEX, STATE
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Courier(threading.Thread):
             except FileNotFoundError:  # there is a newer one already, or the stage is through
                 continue
             except Exception as error:  # whatever a remote raises: it costs a checkpoint, never the stage
-                warn(f"the checkpoint {place.name} is not pushed ({brief(error)})")
+                warn(f"the checkpoint {place.name} is not pushed ({one_line(error)})")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from triptych.cluster.submission import SHARED, Submission, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, copy_file
 from triptych.core.lock_file import HEAD, entry_in, with_entry
-from triptych.records.mlflow.store import warn
+from triptych.core.messages import warn
 from triptych.runner import parallel
 from triptych.runner.repro import dvc
 

@@ -14,7 +14,7 @@ from triptych.cluster.remote import Shelf, remote_errors
 from triptych.cluster.stages import above, open_repo, send, stages_of
 from triptych.cluster.submission import SHARED, Submission, keep, logs_in, new_folder
 from triptych.core.errors import TriptychError
-from triptych.records.mlflow.store import brief
+from triptych.core.messages import one_line
 from triptych.runner import parallel
 from triptych.runner.repro import stale_sources
 from triptych.settings.seeds import grouped
@@ -123,5 +123,5 @@ def _queue(executor: Executor, common: Job, jobs: Mapping[str, Sequence[str]]) -
         with executor.batch():
             array = {name: executor.submit(replace(common, name=name, stages=stages)) for name, stages in jobs.items()}
     except FailedJobError as error:
-        raise TriptychError(f"SLURM refuses the jobs: {brief(error)}") from None
+        raise TriptychError(f"SLURM refuses the jobs: {one_line(error)}") from None
     return found | {name: job.job_id for name, job in array.items()}

@@ -1,4 +1,4 @@
-"""What MLflow's lists are sorted by: of each family, and of each kind of study, one number."""
+"""The headline metric of each family and of each kind of study, and headline results as text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from triptych.studies.kinds import STUDIES
 
 @dataclass(frozen=True)
 class Headline:
-    """A metric that all runs of a family have in common."""
+    """The metric by which the runs of a family are sorted."""
 
     metric: str
     words: str
     higher_is_better: bool
     curves: tuple[str, ...]
-    """What shows it, or stands for it, in the course of training."""
+    """Metrics over the course of training: the headline metric, or related ones."""
 
     @property
     def direction(self) -> str:
@@ -53,17 +53,17 @@ TITLES = {**FAMILIES, **STUDIES, "classifier": "Classifiers, whose features give
 
 
 def headline_of(family: str) -> Headline:
-    """A family that is not listed is compared by what all have: the fidelity of its samples."""
+    """Return the headline of a family; for a family without an entry, the fidelity of its samples."""
     return HEADLINES.get(family, FIDELITY)
 
 
 def title_of(family: str) -> str:
-    """The family, or the kind of study, in words."""
+    """Return the title of a family or of a kind of study."""
     return TITLES.get(family, family)
 
 
 def likelihood(row: Mapping[str, object]) -> str:
-    """What a row knows of likelihoods; nothing where the model has none."""
+    """Return the likelihoods in a row of the summary as text; empty if the model has none."""
     found = [
         _number(row["test_elbo"], "ELBO {:.2f}"),
         _number(row["test_log_likelihood"], "log p {:.2f} nats"),
@@ -73,15 +73,15 @@ def likelihood(row: Mapping[str, object]) -> str:
 
 
 def study_headline(project: Project, name: str) -> str:
-    """The headline of each configuration: its number, or where that is a word, who shares it."""
+    """Return the headline of each configuration of a study: its number, or its verdict with all configurations."""
     metrics = read_json(project.metrics(name))
     found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
     if all(isinstance(value, str) for value in found.values()):
-        sharing = {value: [item for item in found if found[item] == value] for value in found.values()}
-        words = "; ".join(f"{value}: {', '.join(items)}" for value, items in sharing.items())
+        items = {value: [item for item in found if found[item] == value] for value in found.values()}
+        text = "; ".join(f"{value}: {', '.join(names)}" for value, names in items.items())
     else:
-        words = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
-    return f"{words} ({metrics['headline_is']})"
+        text = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
+    return f"{text} ({metrics['headline_is']})"
 
 
 def _number(cell: object, pattern: str) -> str | None:

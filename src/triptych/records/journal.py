@@ -1,4 +1,7 @@
-"""The journal: what is not a function of the inputs, one small JSON file a stage execution."""
+"""The journal: one small JSON file per stage execution, for facts that are not a function of the inputs.
+
+The file is `.triptych/journal/<stage>@<name>/<hash of the result>.json`: the content of a result leads to its facts.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ if TYPE_CHECKING:
     from triptych.core.project import Project
 
 
-EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # DVC sets it for what `dvc exp run` and its queue run
+EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # set by `dvc exp run` and by DVC's queue
 
 
 @dataclass
 class Execution:
-    """One run of one stage, from its start to its entry in the journal."""
+    """Collect the facts of one stage execution, then write them into the journal."""
 
     project: Project
     stage: str
@@ -45,19 +48,18 @@ class Execution:
             self.facts["dvc_exp"] = experiment
 
     def write(self, result: Path) -> None:
-        """Enter the execution under a hash of what came out: who holds a result finds the execution that made it."""
+        """Write the facts into the journal under the hash of the file `result`, which this execution wrote."""
         self.facts["seconds"] = round(time.monotonic() - self.began, 2)
-        write_json(entry_path(self.project, self.stage, self.name, sha256_of_file(result)), self.facts)
-
-
-def entry_path(project: Project, stage: str, name: str, key: str) -> Path:
-    """Where the journal keeps the execution of this stage that gave this result."""
-    return project.private / "journal" / f"{stage}@{name}" / f"{key[:16]}.json"
+        write_json(_entry_path(self.project, self.stage, self.name, result), self.facts)
 
 
 def look_up(project: Project, stage: str, name: str, result: Path) -> dict[str, Any]:
-    """The journal's facts of the execution that wrote the file `result`; empty where it knows none."""
+    """Return the facts of the stage execution that wrote the file `result`; empty if they are not recorded."""
     if not result.exists():
         return {}
-    path = entry_path(project, stage, name, sha256_of_file(result))
+    path = _entry_path(project, stage, name, result)
     return read_json(path) if path.exists() else {}
+
+
+def _entry_path(project: Project, stage: str, name: str, result: Path) -> Path:
+    return project.private / "journal" / f"{stage}@{name}" / f"{sha256_of_file(result)[:16]}.json"

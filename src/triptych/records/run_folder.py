@@ -1,21 +1,23 @@
-"""Records: the results of every run, kept beside the journal, from which MLflow can be rebuilt at any time.
+"""A run folder holds the results of one training run, so that MLflow can be rebuilt at any time.
 
-A record is a folder `.triptych/runs/<name>/<fingerprint>/`:
+It is `.triptych/runs/<name>/<first 16 digits of the fingerprint>/`:
 
-| file | what it holds |
+| file | content |
 | --- | --- |
-| `manifest.json` | of the model: all that the run is a function of |
-| `history.csv` | one row an epoch, or one for some iterations of a study |
-| `metrics.json` | the evaluation, once there is one |
-| `figures/` | its pictures |
-| `snapshots.csv` | of a GAN with a critic: what each snapshot scored |
-| `samples/<weights>/` | of an experiment: a sheet of samples after each snapshot, `<epoch>.png` |
-| `mlflow.json` | where MLflow shows the run |
+| `manifest.json` | the inputs of the training run |
+| `history.csv` | one row per epoch, or per some iterations of a study |
+| `metrics.json` | the evaluation; missing before the evaluation |
+| `figures/` | the pictures of the evaluation |
+| `snapshots.csv` | the scores of each snapshot, for a GAN with a critic |
+| `samples/<weights>/<epoch>.png` | one sheet of samples per snapshot, for an experiment |
+| `mlflow.json` | the MLflow run that shows these results |
+
+This module finds and reads run folders. `copy_results.py` copies results into them, and `sample_sheets.py` draws the
+sheets of samples.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import HISTORY, MANIFEST, METRICS
-from triptych.core.files import atomic_folder, copy_file
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
 from triptych.core.manifests import measured
@@ -35,88 +36,92 @@ from triptych.training.checkpoint import History, read_history, step_name
 
 if TYPE_CHECKING:
     from triptych.core.project import Project
-    from triptych.settings.params import Settings
 
 Json = dict[str, Any]
 
-VIEW = 3
-"""How MLflow shows a record. Count on when that changes: the next `triptych sync` rebuilds every run once."""
+MLFLOW_LINK = "mlflow.json"
+LAYOUT_VERSION = 3
+"""The version of the layout in which MLflow shows a run. After an increase, `triptych sync` rebuilds every run once."""
 
 
-def params_of(inputs: Json) -> Json:
-    """Flattened parameters: the settings by their names in `params.yaml`, then the rest of the inputs."""
-    return flatten(inputs["settings"]) | flatten({key: inputs[key] for key in ("runtime", "data") if key in inputs})
+def run_folder_of(project: Project, name: str, fingerprint: str) -> RunFolder:
+    """Return the run folder for this name and fingerprint, even if it does not exist yet."""
+    return RunFolder(project.private / "runs" / name / fingerprint[:16])
+
+
+def all_run_folders(project: Project) -> Iterator[RunFolder]:
+    """Return every complete run folder, ordered by path."""
+    manifests = sorted((project.private / "runs").glob(f"*/*/{MANIFEST}"))
+    return (run for run in map(RunFolder, (path.parent for path in manifests)) if run.is_complete)
 
 
 def stage_of(family: str) -> str:
-    """The stage that trains a model of this family, or a study of this kind."""
+    """Return the stage that trains this family of models or this kind of study."""
     return family if family == "classifier" else "study" if family in STUDIES else "train"
 
 
 @dataclass(frozen=True)
-class ConfigurationRecord:
-    """What a study's record holds of one of its configurations."""
+class Configuration:
+    """The results of one configuration of a study."""
 
     name: str
     history: History
     metrics: Json
     """Numbers, flattened."""
     words: Json
-    """Findings that are no numbers, such as a verdict."""
+    """Results that are text, such as a verdict, flattened."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One run's folder."""
+class RunFolder:
+    """Read the results of one training run. Properties raise TriptychError if a file is missing or damaged."""
 
-    folder: Path
+    path: Path
 
     @property
     def name(self) -> str:
-        return self.folder.parent.name
+        return self.path.parent.name
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training run has ended: its manifest and its history exist."""
+        return (self.path / MANIFEST).exists() and (self.path / HISTORY).exists()
 
     @property
     def inputs(self) -> Json:
-        return read_json(self.folder / MANIFEST)
-
-    @property
-    def exists(self) -> bool:
-        """Whether the record is complete."""
-        return (self.folder / MANIFEST).exists() and (self.folder / HISTORY).exists()
+        return read_json(self.path / MANIFEST)
 
     @property
     def fingerprint(self) -> str:
         return self.inputs["fingerprint"]
 
     @property
-    def params(self) -> Json:
-        return params_of(self.inputs)
+    def history(self) -> History:
+        return read_history(self.path / HISTORY)
 
     @property
-    def history(self) -> History:
-        return read_history(self.folder / HISTORY)
+    def evaluation(self) -> Json:
+        """The content of `metrics.json`; empty before the evaluation."""
+        path = self.path / METRICS
+        return read_json(path) if path.exists() else {}
 
     @property
     def metrics(self) -> Json:
-        """What the evaluation measured, flattened, `fid_classifier.value` by its plain name; empty before that."""
+        """The measured numbers, flattened, without the suffix `.value`; empty before the evaluation."""
         return measured(flatten(self.evaluation))
 
     @property
-    def configurations(self) -> list[ConfigurationRecord]:
-        """Of a study, its configurations one by one; of an experiment none."""
-        found, history = [], self.history
-        for name in self.evaluation.get("configurations", ()):
-            values = flatten(self.evaluation[name])
-            words = {key: value for key, value in values.items() if isinstance(value, str)}
-            rows = [_of_configuration(row, f"{name}.") for row in history]
-            found.append(ConfigurationRecord(name, rows, measured(values), words))
-        return found
+    def configurations(self) -> list[Configuration]:
+        """The configurations of a study; empty for an experiment."""
+        history, evaluation = self.history, self.evaluation
+        return [_configuration(name, history, evaluation[name]) for name in evaluation.get("configurations", ())]
 
     @property
-    def protocol(self) -> str:
-        """How fidelity was measured, in words; empty before it was."""
+    def fidelity_protocol(self) -> str:
+        """A phrase that says how fidelity was measured; empty if it was not measured."""
+        evaluation = self.evaluation
         try:
-            found = self.evaluation[name_of("fid", self.evaluation)]
+            found = evaluation[name_of("fid", evaluation)]
         except KeyError:
             return ""
         return (
@@ -125,130 +130,79 @@ class Record:
         )
 
     @property
-    def evaluation(self) -> Json:
-        """The metrics as they were written; empty before the evaluation."""
-        path = self.folder / METRICS
-        return read_json(path) if path.exists() else {}
+    def snapshot_scores(self) -> History:
+        """One row per scored snapshot, with columns `snapshot_<measure>`; empty if no snapshots were scored."""
+        path = self.path / SNAPSHOTS
+        return [_snapshot_row(row) for row in read_history(path)] if path.exists() else []
 
     @property
-    def snapshots(self) -> History:
-        """What snapshots of the training scored, a row each, as `snapshot_<measure>`; empty where none were judged."""
-        path = self.folder / SNAPSHOTS
-        rows = read_history(path) if path.exists() else []
-        return [
-            {step: row[step]} | {f"snapshot_{key}": value for key, value in row.items() if key != step}
-            for row in rows
-            for step in [step_name(row)]
-        ]
-
-    @property
-    def points(self) -> History:
-        """Every row of MLflow's curves but speeds: the history, what was measured at its last step, the snapshots."""
+    def curves(self) -> History:
+        """All rows that MLflow shows, except speeds: the history, the metrics at its last step, the snapshots."""
         history = self.history
         step = step_name(history[-1])
-        measured = {key: float(value) for key, value in self.metrics.items()}
-        return [*history, {step: history[-1][step], **measured}, *self.snapshots]
+        metrics = {key: float(value) for key, value in self.metrics.items()}
+        return [*history, {step: history[-1][step], **metrics}, *self.snapshot_scores]
 
     @property
     def updates(self) -> History:
-        """How many updates each row of the history stands for, where the model counts epochs: runs of other batch sizes
-        are compared by it."""
+        """The number of updates at each epoch, to compare runs of different batch sizes; empty without epochs."""
         each = self.inputs.get("epoch_updates")
         return [{"epoch": row["epoch"], "updates": int(row["epoch"]) * each} for row in self.history] if each else []
 
     @property
     def figures(self) -> list[Path]:
-        return sorted((self.folder / "figures").glob("*.png"))
+        return sorted((self.path / "figures").glob("*.png"))
 
     @property
     def samples_folder(self) -> Path:
-        """Where the sheets of these weights are, once they are drawn."""
-        return self.folder / "samples" / self.inputs["weights_sha256"][:16]
+        """The folder for the sheets of samples from these weights."""
+        return self.path / "samples" / self.inputs["weights_sha256"][:16]
 
     @property
     def samples(self) -> dict[int, Path]:
-        """Sheets of samples by epoch, in order."""
+        """The sheets of samples by epoch, in order."""
         return {int(path.stem): path for path in sorted(self.samples_folder.glob("*.png"))}
 
     @property
     def digest(self) -> str:
-        """A hash of all that MLflow shows of this run: equal digests need no work."""
-        return self._digest(self.metrics, self.snapshots, _hashes(self.figures))
+        """A hash of everything that MLflow shows of this run. If it is unchanged, MLflow is up to date."""
+        shown = self.inputs, self.history, _hashes(self.samples.values())
+        return sha256_of_json([LAYOUT_VERSION, *shown, self.metrics, self.snapshot_scores, _hashes(self.figures)])
 
-    @property
-    def digest_unevaluated(self) -> str:
-        """The same as long as there is no evaluation."""
-        return self._digest({}, [], {})
-
-    def _digest(self, *evaluated: Json | History) -> str:
-        return sha256_of_json([VIEW, self.inputs, self.history, _hashes(self.samples.values()), *evaluated])
-
-    def weights_of_its_name(self) -> set[str]:
-        """Hashes of the weights that this record and those of other settings stand for."""
+    def weights_of_same_name(self) -> set[str]:
+        """Return the SHA-256 of the weights in all run folders of this name, for all settings."""
         found = set()
-        for path in self.folder.parent.glob(f"*/{MANIFEST}"):
-            with suppress(TriptychError):  # a damaged record is another run's trouble
+        for path in self.path.parent.glob(f"*/{MANIFEST}"):
+            with suppress(TriptychError):  # another run folder may be damaged
                 found.add(read_json(path)["weights_sha256"])
         return found
 
-    def link(self, tracking_uri: str, run_id: str) -> None:
-        """Remember where MLflow shows this run."""
-        write_json(self.folder / "mlflow.json", {"tracking_uri": tracking_uri, "run_id": run_id})
+    def write_mlflow_link(self, tracking_uri: str, run_id: str) -> None:
+        """Save which MLflow run shows these results."""
+        write_json(self.path / MLFLOW_LINK, {"tracking_uri": tracking_uri, "run_id": run_id})
 
     @property
-    def run_id(self) -> str | None:
-        path = self.folder / "mlflow.json"
+    def mlflow_run_id(self) -> str | None:
+        """The MLflow run that shows these results; None if there is no such run."""
+        path = self.path / MLFLOW_LINK
         return read_json(path)["run_id"] if path.exists() else None
 
 
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    return {path.name: sha256_of_file(path) for path in paths}
+def _configuration(name: str, history: History, evaluation: Json) -> Configuration:
+    values = flatten(evaluation)
+    words = {key: value for key, value in values.items() if isinstance(value, str)}
+    return Configuration(name, [_configuration_row(row, f"{name}.") for row in history], measured(values), words)
 
 
-def _of_configuration(row: dict[str, float], prefix: str) -> dict[str, float]:
+def _configuration_row(row: dict[str, float], prefix: str) -> dict[str, float]:
     step = step_name(row)
     return {step: row[step]} | {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
 
 
-def record_of(project: Project, name: str, fingerprint: str) -> Record:
-    """The record of that run, whether or not it exists yet."""
-    return Record(project.private / "runs" / name / fingerprint[:16])
+def _snapshot_row(row: dict[str, float]) -> dict[str, float]:
+    step = step_name(row)
+    return {step: row[step]} | {f"snapshot_{key}": value for key, value in row.items() if key != step}
 
 
-def all_records(project: Project) -> Iterator[Record]:
-    """Every complete record, in a stable order."""
-    records = (Record(path.parent) for path in sorted((project.private / "runs").glob(f"*/*/{MANIFEST}")))
-    return (record for record in records if record.exists)
-
-
-def keep_model(project: Project, name: str, folder: Path) -> Record:
-    """Take what a trained model's folder holds into its record."""
-    record = record_of(project, name, read_json(folder / MANIFEST)["fingerprint"])
-    record.folder.mkdir(parents=True, exist_ok=True)
-    for part in (MANIFEST, HISTORY):
-        copy_file(folder / part, record.folder / part)
-    return record
-
-
-def keep_evaluation(project: Project, name: str, fingerprint: str, metrics: Path, plots: Path | None) -> Record:
-    """Take an evaluation's metrics and pictures into the record of its run."""
-    record = record_of(project, name, fingerprint)
-    copy_file(metrics, record.folder / METRICS)
-    if plots and (plots / SNAPSHOTS).exists():
-        copy_file(plots / SNAPSHOTS, record.folder / SNAPSHOTS)
-    if plots and plots.is_dir():
-        with atomic_folder(record.folder / "figures") as folder:
-            for picture in sorted(plots.glob("[A-Z][0-9]*.png")):
-                shutil.copyfile(picture, folder / picture.name)
-    return record
-
-
-def keep_all(project: Project, settings: Settings) -> None:
-    """Take every result that stands on disk into a record: after `dvc checkout`, say, or on another machine."""
-    for name in settings.measured:
-        model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
-        if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
-            continue
-        record = keep_model(project, name, model)
-        if metrics.exists() and read_json(metrics)["weights_sha256"] == record.inputs["weights_sha256"]:
-            keep_evaluation(project, name, record.fingerprint, metrics, plots)
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    return {path.name: sha256_of_file(path) for path in paths}

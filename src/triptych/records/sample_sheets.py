@@ -1,4 +1,4 @@
-"""What a model's samples looked like after each snapshot: sheets of images in the record of its run."""
+"""Sheets of sample images in a run folder: one per snapshot, and one for the final weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from triptych.records.run_folder import Record
+    from triptych.records.run_folder import RunFolder
 
 
 def open_sheet(path: Path) -> Image:
-    """A sheet of samples. Raises TriptychError if it is damaged."""
+    """Return a sheet of samples. Raises TriptychError if the file is damaged."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -27,12 +27,13 @@ def open_sheet(path: Path) -> Image:
         raise TriptychError(f"{path} is damaged ({error}): delete its folder") from None
 
 
-def keep_samples(record: Record, model: Path) -> None:
-    """Draw a sheet for every snapshot in the model folder, and one for the final weights, unless the record has them.
+def draw_sample_sheets(run: RunFolder, model: Path) -> None:
+    """Draw the sheets of samples into the run folder, unless it has them already.
 
-    Raises TriptychError if the folder is damaged, or if the model gives NaN.
+    `model` is the folder of the trained model. All sheets show samples from the same latent vectors.
+    Raises TriptychError if the model's folder is damaged, or if the model generates NaN.
     """
-    if record.samples_folder.exists():
+    if run.samples_folder.exists():
         return
     import torch
     from PIL import Image
@@ -44,16 +45,16 @@ def keep_samples(record: Record, model: Path) -> None:
     from triptych.training.checkpoint import snapshot_name
     from triptych.training.weights import load_into
 
-    inputs, device = record.inputs, torch.device("cpu")
+    inputs, device = run.inputs, torch.device("cpu")
     family = load_family(model, device)
     latents = shown_latents(family, inputs["settings"]["seed"])
-    with atomic_folder(record.samples_folder) as folder:
+    with atomic_folder(run.samples_folder) as folder:
 
         def draw(epoch: int) -> None:
-            images = quantize(family.sample(latents), f"samples of {record.name} after epoch {epoch}").numpy()
+            images = quantize(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
 
-        draw(int(record.history[-1]["epoch"]))
+        draw(int(run.history[-1]["epoch"]))  # load_family has loaded the final weights
         for epoch in inputs["snapshots"]:
             load_into(family.averaged, model / snapshot_name(epoch), device)
             draw(epoch)

@@ -1,4 +1,7 @@
-"""The tracker of a real run: terminal, journal, records, MLflow."""
+"""The trackers of real runs: they write to the terminal, the journal, the run folder and MLflow.
+
+A stage opens one of three contexts: `stage`, `training` or `evaluation`.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_json
+from triptych.core.messages import one_line, warn
 from triptych.core.tracker import Console
+from triptych.records.copy_results import copy_evaluation, copy_model
 from triptych.records.journal import Execution, look_up
-from triptych.records.mlflow.live import LiveRun
-from triptych.records.mlflow.store import Store, brief, run_tags, warn
-from triptych.records.run_folder import keep_evaluation, keep_model, params_of, record_of
-from triptych.records.sample_sheets import keep_samples
+from triptych.records.mlflow.live_run import LiveRun, add_evaluation
+from triptych.records.mlflow.store import Store, run_tags
+from triptych.records.run_folder import run_folder_of
+from triptych.records.sample_sheets import draw_sample_sheets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class StageTracker(Console):
-    """Writes to the terminal and gathers facts for the journal."""
+    """Write to the terminal, and collect facts for the journal."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -36,7 +41,7 @@ class StageTracker(Console):
 
 
 class RunTracker(StageTracker):
-    """The same, and shows the run in MLflow while it happens."""
+    """A stage tracker that also logs the training run live in MLflow."""
 
     def __init__(self, execution: Execution, live: LiveRun) -> None:
         super().__init__(execution)
@@ -51,10 +56,10 @@ class RunTracker(StageTracker):
 
 @contextmanager
 def stage(project: Project, name: str, item: str, result: Path) -> Iterator[StageTracker]:
-    """A stage that trains nothing: it speaks, and its execution enters the journal if it writes `result`."""
+    """Track a stage that trains nothing. If it succeeds, the journal keeps its facts under the file `result`."""
     execution = Execution(project, name, item)
     yield StageTracker(execution)
-    with _never_costs_a_run():
+    with _errors_as_warning():
         execution.write(result)
 
 
@@ -69,52 +74,51 @@ def training(
     metrics: Path | None = None,
     plots: Path | None = None,
 ) -> Iterator[RunTracker]:
-    """A stage that trains `item` into the folder `model`: terminal, journal, record, and a live run in MLflow.
+    """Track a stage that trains `item` into the folder `model`: terminal, journal, run folder, live run in MLflow.
 
-    A classifier and a study measure themselves, into `metrics` and `plots`; an experiment leaves that to its
-    evaluation.
+    If the stage also evaluates (a classifier or a study), it writes into `metrics` and `plots`. An experiment is
+    evaluated by another stage: see `evaluation`.
     """
     execution = Execution(project, name, item)
     settings = inputs["settings"]
     family = settings.get("family") or settings.get("study", "classifier")
-    marked = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
-    live = LiveRun(Store(project), item, marked, params_of(marked))
+    inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
+    live = LiveRun(Store(project), item, inputs)
     live.start(run_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
     try:
         yield RunTracker(execution, live)
     except BaseException:
         live.fail()
         raise
-    with _never_costs_a_run():
+    with _errors_as_warning():
         execution.write(model / MANIFEST)
-        shutil.rmtree(record_of(project, item, marked["fingerprint"]).folder, ignore_errors=True)
-        record = keep_model(project, item, model)
+        shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
+        run = copy_model(project, item, model)
         if metrics:
-            record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
+            copy_evaluation(run, metrics, plots)
         else:
-            with _never_costs_a_run():
-                keep_samples(record, model)
-        live.finish(record, None if metrics else model, execution.facts)
+            with _errors_as_warning():
+                draw_sample_sheets(run, model)
+        live.finish(run, None if metrics else model, execution.facts)
 
 
 @contextmanager
 def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: Path) -> Iterator[StageTracker]:
-    """The evaluation of `item`: terminal, journal, and its numbers and pictures in the run of its training."""
+    """Track the evaluation of `item`: metrics and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
     yield StageTracker(execution)
-    with _never_costs_a_run():
+    with _errors_as_warning():
         execution.write(metrics)
-        record = keep_model(project, item, model)
-        before = record.digest_unevaluated
-        record = keep_evaluation(project, item, record.fingerprint, metrics, plots)
-        live = LiveRun(Store(project), item, record.inputs, record.params)
-        live.add_evaluation(record, before, look_up(project, "train", item, model / MANIFEST), model)
+        run = copy_model(project, item, model)
+        digest = None if run.evaluation else run.digest
+        copy_evaluation(run, metrics, plots)
+        add_evaluation(Store(project), run, digest, look_up(project, "train", item, model / MANIFEST), model)
 
 
 @contextmanager
-def _never_costs_a_run() -> Iterator[None]:
-    """The results are written; what fails from here on, a record or a sheet of samples, costs a warning."""
+def _errors_as_warning() -> Iterator[None]:
+    """Print a warning for any error: the results are written already, and only their records failed."""
     try:
         yield
     except Exception as error:
-        warn(f"the run is not recorded ({brief(error)}); `triptych sync` records it later")
+        warn(f"the run is not recorded ({one_line(error)}); run `triptych sync` to record it")

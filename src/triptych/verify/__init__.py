@@ -1,1 +1,1 @@
-"""`triptych verify`: whether results are what they are said to be."""
+"""`triptych verify`: compare results with the lock file, with the records and with the baseline; keep a baseline."""

@@ -1,4 +1,4 @@
-"""What a comparison came to."""
+"""The outcome of one comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """From the best to the worst; the words are those of the table."""
+    """The possible outcomes, from best to worst. The values are the column headings of the table."""
 
     EQUAL = "equal"
     AGREES = "agrees"
@@ -17,16 +17,23 @@ class Verdict(Enum):
     MISSING = "missing"
 
     @property
-    def bad(self) -> bool:
-        """Whether somebody should look."""
+    def is_problem(self) -> bool:
         return self in (Verdict.DRIFTED, Verdict.CHANGED, Verdict.MISSING)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the table."""
+    """An item, the file or system that it was compared with, and the outcome."""
 
-    what: str
-    against: str
+    item: str
+    compared_with: str
     verdict: Verdict
     detail: str = ""
+
+
+def finding_of(item: str, compared_with: str, differing: list[str]) -> Finding:
+    """Return the finding EQUAL, or CHANGED if there are names in `differing`; the detail has at most three of them."""
+    if not differing:
+        return Finding(item, compared_with, Verdict.EQUAL)
+    names = ", ".join(differing[:3]) + (f" and {len(differing) - 3} more" if differing[3:] else "")
+    return Finding(item, compared_with, Verdict.CHANGED, f"different values: {names}")

@@ -16,86 +16,85 @@ from triptych.training.checkpoint import step_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from triptych.records.run_folder import Json, Record
+    from triptych.records.run_folder import Json, RunFolder
 
 NOTE = "mlflow.note.content"
-SHORT = 7  # characters of a commit
+COMMIT_LENGTH = 7  # characters
 
 
 def experiment_note(family: str, experiment_id: str) -> str:
-    """What the experiment of a family, or of a kind of study, holds, and what to sort it by."""
+    """Return the description of the MLflow experiment for a family or a kind of study."""
     headline = headline_of(family)
-    children = "; its configurations are the runs below it" if family in STUDIES else ""
+    children = " The configurations of a study are child runs." if family in STUDIES else ""
     return (
-        f"{title_of(family)}: a run a training, named as in `params.yaml`{children}. "
-        f"[Sort by the headline]({address_of(experiment_id)}), `{headline.metric}`: {headline.direction}.\n\n"
-        f"The headline is the {headline.words}. Compare runs of the same data set and profile alone. How to compare "
-        "runs, and to sample from their models, is in the project's `docs/mlflow.md`."
+        f"{title_of(family)}. Each run is one training run, named as in `params.yaml`.{children}\n\n"
+        f"The headline metric is `{headline.metric}`: the {headline.words}; {headline.direction}. "
+        f"[Open the list of runs]({address_of(experiment_id)}). Compare only runs of the same data set and profile. "
+        "The project's `docs/mlflow.md` explains how to compare runs, and how to sample from their models."
     )
 
 
-def run_note(record: Record, facts: Json) -> str:
-    """What was trained on what, how good it came out, and how to make it again."""
-    return f"{_training(record)}\n\n{_results(record)}\n\n{_again(record, facts)}"
+def run_note(run: RunFolder, facts: Json) -> str:
+    """Return the description of a run: what was trained, the headline results, and how to reproduce the run."""
+    return f"{_training(run)}\n\n{_results(run)}\n\n{_reproduction(run, facts)}"
 
 
-def model_note(record: Record) -> str:
-    """What a registered model is, and how to sample from it."""
-    name = record.name
+def model_note(run: RunFolder) -> str:
+    """Return the description of a registered model, with an example of how to sample from it."""
     return (
-        f"{title_of(record.inputs['family'])} `{name}`. A version holds the weights of one training; "
-        "`predict` draws images, the same from the same seed:\n\n"
+        f"{title_of(run.inputs['family'])}: `{run.name}`. Each version holds the weights of one training run. "
+        "`predict` draws images; the same seed gives the same images:\n\n"
         "```python\n"
-        f'model = mlflow.pyfunc.load_model("models:/{name}/latest")\n'
+        f'model = mlflow.pyfunc.load_model("models:/{run.name}/latest")\n'
         'images = model.predict({"count": [64], "seed": [0]})  # uint8\n'
         "```"
     )
 
 
-def length_of(record: Record) -> str:
-    """How long it was trained."""
-    last = record.history[-1]
+def training_length_of(run: RunFolder) -> str:
+    """Return the length of the training, such as "20 epochs, 1,560 updates"."""
+    last, updates = run.history[-1], run.updates
     step = step_name(last)
-    updates = record.updates
-    in_updates = f", {updates[-1]['updates']:,} updates" if updates else ""
-    return f"{int(last[step]):,} {step}s{in_updates}"
+    return f"{int(last[step]):,} {step}s" + (f", {updates[-1]['updates']:,} updates" if updates else "")
 
 
-def results_of(record: Record) -> str:
-    """The headline numbers in one line; empty before the evaluation."""
+def result_of(run: RunFolder) -> str:
+    """Return the headline results in one line; empty before the evaluation.
 
-    metrics = record.evaluation
+    Raises TriptychError if the metrics lack a headline result.
+    """
+    metrics = run.evaluation
     if not metrics:
         return ""
-    if record.configurations:
-        return _of_configurations(record)
+    if run.configurations:
+        return _result_of_study(run)
     if "accuracy" in metrics:
         return f"accuracy {metrics['accuracy']['test']:.2%} on test images"
     try:
         test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]["value"]
     except KeyError as missing:
-        raise TriptychError(f"its metrics have no {missing}: evaluate it again") from None
+        raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
     row = {f"test_{key}": test.get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
     return ", ".join(filter(None, [likelihood(row), f"FID {fidelity:.2f}"]))
 
 
-def _of_configurations(record: Record) -> str:
-    metric = headline_of(record.inputs["family"]).metric
-    found = {child.name: child.metrics[metric] for child in record.configurations if metric in child.metrics}
+def _result_of_study(run: RunFolder) -> str:
+    metric = headline_of(run.inputs["family"]).metric
+    found = {child.name: child.metrics[metric] for child in run.configurations if metric in child.metrics}
+    count = f"{len(run.configurations)} configurations"
     if not found:
-        return f"{len(record.configurations)} configurations"
-    best = min(found, key=found.__getitem__)
-    return f"{len(record.configurations)} configurations, lowest {metric} {found[best]:.3g} ({best})"
+        return count
+    lowest = min(found, key=found.__getitem__)
+    return f"{count}, lowest {metric} {found[lowest]:.3g} ({lowest})"
 
 
-def _training(record: Record) -> str:
-    inputs = record.inputs
+def _training(run: RunFolder) -> str:
+    inputs, batch_size = run.inputs, run.inputs["settings"].get("batch_size")
     parameters = f" with {inputs['parameters']:,} parameters" if "parameters" in inputs else ""
-    batch = inputs["settings"].get("batch_size")
-    trained = f"trained for {length_of(record)}{f' of {batch} examples' if batch else ''}"
+    batches = f" of {batch_size} examples" if batch_size else ""
     return (
-        f"{title_of(inputs['family'])}{parameters}, {trained}{_data(inputs.get('data'))}; profile "
-        f"`{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
+        f"{title_of(inputs['family'])}{parameters}, trained for {training_length_of(run)}{batches}"
+        f"{_data(inputs.get('data'))}. Profile `{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
     )
 
 
@@ -105,24 +104,24 @@ def _data(data: Mapping[str, object] | None) -> str:
     return f" on {data['splits']['train']:,} images of `{data['dataset']}` ({data['source']})"
 
 
-def _results(record: Record) -> str:
-    results = results_of(record)
-    if not results:
+def _results(run: RunFolder) -> str:
+    result, protocol = result_of(run), run.fidelity_protocol
+    if not result:
         return "Not evaluated yet."
-    protocol = f" Fidelity: {record.protocol}." if record.protocol else ""
-    return f"On the test set: **{results}**.{protocol}" if not record.configurations else f"**{results}**."
+    if run.configurations:
+        return f"**{result}**."
+    return f"On the test set: **{result}**." + (f" Fidelity: {protocol}." if protocol else "")
 
 
-def _again(record: Record, facts: Json) -> str:
-    stage = stage_of(record.inputs["family"])
-    item = stage_name("evaluate" if stage == "train" else stage, record.name.removeprefix("classifier-"))
+def _reproduction(run: RunFolder, facts: Json) -> str:
+    stage = stage_of(run.inputs["family"])
+    item = stage_name("evaluate" if stage == "train" else stage, run.name.removeprefix("classifier-"))
     commit = facts.get("git_commit", "none")
     if commit == "none":
-        return f"To make it again: `dvc repro {item}` with these parameters; the git commit is not recorded."
-    dirty = (
-        " There were uncommitted changes: compare the parameters of this run with those of the commit."
-        if facts.get("git_dirty")
-        else ""
-    )
-    kept = f"`dvc exp apply {facts['dvc_exp']}` brings it back as DVC kept it. " if "dvc_exp" in facts else ""
-    return f"{kept}To make it again: `git checkout {commit[:SHORT]}`, then `dvc repro {item}`.{dirty}"
+        return f"To reproduce this run: `dvc repro {item}` with these parameters. The git commit is not recorded."
+    sentences = [f"To reproduce this run: `git checkout {commit[:COMMIT_LENGTH]}`, then `dvc repro {item}`."]
+    if "dvc_exp" in facts:
+        sentences.insert(0, f"`dvc exp apply {facts['dvc_exp']}` restores the results that DVC kept.")
+    if facts.get("git_dirty"):
+        sentences.append("There were uncommitted changes: compare this run's parameters with those of the commit.")
+    return " ".join(sentences)

@@ -1,6 +1,9 @@
-"""A view of each experiment for MLflow's menu *Views*: runs by headline, the columns that explain them, a few charts.
+"""Tags that MLflow's web interface reads, though MLflow's public API does not document them.
 
-MLflow's interface keeps its saved views in tags of the experiment; their format is that of 3.17.
+The most important one is the saved view "By headline" in the menu *Views* of each experiment: runs sorted by their
+headline metric, columns that explain them, and a few charts. The interface keeps such a view in a tag of the
+experiment. The format of all these tags is that of the MLflow versions in `KNOWN_VERSIONS`. Under other versions,
+Triptych sets none of them.
 """
 
 from __future__ import annotations
@@ -9,46 +12,70 @@ import base64
 import json
 import time
 import zlib
+from importlib.metadata import version
 from typing import Any
 
 from triptych.records.headlines import FIDELITY, INCEPTION, headline_of
 from triptych.records.run_folder import stage_of
 
+KNOWN_VERSIONS = ("3.17",)
+"""The MLflow versions (major and minor number) whose interface this module knows."""
+
 KEY = "triptych"
 SAVED_VIEW = f"mlflow.sharedViewState.{KEY}"
+EXPERIMENT_KIND = "mlflow.experimentKind"
+MODEL_VERSIONS = "mlflow.modelVersions"
 COLUMNS = (
     *("attributes.`Models`", "tags.`dvc_exp`", "tags.`profile`", "tags.`trained`"),
     *("params.`batch_size`", "params.`learning_rate`"),
 )
-SAMPLES, FINAL_SAMPLES = "samples", "samples_after_training"  # images, by epoch, and of runs of any length side by side
-MOST_RUNS = 20  # of a chart
+SAMPLES = "samples"  # images by epoch
+FINAL_SAMPLES = "samples_after_training"  # at step 0 in every run, to compare runs of any length
+MAX_RUNS = 20  # in one chart
 SECTION = "headline"
 
 
+def interface_is_known() -> bool:
+    """Return whether the installed MLflow is one of `KNOWN_VERSIONS`."""
+    return version("mlflow").rsplit(".", maxsplit=1)[0] in KNOWN_VERSIONS
+
+
+def interface_tags(family: str) -> dict[str, str]:
+    """Return the tags for the experiment of a family: the saved view, and the interface for model training.
+
+    Return an empty dictionary if the interface is not known.
+    """
+    if not interface_is_known():
+        return {}
+    return {EXPERIMENT_KIND: "custom_model_development", SAVED_VIEW: saved_view(family)}
+
+
+def model_version_tags(name: str, number: int) -> dict[str, str]:
+    """Return the tag by which the interface links a model with its version; empty if the interface is not known."""
+    return {MODEL_VERSIONS: json.dumps([{"name": name, "version": number}])} if interface_is_known() else {}
+
+
 def address_of(experiment_id: str) -> str:
-    """Where MLflow's interface shows this view, from wherever one is in it."""
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
+    """Return the address of an experiment's runs within the interface, with the saved view if it exists."""
+    address = f"#/experiments/{experiment_id}/runs"
+    return f"{address}?workflowType=machine_learning&viewStateShareKey={KEY}" if interface_is_known() else address
 
 
 def saved_view(family: str) -> str:
-    """The value of the tag `SAVED_VIEW`."""
+    """Return the value of the tag `SAVED_VIEW`."""
     state = base64.b64encode(zlib.compress(json.dumps(_state(family)).encode())).decode()
     now = int(time.time() * 1000)
     return json.dumps({"name": "By headline", "createdAt": now, "updatedAt": now, "state": f"deflate;{state}"})
 
 
 def _state(family: str) -> dict[str, Any]:
-    headline, draws = headline_of(family), stage_of(family) == "train"
-    metrics = dict.fromkeys([headline.metric, *([FIDELITY.metric, INCEPTION] if draws else [])])
-    by_updates = {"xAxisKey": "metric", "selectedXAxisMetricKey": "updates", "useGlobalXaxisKey": False}
+    headline, has_samples = headline_of(family), stage_of(family) == "train"
+    metrics = dict.fromkeys([headline.metric, *([FIDELITY.metric, INCEPTION] if has_samples else [])])
     charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics if metric != INCEPTION]
     charts += [_curve(metric) for metric in headline.curves]
-    if draws:
-        charts += [_curve(metric) | by_updates | {"displayName": f"{metric}, by update"} for metric in headline.curves]
-        charts += [
-            {"type": "IMAGE", "imageKeys": [images], "step": 0, "showRunParams": False}
-            for images in (FINAL_SAMPLES, SAMPLES)
-        ]
+    if has_samples:
+        charts += [_curve_by_updates(metric) for metric in headline.curves]
+        charts += [_images(FINAL_SAMPLES), _images(SAMPLES)]
     return {
         "orderByKey": f"metrics.`{headline.metric}`",
         "orderByAsc": not headline.higher_is_better,
@@ -56,17 +83,7 @@ def _state(family: str) -> dict[str, Any]:
         "compareRunSections": [
             {"uuid": SECTION, "name": "Headline", "display": True, "isReordered": False, "deleted": False}
         ],
-        "compareRunCharts": [
-            {
-                "uuid": f"{SECTION}-{number}",
-                "runsCountToCompare": MOST_RUNS,
-                "metricSectionId": SECTION,
-                "deleted": False,
-                "isGenerated": False,
-                **chart,
-            }
-            for number, chart in enumerate(charts)
-        ],
+        "compareRunCharts": [_in_section(chart, number) for number, chart in enumerate(charts)],
     }
 
 
@@ -86,4 +103,28 @@ def _curve(metric: str) -> dict[str, Any]:
         "useGlobalXaxisKey": True,
         "useGlobalLineSmoothing": True,
         "displayName": metric,
+    }
+
+
+def _curve_by_updates(metric: str) -> dict[str, Any]:
+    return _curve(metric) | {
+        "xAxisKey": "metric",
+        "selectedXAxisMetricKey": "updates",
+        "useGlobalXaxisKey": False,
+        "displayName": f"{metric}, by update",
+    }
+
+
+def _images(key: str) -> dict[str, Any]:
+    return {"type": "IMAGE", "imageKeys": [key], "step": 0, "showRunParams": False}
+
+
+def _in_section(chart: dict[str, Any], number: int) -> dict[str, Any]:
+    return {
+        "uuid": f"{SECTION}-{number}",
+        "runsCountToCompare": MAX_RUNS,
+        "metricSectionId": SECTION,
+        "deleted": False,
+        "isGenerated": False,
+        **chart,
     }

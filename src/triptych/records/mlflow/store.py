@@ -1,6 +1,7 @@
-"""The MLflow store: its experiments, and runs in them.
+"""The project's MLflow tracking store: connect to it, and create, find and delete runs in it.
 
-Results come first. Whatever goes wrong here costs one warning, never a run.
+There is one MLflow experiment for each family of models and for each kind of study. `live_run.py` and `run_writer.py`
+decide what is written into a run.
 """
 
 from __future__ import annotations
@@ -9,54 +10,57 @@ import logging
 import os
 import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from triptych.core.json_files import flatten
 from triptych.core.process_ids import is_alive
 from triptych.records.mlflow.descriptions import NOTE, experiment_note
-from triptych.records.mlflow.saved_view import SAVED_VIEW, saved_view
+from triptych.records.mlflow.saved_view import interface_tags
 from triptych.records.run_folder import Json, stage_of
 from triptych.settings.seeds import base_of
 from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import DatasetInput, Metric, Run
 
     from triptych.core.project import Project
     from triptych.training.checkpoint import History
 
+Clock = Callable[[int], int]
+"""The time of a step, in milliseconds since 1970."""
+
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch
-QUIET = {  # a server that does not answer may hold a run up for seconds, not minutes
+ENVIRONMENT = {  # with these timeouts, a server that does not answer delays a run by seconds, not by minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+FACTS_AS_TAGS = ("stage", "git_commit", "git_dirty", "dvc_exp", "machine", "started")
 
 
 def import_client() -> type[MlflowClient]:
-    """MLflow's client, quietened: no telemetry, no migration log, no stack trace beside our own warning."""
-    for name, value in QUIET.items():
+    """Import MLflow without telemetry, and without log messages and stack traces beside Triptych's own warnings."""
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+    for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return MlflowClient
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """What a database or a server that is missing, locked, full or slow raises."""
+    """Return the errors of a database or a server that is missing, locked, full or slow."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -66,9 +70,13 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 @dataclass
 class Store:
-    """The project's MLflow tracking store: a server of the user's if one is named, else a database in the project."""
+    """The server that `MLFLOW_TRACKING_URI` names, or else the database `mlflow.db` in the project."""
 
     project: Project
+
+    @property
+    def is_local(self) -> bool:
+        return not os.environ.get(URI_VARIABLE)
 
     @property
     def uri(self) -> str:
@@ -76,26 +84,26 @@ class Store:
 
     @property
     def database(self) -> Path:
-        """Where the project's own records are."""
+        """The path of the project's own database."""
         return self.project.home / "mlflow.db"
 
     @property
-    def local(self) -> bool:
-        return not os.environ.get(URI_VARIABLE)
+    def _artifacts(self) -> Path:
+        return self.project.home / "mlartifacts"
 
     @cached_property
     def client(self) -> MlflowClient:
-        """A client. The first connection happens under a lock: two processes creating the database would break it."""
+        """A client. It connects under a lock, because two processes must not create the database at the same time."""
         client_class = import_client()
-        with self._alone():
+        with self._lock():
             client = client_class(self.uri)
-            if self.local:
+            if self.is_local:
                 client.search_experiments(max_results=1)
             return client
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep the project's other processes out."""
+    def _lock(self) -> Iterator[None]:
+        """Keep other processes of the project from creating a database or an experiment."""
         from filelock import FileLock
 
         self.project.private.mkdir(parents=True, exist_ok=True)
@@ -103,156 +111,134 @@ class Store:
             yield
 
     def experiment_id(self, family: str) -> str:
-        """The MLflow experiment of a family, created at first use."""
+        """Return the id of the MLflow experiment for this family or kind of study. Create it if it is missing."""
         client = self.client
-        with self._alone():
+        with self._lock():
             found = client.get_experiment_by_name(family)
             if not found:
-                place = (self.project.home / "mlartifacts" / family).as_uri() if self.local else None
+                place = (self._artifacts / family).as_uri() if self.is_local else None
                 found = client.get_experiment(client.create_experiment(family, artifact_location=place))
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(found.experiment_id)
-            for key, value in experiment_tags(family, found.experiment_id).items():
-                if key not in found.tags:  # else the user may have changed it
+            tags = {NOTE: experiment_note(family, found.experiment_id), **interface_tags(family)}
+            for key, value in tags.items():
+                if key not in found.tags:  # the user may have changed an existing one
                     client.set_experiment_tag(found.experiment_id, key, value)
             return found.experiment_id
 
-    def runs(self, record_name: str, fingerprint: str, family: str) -> list[Run]:
-        """Every run of this name and fingerprint that MLflow shows; on a shared server, of this project alone."""
-        query = f"tags.triptych_experiment = '{record_name}' and tags.fingerprint = '{fingerprint}'{self.ours}"
-        return list(self.client.search_runs([self.experiment_id(family)], query))
-
-    @property
-    def ours(self) -> str:
-        """The end of a query by tags: on a shared server, this project's alone."""
-        return "" if self.local else f" and tags.project = '{self.project_name}'"
-
     @property
     def project_name(self) -> str:
+        """The name of the project on a shared server: machine and folder."""
         return f"{platform.node()}:{self.project.home}".replace("'", "_")
 
-    def create_run(
-        self, name: str, inputs: Json, params: Json, tags: dict[str, str], started: int | None = None
-    ) -> str:
-        """A run with its parameters, tags and, where there is one, data set."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+    @property
+    def project_filter(self) -> str:
+        """The end of a search query: on a shared server, it selects this project only."""
+        return "" if self.is_local else f" and tags.project = '{self.project_name}'"
 
-        family, fingerprint = inputs["family"], inputs["fingerprint"]
-        run = self.client.create_run(self.experiment_id(family), start_time=started, run_name=name)
-        run_id = run.info.run_id
-        labels = {
+    def find_runs(self, name: str, fingerprint: str, family: str) -> list[Run]:
+        """Return all runs of this project with this name and fingerprint."""
+        query = f"tags.triptych_experiment = '{name}' and tags.fingerprint = '{fingerprint}'{self.project_filter}"
+        return list(self.client.search_runs([self.experiment_id(family)], query))
+
+    def create_run(self, name: str, inputs: Json, tags: dict[str, str], start: int | None = None) -> str:
+        """Create a run with its parameters, tags and data set; return its id.
+
+        `start` is in milliseconds since 1970; None means now.
+        """
+        from mlflow.entities import Param, RunTag
+
+        family = inputs["family"]
+        run_id = self.client.create_run(self.experiment_id(family), start_time=start, run_name=name).info.run_id
+        tags = {
             "triptych_experiment": name,
             "entry": base_of(name),
-            "fingerprint": fingerprint,
+            "fingerprint": inputs["fingerprint"],
             "profile": inputs["profile"],
             "family": family,
             "project": self.project_name,
             "mlflow.source.name": f"triptych {stage_of(family)} {name}",
             **tags,
         }
-        self.client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in labels.items()])
-        pairs = [Param(key, str(value)) for key, value in {"profile": inputs["profile"], **params}.items()]
-        for batch in chunks(pairs, LIMITS["params"]):
-            self.client.log_batch(run_id, params=batch)
-        data = inputs.get("data")
-        if data:
-            dataset = Dataset(
-                name=data["dataset"], digest=data["sha256"][:32], source_type="local", source=data["source"],
-                profile=str(data["splits"]),
-            )  # fmt: skip
-            context = [InputTag("mlflow.data.context", "training")]
-            self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, context)])
+        self.client.log_batch(
+            run_id,
+            params=[Param(key, str(value)) for key, value in _parameters(inputs).items()],
+            tags=[RunTag(key, str(value)) for key, value in tags.items()],
+        )
+        if inputs.get("data"):
+            self.client.log_inputs(run_id, datasets=[_dataset_input(inputs["data"])])
         return run_id
 
-    def log_history(
-        self, run_id: str, history: History, clock: Clock | None = None, model_id: str | None = None
-    ) -> None:
-        """Every number of every row, in batches."""
-        for batch in chunks(points(history, clock, model_id), LIMITS["metrics"]):
-            self.client.log_batch(run_id, metrics=batch)
+    def log_rows(self, run_id: str, rows: History, clock: Clock | None = None, model_id: str | None = None) -> None:
+        """Log every number of every row; MLflow's client sends them in batches."""
+        self.client.log_batch(run_id, metrics=to_metrics(rows, clock, model_id))
 
     def curves(self, run_id: str, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
-        """What MLflow shows of these metrics: step and value of every point, in order."""
+        """Return step and value of every point that MLflow shows of these metrics, in order."""
         return {
             name: sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, name))
             for name in names
         }
 
-    def remove_run(self, run: Run) -> None:
-        """Delete a run with the runs below it and its files, which MLflow would keep for ever."""
-        for child in self._children(run):
+    def delete_run(self, run: Run) -> None:
+        """Delete a run, its child runs and its files; MLflow alone would keep the files."""
+        query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+        for child in self.client.search_runs([run.info.experiment_id], query):
             self.client.delete_run(child.info.run_id)
         self.client.delete_run(run.info.run_id)
-        self.remove_files(run.info.artifact_uri)
+        self.delete_files(run.info.artifact_uri)
 
-    def remove_files(self, artifact_uri: str) -> None:
-        """Remove the folder of a run's or a model's files, if it is ours."""
-        place = Path(unquote(urlparse(artifact_uri).path)).parent
-        if self.local and place.is_relative_to(self.project.home / "mlartifacts"):
-            shutil.rmtree(place, ignore_errors=True)
+    def delete_files(self, artifact_uri: str) -> None:
+        """Delete the folder with the files of a run or a model, if it belongs to this project."""
+        folder = Path(unquote(urlparse(artifact_uri).path)).parent
+        if self.is_local and folder.is_relative_to(self._artifacts):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _children(self, run: Run) -> list[Run]:
-        query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-        return list(self.client.search_runs([run.info.experiment_id], query))
-
-    def mark_dead_runs(self) -> int:
-        """Runs that say RUNNING although their process on this machine is gone are marked KILLED."""
-        marked = 0
+    def mark_dead_runs(self) -> None:
+        """Set the status KILLED for runs that are RUNNING although their process on this machine has ended."""
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for run in self.client.search_runs(ids, "attributes.status = 'RUNNING'") if ids else ():
             host, pid = run.data.tags.get("host"), run.data.tags.get("pid")
             if host == platform.node() and pid and not is_alive(int(pid)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
-                marked += 1
-        return marked
 
 
-Clock = Callable[[int], int]
-"""When a step was reached, in milliseconds since 1970."""
-
-
-def points(history: History, clock: Clock | None = None, model_id: str | None = None) -> list[Metric]:
-    """The numbers of every row as MLflow's points, of now if no clock says when; of a model, if one is named."""
+def to_metrics(rows: History, clock: Clock | None = None, model_id: str | None = None) -> list[Metric]:
+    """Return the numbers of all rows as MLflow's metrics, at the time that `clock` gives for their step, or now."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [
-        Metric(key, float(value), clock(int(row[step])) if clock else now, int(row[step]), model_id)
-        for row in history
-        for step in [step_name(row)]
-        for key, value in row.items()
-        if key != step
-    ]
-
-
-def experiment_tags(family: str, experiment_id: str) -> dict[str, str]:
-    """What a family's experiment says of itself, and how its list of runs is to be looked at."""
-    return {
-        "mlflow.experimentKind": "custom_model_development",  # the interface for training, not for agents
-        NOTE: experiment_note(family, experiment_id),
-        SAVED_VIEW: saved_view(family),
-    }
+    metrics = []
+    for row in rows:
+        name = step_name(row)
+        step = int(row[name])
+        when = clock(step) if clock else now
+        metrics += [Metric(key, float(row[key]), when, step, model_id) for key in row if key != name]
+    return metrics
 
 
 def run_tags(facts: Json) -> dict[str, str]:
-    """The journal's facts of an execution as tags of its run."""
-    wanted = ("stage", "git_commit", "git_dirty", "dvc_exp", "machine", "started")
-    tags = {key: str(facts[key]) for key in wanted if key in facts}
+    """Return the journal's facts of an execution as tags of its run."""
+    tags = {key: str(facts[key]) for key in FACTS_AS_TAGS if key in facts}
     if facts.get("git_commit", "none") != "none":
         tags["mlflow.source.git.commit"] = facts["git_commit"]
     return tags
 
 
-def brief(error: Exception) -> str:
-    """An error of MLflow's or of its drivers as part of a sentence."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _parameters(inputs: Json) -> Json:
+    """Return the profile, the settings by their names in `params.yaml`, and the other inputs, all flattened."""
+    others = {key: inputs[key] for key in ("runtime", "data") if key in inputs}
+    return {"profile": inputs["profile"]} | flatten(inputs["settings"]) | flatten(others)
 
 
-def warn(text: str) -> None:
-    """One line that the user can act on."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+def _dataset_input(data: Json) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-
-def chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    dataset = Dataset(
+        name=data["dataset"],
+        digest=data["sha256"][:32],
+        source_type="local",
+        source=data["source"],
+        profile=str(data["splits"]),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])

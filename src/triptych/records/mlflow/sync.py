@@ -1,4 +1,4 @@
-"""`triptych sync`: MLflow rebuilt from what is on disk."""
+"""`triptych sync`: rebuild MLflow from the results on disk."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import read_json
+from triptych.core.messages import one_line, warn
+from triptych.records.copy_results import copy_all_results
 from triptych.records.journal import look_up
-from triptych.records.mlflow.store import Store, brief, expected_errors, import_client, warn
-from triptych.records.mlflow.view import bring_up_to_date
-from triptych.records.run_folder import Record, all_records, keep_all, stage_of
-from triptych.records.sample_sheets import keep_samples
+from triptych.records.mlflow.run_writer import bring_up_to_date
+from triptych.records.mlflow.store import Store, expected_errors, import_client
+from triptych.records.run_folder import RunFolder, all_run_folders, stage_of
+from triptych.records.sample_sheets import draw_sample_sheets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,41 +23,45 @@ if TYPE_CHECKING:
 
 
 def sync(project: Project, settings: Settings) -> tuple[int, int]:
-    """Make MLflow show every record on disk; return how many runs there are and how many had to be rebuilt.
+    """Make MLflow show every run folder; return the number of run folders, and how many runs were rebuilt.
 
-    Raises TriptychError if the database or the server cannot be reached.
+    Raises TriptychError if the database or the server does not answer.
     """
     import_client()
-    keep_all(project, settings)
-    store, rebuilt, records = Store(project), 0, list(all_records(project))
+    copy_all_results(project, settings)
+    store, rebuilt, runs = Store(project), 0, list(all_run_folders(project))
     try:
-        for record in records:
+        for run in runs:
             try:
-                facts = look_up(project, stage_of(record.inputs["family"]), record.name, record.folder / MANIFEST)
-                model = _model_of(project, record)
-                rebuilt += bring_up_to_date(store, record, facts, model)
+                rebuilt += _sync_run(project, store, run)
             except TriptychError as error:
-                warn(f"the record {record.folder} is left out: {error}")
+                warn(f"the run folder {run.path} is left out: {error}")
         store.mark_dead_runs()
     except expected_errors() as error:
-        advice = f"sync again later, or first delete {store.database}" if store.local else "sync again later"
+        advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
         raise TriptychError(
-            f"MLflow at {store.uri} does not answer ({brief(error)}): nothing is lost, {advice}"
+            f"MLflow at {store.uri} does not answer ({one_line(error)}). No result is lost. {advice}."
         ) from None
-    return len(records), rebuilt
+    return len(runs), rebuilt
 
 
-def _model_of(project: Project, record: Record) -> Path | None:
-    """The trained model, if the one on disk is this run's and whole; its samples are then in the record."""
-    folder = project.model(record.name)
+def _sync_run(project: Project, store: Store, run: RunFolder) -> bool:
+    """Bring one run up to date; return whether it was rebuilt."""
+    facts = look_up(project, stage_of(run.inputs["family"]), run.name, run.path / MANIFEST)
+    return bring_up_to_date(store, run, facts, _model_on_disk(project, run))
+
+
+def _model_on_disk(project: Project, run: RunFolder) -> Path | None:
+    """Return the folder of the trained model if it is complete and has this run's weights, and draw its samples."""
+    folder = project.model(run.name)
     manifest = folder / MANIFEST
-    if stage_of(record.inputs["family"]) != "train" or not manifest.exists():
+    if stage_of(run.inputs["family"]) != "train" or not manifest.exists():
         return None
-    if read_json(manifest)["weights_sha256"] != record.inputs["weights_sha256"]:
+    if read_json(manifest)["weights_sha256"] != run.inputs["weights_sha256"]:
         return None
     try:
-        keep_samples(record, folder)
+        draw_sample_sheets(run, folder)
     except TriptychError as error:
-        warn(f"MLflow shows {record.name} without its model: {error}")
+        warn(f"MLflow shows {run.name} without its model: {error}")
         return None
     return folder

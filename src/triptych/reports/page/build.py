@@ -17,7 +17,7 @@ from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.registry import FAMILIES
 from triptych.records.journal import look_up
-from triptych.records.run_folder import record_of
+from triptych.records.run_folder import run_folder_of
 from triptych.reports.page.charts import CHARTS, charts
 from triptych.reports.page.findings import findings
 from triptych.reports.page.picture_captions import caption_of
@@ -301,7 +301,7 @@ def origin(
     """Where the numbers came from."""
     return [
         ("stage", stage),
-        ("MLflow run", record_of(project, name, metrics["fingerprint"]).run_id or NOT_RECORDED),
+        ("MLflow run", run_folder_of(project, name, metrics["fingerprint"]).mlflow_run_id or NOT_RECORDED),
         ("git commit", _commit(journal)),
         *_data_of(metrics),
         ("profile", metrics["profile"]),

@@ -1,0 +1,102 @@
+"""Show a training run in MLflow while it runs, and add its evaluation later.
+
+`run_writer.py` writes everything that is known only at the end. If MLflow fails, training continues: the results are in
+the run folder, and `triptych sync` rebuilds the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from triptych.core.json_files import is_number
+from triptych.core.messages import one_line, warn
+from triptych.records.mlflow.run_writer import RunWriter, bring_up_to_date
+from triptych.records.mlflow.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from triptych.records.run_folder import Json, RunFolder
+    from triptych.training.checkpoint import History
+
+
+@dataclass
+class LiveRun:
+    """An MLflow run of a training that runs now. After the first failure of MLflow nothing more is sent."""
+
+    store: Store
+    name: str
+    inputs: Json
+    flush_seconds: float = 2.0
+    run_id: str | None = None
+    broken: bool = False
+    waiting: History = field(default_factory=list)
+    flushed: float = 0.0
+
+    def start(self, tags: dict[str, str]) -> None:
+        """Create the run in MLflow, with status RUNNING."""
+        self._try(lambda: self._create(tags))
+
+    def log(self, row: dict[str, float]) -> None:
+        """Keep the numbers of a row, and send all kept rows if the last sending is long enough ago."""
+        self.waiting.append({key: value for key, value in row.items() if is_number(value)})
+        if time.monotonic() - self.flushed >= self.flush_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send all kept rows."""
+        rows, self.waiting = self.waiting, []
+        if rows:
+            self._try(lambda: self.store.log_rows(self.run_id, rows))
+        self.flushed = time.monotonic()
+
+    def finish(self, run: RunFolder, model: Path | None, facts: Json) -> None:
+        """Send the remaining rows and results, and end the run. `facts` are those of the journal."""
+        self.flush()
+        self._try(lambda: RunWriter(self.store, self.run_id, run, facts).write_results(model))
+
+    def fail(self) -> None:
+        """End the run with status FAILED."""
+        self.flush()
+        if self.run_id:
+            self._try(lambda: self.store.client.set_terminated(self.run_id, "FAILED"))
+
+    def _create(self, tags: dict[str, str]) -> None:
+        self.store.mark_dead_runs()
+        self.run_id = self.store.create_run(self.name, self.inputs, tags)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if not self.broken:
+            self.broken = True
+            with _failure_as_warning():
+                action()
+                self.broken = False
+
+
+@contextmanager
+def _failure_as_warning() -> Iterator[None]:
+    """Print one warning for any error of MLflow or its database drivers."""
+    try:
+        yield
+    except Exception as error:
+        warn(f"MLflow does not answer ({one_line(error)}); the run continues, run `triptych sync` later to record it")
+
+
+@_failure_as_warning()
+def add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Json, model: Path) -> None:
+    """Add an evaluation to the MLflow run of its training.
+
+    `digest` is the run folder's digest before the evaluation. If MLflow shows anything else, the run is rebuilt.
+    `facts` are the journal's facts of the training.
+    """
+    shown = store.find_runs(run.name, run.fingerprint, run.inputs["family"])
+    if len(shown) == 1 and digest and shown[0].data.tags.get("digest") == digest:
+        writer = RunWriter(store, shown[0].info.run_id, run, facts)
+        writer.write_evaluation()
+        writer.write_summary()
+    else:
+        bring_up_to_date(store, run, facts, model)

@@ -1,0 +1,121 @@
+"""Compare the views of the results with the metrics: `summary.csv`, `report.html` and MLflow."""
+
+from __future__ import annotations
+
+import csv
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from triptych.core.file_names import MANIFEST
+from triptych.core.json_files import flatten, is_number, read_json
+from triptych.core.messages import one_line
+from triptych.records.run_folder import run_folder_of
+from triptych.training.checkpoint import step_name
+from triptych.verify.finding import Finding, Verdict, finding_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from triptych.core.project import Project
+    from triptych.records.mlflow.store import Store
+    from triptych.records.run_folder import RunFolder
+
+
+def check_summary(project: Project, families: Mapping[str, str]) -> Iterator[Finding]:
+    """Compare each row of `metrics/summary.csv` with the metrics of its experiment. `families` are by experiment."""
+    from triptych.stages.report import extractors_of, summarise
+
+    if not project.summary.exists():
+        return
+    with project.summary.open(encoding="utf-8", newline="") as file:
+        rows = {row["experiment"]: row for row in csv.DictReader(file)}
+    metrics = {name: read_json(project.metrics(name)) for name in families if project.metrics(name).exists()}
+    extractors = extractors_of(metrics.values())
+    for name, found in metrics.items():
+        expected, cells = summarise(name, families[name], found, extractors), rows.get(name, {})
+        differing = [key for key, value in expected.items() if not _is_same(value, cells.get(key))]
+        yield finding_of(f"metrics/summary.csv: {name}", f"metrics/{name}.json", differing)
+
+
+def _is_same(value: object, cell: str | None) -> bool:
+    if cell is None or not is_number(value):
+        return str(value) == cell
+    try:
+        return float(cell) == value
+    except ValueError:
+        return False
+
+
+def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
+    """Compare each section of `report.html` with the metrics of its experiment, study or classifier."""
+    if not project.page.exists():
+        yield Finding("report.html", "metrics", Verdict.MISSING, "run `triptych page`")
+        return
+    page = _PageNumbers()
+    page.feed(project.page.read_text(encoding="utf-8"))
+    for name in names:
+        path = project.metrics(name)
+        if not path.exists():
+            continue
+        expected = {key: str(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
+        shown = page.sections.get(name, {})
+        differing = [key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)]
+        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", sorted(differing))
+
+
+class _PageNumbers(HTMLParser):
+    """Collect the numbers of each section of the page, from the attributes that hold them with all digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: dict[str, dict[str, str]] = {}
+        self.section: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "section":
+            self.section = self.sections.setdefault(found.get("id") or "", {})
+        if "data-key" in found:
+            self.section[found["data-key"] or ""] = found.get("data-value") or ""
+
+
+def check_mlflow(project: Project, names: list[str]) -> Iterator[Finding]:
+    """Compare every point of each model's run in MLflow with the model's history and metrics."""
+    from triptych.records.mlflow.store import Store, expected_errors, import_client
+
+    import_client()
+    store = Store(project)
+    for name in names:
+        manifest = project.model(name) / MANIFEST
+        if not manifest.exists():
+            continue
+        run = run_folder_of(project, name, read_json(manifest)["fingerprint"])
+        try:
+            yield _check_run(store, run, project.metrics(name))
+        except expected_errors() as error:
+            yield Finding("MLflow", store.uri, Verdict.NOT_COMPARED, f"MLflow does not answer ({one_line(error)})")
+            return
+
+
+def _check_run(store: Store, run: RunFolder, metrics: Path) -> Finding:
+    item, compared_with = f"MLflow: {run.name}", f"metrics/{run.name}.json"
+    if not run.is_complete or (metrics.exists() and run.evaluation != read_json(metrics)):
+        return Finding(item, compared_with, Verdict.MISSING, "the run folder is out of date: run `triptych sync`")
+    shown = store.find_runs(run.name, run.fingerprint, run.inputs["family"])
+    if len(shown) != 1:
+        return Finding(item, compared_with, Verdict.MISSING, f"{len(shown)} runs instead of one: run `triptych sync`")
+    expected = _curves_of(run)
+    curves = store.curves(shown[0].info.run_id, expected)
+    differing = [key for key, points in expected.items() if curves[key] != sorted(points)]
+    return finding_of(item, compared_with, sorted(differing))
+
+
+def _curves_of(run: RunFolder) -> dict[str, list[tuple[int, float]]]:
+    """Return step and value of every point that MLflow must show, by metric."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in run.curves:
+        step = step_name(row)
+        for key in row.keys() - {step}:
+            curves.setdefault(key, []).append((int(row[step]), float(row[key])))
+    return curves
