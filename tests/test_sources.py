@@ -17,7 +17,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
 from triptych.data import sources
 from triptych.data.npz_files import read_npz
-from triptych.data.readers import IDX_NAMES
+from triptych.data.published_formats import IDX_NAMES
 from triptych.settings.params import Settings
 from triptych.stages.fetch import fetch
 

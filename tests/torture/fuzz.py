@@ -26,12 +26,12 @@ from ruamel.yaml import YAML
 from conftest import ROOT, TINY, shrink
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
-from triptych.core.manifests import Metrics, read_document
+from triptych.core.json_schemas import Metrics, read_document
 from triptych.core.tracker import Console
 from triptych.data import sources
 from triptych.data.prepared import PreparedData
 from triptych.data.raw_images import read_origin
-from triptych.data.readers import CIFAR_BATCHES, IDX_NAMES
+from triptych.data.published_formats import CIFAR_BATCHES, IDX_NAMES
 from triptych.evaluation.fidelity.reference_statistics import Reference
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier

@@ -19,7 +19,7 @@ from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
 from triptych.evaluation.quantization import quantize
-from triptych.figures.grids import SHEET, tile
+from triptych.figures.image_grids import SHEET, tile
 from triptych.models.load import load_family, open_model
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
