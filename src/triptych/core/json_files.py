@@ -47,20 +47,12 @@ def write_json(path: Path, data: Any) -> None:  # noqa: ANN401 (any JSON value)
 
 
 def canonical_json(data: Any) -> str:  # noqa: ANN401 (any JSON value)
-    """Return JSON that is equal, byte for byte, for equal data. Raises ValueError for NaN and infinity.
-
-    >>> canonical_json({"b": 1, "a": [1.5, None]})
-    '{"a":[1.5,null],"b":1}'
-    """
+    """Return JSON that is equal, byte for byte, for equal data. Raises ValueError for NaN and infinity."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one mapping with dotted keys.
-
-    >>> flatten({"a": {"b": 1}, "c": 2})
-    {'a.b': 1, 'c': 2}
-    """
+    """Return nested mappings as one mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -25,20 +25,8 @@ class Tracker(Protocol):
         """Record in the journal facts that do not follow from the inputs: device, seconds, samples per second."""
 
 
-class Silent:
+class Silent(Tracker):
     """A tracker that ignores every report: for the processes of a distributed training, except the first."""
-
-    def say(self, text: str) -> None:
-        """Do nothing."""
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def resume(self, history: list[dict[str, float]]) -> None:
-        """Do nothing."""
-
-    def note(self, **facts: str | float | int) -> None:
-        """Do nothing."""
 
 
 class Console(Silent):

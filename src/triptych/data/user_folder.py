@@ -66,7 +66,4 @@ def _user_folder() -> Path:
 
 
 def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, or a parent folder without access
-        return False
+    return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises an error for some names)

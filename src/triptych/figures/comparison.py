@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from triptych.figures.style import COLOURS, new_figure, tidy
+from triptych.figures.style import COLOURS, add_legend, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def bars(
     if real is not None:
         axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
     if real is not None or any(errors):
-        _add_legend(figure)
+        add_legend(figure)
     axes.margins(x=0.1)
     return figure
 
@@ -67,7 +67,7 @@ def bounds(
         axes.annotate(f"{elbo:.2f}", (elbo, place), xytext=(-7, 0), ha="right", **style)
         axes.annotate(f"{value:.2f}", (value, place), xytext=(9, 0), ha="left", **style)
     axes.margins(x=0.2)
-    _add_legend(figure)
+    add_legend(figure)
     return figure
 
 
@@ -89,20 +89,15 @@ def values_per_seed(
     )  # fmt: skip
     axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=DARK, markersize=8, label="one seed")
     axes.margins(x=0.15)
-    _add_legend(figure)
+    add_legend(figure)
     return figure
 
 
 def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:
-    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)))
+    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)), title=title)
     axes = figure.subplots()
     tidy(axes, x_label, "")
     axes.grid(axis="y", visible=False)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    figure.suptitle(title, fontsize=12)
     return figure, axes
-
-
-def _add_legend(figure: Figure) -> None:
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

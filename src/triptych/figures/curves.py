@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triptych.figures.style import CLASS_COLOURS, COLOURS, new_figure, tidy
+from triptych.figures.style import CLASS_COLOURS, COLOURS, add_legend, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def curves_over_epochs(
     colours = dict.fromkeys(line.colour for line in lines)
     groups = [[line for line in lines if line.colour == colour] for colour in colours] if apart else [list(lines)]
     shown = [(group, first) for group in groups for first in _first_epochs(history, group)]
-    figure = new_figure(7.0 if len(shown) == 1 else 5.0 * len(shown))
+    figure = new_figure(7.0 if len(shown) == 1 else 5.0 * len(shown), title=title)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (group, first) in zip(panels, shown, strict=True):
         for line in group:
@@ -49,9 +49,7 @@ def curves_over_epochs(
     handles = {
         label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    columns = len(handles) if len(handles) < 4 else 2
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=12)
+    add_legend(figure, handles.values(), handles, columns=len(handles) if len(handles) < 4 else 2)
     return figure
 
 
@@ -88,7 +86,7 @@ def curves_over_iterations(
 
     A dotted line at iteration `mark` shows the end of annealing.
     """
-    figure = new_figure(10.0)
+    figure = new_figure(10.0, title=title)
     places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (heading, curves) in zip(places, panels.items(), strict=True):
         for colour, (name, points) in zip(CLASS_COLOURS[1:], curves.items(), strict=False):
@@ -99,7 +97,6 @@ def curves_over_iterations(
         axes.set_title(heading, fontsize=10)
         tidy(axes, "iteration", label if axes is places[0] else "")
         axes.legend(frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=12)
     return figure
 
 
@@ -107,7 +104,7 @@ def values_over_layers(
     lines: Mapping[str, Mapping[int, tuple[float, float]]], floors: Mapping[str, float], title: str, label: str
 ) -> Figure:
     """Return value and standard error per number of layers, one line per density, with its lower bound `floors`."""
-    figure = new_figure()
+    figure = new_figure(title=title)
     axes = figure.subplots()
     for name, found in lines.items():
         values, errors = zip(*found.values(), strict=True)
@@ -120,6 +117,5 @@ def values_over_layers(
         axes.set_xticks(range(len(found)), [str(k) for k in found])
     axes.margins(x=0.12, y=0.12)
     tidy(axes, "planar layers", label)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=12)
+    add_legend(figure)
     return figure

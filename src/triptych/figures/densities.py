@@ -39,7 +39,7 @@ def density_panels(
     `bar` labels the colour bar. Without it, densities are grey.
     """
     columns = max(map(len, rows))
-    figure = new_figure(WIDTH * columns + 0.6 * bool(bar), HEIGHT * len(rows) + MARGINS)
+    figure = new_figure(WIDTH * columns + 0.6 * bool(bar), HEIGHT * len(rows) + MARGINS, title)
     places = figure.subplots(len(rows), columns, squeeze=False)
     highest = max((float(row[0].density.max()) for row in rows if row[0].density is not None), default=1.0)
     image = None
@@ -54,7 +54,6 @@ def density_panels(
     _label_outer(places)
     if bar and image is not None:
         figure.colorbar(image, ax=places, label=bar, shrink=0.8)
-    figure.suptitle(title, fontsize=12)
     if note:
         figure.supxlabel(note, fontsize=9)
     return figure
@@ -88,14 +87,13 @@ def transformed_points(
 ) -> Figure:
     """Return one panel per transformation of the same points (n, 2); a point has the same colour in all panels."""
     rows = -(-len(panels) // columns)
-    figure = new_figure(WIDTH * columns, 3.0 * rows + MARGINS)
+    figure = new_figure(WIDTH * columns, 3.0 * rows + MARGINS, title)
     places = figure.subplots(rows, columns, squeeze=False)
     for axes, (heading, points) in zip(places.flat, panels, strict=True):
         axes.scatter(*points.T, c=colours, cmap=COLOUR_MAP, s=2.5, linewidths=0)
         _set_limits(axes, sides)
         axes.set_title(heading, fontsize=9)
     _label_outer(places)
-    figure.suptitle(title, fontsize=12)
     return figure
 
 

@@ -45,14 +45,13 @@ def image_panels(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     """Return one panel per heading, with its uint8 image (h, w), in grey, or (h, w, 3)."""
     columns = min(len(panels), PANELS_PER_ROW)
     rows = -(-len(panels) // columns)
-    figure = new_figure(max(3.3 * columns, LETTER * len(title)), 0.4 + 3.5 * rows)
+    figure = new_figure(max(3.3 * columns, LETTER * len(title)), 0.4 + 3.5 * rows, title)
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (heading, image) in zip(places, panels, strict=False):
         axes.imshow(image, **GREY)
         axes.set_title(heading, fontsize=10)
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=12)
     return figure
 
 
@@ -64,7 +63,7 @@ def image_rows(
     `ends` are the texts at the left and at the right end of each row.
     """
     rows, columns, height, width = images.shape
-    figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows)
+    figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows, title)
     axes = figure.subplots()
     axes.imshow(tile(images.reshape(-1, height, width), columns), **GREY)
     axes.set_xticks([index * (width + GAP) + width / 2 for index in range(columns)], headings, fontsize=9)
@@ -78,5 +77,4 @@ def image_rows(
         for middle, text in zip(middles, right, strict=True):
             axes.annotate(text, (1.01, middle), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.spines[:].set_visible(False)
-    figure.suptitle(title, fontsize=12)
     return figure

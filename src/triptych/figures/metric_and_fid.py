@@ -34,13 +34,12 @@ def metric_and_fid(experiments: Sequence[ScoresOverTraining], title: str) -> Fig
     """Return one panel per experiment, with the metric on the left axis and the FID on the right axis."""
     columns = min(len(experiments), PANELS_PER_ROW)
     rows = -(-len(experiments) // columns)
-    figure = new_figure(WIDTH * max(columns, 1.4), HEIGHT * rows + 0.6)
+    figure = new_figure(WIDTH * max(columns, 1.4), HEIGHT * rows + 0.6, title)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in panels[len(experiments) :]:
         unused.set_visible(False)
     for axes, scores in zip(panels, experiments, strict=False):
         _draw(axes, scores)
-    figure.suptitle(title, fontsize=12)
     return figure
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +39,19 @@ PHOTOGRAPH_COLOURS = 256  # in a figure of coloured images
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 
 
-def new_figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
+def new_figure(width: float = WIDTH, height: float = HEIGHT, title: str = "") -> Figure:
     """Return an empty figure in the project's style, without pyplot and its global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def add_legend(figure: Figure, *handles_and_labels: Collection[Any], columns: int = 2) -> None:
+    """Add a legend below the axes; without handles and labels, of everything that has a label."""
+    figure.legend(*handles_and_labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def tidy(axes: Axes, x_label: str, y_label: str) -> None:
