@@ -44,10 +44,10 @@ $(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
 gpu: setup  ## the tests that need a CUDA GPU
 	@$(BIN)/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
-torture: setup  ## kills, power cuts, MLflow's faults, nonsense as input: half an hour, one table
+torture: setup  ## kills, power cuts, MLflow faults, invalid settings and files: half an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
-bench: setup  ## speed, beside plain loops and the machine's limits: half an hour, docs/speed.md
+bench: setup  ## measure speed against plain loops and the machine's limits: half an hour, fills docs/speed.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
 lint: setup  ## ruff, and the import contracts

@@ -1,7 +1,7 @@
-"""What many trainings cost, reckoned from measured updates: `python benchmarks/costs.py` prints docs/scale.md's tables.
+"""The cost of many trainings: `python benchmarks/costs.py` prints the tables of docs/scale.md.
 
-An experiment takes its updates (`params.yaml`, profile full) times the milliseconds that one was measured to take, and
-the starts of its two stages. Of many, the longest goes first, each to the GPU that is free first.
+The time of an experiment is its number of updates (profile full) times the measured time of one update, plus the starts
+of its two stages. The longest experiment starts first; each experiment runs on the first GPU that is free.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load
 
 ROOT = Path(__file__).parents[1]
-MEASURED_AS = {  # whose update was measured: its own, or that of one much like it
+MEASURED_AS = {  # the experiment whose update was measured: itself, or one with a similar network
     "vae-20d": "vae-20d",
     "vae-20d-tuned": "vae-20d",
     "vae-2d": "vae-20d",
@@ -38,14 +38,14 @@ HOUR = 3600.0
 
 
 def updates(settings: Settings, experiment: Experiment) -> int:
-    """Of the whole training, under profile full."""
+    """Return the updates of the whole training in the profile full."""
     if experiment.epoch_updates:
         return experiment.epochs.full * experiment.epoch_updates.full
     return experiment.epochs.full * (settings.dataset(experiment.dataset).sizes("full").train // experiment.batch_size)
 
 
 def measured() -> tuple[dict[str, float], float]:
-    """Seconds of an update on the GPU, by experiment, and those that the two stages of one take to start."""
+    """Return the seconds of an update on the GPU by experiment, and the seconds that the two stages take to start."""
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     seconds = {name: row["recorded"]["median"] / 1000 for name, row in results["gpu"]["rows"].items()}
     starts = results["starts"]["rows"]
@@ -53,7 +53,7 @@ def measured() -> tuple[dict[str, float], float]:
 
 
 def trainings() -> dict[str, tuple[int, float]]:
-    """By experiment, its updates and its seconds on one GPU."""
+    """Return for each experiment its updates and its seconds on one GPU."""
     settings = load(ROOT / "params.yaml")
     seconds, starts = measured()
     counted = {name: updates(settings, settings.experiment(name)) for name in MEASURED_AS}
@@ -61,7 +61,7 @@ def trainings() -> dict[str, tuple[int, float]]:
 
 
 def makespan(jobs: Sequence[float], gpus: int) -> float:
-    """Seconds until all are done."""
+    """Return the seconds until all jobs are done."""
     busy = [0.0] * gpus
     for job in sorted(jobs, reverse=True):
         heapq.heapreplace(busy, busy[0] + job)
@@ -69,7 +69,7 @@ def makespan(jobs: Sequence[float], gpus: int) -> float:
 
 
 def tables() -> str:
-    """Both tables, Markdown."""
+    """Return both tables in Markdown."""
     costs = trainings()
     lines = ["| experiment | updates | one update as of | minutes on one GPU |", "| --- | --- | --- | --- |"]
     lines += [

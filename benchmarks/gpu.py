@@ -1,6 +1,6 @@
-"""Training on a CUDA GPU: steps one by one, recorded, in bf16, and a reference loop with its model on the GPU.
+"""Training on a CUDA GPU: single steps, recorded steps, recorded steps in bf16, and a plain loop.
 
-On request, and where there is a GPU. All sides run in one process, in turn.
+This part runs only on request and needs a GPU. All sides run in one process, one after the other.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from arithmetic import work
-from data import prepared
+from data_sets import prepared
 from families import with_runtime
 from harness import PROGRESS, Table, seconds
-from ours import Training
+from operation_counts import work
 from plain_loops import critic, flow, gan, vae
+from triptych_loop import TriptychLoop
 
 if TYPE_CHECKING:
-    from apart import Loop
-    from bench import Bench
+    from harness import Context
+    from worker_process import Loop
 
 COMPARED = {
     "vae-20d": vae.Loop,
@@ -34,44 +34,44 @@ COMPARED = {
     "cifar10-w1-2": None,
     "cifar10-w1-3": critic.Loop,
 }
-OURS = {  # the column, and what of `runtime` it changes
+TRIPTYCH = {  # the column, and its changes of `runtime`
     "one by one": {"cuda_graphs": False, "precision": "float32"},
     "recorded": {"cuda_graphs": True, "precision": "float32"},
     "recorded, bf16": {"cuda_graphs": True, "precision": "bf16"},
 }
-REFERENCE = "reference loop"
-WINDOW = 0.5  # seconds that a side is timed for in a round
+PLAIN = "plain loop"
+WINDOW = 0.5  # seconds that each side is timed in a round
 WARM = 6  # steps of a side before its first round
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `gpu`."""
+def measure(context: Context) -> list[Table]:
+    """Fill the table `gpu`."""
     if not torch.cuda.is_available():
         raise SystemExit("gpu: this machine has no CUDA GPU")
     table = Table("gpu")
     for name, loop in COMPARED.items():
-        experiment = bench.settings.experiment(name)
-        data = prepared(bench.settings, experiment.dataset, bench.folder)
+        experiment = context.settings.experiment(name)
+        data = prepared(context.settings, experiment.dataset, context.folder)
         sides: dict[str, Loop] = {}
-        for column, changes in OURS.items():
-            sides[column] = Training(with_runtime(bench.settings, device="cuda", **changes), name, data, "full")
+        for column, changes in TRIPTYCH.items():
+            sides[column] = TriptychLoop(with_runtime(context.settings, device="cuda", **changes), name, data, "full")
         flops = work(sides["recorded"]).flops if name != "realnvp-mnist-multiscale" else None
         if loop:
-            sides[REFERENCE] = loop(experiment, torch.from_numpy(data.images("train")), "full", "cuda")
+            sides[PLAIN] = loop(experiment, torch.from_numpy(data.images("train")), "full", "cuda")
         steps = {column: _steps(side) for column, side in sides.items()}
-        for _ in PROGRESS.rounds(f"gpu: {name}", bench.rounds):
+        for _ in PROGRESS.rounds(f"gpu: {name}", context.rounds):
             took = {column: seconds(partial(side.run, steps[column])) / steps[column] for column, side in sides.items()}
             for column, each in took.items():
                 table.add(name, column, 1e3 * each, "ms")
             if loop:
-                table.add(name, "times faster, recorded", took[REFERENCE] / took["recorded"])
-                table.add(name, "times faster, bf16", took[REFERENCE] / took["recorded, bf16"])
+                table.add(name, "times faster, recorded", took[PLAIN] / took["recorded"])
+                table.add(name, "times faster, bf16", took[PLAIN] / took["recorded, bf16"])
             if flops:
                 table.add(name, "products, recorded, bf16", flops / took["recorded, bf16"] / 1e12, "TFLOP/s")
     return [table]
 
 
 def _steps(side: Loop) -> int:
-    """How many steps fill the window."""
+    """Return the number of steps that take about WINDOW seconds."""
     side.run(WARM)
     return max(1, round(WINDOW * WARM / seconds(partial(side.run, WARM))))

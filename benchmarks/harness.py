@@ -1,4 +1,4 @@
-"""What every part of the benchmark is made of: measurements that gather round by round, and commands that are timed."""
+"""Shared by all parts of the benchmark: tables of repeated measurements, progress lines, and timed commands."""
 
 from __future__ import annotations
 
@@ -10,18 +10,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from triptych.settings.params import Settings
+
+ROOT = Path(__file__).parents[1]
 LAUNCHER = Path(__file__).parent / "launcher.py"
-SILENCE = 10.0  # seconds of it at most, between two words on how far the benchmark is
+LONGEST_SILENCE = 10.0  # seconds between two lines of progress
+
+
+@dataclass(frozen=True)
+class Context:
+    """The settings of a run of the benchmark."""
+
+    settings: Settings
+    rounds: int
+    folder: Path
+    """A temporary folder."""
 
 
 @dataclass
 class Cell:
-    """One number of a table: its values, one a round; or a word."""
+    """One cell of a table: a number with one value per round, or a text."""
 
     unit: str = ""
     values: list[float] = field(default_factory=list)
-    word: str = ""
+    text: str = ""
 
     @property
     def median(self) -> float:
@@ -29,7 +44,7 @@ class Cell:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The middle half of the rounds lies between them."""
+        """The lower and the upper quartile over the rounds."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         lower, _, upper = statistics.quantiles(self.values, n=4, method="inclusive")
@@ -38,51 +53,51 @@ class Cell:
 
 @dataclass
 class Table:
-    """Rows by columns; a part of the benchmark fills one or several."""
+    """A table by row and column; a part of the benchmark fills one or more tables."""
 
     name: str
     cells: dict[str, dict[str, Cell]] = field(default_factory=dict)
 
     def add(self, row: str, column: str, value: float, unit: str = "") -> None:
-        """One more round's value."""
+        """Add the value of a round."""
         cell = self.cells.setdefault(row, {}).setdefault(column, Cell(unit))
         cell.values.append(value)
 
     def compare(self, row: str, columns: tuple[str, str, str], one: float, other: float) -> None:
-        """One more round's seconds of two, and how many times the first the other takes."""
+        """Add the seconds of two sides in a round, and the ratio of the second to the first."""
         for column, value, unit in zip(columns, (one, other, other / one), ("s", "s", ""), strict=True):
             self.add(row, column, value, unit)
 
-    def say(self, row: str, column: str, word: str) -> None:
-        """A word instead of a number."""
-        self.cells.setdefault(row, {})[column] = Cell(word=word)
+    def set_text(self, row: str, column: str, text: str) -> None:
+        """Set a text in place of a number."""
+        self.cells.setdefault(row, {})[column] = Cell(text=text)
 
     def cell(self, row: str, column: str) -> Cell:
         return self.cells[row][column]
 
 
 class Progress:
-    """Says on stderr what is measured: at each new activity, and now and then within one."""
+    """Lines on stderr that say what is measured."""
 
     def __init__(self) -> None:
         self.began = self.last = time.monotonic()
 
-    def say(self, words: str) -> None:
-        """A line at once."""
+    def say(self, text: str) -> None:
+        """Print a line."""
         self.last = time.monotonic()
         minutes, seconds = divmod(int(self.last - self.began), 60)
-        print(f"[{minutes:2d}:{seconds:02d}] {words}", file=sys.stderr, flush=True)
+        print(f"[{minutes:2d}:{seconds:02d}] {text}", file=sys.stderr, flush=True)
 
-    def alive(self, words: str) -> None:
-        """A line if there was none for a while."""
-        if time.monotonic() - self.last >= SILENCE:
-            self.say(words)
+    def say_after_silence(self, text: str) -> None:
+        """Print a line unless the last one is recent."""
+        if time.monotonic() - self.last >= LONGEST_SILENCE:
+            self.say(text)
 
-    def rounds(self, words: str, count: int) -> Iterator[int]:
-        """The numbers of the rounds, from 0."""
-        self.say(f"{words}, {count} rounds")
+    def rounds(self, text: str, count: int) -> Iterator[int]:
+        """Yield the numbers of the rounds, from 0, and print progress."""
+        self.say(f"{text}, {count} rounds")
         for number in range(count):
-            self.alive(f"{words}, round {number + 1} of {count}")
+            self.say_after_silence(f"{text}, round {number + 1} of {count}")
             yield number
 
 
@@ -90,7 +105,7 @@ PROGRESS = Progress()
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes, on the wall."""
+    """Return the wall-clock seconds of a function call."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -98,24 +113,24 @@ def seconds(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class Command:
-    """What came of a command: seconds on the wall, and the largest memory that it held at once, in MiB."""
+    """The wall-clock seconds of a command, and its peak memory in MiB."""
 
     seconds: float
     mebibytes: float
 
 
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Command:
-    """Run a command to its end, quietly. Raises RuntimeError, with its last words, if it fails."""
-    log, found = folder / ".benchmark.log", folder / ".benchmark.json"
+    """Run a command without output. Raises RuntimeError with the end of its output if it fails."""
+    log, measurement = folder / ".benchmark.log", folder / ".benchmark.json"
     with log.open("wb") as output:
-        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(found), *words]
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(measurement), *words]
         process = subprocess.Popen(launcher, cwd=folder, env=dict(environment), stdout=output, stderr=output)
         while process.poll() is None:
             try:
-                process.wait(SILENCE)
+                process.wait(LONGEST_SILENCE)
             except subprocess.TimeoutExpired:
-                PROGRESS.alive(f"running {' '.join(words[2:5])}")
+                PROGRESS.say_after_silence(f"running {' '.join(words[2:5])}")
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
-    taken, resident = json.loads(found.read_text(encoding="utf-8"))
-    return Command(taken, resident / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+    elapsed, resident = json.loads(measurement.read_text(encoding="utf-8"))
+    return Command(elapsed, resident / (1 << 20 if sys.platform == "darwin" else 1 << 10))

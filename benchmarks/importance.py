@@ -1,4 +1,4 @@
-"""Importance-sampled likelihoods against a loop over images."""
+"""Importance-sampled likelihoods, compared with a loop over images."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from apart import Apart
-from data import prepared
+from data_sets import prepared
 from harness import PROGRESS, Table
 from plain_loops.importance import log_likelihoods
 from plain_loops.vae import ACTIVATIONS, Vae
 from triptych.evaluation.vae.importance import importance_sampling
 from triptych.models.registry import build
 from triptych.training.reproducible import deterministic
+from worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from harness import Context
     from triptych.data.prepared import PreparedData
     from triptych.settings.params import Settings
 
 COLUMNS = ("Triptych", "loop over images", "times faster")
 EXPERIMENTS, GOAL = ("vae-20d", "vae-100d"), 2.5
-OURS, THEIRS, ALL = 500, 150, 10_000  # images timed in a round, and of the whole test set
+OURS, THEIRS, ALL = 500, 150, 10_000  # images that each side evaluates per round, and images of the test set
 
 
-class Ours:
-    """The library's estimate; a step is an image."""
+class TriptychEstimate:
+    """Importance sampling by Triptych; a step is an image."""
 
-    images_a_step = 1
+    images_per_step = 1
 
     def __init__(self, settings: Settings, name: str, data: PreparedData, pieces: Path) -> None:
         experiment = settings.experiment(name)
@@ -48,10 +48,10 @@ class Ours:
         shutil.rmtree(self.pieces)
 
 
-class Theirs:
-    """Image by image."""
+class PlainEstimate:
+    """Importance sampling image by image; a step is an image."""
 
-    images_a_step = 1
+    images_per_step = 1
 
     def __init__(self, settings: Settings, name: str, data: PreparedData) -> None:
         model = settings.experiment(name).model_at("full")
@@ -63,21 +63,21 @@ class Theirs:
 
 
 def draws(settings: Settings) -> int:
-    """Importance samples an image under `full`."""
+    """Return the importance samples per image in `full`."""
     return settings.profiles["full"].likelihood.importance_samples
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `importance`: seconds of the whole test set, scaled from fewer images; the time is linear in them."""
-    table, settings, threads = Table("importance"), bench.settings, bench.settings.runtime.threads
+def measure(context: Context) -> list[Table]:
+    """Fill the table `importance`: seconds of the whole test set, extrapolated linearly from fewer images."""
+    table, settings, threads = Table("importance"), context.settings, context.settings.runtime.threads
     for name in EXPERIMENTS:
-        data = prepared(settings, settings.experiment(name).dataset, bench.folder)
+        data = prepared(settings, settings.experiment(name).dataset, context.folder)
         row = f"{name}, {ALL:,} images, {draws(settings)} draws"
         with (
-            Apart(threads, Ours, settings, name, data, bench.folder / "pieces") as ours,
-            Apart(threads, Theirs, settings, name, data) as theirs,
+            WorkerProcess(threads, TriptychEstimate, settings, name, data, context.folder / "pieces") as ours,
+            WorkerProcess(threads, PlainEstimate, settings, name, data) as theirs,
         ):
-            for number in PROGRESS.rounds(f"importance: {name}", bench.rounds):
+            for number in PROGRESS.rounds(f"importance: {name}", context.rounds):
                 if number == 0:
                     ours.seconds(OURS)
                     theirs.seconds(THEIRS)
@@ -85,5 +85,5 @@ def measure(bench: Bench) -> list[Table]:
                     ALL / images * side.seconds(images) for side, images in ((ours, OURS), (theirs, THEIRS))
                 )
                 table.compare(row, COLUMNS, our_seconds, their_seconds)
-        table.say(row, "goal", f"{GOAL:g}")
+        table.set_text(row, "goal", f"{GOAL:g}")
     return [table]

@@ -1,6 +1,7 @@
-"""Runs a command, and writes down its seconds and its largest resident set, in the system's own unit.
+"""Run a command and write its seconds and its peak memory (in the unit of the system) to a JSON file.
 
-A process of its own, since a child counts what its parent held when it was made: this one holds next to nothing.
+This is a separate program with little memory, because the peak of a child process includes the memory that its parent
+held when the child was created.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The machine: what it is, and the two rates that nothing on it can exceed."""
+"""Facts about the machine, and its two limits: the rate of matrix products and the rate of memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from triptych.models.linear import linear
 from triptych.training.processor import by_onednn
 
 SIDE = 2048  # of the matrices that are multiplied
-COPIED = 1 << 26  # float32 numbers: 256 MiB, far beyond any cache
+COPIED = 1 << 26  # float32 numbers: 256 MiB, more than any cache
 
 
 class Limits:
-    """Two rates, measured anew in each round: a large matrix product's and a large copy's, both of float32."""
+    """The rates of a large matrix product and of a large copy, both in float32; they are measured in each round."""
 
     def __init__(self) -> None:
         self.left, self.right, self.product = (torch.rand(SIDE, SIDE) for _ in range(3))
@@ -28,9 +28,9 @@ class Limits:
         self.bytes()
 
     def flops(self, threads: int | None = None) -> float:
-        """Floating point operations a second of a product of two square matrices, by PyTorch's way or by ours.
+        """Return the floating point operations per second of a product of square matrices.
 
-        The faster counts; a multiply-add counts as two operations.
+        The faster of PyTorch's and Triptych's product counts; a multiply-add counts as two operations.
         """
         before = torch.get_num_threads()
         torch.set_num_threads(threads or before)
@@ -44,17 +44,17 @@ class Limits:
         return 2 * SIDE**3 / best
 
     def bytes(self) -> float:
-        """Bytes a second, read and written, of a copy."""
+        """Return the bytes per second that a copy reads and writes."""
         return 2 * 4 * COPIED / min(seconds(lambda: self.target.copy_(self.source)) for _ in range(2))
 
 
 def multiplies_bf16() -> bool:
-    """Whether the processor has instructions for products of bfloat16."""
+    """Return whether the processor has instructions for products of bfloat16."""
     return any(has for name, has in torch.cpu.get_capabilities().items() if name.endswith("_bf16"))
 
 
 def facts(threads: int) -> dict[str, str | int]:
-    """What a table of times is worth nothing without."""
+    """Return the facts that times depend on."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,

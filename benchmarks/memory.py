@@ -1,14 +1,14 @@
-"""How much memory each kind of stage takes at most, under the `quick` profile."""
+"""The peak memory of each stage in the profile `quick`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from harness import PROGRESS, Table
-from project import Copy
+from project_copy import ProjectCopy
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from harness import Context
 
 EXPERIMENTS = ("vae-20d", "gan-mnist", "cifar10-jsd-1", "realnvp-mnist")
 STUDIES = ("planar-samples",)
@@ -29,19 +29,19 @@ STAGES = (
 )
 
 
-def some(data: dict[str, Any]) -> None:
-    """Of all experiments and studies one a kind."""
+def keep_one_per_kind(data: dict[str, Any]) -> None:
+    """Remove all experiments and studies except one per kind."""
     for part, kept in (("experiments", EXPERIMENTS), ("studies", STUDIES)):
         data[part] = {name: entry for name, entry in data[part].items() if name in kept}
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `memory`: the largest resident set of each stage, started cold, and its time."""
+def measure(context: Context) -> list[Table]:
+    """Fill the table `memory`: the peak memory and the time of each stage in a new process."""
     table = Table("memory")
-    for number in PROGRESS.rounds("memory", bench.rounds):
-        project = Copy(bench.folder / f"memory-{number}", some)
+    for number in PROGRESS.rounds("memory", context.rounds):
+        project = ProjectCopy(context.folder / f"memory-{number}", keep_one_per_kind)
         for words in STAGES:
-            PROGRESS.alive(f"memory: {' '.join(words)}")
+            PROGRESS.say_after_silence(f"memory: {' '.join(words)}")
             done = project.triptych(*words)
             table.add(" ".join(words), "peak", done.mebibytes, "MiB")
             table.add(" ".join(words), "time", done.seconds, "s")

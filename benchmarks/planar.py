@@ -1,4 +1,4 @@
-"""A study of six planar flows against six flows trained one after the other."""
+"""A study of six planar flows, compared with six plain loops one after the other."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from triptych.studies.planar.training import build, configurations, data_set
 from triptych.training.reproducible import deterministic
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from harness import Context
     from triptych.studies.planar.settings import Settings
 
 STUDY, GOAL = "planar-samples", 30.0
 CHUNK = 100  # iterations at a time, as the stage trains 20,000 of them
-TIMED = 4  # chunks of ours, timed in a round
-THEIRS = 20  # iterations of each reference flow, timed in a round
+CHUNKS = 4  # that Triptych is timed for in a round
+PLAIN_ITERATIONS = 20  # that each plain loop is timed for in a round
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `planar`: whole runs of the documents' 20,000 iterations."""
-    table, settings = Table("planar"), bench.settings.study(STUDY)
+def measure(context: Context) -> list[Table]:
+    """Fill the table `planar`: whole runs of 20,000 iterations."""
+    table, settings = Table("planar"), context.settings.study(STUDY)
     iterations = settings.iterations.full
-    torch.set_num_threads(1)  # both sides: on 128 points a second thread would only wait
-    loops = reference_loops(settings)
+    torch.set_num_threads(1)  # for both sides: 128 points are too few for a second thread
+    loops = plain_loops_of(settings)
     row = f"{STUDY}, six flows, {iterations:,} iterations"
-    for _ in PROGRESS.rounds("planar", bench.rounds):
-        ours, start = our_seconds(bench, settings)
+    for _ in PROGRESS.rounds("planar", context.rounds):
+        ours, start = our_seconds(context, settings)
         theirs = {name: their_seconds(loop, iterations) for name, loop in loops.items()}
         table.add(row, "Triptych", ours, "s")
         table.add(row, "of which start", start, "s")
-        table.add(row, "reference loops", sum(theirs.values()), "s")
+        table.add(row, "plain loops", sum(theirs.values()), "s")
         table.add(row, "times faster", sum(theirs.values()) / ours)
-    table.say(row, "goal", f"{GOAL:g}")
-    torch.set_num_threads(bench.settings.runtime.threads)
+    table.set_text(row, "goal", f"{GOAL:g}")
+    torch.set_num_threads(context.settings.runtime.threads)
     return [table]
 
 
-def reference_loops(settings: Settings) -> dict[str, Loop]:
-    """A warm loop for each configuration, on the same data set."""
+def plain_loops_of(settings: Settings) -> dict[str, Loop]:
+    """Return a warmed-up loop for each configuration, on the same samples."""
     samples = {density: data_set(settings, density) for density in settings.densities}
     loops = {name: Loop(settings, k, samples[density]) for name, (density, k) in configurations(settings).items()}
     for loop in loops.values():
@@ -51,23 +51,23 @@ def reference_loops(settings: Settings) -> dict[str, Loop]:
 
 
 def their_seconds(loop: Loop, iterations: int) -> float:
-    """Of a whole run of one flow."""
-    return iterations / THEIRS * seconds(lambda: loop.run(THEIRS))
+    """Return the seconds of a whole run of one plain loop."""
+    return iterations / PLAIN_ITERATIONS * seconds(lambda: loop.run(PLAIN_ITERATIONS))
 
 
-def our_seconds(bench: Bench, settings: Settings) -> tuple[float, float]:
-    """Of a whole run of the study, and of its start alone: building it, and what its first chunk takes more."""
+def our_seconds(context: Context, settings: Settings) -> tuple[float, float]:
+    """Return the seconds of a whole run of the study, and of its start (the build, and the slow first chunk)."""
     iterations, made = settings.iterations.full, []
-    with deterministic(bench.settings.runtime.model_copy(update=STUDY_ARITHMETIC)):
+    with deterministic(context.settings.runtime.model_copy(update=STUDY_ARITHMETIC)):
 
         def begin() -> None:
             made.append(build(settings, iterations))
             made[0].advance(range(CHUNK))
 
         def train() -> None:
-            for chunk in range(1, TIMED + 1):
+            for chunk in range(1, CHUNKS + 1):
                 made[0].advance(range(chunk * CHUNK, (chunk + 1) * CHUNK))
 
         beginning = seconds(begin)
-        chunk = seconds(train) / TIMED
+        chunk = seconds(train) / CHUNKS
     return beginning + (iterations / CHUNK - 1) * chunk, beginning - chunk

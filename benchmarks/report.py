@@ -1,4 +1,4 @@
-"""Where measurements go: the terminal, `results.json`, and the tables of `docs/speed.md`."""
+"""Output of the tables: the terminal, `results.json`, and `docs/speed.md`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT
-from harness import Cell, Table
+from harness import ROOT, Cell, Table
 
 RESULTS, PAGE = Path(__file__).parent / "results.json", ROOT / "docs" / "speed.md"
-DIGITS = 4  # significant ones kept
+DIGITS = 4  # significant digits in results.json
 
 
-def keep(tables: list[Table], machine: dict[str, Any], rounds: int) -> None:
-    """Store the tables, each with the machine that it was made on. Those of other parts stay as they are."""
+def store(tables: list[Table], machine: dict[str, Any], rounds: int) -> None:
+    """Store the tables with facts about the machine. The tables of other parts stay as they are."""
     stored = _read()
     for table in tables:
         stored[table.name] = {"machine": machine, "rounds": rounds, "rows": _rows(table)}
     RESULTS.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def verdicts(tables: list[Table]) -> list[str]:
-    """How the tables compare with those that are stored."""
+def comparisons(tables: list[Table]) -> list[str]:
+    """Return for each table the cells that differ from the stored table."""
     stored = _read()
     return [_compared(table, stored[table.name]) for table in tables if table.name in stored]
 
@@ -38,45 +37,46 @@ def _rows(table: Table) -> dict[str, dict[str, Any]]:
 
 def _stored(cell: Cell) -> dict[str, Any]:
     if not cell.values:
-        return {"word": cell.word}
+        return {"text": cell.text}
     lower, upper = (float(f"{value:.{DIGITS}g}") for value in cell.quartiles)
     median = float(f"{cell.median:.{DIGITS}g}")
     return {"median": median, "quartiles": [lower, upper], "rounds": len(cell.values), "unit": cell.unit}
 
 
 def _compared(table: Table, before: dict[str, Any]) -> str:
-    """Whether two runs agree: how many lines' quartile ranges overlap, and which do not."""
-    apart, lines = [], 0
+    """Return the number of cells whose quartile ranges overlap in both runs, and list the other cells."""
+    differing, cells_compared = [], 0
     for row, cells in _rows(table).items():
         for column, now in cells.items():
             then = before["rows"].get(row, {}).get(column)
             if "median" not in now or not then or "median" not in then:
                 continue
-            lines += 1
+            cells_compared += 1
             (low, high), (low_then, high_then) = now["quartiles"], then["quartiles"]
             if low > high_then or high < low_then:
-                apart.append(f"  {row}, {column}: {_shown(now)}, was {_shown(then)}")
-    words = f"{table.name}: {lines - len(apart)} of {lines} lines agree with the stored run within their quartiles"
-    return "\n".join([words, *apart])
+                differing.append(f"  {row}, {column}: {_shown(now)}, was {_shown(then)}")
+    agreeing = cells_compared - len(differing)
+    summary = f"{table.name}: {agreeing} of {cells_compared} cells agree with the stored run within their quartiles"
+    return "\n".join([summary, *differing])
 
 
 def _shown(cell: dict[str, Any]) -> str:
-    """The median, and the quartiles beside it where there are several rounds."""
+    """Return the median and, for more than one round, the quartiles."""
     if "median" not in cell:
-        return cell["word"]
+        return cell["text"]
     middle, (lower, upper) = _number(cell["median"]), (_number(value) for value in cell["quartiles"])
     return middle if cell["rounds"] == 1 else f"{middle} ({lower} to {upper})"
 
 
 def _number(value: float) -> str:
-    """Three significant digits, or all before the point."""
+    """Return a number with three significant digits, or with all digits before the point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
 
 
 def _laid_out(rows: dict[str, Any], corner: str) -> list[list[str]]:
-    """All lines, the first with the columns' names and units."""
+    """Return all lines of a table; the first has the names and units of the columns."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     units = {
         column: next((cells[column]["unit"] for cells in rows.values() if cells.get(column, {}).get("unit")), "")
@@ -93,7 +93,7 @@ def _laid_out(rows: dict[str, Any], corner: str) -> list[list[str]]:
 
 
 def _markdown(stored: dict[str, Any]) -> str:
-    """A stored table for the docs, and under it what it was made on."""
+    """Return a stored table in Markdown, followed by the facts about the machine."""
     head, *rest = (f"| {' | '.join(line)} |" for line in _laid_out(stored["rows"], ""))
     lines = [head, "| --- " * (head.count("|") - 1) + "|", *rest]
     made = stored["machine"]
@@ -107,7 +107,7 @@ def _markdown(stored: dict[str, Any]) -> str:
 
 
 def fill_page() -> None:
-    """Put the stored tables into the page, each between its markers."""
+    """Write the stored tables into the page, each between its markers."""
     text = PAGE.read_text(encoding="utf-8")
     for name, table in _read().items():
         pattern = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
@@ -116,7 +116,7 @@ def fill_page() -> None:
 
 
 def plain(table: Table) -> str:
-    """The table for the terminal."""
+    """Return the table as text for the terminal."""
     lines = _laid_out(_rows(table), table.name)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)

@@ -1,4 +1,4 @@
-"""A power cut, as a disk may see it: what was not synced is lost, in whichever part the disk chose to write."""
+"""A simulated power cut: the disk loses a random part of all changes that were not synced."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-EXIT = 75  # of a child that has lost power
+EXIT = 75  # exit status of a child process whose power was cut
 
 
 @dataclass
 class Disk:
-    """Counts what a process changes under `root`, and at the last of its operations cuts the power."""
+    """Count the disk operations of a process under `root`, and cut the power after the last permitted one."""
 
     root: Path
-    left: int
+    operations: int
     rng: random.Random
     backup: Path = field(init=False)
     pending: list[tuple[str, str, str | None]] = field(default_factory=list)
-    """Names not known to be on the disk: (operation, path, what stood there or where it came from)."""
+    """Changes of names that are not synced: (operation, path, backup of the earlier file or target of the move)."""
     synced: dict[int, int] = field(default_factory=dict)
-    """By inode, when a file was last changed before it was synced."""
+    """The modification time of each file, by inode, when it was last synced."""
 
     def __post_init__(self) -> None:
         self.backup = self.root.with_name(f"{self.root.name}.before")
@@ -47,12 +47,12 @@ class Disk:
         return counted
 
     def _tick(self) -> None:
-        self.left -= 1
-        if self.left < 0:
+        self.operations -= 1
+        if self.operations < 0:
             self._cut()
 
     def _keep(self, path: str) -> str | None:
-        """A second name for what stands at the path now."""
+        """Keep the file that is now at the path under a second name."""
         if not Path(path).is_file():
             return None
         place = self.backup / str(len(list(self.backup.iterdir())))
@@ -88,7 +88,7 @@ class Disk:
                     file.truncate(self.rng.randrange(status.st_size + 1))
         for operation, path, other in reversed(self.pending):
             if operation == "vanished" or self.rng.random() < 0.5:
-                continue  # this one had reached the disk
+                continue  # this change has reached the disk
             if operation == "appeared" and Path(path).is_file():
                 self.real["unlink"](path)
             if other and not Path(path).exists() and Path(path).parent.is_dir():
@@ -97,7 +97,7 @@ class Disk:
 
 
 def cut_power(root: Path, operations: int, action: Callable[[], None]) -> bool:
-    """Run the action in a child that loses power after so many operations on the disk; whether it came to that."""
+    """Run the action in a child process whose power is cut after so many operations; return whether it was cut."""
     child = os.fork()
     if child == 0:
         try:
@@ -108,5 +108,5 @@ def cut_power(root: Path, operations: int, action: Callable[[], None]) -> bool:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    assert code in (0, EXIT), f"the run failed by itself, exit status {code}"
+    assert code in (0, EXIT), f"the run failed without a power cut, exit status {code}"
     return code == EXIT

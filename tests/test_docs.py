@@ -1,4 +1,4 @@
-"""What README and docs point at is there: functions, tests, files, pictures and headings, commands and settings."""
+"""README and docs refer only to existing functions, tests, files, headings, commands and settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)?)`")
 
 @cache
 def defined(source: Path) -> set[str]:
-    """Functions, classes and constants of a module, and `Class.name` for what a class defines."""
+    """Return the functions, classes and constants of a module, and `Class.name` for the attributes of its classes."""
     return set(_names(ast.parse(source.read_text(encoding="utf-8"))))
 
 
@@ -45,7 +45,7 @@ def _names(scope: ast.Module | ast.ClassDef) -> Iterator[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """What GitHub makes of the headings; of equal ones the second ends in -1."""
+    """Return the anchors that GitHub gives to the headings; of equal headings the second ends in -1."""
     seen: Counter[str] = Counter()
     found = set()
     for heading in re.findall(r"^#+ +(.+?)\s*$", unfenced(text), re.MULTILINE):
@@ -55,31 +55,31 @@ def anchors(text: str) -> set[str]:
     return found
 
 
-def dead(page: Path, text: str) -> list[str]:
-    """The relative links in a page's text that lead nowhere, or to a module that does not define the name they are."""
+def broken_links(page: Path, text: str) -> list[str]:
+    """Return the relative links whose target is missing, or is a module that does not define the linked name."""
     found = []
     for words, target in LINK.findall(unfenced(text)):
         if "://" in target:
             continue
         place, _, anchor = target.partition("#")
         path, name = (page.parent / place).resolve() if place else page, NAME.fullmatch(words)
-        there = path.is_relative_to(ROOT) and path.exists()
-        if there and anchor:
-            there = anchor in anchors(text if path == page else path.read_text(encoding="utf-8"))
-        if there and name and path.suffix == ".py":
-            there = name[1] in defined(path)
-        if not there:
+        valid = path.is_relative_to(ROOT) and path.exists()
+        if valid and anchor:
+            valid = anchor in anchors(text if path == page else path.read_text(encoding="utf-8"))
+        if valid and name and path.suffix == ".py":
+            valid = name[1] in defined(path)
+        if not valid:
             found.append(f"{words} at {target}")
     return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    assert dead(page, page.read_text(encoding="utf-8")) == []
+def test_every_link_has_a_target(page: Path) -> None:
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
 
 
-def test_the_mathematics_names_functions_and_tests() -> None:
-    """Each row has its formula and source, and links to code of ours that computes it, and to tests."""
+def test_mathematics_links_to_functions_and_tests() -> None:
+    """Each row has a formula and a source, and links to the code that computes it and to its tests."""
     rows = re.findall(r"^\| (?!what \||---)(.+) \|$", (ROOT / "docs/mathematics.md").read_text("utf-8"), re.MULTILINE)
     assert rows
     for row in rows:
@@ -97,16 +97,16 @@ def test_the_mathematics_names_functions_and_tests() -> None:
         "![x](plots/nowhere.png)", "[x](docs/speed.md#nowhere)", "[x](../elsewhere.md)",
     ],
 )  # fmt: skip
-def test_the_check_sees_what_it_is_for(link: str) -> None:
-    good = "# A `b`, c\n# A `b`, c\n## A b c\n[x](#a-b-c) [x](#a-b-c-2) [`dead`](tests/test_docs.py)\n"
+def test_the_check_finds_broken_links(link: str) -> None:
+    good = "# A `b`, c\n# A `b`, c\n## A b c\n[x](#a-b-c) [x](#a-b-c-2) [`broken_links`](tests/test_docs.py)\n"
     good += "[`PAGES`](tests/pages.py) [`Composition.inverse`](src/triptych/models/flow/transform.py)\n"
     good += "[`Path.x`](docs/speed.md) [`ROOT`](tests/conftest.py) [x](https://example.org)\n```\n[x](nowhere)\n```\n"
     page = ROOT / "README.md"
-    assert dead(page, good) == []
-    assert len(dead(page, f"{good}{link}\n")) == 1
+    assert broken_links(page, good) == []
+    assert len(broken_links(page, f"{good}{link}\n")) == 1
 
 
-PLACEHOLDER = re.compile(r"[A-Z]+|<\w+>|\.\.\.")  # stands for a word of the reader's own
+PLACEHOLDER = re.compile(r"[A-Z]+|<\w+>|\.\.\.")  # a word that the reader replaces
 PROGRAMS = {"bench": ROOT / "benchmarks" / "__main__.py", "torture": ROOT / "tests" / "torture" / "__main__.py"}
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 PATH = re.compile(r"[\w.<>*-]+(?:/[\w.<>*-]+)+/?|[\w.<>*-]+/")
@@ -119,19 +119,19 @@ def settings() -> Settings:
 
 @cache
 def pipeline() -> dict[str, Any]:
-    """The stages of dvc.yaml, as it is written."""
+    """Return the stages of dvc.yaml as they are written."""
     return YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def items(stage: dict[str, Any]) -> list[str]:
-    """What a stage is there for, each: the entries of a section of params.yaml."""
+    """Return the items of a stage: the keys of its section of params.yaml."""
     section = stage["foreach"][2:-1] if "foreach" in stage else None
-    return list(getattr(settings(), section, ())) if section else []  # of repeats none: they are not in params.yaml
+    return list(getattr(settings(), section, ())) if section else []  # repeats are not in params.yaml
 
 
 @cache
 def stages() -> set[str]:
-    """Every stage by its full name."""
+    """Return the full names of all stages."""
     return {
         full for name, stage in pipeline().items() for full in ([f"{name}@{item}" for item in items(stage)] or [name])
     }
@@ -139,7 +139,7 @@ def stages() -> set[str]:
 
 @cache
 def outputs() -> set[str]:
-    """What the stages write, by patterns of paths."""
+    """Return patterns of the paths that the stages write."""
     found = set()
     for stage in pipeline().values():
         body, names = stage.get("do", stage), "|".join(items(stage))
@@ -150,7 +150,7 @@ def outputs() -> set[str]:
 
 
 def refused(words: list[str], folder: Path) -> str:
-    """Why a command of README or docs would be refused, if it would; nothing is run, `folder` is for copies."""
+    """Return the reason why a command would be refused, or an empty string. Nothing is run; `folder` is for copies."""
     if words[0] == "export":
         return "" if all(map(ASSIGNMENT.fullmatch, words[1:])) else "exports no variable"
     while ASSIGNMENT.fullmatch(words[0]):
@@ -165,11 +165,11 @@ def refused(words: list[str], folder: Path) -> str:
         return _refused_by_make(words)
     if program == "mlflow":
         return _refused_by_mlflow(words)
-    return "" if program in OTHER_COMMANDS else "no command that is known here"
+    return "" if program in OTHER_COMMANDS else "unknown command"
 
 
 def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:
-    """Why click refuses a command, and if it does not, what is given."""
+    """Return the reason why click refuses a command, or its parameters."""
     if not words:
         return "", {}
     command = group.commands.get(words[0])
@@ -182,12 +182,12 @@ def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _refused_by_triptych(words: list[str], folder: Path) -> str:
-    why, given = _parsed(cli, words)
-    if words[:1] == ["repro"] and not why:
+    reason, given = _parsed(cli, words)
+    if words[:1] == ["repro"] and not reason:
         return _refused_by_dvc(["repro", *given["words"]], folder)
     named = [given["experiment"]] if "experiment" in given else given.get("experiments", ())
     unknown = [name for name in named if name not in settings().measured and not PLACEHOLDER.fullmatch(name)]
-    return f"no such experiment: {unknown}" if unknown else why
+    return f"no such experiment: {unknown}" if unknown else reason
 
 
 def _refused_by_mlflow(words: list[str]) -> str:
@@ -200,14 +200,14 @@ def _refused_by_dvc(words: list[str], folder: Path) -> str:
     from dvc.cli import DvcParserError
     from dvc.cli.parser import get_main_parser
 
-    said = StringIO()
+    output = StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(output), redirect_stderr(output):
             given = get_main_parser().parse_args(words)
     except DvcParserError:
-        return said.getvalue().strip().splitlines()[-1]
-    except SystemExit as asked:  # for help
-        return str(asked.code or "")
+        return output.getvalue().strip().splitlines()[-1]
+    except SystemExit as end:  # after --help
+        return str(end.code or "")
     targets = getattr(given, "targets", None) or ()
     known = stages() | {name for name in targets if "/" in name and not missing(ROOT / "README.md", name)}
     unknown = [name for name in targets if name not in known and not PLACEHOLDER.fullmatch(name)]
@@ -218,7 +218,7 @@ def _refused_by_dvc(words: list[str], folder: Path) -> str:
 
 
 def _refused_settings(overrides: list[str], folder: Path, *, grid: bool = False) -> str:
-    """With a queue, commas make a grid: each of its points counts."""
+    """Return the reason why an override is refused. With `grid`, commas separate the points of a grid."""
     from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
@@ -245,14 +245,14 @@ def _refused_by_make(words: list[str]) -> str:
 
 
 def missing(page: Path, path: str) -> bool:
-    """Whether a path is neither in the repository, nor a known output, nor named by the code for the user's files."""
+    """Return whether a path is not in the repository, not an output, and not a path that the code names."""
     pattern = re.sub(r"<\w+>", "*", path.rstrip("/"))
     if any(any(folder.glob(pattern)) for folder in (ROOT, page.parent, ROOT / "src" / "triptych")):
         return False
     if any(re.match(rf"{output}(/|$)", path) for output in outputs()):
         return False
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    if any(f"/{path}".startswith(f"/{line.strip('/')}/") for line in (*ignored, ".dvc")):  # made as it runs, not kept
+    if any(f"/{path}".startswith(f"/{line.strip('/')}/") for line in (*ignored, ".dvc")):  # files of a run, not in git
         return False
     dataset, _, split = path.partition("/")
     return not (dataset in settings().datasets and split in ("train", "valid", "test")) and path not in sources()
@@ -260,14 +260,14 @@ def missing(page: Path, path: str) -> bool:
 
 @cache
 def sources() -> str:
-    """All code of ours that is run, by make, too."""
+    """Return the text of all code, including the Makefile."""
     modules = (*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*/*.py"), *(ROOT / "benchmarks").rglob("*.py"))
     return "\n".join(path.read_text(encoding="utf-8") for path in (*modules, ROOT / "Makefile"))
 
 
 @cache
 def variables_of_mlflow() -> str:
-    """The module in which MLflow lists its variables; finding it imports nothing."""
+    """Return the text of the module in which MLflow lists its variables, without importing it."""
     spec = importlib.util.find_spec("mlflow")
     assert spec
     assert spec.origin
@@ -275,7 +275,7 @@ def variables_of_mlflow() -> str:
 
 
 def unknown_words(page: Path, text: str) -> list[str]:
-    """Paths, stages and variables of the environment that a page names and nothing knows."""
+    """Return the paths, stages and environment variables of a page that do not exist."""
     code = [*spans(text), *(content for _, content in blocks(text))]
     named = [word for span in code for word in re.findall(r"\b([a-z]+@[\w-]+)", span)]
     found = [name for name in named if name.partition("@")[0] in pipeline() and name not in stages()]
@@ -286,12 +286,12 @@ def unknown_words(page: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_would_be_taken(page: Path, tmp_path: Path) -> None:
+def test_every_command_is_accepted(page: Path, tmp_path: Path) -> None:
     found = {" ".join(words): refused(words, tmp_path) for words in commands(page.read_text(encoding="utf-8"))}
-    assert {command: why for command, why in found.items() if why} == {}
+    assert {command: reason for command, reason in found.items() if reason} == {}
 
 
-def test_the_refusal_that_is_shown_is_the_one_that_is_given(tmp_path: Path) -> None:
+def test_the_error_in_the_readme_is_the_real_one(tmp_path: Path) -> None:
     shown = next(
         content for _, content in blocks(PAGES[0].read_text(encoding="utf-8")) if "$ triptych check" in content
     )
@@ -300,7 +300,7 @@ def test_the_refusal_that_is_shown_is_the_one_that_is_given(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_paths_stages_and_variables_are_known(page: Path) -> None:
+def test_paths_stages_and_variables_exist(page: Path) -> None:
     assert unknown_words(page, page.read_text(encoding="utf-8")) == []
 
 
@@ -316,9 +316,9 @@ def test_paths_stages_and_variables_are_known(page: Path) -> None:
         "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
-def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> None:
+def test_the_check_finds_refused_commands(line: str, tmp_path: Path) -> None:
     good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S experiments.vae-20d.learning_rate=2e-3 \\\n"
-    good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="peers --rounds 3"\n'
+    good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="libraries --rounds 3"\n'
     good += "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
     good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
     block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
@@ -331,7 +331,7 @@ def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> N
     "word",
     ["src/triptych/nowhere.py", "plot/<experiment>/", "models/vea-20d/", "train@nobody", "TRIPTYCH_DAT", "mnist/tests"],
 )
-def test_a_name_of_nothing_is_seen(word: str) -> None:
+def test_the_check_finds_unknown_names(word: str) -> None:
     good = "`src/triptych/cli/main.py` `plots/<experiment>/` `models/vae-20d/` `metrics/summary.csv` `MNIST/raw`\n"
     good += "`train@vae-20d` `train@<experiment>` `TRIPTYCH_DATA` `objectives/<family>.py` `.triptych/` `evaluation/`\n"
     assert unknown_words(ROOT / "README.md", good) == []

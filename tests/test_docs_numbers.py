@@ -1,4 +1,4 @@
-"""The numbers of README and docs are those of the files that hold the results, digit by digit as shown."""
+"""The numbers in README and docs equal those of the result files, in all shown digits."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from triptych.settings.seeds import grouped, is_repeat
 from triptych.stages.report import extractors_of, summarise
 
 RESULTS = ROOT / "metrics" / "baseline"
-MADE = ("settings.md", "speed.md", "scale.md")  # by programs, with tests of their own
+GENERATED = ("settings.md", "speed.md", "scale.md")  # by programs, with other tests
 NAMES = sorted(path.stem for path in RESULTS.glob("*.json"))
-WRITTEN = [page for page in PAGES if page.name not in MADE]
+WRITTEN = [page for page in PAGES if page.name not in GENERATED]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w,.]*\d)")
 OF_NUMBERS = re.compile(r"-?\d[\d,.]*( ?s| ?%)?( [±(].*)?")  # a cell that is a number, with its error or unit
 ABSENT = ("", "not timed")
 
-# What a column holds, by its heading: the keys of the numbers of a cell, in their order.
+# The keys of the numbers in a cell, by the heading of its column.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "epochs": ("epochs",),
     "ELBO, validation": ("valid.elbo",),
@@ -57,24 +57,24 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "estimate": ("settings.model.loss_type",),
     "constraint": ("constraint",),
 }
-WORDS = {  # columns of words, and what these stand for
+WORDS = {  # columns of words, and the words for each value
     "estimate": {"jsd": "JSD", "w1": "W1"},
     "constraint": {(False, "none"): "none", (True, "none"): "spectral norm", (False, "r1gp"): "R1"},
 }
-ROWS = {  # the file of a row, where its first cell is not the name of one
+ROWS = {  # the file of a row whose first cell is not the name of a file
     "`vae-100d-tuned` with 60 epochs": "vae-100d-tuned-60-epochs",
     "0": "vae-100d-tuned",  # planar layers
     "1": "vae-100d-tuned-planar-k1",
     "4": "vae-100d-tuned-planar",
     "16": "vae-100d-tuned-planar-k16",
 }
-DEPTHS = {  # of the planar studies: file, density and key of a row
+DEPTHS = {  # rows of the planar studies: file, density and key
     "arcs, negative log-likelihood of fresh samples": ("planar-samples", "arcs", "held_out.negative_log_likelihood"),
     "sine, the same": ("planar-samples", "sine", "held_out.negative_log_likelihood"),
     "arcs, KL of a flow fitted to the density": ("planar-density", "arcs", "kl"),
     "sine, KL of a flow fitted to the density": ("planar-density", "sine", "kl"),
 }
-OURS = {  # beside published numbers: file and keys of a row
+COMPARED = {  # rows with published numbers: file and keys
     "VAE, log p on static MNIST, nats": ("vae-100d-tuned-60-epochs", ("test.log_likelihood", "epochs")),
     "IWAE, the same": ("vae-100d-iwae", ("test.log_likelihood", "settings.model.importance_samples")),
     "VAE with a planar posterior, ELBO, the same": (
@@ -83,7 +83,7 @@ OURS = {  # beside published numbers: file and keys of a row
     ),
     "flow on MNIST, bits per dimension": ("realnvp-mnist-multiscale", ("test.bits_per_dimension", "epochs")),
 }
-OVER_SEEDS = {  # file of the first seed and key of a row
+OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
     "`vae-20d`, ELBO, validation": ("vae-20d", "valid.elbo"),
     "`vae-20d`, ELBO, test": ("vae-20d", "test.elbo"),
     "`vae-20d`, log p, test": ("vae-20d", "test.log_likelihood"),
@@ -108,7 +108,7 @@ PUBLISHED = ("published", "published for")
 
 @cache
 def result(name: str) -> dict[str, Any]:
-    """A kept result, flattened, its measures under plain names whoever the extractor is."""
+    """Return a result of the baseline, flattened; the names of fidelity measures lose the suffix of the extractor."""
     found = flatten(read_json(RESULTS / f"{name}.json"))
     found = {re.sub(r"\b(fid|kid|is|precision|recall)_classifier", r"\1", key): value for key, value in found.items()}
     constraint = (found.get(f"settings.model.{key}") for key in ("spectral_normalization", "reg_type"))
@@ -116,17 +116,17 @@ def result(name: str) -> dict[str, Any]:
 
 
 def shown(value: float, digits: int) -> str:
-    """A number as the pages write it."""
+    """Return a number as the pages write it."""
     return f"{value:,.{digits}f}"
 
 
-def held(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The result that a cell shows, and the keys of its numbers; KeyError where none is known.
+def expected(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the result that a cell shows, and the keys of its numbers. Raises KeyError if the cell is unknown.
 
-    A table is known by the heading of its first column, `corner`; a row by its `first` cell.
+    `corner` is the heading of the first column, which identifies the table; `first` is the first cell of the row.
     """
     if corner == "what":
-        name, keys = OURS[first]
+        name, keys = COMPARED[first]
         return result(name), keys
     if corner == "over seeds":
         name, key = OVER_SEEDS[first]
@@ -135,22 +135,22 @@ def held(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tuple[s
         return {"mean": found.mean, "deviation": found.deviation, "n": found.n}, keys[heading]
     if corner == "density":
         study, density, key = DEPTHS[first]
-        whole = heading == "entropy"  # of the density, whatever the depth
+        whole = heading == "entropy"  # of the density, for every depth
         key = f"{density}-k2.entropy" if whole else f"{density}-k{heading.removeprefix('k = ')}.{key}"
         return result(study), (key,)
     return result(ROWS.get(first, first.strip("`"))), COLUMNS[heading]
 
 
 def wrong(table: Table) -> Iterator[str]:
-    """What a table of numbers says that the files do not, and what no file is known for."""
+    """Yield the cells of a table that differ from the files, or whose file is not known."""
     for first, *cells in table.rows:
         for heading, cell in zip(table.head[1:], cells, strict=True):
             if heading in PUBLISHED:
                 continue
             try:
-                found, keys = held(table.head[0], first, heading)
+                found, keys = expected(table.head[0], first, heading)
             except KeyError as unknown:
-                yield f"{first}, {heading}: name what it shows at the top of {Path(__file__).name}: {unknown}"
+                yield f"{first}, {heading}: add its key at the top of {Path(__file__).name}: {unknown}"
                 continue
             if heading in WORDS:
                 problems = [] if WORDS[heading][found[keys[0]]] == cell else [f"it is {found[keys[0]]}, not {cell}"]
@@ -160,10 +160,10 @@ def wrong(table: Table) -> Iterator[str]:
 
 
 def differences(cell: str, found: dict[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
-    """Where the numbers of a cell are not those of the file, rounded as the cell rounds them."""
+    """Yield the numbers of a cell that differ from the file, rounded to the digits of the cell."""
     numbers = NUMBER.findall(cell)
     if cell in ABSENT:
-        yield from (f"nothing is shown, and the file has {key}" for key in keys if key in found)
+        yield from (f"the cell is empty, but the file has {key}" for key in keys if key in found)
     elif not 1 <= len(numbers) <= len(keys):
         yield f"{cell!r} should hold {' and '.join(keys)}"
     for number, key in zip(numbers, keys, strict=False):
@@ -174,7 +174,7 @@ def differences(cell: str, found: dict[str, Any], keys: tuple[str, ...]) -> Iter
 
 
 def of_numbers(table: Table) -> bool:
-    """Whether some cell beside the first column is a number."""
+    """Return whether a cell after the first column is a number."""
     return any(OF_NUMBERS.fullmatch(cell) for _, *cells in table.rows for cell in cells)
 
 
@@ -183,12 +183,12 @@ def tables_of_numbers(page: Path) -> list[Table]:
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
-def test_tables_hold_what_the_files_hold(page: Path) -> None:
+def test_tables_equal_the_files(page: Path) -> None:
     assert [problem for table in tables_of_numbers(page) for problem in wrong(table)] == []
 
 
-def test_an_altered_number_is_seen() -> None:
-    """Each digit of each number that is ours, changed by one, in turn."""
+def test_the_check_finds_every_changed_digit() -> None:
+    """Each digit of each number is changed in turn; published numbers are not checked."""
     tried = 0
     for table in [table for page in WRITTEN for table in tables_of_numbers(page)]:
         for row, (column, heading) in product(table.rows, enumerate(table.head)):
@@ -204,7 +204,7 @@ def test_an_altered_number_is_seen() -> None:
 
 
 def sentences() -> Iterator[str]:
-    """The sentences of docs/results.md that hold numbers, with those of the files."""
+    """Yield the sentences of docs/results.md that hold numbers, with the numbers of the files."""
 
     def at(name: str, key: str, digits: int, times: int = 1) -> str:
         return shown(result(name)[key] * times, digits)
@@ -246,18 +246,18 @@ def sentences() -> Iterator[str]:
 
 
 def history(name: str) -> dict[int, float]:
-    """Bits per dimension on validation after each epoch of a recorded run."""
+    """Return bits per dimension on validation after each epoch of a recorded run."""
     lines = (ROOT / "benchmarks" / "histories" / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
     return {int(epoch): float(value) for epoch, value in (line.split(",") for line in lines)}
 
 
-def test_sentences_say_what_the_files_say() -> None:
+def test_sentences_equal_the_files() -> None:
     text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert [sentence for sentence in sentences() if sentence not in text] == []
 
 
-def test_what_is_said_of_likelihood_and_samples() -> None:
-    """FID ranks the five flows the other way round than bits per dimension do."""
+def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:
+    """docs/results.md says so of the five flows."""
     kept = {name: result(name) for name in NAMES if not is_repeat(name)}
     flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
     assert len(flows) == 5
@@ -267,7 +267,7 @@ def test_what_is_said_of_likelihood_and_samples() -> None:
 
 @pytest.fixture
 def quick(tmp_path: Path) -> list[str]:
-    """The lines that `triptych repro` ended with where the kept results of profile quick were made."""
+    """Return the closing lines of `triptych repro` for the baseline of the profile quick."""
     import pandas as pd
 
     project, settings = Project(tmp_path), load(ROOT / "params.yaml")
@@ -279,7 +279,7 @@ def quick(tmp_path: Path) -> list[str]:
     return closing_table(project, settings).splitlines()
 
 
-def test_the_closing_table_is_that_of_the_files(quick: list[str]) -> None:
+def test_the_closing_table_equals_the_files(quick: list[str]) -> None:
     shown = {page.name: next(_closing(page.read_text(encoding="utf-8")), []) for page in PAGES}
     assert shown["results.md"] == quick
     assert len(shown["README.md"]) > 4
@@ -290,7 +290,7 @@ def _closing(text: str) -> Iterator[list[str]]:
     yield from (content.splitlines() for _, content in blocks(text) if content.startswith("experiment "))
 
 
-def test_the_page_on_speed_is_that_of_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import report
 
@@ -301,7 +301,7 @@ def test_the_page_on_speed_is_that_of_its_file(monkeypatch: pytest.MonkeyPatch, 
     assert filled.read_text(encoding="utf-8") == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
-def test_the_costs_on_paper_are_reckoned_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import costs
 

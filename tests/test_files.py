@@ -1,4 +1,4 @@
-"""Nothing half-written ever stands under its final name."""
+"""Files are written atomically; disk errors are reported in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from triptych.core.files import atomic_file, atomic_folder, disk_errors
 from triptych.core.json_files import canonical_json, flatten, read_json, write_json
 
 
-def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_earlier_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("earlier")
     with pytest.raises(ValueError, match="mid-write"), atomic_file(path) as draft:
@@ -22,7 +22,7 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failed_folder_leaves_the_earlier_one(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
     path = tmp_path / "results"
     for word in ("first", "second"):
         with atomic_folder(path) as folder:
@@ -36,7 +36,7 @@ def test_a_failed_folder_leaves_the_earlier_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR])
-def test_a_full_or_closed_disk_is_one_sentence(tmp_path: Path, number: int) -> None:
+def test_disk_errors_are_one_sentence(tmp_path: Path, number: int) -> None:
     with pytest.raises(TriptychError, match="results.json") as caught, atomic_file(tmp_path / "results.json"):
         raise OSError(number, "no")
     assert "\n" not in str(caught.value)
@@ -44,7 +44,7 @@ def test_a_full_or_closed_disk_is_one_sentence(tmp_path: Path, number: int) -> N
         raise OSError(errno.EINTR, "other")
 
 
-def test_a_really_full_disk(tmp_path: Path) -> None:
+def test_the_full_device_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="no space left"), disk_errors(tmp_path):
         Path("/dev/full").write_bytes(b"x" * 100_000)
 

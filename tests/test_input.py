@@ -1,6 +1,6 @@
-"""Whatever a file holds, it works to the end or is refused in one sentence; nothing in it is ever run.
+"""Invalid settings and damaged files are refused in one sentence, and no code in a file is ever run.
 
-Long runs of the same, from a fresh seed, are `torture.fuzz`'s `fuzz_settings` and `fuzz_data`.
+`fuzz_settings` and `fuzz_files` of `torture.fuzz` try more examples, from a new seed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from mutations import Tree, mutate_place, npy
-from torture.fuzz import DAMAGE, Outcome, World, fuzz_settings, small_settings, try_settings, try_text
+from torture.fuzz import DAMAGE, Outcome, PipelineResults, fuzz_settings, small_settings, try_settings, try_text
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document, read_json
-from triptych.data import npz_files, sources
-from triptych.data.npz_files import MOST_IMAGES, read_npz
-from triptych.data.readers import read_amat, read_idx
+from triptych.data import download, image_shapes
+from triptych.data.image_shapes import MOST_IMAGES
+from triptych.data.npz_files import read_npz
+from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
+from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_folder
 from triptych.models.load import load_family
 from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
 from triptych.settings.params import load, parse
@@ -48,12 +50,12 @@ def tree() -> Tree:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
+def results(tmp_path_factory: pytest.TempPathFactory) -> PipelineResults:
+    return PipelineResults.build(tmp_path_factory.mktemp("results"))
 
 
 @contextmanager
-def little_memory(most: int = 20_000_000) -> Iterator[None]:
+def limited_memory(most: int = 20_000_000) -> Iterator[None]:
     tracemalloc.start()
     try:
         yield
@@ -63,19 +65,18 @@ def little_memory(most: int = 20_000_000) -> Iterator[None]:
     assert peak < most
 
 
-def in_one_sentence(path: Path, caught: pytest.ExceptionInfo) -> str:
+def assert_one_sentence(path: Path, caught: pytest.ExceptionInfo) -> None:
     sentence = str(caught.value)
     assert str(path) in sentence
     assert "\n" not in sentence
-    return sentence
 
 
 @settings(SHARED, max_examples=120)
 @given(chance=CHANCE)
-def test_mutated_settings_are_in_order_or_refused(tree: Tree, tmp_path: Path, chance: Random) -> None:
+def test_mutated_settings_are_valid_or_refused(tree: Tree, tmp_path: Path, chance: Random) -> None:
     outcome = Outcome(0)
     try_settings(outcome, tree, chance, tmp_path, run=False)
-    assert not outcome.lost
+    assert not outcome.failed
 
 
 @settings(SHARED, max_examples=30)
@@ -83,21 +84,21 @@ def test_mutated_settings_are_in_order_or_refused(tree: Tree, tmp_path: Path, ch
 def test_mutated_yaml_is_read_or_refused(tmp_path: Path, chance: Random) -> None:
     outcome = Outcome(0)
     try_text(outcome, (ROOT / "params.yaml").read_text(encoding="utf-8"), chance, tmp_path)
-    assert not outcome.lost
+    assert not outcome.failed
 
 
 def test_mutated_settings_run_to_the_end_or_are_refused() -> None:
     outcome = fuzz_settings(15, seed=9)
-    assert not outcome.lost
+    assert not outcome.failed
     assert outcome.ran
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(DAMAGE), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("seed", range(6))
-def test_damaged_files_are_read_or_refused(world: World, tmp_path: Path, kind: object, seed: int) -> None:
+def test_damaged_files_are_read_or_refused(results: PipelineResults, tmp_path: Path, kind: object, seed: int) -> None:
     outcome = Outcome(seed)
-    outcome.judge(kind.__name__, kind(world, tmp_path, Random(seed)))
-    assert not outcome.lost
+    outcome.check(kind.__name__, kind(results, tmp_path, Random(seed)))
+    assert not outcome.failed
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_damaged_files_are_read_or_refused(world: World, tmp_path: Path, kind: o
         ({"studies/dirac/iterations/quick": 10**9}, "studies.dirac"),
     ],
 )
-def test_what_could_never_run_is_refused_before_it_begins(tree: Tree, changes: dict, names: str) -> None:
+def test_settings_that_cannot_run_are_refused_early(tree: Tree, changes: dict, names: str) -> None:
     data = YAML(typ="safe", pure=True).load(_dumped(tree))
     for key, value in changes.items():
         *path, last = key.split("/")
@@ -166,24 +167,24 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
     ids=range(14),
 )
-def test_yaml_that_is_up_to_something(tmp_path: Path, text: str) -> None:
+def test_malicious_yaml_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
-    with little_memory(), pytest.raises(TriptychError, match=r"^params\.yaml") as caught:
+    with limited_memory(), pytest.raises(TriptychError, match=r"^params\.yaml") as caught:
         load(tmp_path / "params.yaml")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
     assert not Path("sprung").exists()
 
 
-def test_memory_that_runs_out_is_one_sentence(tree: Tree) -> None:
+def test_lack_of_memory_is_one_sentence(tree: Tree) -> None:
     with pytest.raises(TriptychError, match="memory of cpu is not enough"), deterministic(parse(tree).runtime):
         torch.empty(1 << 60)
     with pytest.raises(RuntimeError, match="bug"), deterministic(parse(tree).runtime):
         raise RuntimeError("bug")
 
 
-class Trap:
-    """Whoever unpickles it makes a folder."""
+class CreatesFolder:
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -194,10 +195,10 @@ class Trap:
 
 def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
-    np.savez(path, x_train=np.array([Trap(tmp_path / "sprung")], dtype=object))
+    np.savez(path, x_train=np.array([CreatesFolder(tmp_path / "sprung")], dtype=object))
     with pytest.raises(TriptychError, match="Python objects") as caught:
         read_npz(path)
-    in_one_sentence(path, caught)
+    assert_one_sentence(path, caught)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -205,7 +206,7 @@ def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
     ("member", "words"),
     [
         (npy((10**12, 28, 28), "|u1"), "announces"),
-        (npy((-1, 28, 28), "|u1"), "cannot be"),
+        (npy((-1, 28, 28), "|u1"), "is impossible"),
         (npy((2, 28, 28), "<f8", bytes(2 * 784 * 8)), "holds float64"),
         (npy((2, 28, 28), [("a", "|O")], b""), "Python objects"),
         (npy((2, 28, 28), "|u1", bytes(784)), "announces 1,568 bytes of data, but 784 follow"),
@@ -217,13 +218,13 @@ def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
     ],
     ids=range(10),
 )
-def test_headers_are_judged_before_memory_is_given(tmp_path: Path, member: bytes, words: str) -> None:
+def test_headers_are_checked_before_memory_is_allocated(tmp_path: Path, member: bytes, words: str) -> None:
     path = tmp_path / "mnist.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", member)
-    with little_memory(), pytest.raises(TriptychError, match=words) as caught:
+    with limited_memory(), pytest.raises(TriptychError, match=words) as caught:
         read_npz(path)
-    in_one_sentence(path, caught)
+    assert_one_sentence(path, caught)
 
 
 def test_only_known_names_are_read(tmp_path: Path) -> None:
@@ -239,18 +240,18 @@ def test_only_known_names_are_read(tmp_path: Path) -> None:
         read_npz(path)
 
 
-def test_a_zip_bomb_of_images_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz_files, "MOST_IMAGES", 50_000)
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_shapes, "MOST_IMAGES", 50_000)
     path = tmp_path / "mnist.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", npy((50_001, 28, 28), "|u1", bytes(50_001 * 784)))
     assert path.stat().st_size < 100_000
-    with little_memory(1_000_000), pytest.raises(TriptychError, match="50,000 images"):
+    with limited_memory(1_000_000), pytest.raises(TriptychError, match="50,000 images"):
         read_npz(path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_an_idx_file_gets_no_more_memory_than_it_fills(tmp_path: Path, packed: bool) -> None:
+def test_an_idx_file_needs_no_more_memory_than_its_data(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / ("x.gz" if packed else "x")
 
     def write(*sizes: int, data: bytes = b"") -> None:
@@ -265,72 +266,72 @@ def test_an_idx_file_gets_no_more_memory_than_it_fills(tmp_path: Path, packed: b
         ((0,), b"x", "but holds more"),
     ):
         write(*sizes, data=data)
-        with little_memory(), pytest.raises(TriptychError, match=words) as caught:
+        with limited_memory(), pytest.raises(TriptychError, match=words) as caught:
             read_idx(path)
-        in_one_sentence(path, caught)
+        assert_one_sentence(path, caught)
     write(2, data=b"ab")
     assert read_idx(path).tolist() == [97, 98]
 
 
-def test_a_binary_or_endless_amat_is_refused(tmp_path: Path) -> None:
+def test_a_binary_or_huge_amat_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "binarized_mnist_train.amat"
     path.write_bytes(bytes(range(256)))
-    with pytest.raises(TriptychError, match="is no text"):
+    with pytest.raises(TriptychError, match="is text of 0 and 1"):
         read_amat(path)
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with little_memory(), pytest.raises(TriptychError, match="1,099,511,627,776 bytes, more than"):
+    with limited_memory(), pytest.raises(TriptychError, match="1,099,511,627,776 bytes, more than"):
         read_amat(path)
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_what_is_no_file_is_told(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder, a link to nothing or to itself, a pipe that nobody writes to, a device that never ends."""
+def test_other_things_than_files_are_refused(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, a broken or circular link, a pipe without a writer, a device without an end."""
     path = tmp_path / "mnist.npz"
     path.write_bytes(b"")
     kind = mutate_place(path, Random(seed))
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     readers = [read_npz, read_idx, read_json, load_tensors]
     readers += [sha256_of_file] if kind != "empty" else []
     for read in readers:
-        with little_memory(), pytest.raises(TriptychError) as caught:
+        with limited_memory(), pytest.raises(TriptychError) as caught:
             read(path)
-        in_one_sentence(path, caught)
+        assert_one_sentence(path, caught)
     with pytest.raises(TriptychError):
-        sources.from_folder("mnist")
+        read_folder("mnist")
 
 
 def test_a_link_to_a_good_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "elsewhere.npz", y_train=np.zeros(3, np.uint8))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mnist.npz").symlink_to(tmp_path / "elsewhere.npz")
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path / "mine"))
-    assert sources.from_folder("mnist")[0]["y_train"].tolist() == [0, 0, 0]
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "mine"))
+    assert read_folder("mnist")[0]["y_train"].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nosuchuser/data", "/dev/null", "\u202e"])
 def test_a_folder_with_an_odd_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, name)
+    monkeypatch.setenv(FOLDER_VARIABLE, name)
     with pytest.raises(TriptychError, match="is not a folder"):
-        sources.folder_files("mnist")
+        folder_files("mnist")
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "mnist.npz"
     path.write_bytes(b"x")
 
     def forbid(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")  # the tests may run as root, who may read everything
+        raise PermissionError(13, "Permission denied")  # chmod has no effect if the tests run as root
 
     monkeypatch.setattr(Path, "open", forbid)
     with pytest.raises(TriptychError, match=r"cannot be read \(Permission denied\)") as caught:
         read_npz(path)
-    in_one_sentence(path, caught)
+    assert_one_sentence(path, caught)
 
 
-def test_an_archive_cannot_lead_elsewhere(tmp_path: Path) -> None:
-    """Links, devices and names that lead out are left alone; a batch that is one of them is no batch."""
-    names = [name for names in sources.CIFAR_BATCHES.values() for name in names]
+def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
+    """Links, devices and paths outside the folder are ignored; a batch must be a regular file."""
+    names = [name for names in CIFAR_BATCHES.values() for name in names]
     archive, place = tmp_path / "archive.tar.gz", tmp_path / "inner" / "out"
     place.parent.mkdir()
     for odd in (None, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE):
@@ -338,7 +339,7 @@ def test_an_archive_cannot_lead_elsewhere(tmp_path: Path) -> None:
             for name in (
                 "../../escaped",
                 str(tmp_path / "escaped"),
-                *(f"{sources.CIFAR_FOLDER}/{name}" for name in names),
+                *(f"{CIFAR_FOLDER}/{name}" for name in names),
             ):
                 member = tarfile.TarInfo(name)
                 member.size = 3
@@ -346,10 +347,10 @@ def test_an_archive_cannot_lead_elsewhere(tmp_path: Path) -> None:
                     member.type, member.linkname, member.size = odd, "/etc/passwd", 0
                 file.addfile(member, io.BytesIO(b"abc") if member.size else None)
         if odd:
-            with pytest.raises(TriptychError, match=f"holds no file {sources.CIFAR_FOLDER}/{names[-1]}"):
-                sources.unpack_cifar(archive, place)
+            with pytest.raises(TriptychError, match=f"holds no file {CIFAR_FOLDER}/{names[-1]}"):
+                download.unpack_cifar(archive, place)
         else:
-            sources.unpack_cifar(archive, place)
+            download.unpack_cifar(archive, place)
             assert {path.name: path.read_bytes() for path in place.iterdir()} == dict.fromkeys(names, b"abc")
         assert not list(tmp_path.rglob("escaped"))
         for path in place.iterdir():
@@ -358,19 +359,19 @@ def test_an_archive_cannot_lead_elsewhere(tmp_path: Path) -> None:
         place.rmdir()
 
 
-def test_an_endless_download_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_download_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:
             return bytes(size)
 
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Endless())
-    monkeypatch.setattr(sources, "MOST_BYTES", 1 << 22)
+    monkeypatch.setattr(download, "MOST_BYTES", 1 << 22)
     with pytest.raises(TriptychError, match="published MD5"):
-        sources.download_amat(tmp_path / "amat")
+        download.download_amat(tmp_path / "amat")
     assert not list((tmp_path / "amat").iterdir())
 
 
-def test_a_key_that_a_file_of_ours_lacks_is_damage(tmp_path: Path) -> None:
+def test_a_missing_key_means_a_damaged_file(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     path.write_text('{"a": {"b": 1}}')
     document = read_json(path)
@@ -379,16 +380,16 @@ def test_a_key_that_a_file_of_ours_lacks_is_damage(tmp_path: Path) -> None:
     for read in (lambda: document["c"], lambda: document["a"]["d"]):
         with pytest.raises(TriptychError, match="is damaged: it has no [cd]") as caught:
             read()
-        in_one_sentence(path, caught)
+        assert_one_sentence(path, caught)
     for text in ("[]", "3", "NaN", '{"a": NaN}', "[" * 100_000, "\xff", ""):
         path.write_text(text, encoding="latin-1")
         with pytest.raises(TriptychError, match="is damaged"):
             read_json(path)
 
 
-def test_a_model_of_changed_weights_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_model_with_changed_weights_is_refused(results: PipelineResults, tmp_path: Path) -> None:
     for name in ("weights.safetensors", "manifest.json"):
-        (tmp_path / name).write_bytes((world.folder / "model" / name).read_bytes())
+        (tmp_path / name).write_bytes((results.folder / "model" / name).read_bytes())
     load_family(tmp_path, torch.device("cpu"))
     content = bytearray((tmp_path / "weights.safetensors").read_bytes())
     content[-1] ^= 1

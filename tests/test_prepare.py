@@ -1,7 +1,8 @@
-"""The prepare stage: splits, binarisation, dequantisation, fixed draws."""
+"""The prepare stage: splits, binarisation, dequantisation, and reproducible random numbers."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
+from triptych.data.binarization import stochastic_binarize, threshold_binarize
+from triptych.data.dequantization import dequantize, quantize
 from triptych.data.prepared import PreparedData
-from triptych.data.raw_images import ImageSet, write_npz
+from triptych.data.raw_images import ImageSet, write_raw
 from triptych.data.settings import Dataset, Splits
 from triptych.settings.params import Settings
 from triptych.stages.prepare import prepare
@@ -28,7 +31,7 @@ def grey(count: int) -> dict[str, np.ndarray]:
 
 def raw_file(path: Path, **counts: int) -> dict[str, np.ndarray]:
     arrays = {f"{kind}_{split}": array for split, count in counts.items() for kind, array in grey(count).items()}
-    write_npz(path, ImageSet(arrays, "a test", "folder"))
+    write_raw(path, ImageSet(arrays, "a test", "folder"))
     return arrays
 
 
@@ -44,7 +47,7 @@ def run(tmp_path: Path, chosen: Dataset, splits: Splits = SIZES) -> PreparedData
     return PreparedData.open(tmp_path / "d")
 
 
-def test_validation_is_the_end_of_training(tmp_path: Path) -> None:
+def test_validation_split_is_the_end_of_the_training_images(tmp_path: Path) -> None:
     arrays = raw_file(tmp_path / "raw.npz", train=80, test=30)
     data = run(tmp_path, dataset())
     assert np.array_equal(data.images("train"), arrays["x_train"][:60])
@@ -53,7 +56,7 @@ def test_validation_is_the_end_of_training(tmp_path: Path) -> None:
     assert np.array_equal(data.images("test"), arrays["x_test"])
 
 
-def test_a_large_test_set_is_thinned_at_random(tmp_path: Path) -> None:
+def test_a_random_subset_of_a_large_test_set_is_kept(tmp_path: Path) -> None:
     arrays = raw_file(tmp_path / "raw.npz", train=80, test=300)
     chosen = run(tmp_path, dataset()).images("test")
     where = [int(np.flatnonzero((arrays["x_test"] == image).all((1, 2)))[0]) for image in chosen]
@@ -75,12 +78,12 @@ def test_sorted_data_is_refused(tmp_path: Path) -> None:
         "x_test": images,
         "y_test": np.zeros(80, np.uint8),
     }
-    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "sorted", "folder"))
+    write_raw(tmp_path / "raw.npz", ImageSet(arrays, "sorted", "folder"))
     with pytest.raises(TriptychError, match="shuffle"):
         run(tmp_path, dataset())
 
 
-def test_dequantised_copies_lie_in_their_levels_and_repeat(tmp_path: Path) -> None:
+def test_dequantised_images_stay_in_their_levels_and_repeat(tmp_path: Path) -> None:
     raw_file(tmp_path / "raw.npz", train=80, test=30)
     data = run(tmp_path, dataset(dequantization="uniform"))
     for split in ("valid", "test"):
@@ -108,12 +111,12 @@ def test_binarisations(tmp_path: Path) -> None:
     assert abs(error) < 5 * 0.5 / np.sqrt(arrays["x_train"].size)
 
 
-def test_published_binary_images_stay_as_they_are(tmp_path: Path) -> None:
+def test_published_binary_images_are_not_changed(tmp_path: Path) -> None:
     arrays = {
         f"x_{split}": RNG.integers(0, 2, (size, 28, 28), dtype=np.uint8)
         for split, size in (("train", 60), ("valid", 20), ("test", 30))
     }
-    write_npz(tmp_path / "raw.npz", ImageSet(arrays, "published", "folder"))
+    write_raw(tmp_path / "raw.npz", ImageSet(arrays, "published", "folder"))
     data = run(tmp_path, dataset(images="binarized_mnist", binarization="static"))
     for split in ("train", "valid", "test"):
         assert np.array_equal(data.images(split), arrays[f"x_{split}"])
@@ -121,9 +124,31 @@ def test_published_binary_images_stay_as_they_are(tmp_path: Path) -> None:
         data.labels("train")
 
 
-def test_the_pipeline_data_is_what_the_settings_say(tiny: Settings, prepared: Path) -> None:
+def test_split_sizes_are_those_of_the_settings(tiny: Settings, prepared: Path) -> None:
     for name in tiny.datasets:
         data = PreparedData.open(prepared / name)
         assert {split: data.size(split) for split in ("train", "valid", "test")} == tiny.dataset(name).sizes(
             "quick"
         ).model_dump()
+
+
+def test_dequantised_values_stay_below_one_and_return_to_their_level() -> None:
+    pixels = np.arange(256, dtype=np.float32).reshape(1, 16, 16)
+    for noise in (0.0, 0.5, np.nextafter(np.float32(1), np.float32(0))):
+        values = dequantize(pixels, np.full_like(pixels, noise))
+        assert values.max() < 1
+        if noise < 0.9:
+            assert (quantize(values) == pixels).all()
+
+
+def test_stochastic_binarisation_has_the_intensity_as_its_mean() -> None:
+    pixels = np.repeat(np.array([0, 51, 128, 255], np.uint8)[:, None], 200_000, axis=1)
+    draws = stochastic_binarize(pixels, np.random.default_rng(0).random(pixels.shape, np.float32))
+    expected = np.array([0, 0.2, 128 / 255, 1])
+    assert np.allclose(draws.mean(1), expected, atol=5 * 0.5 / math.sqrt(200_000))
+    assert not draws[0].any()
+    assert draws[3].all()
+
+
+def test_threshold_binarisation() -> None:
+    assert threshold_binarize(np.array([0, 127, 128, 255]), 0.5).tolist() == [False, False, True, True]

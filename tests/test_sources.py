@@ -1,4 +1,4 @@
-"""Where images come from: every layout is read, every broken file is refused in one sentence and leaves nothing."""
+"""Image sources: every file format is read; a broken file is refused in one sentence and leaves no output."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
-from triptych.data import sources
+from triptych.data import download, user_folder
 from triptych.data.npz_files import read_npz
-from triptych.data.readers import IDX_NAMES
+from triptych.data.published_formats import IDX_NAMES
 from triptych.settings.params import Settings
 from triptych.stages.fetch import fetch
 
@@ -41,7 +41,7 @@ COLOUR = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "mine"
     place.mkdir()
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(place))
+    monkeypatch.setenv(user_folder.FOLDER_VARIABLE, str(place))
     return place
 
 
@@ -82,7 +82,7 @@ def write_amats(folder: Path, change: bytes | None = None) -> None:
         (folder / "binarized_mnist" / f"binarized_mnist_{split}.amat").write_bytes(text)
 
 
-def test_npz_of_the_user(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+def test_npz_file_of_the_user(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     np.savez(folder / "mnist.npz", **GREY)
     found = run(tiny, "mnist", "auto", tmp_path / "raw.npz")
     assert_holds(found, GREY)
@@ -101,7 +101,7 @@ def test_amat_layout(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     assert_holds(run(tiny, "binarized_mnist", "folder", tmp_path / "raw.npz"), BINARY)
 
 
-def test_embedded_images_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) -> None:
+def test_embedded_digits_repeat_and_no_test_image_is_trained_on(tiny: Settings, tmp_path: Path) -> None:
     first = run(tiny, "mnist", "embedded", tmp_path / "a.npz")
     run(tiny, "mnist", "embedded", tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -113,8 +113,8 @@ def test_embedded_images_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["colours last", "colours first"])
-def test_own_npz_of_colour_images(tiny: Settings, folder: Path, tmp_path: Path, last: bool) -> None:
-    """As Keras and most archives have CIFAR-10, labels in a column; or as PyTorch has it."""
+def test_npz_file_of_colour_images(tiny: Settings, folder: Path, tmp_path: Path, last: bool) -> None:
+    """Keras and most archives hold CIFAR-10 with colours last and labels in a column, PyTorch with colours first."""
     order = (0, 2, 3, 1) if last else (0, 1, 2, 3)
     labels = {name: array[:, None] if last else array for name, array in COLOUR.items() if name.startswith("y_")}
     images = {name: array.transpose(order) for name, array in COLOUR.items() if name.startswith("x_")}
@@ -123,7 +123,7 @@ def test_own_npz_of_colour_images(tiny: Settings, folder: Path, tmp_path: Path, 
 
 
 def cifar_batches() -> dict[str, bytes]:
-    """The six files of the published binary version: a byte for the class, then the red, green and blue plane."""
+    """Return the six files of the published binary version; a record is the class, then the red, green, blue plane."""
     records = {
         split: np.concatenate([COLOUR[f"y_{split}"][:, None], COLOUR[f"x_{split}"].reshape(-1, 3072)], axis=1)
         for split in ("train", "test")
@@ -139,22 +139,24 @@ def write_batches(folder: Path, **changes: bytes) -> None:
         (place / name).write_bytes(content)
 
 
-def test_binary_batches_of_cifar(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+def test_cifar_batches(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     write_batches(folder)
     assert_holds(run(tiny, "cifar10", "folder", tmp_path / "raw.npz"), COLOUR)
 
 
 @pytest.mark.parametrize(("content", "words"), [(b"\3" * 3072, "records of 3,073 bytes"), (b"\12" * 3073, "0 to 9")])
-def test_a_broken_batch_of_cifar(tiny: Settings, folder: Path, tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_broken_cifar_batch_is_refused(
+    tiny: Settings, folder: Path, tmp_path: Path, content: bytes, words: str
+) -> None:
     write_batches(folder, **{"data_batch_3.bin": content})
     with pytest.raises(TriptychError, match=words):
         run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
 
 
-def test_a_missing_batch_of_cifar(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+def test_a_missing_cifar_batch_is_refused(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     write_batches(folder)
     (folder / "cifar-10-batches-bin" / "test_batch.bin").unlink()
-    with pytest.raises(TriptychError, match=r"test_batch\.bin is missing"):
+    with pytest.raises(TriptychError, match=r"test_batch\.bin does not exist"):
         run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
 
 
@@ -168,18 +170,18 @@ def cifar_archive() -> bytes:
     return packed.getvalue()
 
 
-def test_the_public_archive_of_cifar(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_public_cifar_archive(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = cifar_archive()
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: BytesIO(archive))
     with pytest.raises(TriptychError, match="cifar-10-binary.*published MD5"):
         run(tiny, "cifar10", "public", tmp_path / "raw.npz")
     assert not list(tmp_path.rglob("*.bin"))
-    monkeypatch.setattr(sources, "CIFAR_MD5", hashlib.md5(archive).hexdigest())
+    monkeypatch.setattr(download, "CIFAR_MD5", hashlib.md5(archive).hexdigest())
     assert_holds(run(tiny, "cifar10", "public", tmp_path / "raw.npz"), COLOUR)
 
 
-def test_crops_repeat_and_do_not_leak(tiny: Settings, tmp_path: Path) -> None:
-    """A split's crops come from strips of its own: no row of pixels of a test crop is in a training crop."""
+def test_embedded_crops_repeat_and_no_test_pixels_are_trained_on(tiny: Settings, tmp_path: Path) -> None:
+    """Each split has its own strips of the photographs: no pixel row of a test crop is in a training crop."""
     first = run(tiny, "cifar10", "embedded", tmp_path / "a.npz")
     run(tiny, "cifar10", "embedded", tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -201,14 +203,14 @@ def broken_npz(folder: Path, **changes: np.ndarray) -> None:
 
 
 BROKEN = {
-    "cut short": lambda folder: (folder / "mnist.npz").write_bytes(b"PK\3\4 and no more"),
+    "truncated": lambda folder: (folder / "mnist.npz").write_bytes(b"PK\3\4 and no more"),
     "wrong shape": lambda folder: broken_npz(folder, x_train=GREY["x_train"][:, :27]),
     "wrong type": lambda folder: broken_npz(folder, x_train=GREY["x_train"].astype(np.float32)),
-    "16 bits a pixel": lambda folder: broken_npz(folder, x_train=GREY["x_train"].astype(np.uint16) * 257),
+    "16 bits per pixel": lambda folder: broken_npz(folder, x_train=GREY["x_train"].astype(np.uint16) * 257),
     "an object array": lambda folder: broken_npz(folder, x_train=np.array([{}], dtype=object)),
     "no images": lambda folder: broken_npz(folder, x_test=GREY["x_test"][:0], y_test=GREY["y_test"][:0]),
-    "binary where 8 bits belong": lambda folder: broken_npz(folder, x_train=GREY["x_train"] % 2),
-    "labels that do not fit": lambda folder: broken_npz(folder, y_train=GREY["y_train"][:5]),
+    "binary instead of 8 bits": lambda folder: broken_npz(folder, x_train=GREY["x_train"] % 2),
+    "too few labels": lambda folder: broken_npz(folder, y_train=GREY["y_train"][:5]),
     "a label of 10": lambda folder: broken_npz(folder, y_train=GREY["y_train"] + 1),
     "a missing array": lambda folder: np.savez(folder / "mnist.npz", x_train=GREY["x_train"]),
     "an empty folder": lambda folder: None,
@@ -220,7 +222,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken_files_leave_the_earlier_result(tiny: Settings, folder: Path, tmp_path: Path, what: str) -> None:
+def test_broken_files_do_not_change_the_earlier_output(tiny: Settings, folder: Path, tmp_path: Path, what: str) -> None:
     output = tmp_path / "raw.npz"
     output.write_bytes(b"earlier")
     BROKEN[what](folder)
@@ -232,7 +234,7 @@ def test_broken_files_leave_the_earlier_result(tiny: Settings, folder: Path, tmp
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "raw.npz"}
 
 
-def test_a_cut_npz_at_any_length(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_npz_is_refused(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     np.savez_compressed(folder / "whole.npz", **GREY)
     whole = (folder / "whole.npz").read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 30):
@@ -242,13 +244,13 @@ def test_a_cut_npz_at_any_length(tiny: Settings, folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("symbol", [b"2", b"x", b"-", b"."])
-def test_an_amat_with_something_else_than_0_and_1(tiny: Settings, folder: Path, tmp_path: Path, symbol: bytes) -> None:
+def test_an_amat_with_other_symbols_is_refused(tiny: Settings, folder: Path, tmp_path: Path, symbol: bytes) -> None:
     write_amats(folder, symbol)
     with pytest.raises(TriptychError, match=f"'{symbol.decode()}'"):
         run(tiny, "binarized_mnist", "folder", tmp_path / "raw.npz")
 
 
-def test_an_amat_cut_short(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_amat_is_refused(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     write_amats(folder)
     path = folder / "binarized_mnist" / "binarized_mnist_valid.amat"
     path.write_bytes(path.read_bytes()[:-100])
@@ -256,14 +258,16 @@ def test_an_amat_cut_short(tiny: Settings, folder: Path, tmp_path: Path) -> None
         run(tiny, "binarized_mnist", "folder", tmp_path / "raw.npz")
 
 
-def test_a_missing_folder_is_named(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sources.FOLDER_VARIABLE, str(tmp_path / "nowhere"))
+def test_the_error_names_a_missing_folder(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(user_folder.FOLDER_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(TriptychError, match="TRIPTYCH_DATA names .*nowhere"):
         run(tiny, "mnist", "auto", tmp_path / "raw.npz")
 
 
-def test_no_network(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(sources.FOLDER_VARIABLE, raising=False)
+def test_the_error_without_a_network_names_the_alternative(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(user_folder.FOLDER_VARIABLE, raising=False)
 
     def refuse(*_: object, **__: object) -> None:
         raise URLError("no route to host")
@@ -282,13 +286,13 @@ def test_downloads_are_verified(tiny: Settings, tmp_path: Path, monkeypatch: pyt
         run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")
     assert not list(tmp_path.rglob("*.amat"))
     published = {split: hashlib.md5(amat(BINARY["x_test"])).hexdigest() for split in ("train", "valid", "test")}
-    monkeypatch.setattr(sources, "AMAT_MD5", published)
+    monkeypatch.setattr(download, "AMAT_MD5", published)
     found = run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")
     assert np.array_equal(found["x_train"], BINARY["x_test"])
 
 
-def test_changed_data_of_the_user_changes_the_checksum(folder: Path) -> None:
+def test_changed_user_data_change_the_checksum(folder: Path) -> None:
     np.savez(folder / "mnist.npz", **GREY)
-    before = sources.folder_checksum("mnist")
+    before = user_folder.folder_checksum("mnist")
     broken_npz(folder, x_test=GREY["x_test"][::-1])
-    assert sources.folder_checksum("mnist") != before
+    assert user_folder.folder_checksum("mnist") != before

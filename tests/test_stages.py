@@ -1,4 +1,4 @@
-"""The stage functions, called as plain functions, with no DVC, git or MLflow; and what is made of their results."""
+"""The stage functions, called as plain functions without DVC, git or MLflow, and the views of their results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PICTURES = {
 }
 
 
-def learn(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Console | None = None) -> None:
+def run_classifier(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Console | None = None) -> None:
     train_classifier(
         name=name,
         settings=tiny.classifier(name),
@@ -70,13 +70,13 @@ def learn(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Cons
     )
 
 
-def judge(tiny: Settings, prepared: Path, folder: Path, names: Collection[str] = ("mnist", "cifar10")) -> None:
+def run_references(tiny: Settings, prepared: Path, folder: Path, names: Collection[str] = ("mnist", "cifar10")) -> None:
     for name in names:
-        learn(tiny, prepared, folder, name)
-        refer(tiny, prepared, folder, name)
+        run_classifier(tiny, prepared, folder, name)
+        run_reference(tiny, prepared, folder, name)
 
 
-def refer(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
+def run_reference(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
     settings = tiny.reference(name)
     measure_reference(
         name=name,
@@ -91,7 +91,7 @@ def refer(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
     )
 
 
-def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
+def run_evaluate(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
     experiment = tiny.experiment(name)
     evaluate(
         name=name,
@@ -113,7 +113,7 @@ def assess(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def results(tiny: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    judge(tiny, prepared, folder)
+    run_references(tiny, prepared, folder)
     for name, experiment in tiny.experiments.items():
         train(
             name=name,
@@ -126,46 +126,46 @@ def results(tiny: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFac
             code="code",
             tracker=Console(),
         )
-        assess(tiny, prepared, folder, name)
+        run_evaluate(tiny, prepared, folder, name)
     return folder
 
 
-def tree(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_an_evaluation_repeats_byte_for_byte(tiny: Settings, prepared: Path, results: Path) -> None:
-    before = tree(results)
-    judge(tiny, prepared, results)
+def test_a_repeated_evaluation_writes_the_same_bytes(tiny: Settings, prepared: Path, results: Path) -> None:
+    before = contents(results)
+    run_references(tiny, prepared, results)
     for name in tiny.experiments:
-        assess(tiny, prepared, results, name)
-    assert tree(results) == before
+        run_evaluate(tiny, prepared, results, name)
+    assert contents(results) == before
 
 
-def test_a_stopped_evaluation_goes_on(
+def test_a_stopped_evaluation_continues(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from triptych.evaluation.vae import importance, pictures
 
     copy = shutil.copytree(results, tmp_path / "copy")
-    before, sampled, kept = tree(copy), [], importance._piece
+    before, sampled, piece = contents(copy), [], importance._piece
 
-    def stops(evaluation: object) -> None:
+    def stop(evaluation: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importance, "_piece", lambda *arguments: sampled.append(1) or kept(*arguments))
+    monkeypatch.setattr(importance, "_piece", lambda *arguments: sampled.append(1) or piece(*arguments))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pictures, "draw_pictures", stops)
-        assess(tiny, prepared, copy, "vae-20d")
+        patch.setattr(pictures, "draw_pictures", stop)
+        run_evaluate(tiny, prepared, copy, "vae-20d")
     assert len(sampled) == 1
-    assess(tiny, prepared, copy, "vae-20d")
+    run_evaluate(tiny, prepared, copy, "vae-20d")
     assert len(sampled) == 1
-    assert tree(copy) == before
-    assess(tiny, prepared, copy, "vae-20d")
+    assert contents(copy) == before
+    run_evaluate(tiny, prepared, copy, "vae-20d")
     assert len(sampled) == 2
 
 
-def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> None:
+def test_every_fidelity_number_has_its_protocol(tiny: Settings, results: Path) -> None:
     for name in tiny.experiments:
         metrics = read_json(results / f"{name}.json")
         for measure in ("fid_classifier", "kid_classifier", "precision_classifier", "recall_classifier"):
@@ -180,7 +180,7 @@ def test_every_number_comes_with_its_protocol(tiny: Settings, results: Path) -> 
         assert str(results) not in json.dumps(metrics)
 
 
-def test_likelihoods(results: Path) -> None:
+def test_likelihoods_fit_their_definitions(results: Path) -> None:
     vae, flow = (read_json(results / f"{name}.json")["test"] for name in ("vae-20d", "realnvp-mnist"))
     assert vae["elbo"] == pytest.approx(-vae["reconstruction"] - vae["kl"], rel=1e-9)
     assert vae["kl"] > 0
@@ -194,7 +194,7 @@ def test_likelihoods(results: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
+def test_names_of_pictures_begin_with_their_identifiers(results: Path, name: str) -> None:
     from PIL import Image
 
     folder = results / "plots" / name
@@ -210,7 +210,7 @@ def test_pictures_carry_their_identifiers(results: Path, name: str) -> None:
     assert float(numbers["fid_classifier.value"]) == read_json(results / f"{name}.json")["fid_classifier"]["value"]
 
 
-def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: Path) -> None:
+def test_the_classifier_learns_and_real_images_are_measured(tiny: Settings, results: Path) -> None:
     assert read_json(results / "classifier-mnist.json")["accuracy"]["test"] > 0.3
     for name, experiment in tiny.experiments.items():
         reference = read_json(results / "reference" / experiment.reference / "manifest.json")
@@ -224,8 +224,8 @@ def test_the_classifier_learns_and_judges_real_images(tiny: Settings, results: P
         assert real["value"] == found["fid_classifier"]["real_images"] < found["fid_classifier"]["value"]
 
 
-class StopInTheSecond(Console):
-    """As Ctrl-C at the end of the second epoch."""
+class StopInSecondEpoch(Console):
+    """A tracker that raises KeyboardInterrupt at the end of the second epoch."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         if step == 2:
@@ -233,18 +233,18 @@ class StopInTheSecond(Console):
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_a_stopped_classifier_ends_with_the_same_bytes(
+def test_a_stopped_classifier_training_ends_with_the_same_bytes(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        learn(tiny, prepared, tmp_path, name, StopInTheSecond())
+        run_classifier(tiny, prepared, tmp_path, name, StopInSecondEpoch())
     assert list((tmp_path / "checkpoints").glob(f"classifier-{name}@*/000001.*"))
-    learn(tiny, prepared, tmp_path, name)
-    assert tree(tmp_path / f"classifier-{name}") == tree(results / f"classifier-{name}")
+    run_classifier(tiny, prepared, tmp_path, name)
+    assert contents(tmp_path / f"classifier-{name}") == contents(results / f"classifier-{name}")
     assert (tmp_path / f"classifier-{name}.json").read_bytes() == (results / f"classifier-{name}.json").read_bytes()
 
 
-def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
+def test_the_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
     report(
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
         metrics={name: results / f"{name}.json" for name in tiny.experiments},
@@ -271,14 +271,14 @@ def test_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) 
     ]
 
 
-def test_what_the_classifier_is_changes_the_key_and_is_checked(
+def test_another_classifier_changes_the_key_of_the_reference_and_is_refused(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(results, tmp_path / "copy")
     place = copy / "reference" / "mnist"
     before = read_json(place / "manifest.json")
     other = tiny.classifier("mnist").model_copy(update={"seed": 1})
-    judge(tiny.model_copy(update={"classifiers": {"mnist": other}}), prepared, copy, ["mnist"])
+    run_references(tiny.model_copy(update={"classifiers": {"mnist": other}}), prepared, copy, ["mnist"])
     after = read_json(place / "manifest.json")
     assert before["key"] != after["key"]
     assert {name for name in after if after[name] != before[name]} >= {"weights_sha256", "classifier_sha256"}
@@ -288,11 +288,11 @@ def test_what_the_classifier_is_changes_the_key_and_is_checked(
     with pytest.raises(
         TriptychError, match=r"made with other weights \(sha256 .*: run `dvc repro -f -s reference@mnist`"
     ):
-        assess(tiny, prepared, copy, "gan-mnist")
+        run_evaluate(tiny, prepared, copy, "gan-mnist")
 
 
-class Photographs(torch.nn.Module):
-    """Stands in for Inception: two outputs of three-channel images, from fixed weights."""
+class FakeInception(torch.nn.Module):
+    """A substitute for Inception: two outputs of three-channel images, from fixed weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -304,14 +304,14 @@ class Photographs(torch.nn.Module):
         return features, features[:, :5]
 
 
-def test_inception_and_the_classifier_judge_side_by_side(
+def test_inception_and_classifier_features_in_one_report(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One experiment judged by Inception beside the others: no number changes its name, and none its row."""
+    """One experiment is measured on Inception features: all numbers keep their names and rows."""
     copy = shutil.copytree(results, tmp_path / "copy")
     digest = "0123456789abcdef"
-    photographs = Extractor(Photographs(), "inception", "inception-v3-compat (weights 01234567)", digest)
-    monkeypatch.setattr(extractors, "open_inception", lambda reference, device: photographs)
+    inception = Extractor(FakeInception(), "inception", "inception-v3-compat (weights 01234567)", digest)
+    monkeypatch.setattr(extractors, "open_inception", lambda reference, device: inception)
     entry = tiny.reference("mnist").model_copy(update={"extractor": "inception"})
     gan = tiny.experiment("gan-mnist").model_copy(update={"reference": "photographs"})
     mixed = tiny.model_copy(
@@ -320,22 +320,22 @@ def test_inception_and_the_classifier_judge_side_by_side(
             "experiments": {**tiny.experiments, "gan-mnist": gan},
         }
     )
-    refer(mixed, prepared, copy, "photographs")
+    run_reference(mixed, prepared, copy, "photographs")
     before = read_json(copy / "gan-mnist.json")
-    assess(mixed, prepared, copy, "gan-mnist")
+    run_evaluate(mixed, prepared, copy, "gan-mnist")
     metrics = read_json(copy / "gan-mnist.json")
     for name in ("fid", "kid", "is", "precision", "recall"):
         assert f"{name}_classifier" not in metrics
-        assert metrics[name]["extractor"] == photographs.name
+        assert metrics[name]["extractor"] == inception.name
         assert metrics[name]["real_samples"] == tiny.dataset("mnist").sizes("quick").valid
     assert {name: metrics[name]["value"] for name in ("recognised", "classes")} == {
         name: before[name]["value"] for name in ("recognised", "classes")
     }
     assert metrics["classes"]["extractor"].startswith("classifier-mnist")
-    project = lay_out(mixed, copy, tmp_path / "project")
-    table = compare(mixed, project)
+    project = project_with(mixed, copy, tmp_path / "project")
+    table = run_report(mixed, project)
     assert table.loc["gan-mnist", "fid"] == str(metrics["fid"]["value"])
-    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {photographs.name}"
+    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {inception.name}"
     assert table.loc["vae-20d", "fid"].startswith("not defined: judged by classifier-mnist (")
     assert {path.name for path in project.comparison.glob("X2-fid*")} == {
         f"X2-fid-{reference}.png" for reference in ("cifar10", "mnist", "photographs")
@@ -344,11 +344,11 @@ def test_inception_and_the_classifier_judge_side_by_side(
     assert html.count("are computed by torch-fidelity") == 3
     lines = closing_table(project, mixed).splitlines()
     assert any(line.startswith("gan-mnist") and f"{metrics['fid']['value']:.2f}" in line for line in lines)
-    assert any(photographs.name in line and "classifier-mnist (" in line for line in lines)
+    assert any(inception.name in line and "classifier-mnist (" in line for line in lines)
 
 
-def lay_out(settings: Settings, results: Path, root: Path) -> Project:
-    """A project folder with these results where a run would have left them."""
+def project_with(settings: Settings, results: Path, root: Path) -> Project:
+    """Return a project folder with these results at the paths that a run writes."""
     project = Project(root)
     for source, target in [
         *((results / f"classifier-{name}.json", project.classifier_metrics(name)) for name in settings.classifiers),
@@ -360,8 +360,8 @@ def lay_out(settings: Settings, results: Path, root: Path) -> Project:
     return project
 
 
-def compare(settings: Settings, project: Project) -> pd.DataFrame:
-    """The report stage in a project folder; its table, cells as they stand there."""
+def run_report(settings: Settings, project: Project) -> pd.DataFrame:
+    """Run the report stage in a project folder; return its table as text."""
     report(
         families={name: experiment.family for name, experiment in settings.experiments.items()},
         metrics={name: project.metrics(name) for name in settings.experiments},
@@ -376,7 +376,7 @@ def compare(settings: Settings, project: Project) -> pd.DataFrame:
     return pd.read_csv(project.summary, dtype=str).set_index("experiment")
 
 
-def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp_path: Path) -> None:
+def test_mlflow_has_curves_of_snapshots_and_of_the_speed(results: Path, tmp_path: Path) -> None:
     from triptych.records.copy_results import copy_evaluation, copy_model
     from triptych.records.mlflow.run_writer import bring_up_to_date
     from triptych.records.mlflow.store import Store
@@ -398,7 +398,7 @@ def test_snapshots_and_speed_are_curves_and_numbers_in_mlflow(results: Path, tmp
 
 
 @pytest.mark.parametrize("name", [*ONE_A_FAMILY, "cifar10-jsd-2"])
-def test_sheets_of_snapshots_end_with_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
+def test_the_last_sample_sheet_shows_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
     from triptych.records.copy_results import copy_model
     from triptych.records.sample_sheets import draw_sample_sheets
 
@@ -413,7 +413,7 @@ def test_sheets_of_snapshots_end_with_the_samples_of_the_evaluation(results: Pat
     assert not any(np.array_equal(sheet, sheets[-1]) for sheet in sheets[:-1])
 
 
-def test_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
+def test_write_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None:
     model = results / "models" / "gan-mnist"
     for name in ("a.npy", "b.npy"):
         write_samples(model, 9, 3, "cpu", tmp_path / name)
@@ -433,17 +433,17 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     shutil.copytree(results, tmp_path / "copy")
     weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    before = tree(tmp_path / "copy" / "plots")
+    before = contents(tmp_path / "copy" / "plots")
     with pytest.raises(TriptychError, match="missing or damaged"):
-        assess(tiny, prepared, tmp_path / "copy", "vae-20d")
+        run_evaluate(tiny, prepared, tmp_path / "copy", "vae-20d")
     shutil.rmtree(weights.parent)
     with pytest.raises(TriptychError, match="does not exist: run the stage"):
-        assess(tiny, prepared, tmp_path / "copy", "vae-20d")
-    assert tree(tmp_path / "copy" / "plots") == before
+        run_evaluate(tiny, prepared, tmp_path / "copy", "vae-20d")
+    assert contents(tmp_path / "copy" / "plots") == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10])
-def test_interpolations_lead_between_classes(count: int) -> None:
+def test_interpolations_connect_different_classes(count: int) -> None:
     labels = torch.arange(40) % count
     found = ends(labels)
     assert len(found) == ROWS

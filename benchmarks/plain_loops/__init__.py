@@ -1,8 +1,8 @@
-"""What a user would otherwise run: plain loops in the style of the course documents, written for the comparison.
+"""Plain training loops in the style of the course documents, written for the comparison with Triptych.
 
-Each has the model, objective, batch and optimiser settings of the experiment that it is compared with. Images come one
-by one from a `Dataset`, with a transform each, through a shuffling `DataLoader` with two workers; Adam is
-`torch.optim.Adam` as it comes; the loss is read at every step. They are not crippled: no image goes through PIL, as
-torchvision's would, workers are started before the clock is, no schedule or averaging of weights is added where a
-document has none, and nothing is recorded, validated or saved.
+Each loop has the model, objective, batch size and optimiser settings of the experiment that it is compared with. Images
+come one by one from a `Dataset`, with one transform each, through a shuffling `DataLoader` with two workers; Adam is
+`torch.optim.Adam` with its defaults; the loss is read at every step. The loops are not slowed down: the workers start
+before the timing, there is no schedule or weight averaging unless a document has one, and nothing is recorded,
+validated or saved.
 """

@@ -1,4 +1,4 @@
-"""The second course's CIFAR-10 training: SNGAN's networks, a critic that moves twice, an averaged generator."""
+"""The CIFAR-10 training of the second document: SNGAN networks, two critic steps, an averaged generator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class UpBlock(nn.Module):
-    """A residual block of the generator, twice the size."""
+    """A residual block of the generator, which doubles the image size."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -78,17 +78,19 @@ class Critic(nn.Module):
 
 
 class Loop:
-    """Steps of the course's `make_train_step`."""
+    """The training loop, with the steps of the document's `make_train_step`."""
 
     def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
         self.settings, self.device = experiment.model_at(profile), device
         model = self.settings
-        self.images_a_step = experiment.batch_size * model.critic_steps
+        self.images_per_step = experiment.batch_size * model.critic_steps
         self.generator, self.critic = Generator(model.latent, model.width).to(device), Critic(model.width).to(device)
         self.averaged, self.decay = copy.deepcopy(self.generator), experiment.ema
         own, betas = experiment.players["critic"], tuple(experiment.betas)
-        self.of_generator = torch.optim.Adam(self.generator.parameters(), lr=experiment.learning_rate, betas=betas)
-        self.of_critic = torch.optim.Adam(
+        self.generator_optimizer = torch.optim.Adam(
+            self.generator.parameters(), lr=experiment.learning_rate, betas=betas
+        )
+        self.critic_optimizer = torch.optim.Adam(
             self.critic.parameters(), lr=own.learning_rate, betas=betas, weight_decay=own.weight_decay
         )
         self.batches = batches(pixels, signed, experiment.batch_size)
@@ -103,28 +105,28 @@ class Loop:
         (gradient,) = torch.autograd.grad(self.critic(real).sum(), real, create_graph=True)
         return gradient.flatten(1).pow(2).sum(1).mean()
 
-    def _fakes(self, count: int) -> Tensor:
+    def _samples(self, count: int) -> Tensor:
         return self.generator(torch.randn(count, self.settings.latent, device=self.device))
 
     def run(self, steps: int) -> float:
-        """So many updates of the generator; the mean metric."""
+        """Run updates of the generator; return the mean metric."""
         total = 0.0
         for _ in range(steps):
             for _ in range(self.settings.critic_steps):
                 real = next(self.batches).to(self.device)
-                fake = self._fakes(len(real)).detach()
-                self.of_critic.zero_grad()
+                fake = self._samples(len(real)).detach()
+                self.critic_optimizer.zero_grad()
                 metric = self._metric(self.critic(real), self.critic(fake))
                 loss = -metric
                 if self.settings.reg_cf:
                     loss = loss + self.settings.reg_cf * self._penalty(real)
                 loss.backward()
-                self.of_critic.step()
-            self.of_generator.zero_grad()
-            judged = self.critic(self._fakes(len(real)))
-            forged = -judged.mean() if self.settings.loss_type == "w1" else softplus(-judged).mean()
-            forged.backward()
-            self.of_generator.step()
+                self.critic_optimizer.step()
+            self.generator_optimizer.zero_grad()
+            scores = self.critic(self._samples(len(real)))
+            generator_loss = -scores.mean() if self.settings.loss_type == "w1" else softplus(-scores).mean()
+            generator_loss.backward()
+            self.generator_optimizer.step()
             self._average()
             total += metric.item()
         return total / steps

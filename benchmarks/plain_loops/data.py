@@ -1,4 +1,4 @@
-"""Images one by one, as torchvision's MNIST and a course's template load them: through Pillow and ToTensor."""
+"""Images one by one through Pillow and ToTensor, as torchvision's MNIST and the documents' template load them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision.transforms import Compose, Lambda, Normalize, ToTensor
 
 WORKERS = 2
-DRAWN = 10_000_000  # images in all, so that no pass ends, and starts workers, while the clock runs
+DRAWN = 10_000_000  # images in total, so that no pass ends and restarts the workers during the timing
 
 Transform = Callable[[Image.Image], Tensor]
 
 
 class Images(Dataset):
-    """Images uint8 (n, h, w) or (n, 3, h, w), each made a picture and transformed when it is asked for."""
+    """Images uint8 (n, h, w) or (n, 3, h, w); each is converted to a Pillow image and transformed on access."""
 
     def __init__(self, pixels: Tensor, transform: Transform) -> None:
         colour = pixels.dim() == 4
@@ -36,7 +36,7 @@ signed = Compose([ToTensor(), Normalize([0.5], [0.5])])
 
 
 def batches(pixels: Tensor, transform: Transform, batch_size: int) -> Iterator[Tensor]:
-    """Shuffled batches without end. A sampler shuffles for `shuffle=True`, pass after pass."""
+    """Yield shuffled batches without end."""
     data = Images(pixels, transform)
     sampler = RandomSampler(data, num_samples=DRAWN)
     return iter(DataLoader(data, batch_size=batch_size, sampler=sampler, num_workers=WORKERS, drop_last=True))

@@ -1,7 +1,7 @@
-"""RealNVP and NICE on flat images, as the first and the third document's templates have them.
+"""RealNVP and NICE on flat images, as in the templates of the first and the third document.
 
-A RealNVP coupling multiplies a mask of 784 in, and its network takes and gives all 784 dimensions. Ours gives the
-network the half that stays and asks it for the half that moves, the same function.
+A RealNVP coupling multiplies by a mask of 784 values, and its network has 784 inputs. In Triptych the network maps the
+unchanged half to the parameters of the other half, which is the same function.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PIXELS = SIDE**2
 
 
 def network(sizes: list[int]) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
+    """Return linear layers with ReLU between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -32,7 +32,7 @@ def network(sizes: list[int]) -> nn.Sequential:
 
 
 class AffineCoupling(nn.Module):
-    """What the mask keeps decides how the rest is scaled and moved."""
+    """An affine coupling: the masked values determine scale and shift of the others."""
 
     def __init__(self, mask: Tensor, hidden: list[int]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class AffineCoupling(nn.Module):
 
 
 class AdditiveCoupling(nn.Module):
-    """One half moves the other; then a learned factor a dimension."""
+    """An additive coupling of two halves, followed by a learned factor per dimension."""
 
     def __init__(self, first: bool, hidden: list[int]) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class AdditiveCoupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """Called, it gives the mean negative log likelihood of dequantised images (n, 784)."""
+    """A flow; its forward pass returns the mean negative log-likelihood of dequantised images (n, 784)."""
 
     def __init__(self, layers: list[nn.Module], alpha: float) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Flow(nn.Module):
 
 
 def build(architecture: str, couplings: int, hidden: list[int], alpha: float) -> Flow:
-    """The flow of that many couplings, `realnvp` or `nice`."""
+    """Return the flow `realnvp` or `nice` with that many couplings."""
     board = ((torch.arange(SIDE)[:, None] + torch.arange(SIDE)) % 2).float().flatten()
     if architecture == "nice":
         return Flow([AdditiveCoupling(index % 2 == 0, hidden) for index in range(couplings)], alpha)
@@ -92,7 +92,7 @@ def build(architecture: str, couplings: int, hidden: list[int], alpha: float) ->
 
 
 class Loop(TemplateLoop):
-    """The template's loop on an experiment's flow."""
+    """The template's loop for the flow of an experiment."""
 
     def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
         model = experiment.model_at(profile)

@@ -1,4 +1,4 @@
-"""Importance-sampled likelihoods image by image, as the second course's notebook has them."""
+"""Importance-sampled likelihoods image by image, as in the notebook of the second document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plain_loops.vae import Vae
 
 @torch.no_grad()
 def log_likelihoods(model: Vae, images: Tensor, samples: int) -> Tensor:
-    """log p(x) of images (n, 784), (n,): for each encode, draw, decode, and sum the weights up."""
+    """Return log p(x) (n,) of images (n, 784): encode each image, draw, decode, and sum the weights."""
     found = []
     for image in images:
         mean, log_variance = model.encoder(image.unsqueeze(0))

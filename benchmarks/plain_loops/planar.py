@@ -1,4 +1,4 @@
-"""A planar flow as the second course's notebook has it: a module a layer, a loop over layers, one flow at a time."""
+"""A planar flow as in the notebook of the second document: one module per layer, one flow at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Planar(nn.Module):
-    """z + u tanh(w'z + b), u made such that it can be inverted."""
+    """z + u tanh(w'z + b), with u constrained so that the layer is invertible."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Planar(nn.Module):
 
 
 class Loop:
-    """A flow of k layers on its way to samples (n, 2)."""
+    """The training loop of a flow with k layers on samples (n, 2)."""
 
     def __init__(self, settings: Settings, layers: int, samples: Tensor) -> None:
         self.layers = nn.ModuleList(Planar(settings) for _ in range(layers))
@@ -42,7 +42,7 @@ class Loop:
         )
 
     def run(self, steps: int) -> float:
-        """So many iterations; the mean loss."""
+        """Run iterations; return the mean loss."""
         total = 0.0
         for _ in range(steps):
             z = self.samples[torch.randint(len(self.samples), (self.batch_size,))]

@@ -1,4 +1,4 @@
-"""The loop of the documents' templates, for a model that gives a batch's loss."""
+"""The loop of the documents' templates, for a model whose forward pass returns the loss of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TemplateLoop:
-    """One optimiser step a batch; the loss is read at each."""
+    """A loop with one optimiser step per batch; the loss is read at each step."""
 
     def __init__(
         self,
@@ -24,12 +24,12 @@ class TemplateLoop:
         transform: Transform,
         device: str,
     ) -> None:
-        self.model, self.images_a_step, self.device = model.to(device), experiment.batch_size, device
+        self.model, self.images_per_step, self.device = model.to(device), experiment.batch_size, device
         self.optimizer = torch.optim.Adam(model.parameters(), lr=experiment.learning_rate)
         self.batches = batches(pixels, transform, experiment.batch_size)
 
     def run(self, steps: int) -> float:
-        """So many updates; the mean loss."""
+        """Run updates; return the mean loss."""
         total = 0.0
         for _ in range(steps):
             images = next(self.batches).to(self.device)

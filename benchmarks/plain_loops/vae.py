@@ -20,7 +20,7 @@ ACTIVATIONS = {"tanh": nn.Tanh, "elu": nn.ELU}
 
 
 def perceptron(sizes: list[int], activation: type[nn.Module]) -> list[nn.Module]:
-    """Linear layers, each with the activation after it."""
+    """Return linear layers, each followed by the activation."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), activation()]
@@ -28,7 +28,7 @@ def perceptron(sizes: list[int], activation: type[nn.Module]) -> list[nn.Module]
 
 
 class Encoder(nn.Module):
-    """Images (n, 784) to mean and log variance (n, d)."""
+    """The network from images (n, 784) to mean and log variance (n, d)."""
 
     def __init__(self, hidden: list[int], latent: int, activation: type[nn.Module]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
 
 
 class Vae(nn.Module):
-    """Encoder and decoder; called, it gives the mean negative ELBO of a batch."""
+    """A VAE; its forward pass returns the mean negative ELBO of a batch."""
 
     def __init__(self, hidden: list[int], latent: int, activation: type[nn.Module]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Vae(nn.Module):
 
 
 class Loop(TemplateLoop):
-    """The template's loop on an experiment's VAE."""
+    """The template's loop for the VAE of an experiment."""
 
     def __init__(self, experiment: Experiment, pixels: Tensor, profile: str, device: str = "cpu") -> None:
         model = experiment.model_at(profile)

@@ -1,4 +1,4 @@
-"""`make torture`: kills, power cuts, MLflow's faults and nonsense of all kinds; one table of what was lost."""
+"""`make torture`: kills, power cuts, MLflow faults, and invalid settings and files; it prints one table of failures."""
 
 from __future__ import annotations
 
@@ -14,70 +14,68 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import kills
-import power
-import records
-import sweep
+import mlflow_faults
+import power_cuts
+import stopped_sweeps
+from small_project import SmallProject
 from table import Row, say, table
-from world import World
 
-WORLDS = 2  # as many as there are cores
-MEMORY = 14_000_000_000  # bytes of address space, beyond which a mutated setting is told that there is none
+PROJECTS = 2  # trials at the same time
+MEMORY = 14_000_000_000  # bytes: the limit of the address space while mutated settings run
 
 
 def main() -> int:
-    """Run everything; 1 if anything was lost."""
+    """Run all parts, or the part `--only`; return 1 if a trial failed."""
     parser = argparse.ArgumentParser(prog="make torture")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument(
-        "--examples", type=int, default=250, help="of nonsense in the settings; of files ten times more"
-    )
+    parser.add_argument("--examples", type=int, default=250, help="mutated settings; ten times as many damaged files")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--only", choices=["kills", "power", "records", "sweep", "nonsense"])
+    parser.add_argument("--only", choices=["kills", "power", "mlflow", "sweep", "fuzz"])
     wanted = parser.parse_args()
     say(f"seed {wanted.seed}")
     began, rows = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="torture-") as place:
         folder = Path(place)
-        if wanted.only in (None, "kills", "records"):
-            world = World.make(folder / "first")
-            say("an undisturbed run of everything")
-            status, output = world.run("triptych", "repro", patience=1800)
+        if wanted.only in (None, "kills", "mlflow"):
+            project = SmallProject.make(folder / "first")
+            say("a run of the whole pipeline without faults")
+            status, output = project.run("triptych", "repro", timeout=1800)
             if status:
                 say(output)
                 return 1
         if wanted.only in (None, "kills"):
-            rows += _kills(world, folder, wanted.kills, wanted.seed)
-        if wanted.only in (None, "records"):
-            rows += records.torture(world, folder)
+            rows += _kills(project, folder, wanted.kills, wanted.seed)
+        if wanted.only in (None, "mlflow"):
+            rows += mlflow_faults.torture(project, folder)
         if wanted.only in (None, "power"):
-            rows += power.torture(folder / "power")
+            rows += power_cuts.torture(folder / "power")
         if wanted.only in (None, "sweep"):
-            rows += sweep.torture(folder / "sweep")
-        if wanted.only in (None, "nonsense"):
-            rows += _nonsense(wanted.examples, wanted.seed)
+            rows += stopped_sweeps.torture(folder / "sweep")
+        if wanted.only in (None, "fuzz"):
+            rows += _fuzz(wanted.examples, wanted.seed)
     print(table(rows))
     say(f"{time.monotonic() - began:.0f} s")
-    return 1 if any(row.lost for row in rows) else 0
+    return 1 if any(row.failed for row in rows) else 0
 
 
-def _kills(world: World, folder: Path, count: int, seed: int) -> list[Row]:
-    worlds = [world, *(world.copy(folder / f"world-{number}") for number in range(1, WORLDS))]
-    with ThreadPoolExecutor(WORLDS) as pool:
-        parts = pool.map(kills.durations, worlds, (kills.STAGES[number::WORLDS] for number in range(WORLDS)))
+def _kills(project: SmallProject, folder: Path, count: int, seed: int) -> list[Row]:
+    projects = [project, *(project.copy(folder / f"project-{number}") for number in range(1, PROJECTS))]
+    with ThreadPoolExecutor(PROJECTS) as pool:
+        parts = pool.map(kills.durations, projects, (kills.STAGES[number::PROJECTS] for number in range(PROJECTS)))
     seconds = {stage: value for part in parts for stage, value in part.items()}
-    say("undisturbed: " + ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
-    return kills.torture(worlds, seconds, count, seed)
+    say("without faults: " + ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
+    return kills.torture(projects, seconds, count, seed)
 
 
-def _nonsense(examples: int, seed: int) -> list[Row]:
+def _fuzz(examples: int, seed: int) -> list[Row]:
     import fuzz
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     return [
-        Row(fault, outcome.tried, outcome.lost)
+        Row(fault, outcome.tried, outcome.failed)
         for fault, outcome in (
-            ("nonsense in params.yaml", fuzz.fuzz_settings(examples, seed)),
-            ("nonsense in files", fuzz.fuzz_data(10 * examples, seed)),
+            ("mutated settings", fuzz.fuzz_settings(examples, seed)),
+            ("damaged files", fuzz.fuzz_files(10 * examples, seed)),
         )
     ]
 

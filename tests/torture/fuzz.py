@@ -1,6 +1,6 @@
-"""Settings and files mutated by the hundred: each either works to the end or is refused in one sentence.
+"""Mutated settings and damaged files: each must work to the end or be refused in one sentence.
 
-`fuzz_settings(500)` and `fuzz_data(2000)` print the seed that repeats them; `Outcome.lost` lists what did neither.
+`fuzz_settings(500)` and `fuzz_files(2000)` print the seed that repeats them; `Outcome.failed` lists all other results.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from ruamel.yaml import YAML
 from conftest import ROOT, TINY, shrink
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
-from triptych.core.manifests import Metrics, read_document
+from triptych.core.json_schemas import Metrics, read_document
 from triptych.core.tracker import Console
-from triptych.data import sources
+from triptych.data.download import unpack_cifar
 from triptych.data.prepared import PreparedData
+from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, IDX_NAMES
 from triptych.data.raw_images import read_origin
-from triptych.data.readers import CIFAR_BATCHES, IDX_NAMES
+from triptych.data.sources import load_images
+from triptych.data.user_folder import FOLDER_VARIABLE
 from triptych.evaluation.fidelity.reference_statistics import Reference
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
@@ -60,23 +62,26 @@ CPU = torch.device("cpu")
 
 @dataclass
 class Outcome:
-    """What became of the examples."""
+    """The counts of the examples, and the failed ones."""
 
     seed: int
     tried: int = 0
     refused: int = 0
     ran: int = 0
     skipped: int = 0
-    lost: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.tried} tried, {self.refused} refused in one sentence, {self.ran} worked, "
-            f"{self.skipped} too expensive to run, {len(self.lost)} lost"
+            f"{self.skipped} too expensive to run, {len(self.failed)} failed"
         )
 
-    def judge(self, words: str, action: Callable[[], object]) -> None:
-        """Count an example: it works, it is refused in one sentence, or it is lost."""
+    def check(self, label: str, action: Callable[[], object]) -> None:
+        """Run an example and count it as worked, as refused in one sentence, or as failed.
+
+        An action returns False if it skipped the run.
+        """
         self.tried += 1
         try:
             with redirect_stderr(StringIO()):
@@ -85,17 +90,17 @@ class Outcome:
             self.refused += 1
             sentence = str(error)
             if "\n" in sentence or not sentence.strip() or len(sentence) > LONGEST:
-                self.lost.append(f"{words}: no sentence: {sentence[:LONGEST]!r}")
+                self.failed.append(f"{label}: not one sentence: {sentence[:LONGEST]!r}")
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
-            self.lost.append(f"{words}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+            self.failed.append(f"{label}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
         else:
             self.skipped += found is False
             self.ran += found is not False
 
 
 def small_settings() -> Tree:
-    """`params.yaml` with one experiment of each kind, at a size that runs in seconds."""
+    """Return `params.yaml` with one experiment of each kind, at a size that runs in seconds."""
     data = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     shrink(data, KEPT)
     for dataset in data["datasets"].values():
@@ -116,12 +121,12 @@ def small_settings() -> Tree:
         experiment |= {"epochs": {"quick": 1, "full": 1}, "batch_size": 10}
     experiments = data["experiments"]
     experiments["cifar10-jsd-2"] |= {"epoch_updates": {"quick": 2, "full": 2}, "batch_size": 5}
-    experiments["realnvp-mnist-multiscale"]["model"] |= {"channels": [2, 2], "couplings": 1, "blocks": 1}
+    experiments["realnvp-mnist-multiscale"].setdefault("model", {}).update(channels=[2, 2], couplings=1, blocks=1)
     return data
 
 
 def affordable(settings: Settings) -> bool:
-    """Whether the settings, which are in order, ask for no more than a second or two of work a stage."""
+    """Return whether each stage of these valid settings takes a second or two at most."""
     profile = settings.profile
     counts = [settings.active.likelihood.importance_samples / 50, settings.active.fidelity.samples / 10]
     counts += [settings.active.fidelity.kid_subsets, settings.runtime.threads * 10]
@@ -143,8 +148,8 @@ def _numbers(tree: object) -> Iterator[float]:
         yield from _numbers(value)
 
 
-def run_all(settings: Settings, name: str, folder: Path) -> None:
-    """Every stage that an experiment or a study needs, from the fetch to the report, as the pipeline runs them."""
+def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
+    """Run every stage that an experiment or a study needs, from fetch to report."""
     profile, runtime, console = settings.profile, settings.runtime, Console()
     shared = {
         "profile": profile,
@@ -165,14 +170,14 @@ def run_all(settings: Settings, name: str, folder: Path) -> None:
         fetch(dataset=dataset, source="embedded", splits=splits, embedded=settings.embedded, downloads=folder,
               output=raw, tracker=console)  # fmt: skip
         prepare(name=item, dataset=dataset, splits=splits, raw=raw, output=folder / "data" / item, tracker=console)
-    judge, statistics = folder / "judge", folder / "reference"
+    classifier, statistics = folder / "classifier", folder / "reference"
     train_classifier(name=reference.dataset, settings=settings.classifier(reference.dataset), profile=profile,
-                     runtime=runtime, data=folder / "data" / reference.dataset, output=judge,
-                     metrics=folder / "judge.json", checkpoints=folder / "checkpoints", code="c",
+                     runtime=runtime, data=folder / "data" / reference.dataset, output=classifier,
+                     metrics=folder / "classifier.json", checkpoints=folder / "checkpoints", code="c",
                      tracker=console)  # fmt: skip
     measure_reference(name=experiment.reference, settings=reference, profile=profile,
                       protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / reference.dataset,
-                      classifier=judge, output=statistics, tracker=console)  # fmt: skip
+                      classifier=classifier, output=statistics, tracker=console)  # fmt: skip
     data, model, plots = folder / "data" / experiment.dataset, folder / "model", folder / "plots"
     train(name=name, experiment=experiment, data=data, output=model, **shared)
     del shared["profile"]
@@ -185,47 +190,47 @@ def run_all(settings: Settings, name: str, folder: Path) -> None:
            tracker=console)  # fmt: skip
 
 
-def chosen(settings: Settings, place: tuple, chance: Random) -> str:
-    """What to run to see the change: the experiment or study that it is in, or any."""
+def _affected(settings: Settings, place: tuple, chance: Random) -> str:
+    """Return the experiment or study that was mutated; a random one if the mutation is elsewhere."""
     known = [*settings.experiments, *settings.studies]
     named = place[1] if len(place) > 1 and place[0] in ("experiments", "studies") else None
     return named if named in known else chance.choice(known)
 
 
 def try_settings(outcome: Outcome, tree: Tree, chance: Random, folder: Path, *, run: bool) -> None:
-    """One mutation of the settings: parsed, and where that works and `run` is set, run to the end."""
+    """Parse one mutation of the settings; if it is valid and `run` is set, run it to the end."""
     mutated, place, change = mutate_tree(tree, chance, (chance.choice([*tree]),))
     if chance.random() < 0.2:
         mutated, place, change = mutate_tree(mutated, chance)
-    words = f"{change} at {'.'.join(map(str, place))[:200]}"
+    label = f"{change} at {'.'.join(map(str, place))[:200]}"
 
     def attempt() -> bool | None:
         try:
             settings = parse(mutated)
         except TriptychError as error:
             if not re.search(rf"\b({'|'.join(SECTIONS)})\b|unknown key|missing", str(error)):
-                raise AssertionError(f"it names no key: {error}") from error
+                raise AssertionError(f"the error names no key: {error}") from error
             raise
         if not (run and affordable(settings)):
             return None if not run else False
-        run_all(settings, chosen(settings, place, chance), folder)
+        run_pipeline(settings, _affected(settings, place, chance), folder)
         return None
 
-    outcome.judge(words, attempt)
+    outcome.check(label, attempt)
 
 
 def try_text(outcome: Outcome, text: str, chance: Random, folder: Path) -> None:
-    """One mutation of the file itself, read from disk."""
+    """Read one mutation of the text of the file."""
     path = folder / "params.yaml"
     path.write_bytes(mutate_text(text, chance))
-    outcome.judge("the text of params.yaml", lambda: load(path))
+    outcome.check("the text of params.yaml", lambda: load(path))
     if (folder / "sprung").exists() or Path("sprung").exists():
-        outcome.lost.append("a YAML tag ran code")
+        outcome.failed.append("a YAML tag ran code")
 
 
 def fuzz_settings(examples: int, seed: int | None = None, *, runs: bool = True) -> Outcome:
-    """So many mutations of the settings, half of them run if they are in order, and as many of the file's text."""
-    chance, outcome = _begin(seed)
+    """Try mutations of the settings, which are run if they are valid, and of the text of `params.yaml`."""
+    chance, outcome = _start(seed)
     tree, text = small_settings(), (ROOT / "params.yaml").read_text(encoding="utf-8")
     for _ in range(examples):
         own = Random(chance.getrandbits(64))
@@ -237,23 +242,23 @@ def fuzz_settings(examples: int, seed: int | None = None, *, runs: bool = True) 
     return outcome
 
 
-def _begin(seed: int | None) -> tuple[Random, Outcome]:
+def _start(seed: int | None) -> tuple[Random, Outcome]:
     seed = SystemRandom().getrandbits(32) if seed is None else seed
     print(f"seed {seed}")
     return Random(seed), Outcome(seed)
 
 
 @dataclass(frozen=True)
-class World:
-    """A small pipeline's results, to be damaged."""
+class PipelineResults:
+    """The results of a small pipeline, which the examples damage."""
 
     folder: Path
     settings: Settings
 
     @classmethod
-    def build(cls, folder: Path) -> World:
+    def build(cls, folder: Path) -> PipelineResults:
         settings = parse(small_settings())
-        run_all(settings, "vae-20d", folder)
+        run_pipeline(settings, "vae-20d", folder)
         (folder / "index").mkdir()
         state = {"w": torch.zeros(3)}
         Workplace(folder / "index", parent=0).save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
@@ -272,32 +277,32 @@ def _labelled(chance: Random, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def _named(folder: Path) -> Iterator[None]:
-    before = os.environ.get(sources.FOLDER_VARIABLE)
-    os.environ[sources.FOLDER_VARIABLE] = str(folder)
+def _user_folder(folder: Path) -> Iterator[None]:
+    before = os.environ.get(FOLDER_VARIABLE)
+    os.environ[FOLDER_VARIABLE] = str(folder)
     try:
         yield
     finally:
-        del os.environ[sources.FOLDER_VARIABLE]
+        del os.environ[FOLDER_VARIABLE]
         if before is not None:
-            os.environ[sources.FOLDER_VARIABLE] = before
+            os.environ[FOLDER_VARIABLE] = before
 
 
 def _fetched(images: str, folder: Path) -> None:
-    with _named(folder):
-        found = sources.load(images, "folder", None, None, folder / "downloads")
+    with _user_folder(folder):
+        found = load_images(images, "folder", None, None, folder / "downloads")
     for name, array in found.arrays.items():
         if array.dtype != np.uint8 or (name.startswith("y_") and array.max(initial=0) > 9):
-            raise AssertionError(f"{name} went through as {array.dtype} up to {array.max()}")
+            raise AssertionError(f"{name} was accepted as {array.dtype} up to {array.max()}")
 
 
-def users_npz(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+def users_npz(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     images, shape = chance.choice((("mnist", (28, 28)), ("cifar10", (3, 32, 32))))
     (folder / f"{images}.npz").write_bytes(mutate_npz(_labelled(chance, shape), chance))
     return lambda: _fetched(images, folder)
 
 
-def users_idx(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+def users_idx(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     place = folder / "MNIST" / "raw"
     place.mkdir(parents=True)
     packed, damaged = chance.random() < 0.5, chance.choice([*IDX_NAMES])
@@ -309,7 +314,7 @@ def users_idx(world: World, folder: Path, chance: Random) -> Callable[[], object
     return lambda: _fetched("mnist", folder)
 
 
-def users_amat(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+def users_amat(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     damaged = chance.choice(("train", "valid", "test"))
     for split in ("train", "valid", "test"):
         lines = [" ".join(map(str, image.ravel())) for image in _images(chance, 5, (28, 28), 2)]
@@ -319,8 +324,8 @@ def users_amat(world: World, folder: Path, chance: Random) -> Callable[[], objec
     return lambda: _fetched("binarized_mnist", folder)
 
 
-def users_batches(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    place, damaged = folder / sources.CIFAR_FOLDER, chance.randrange(6)
+def users_batches(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    place, damaged = folder / CIFAR_FOLDER, chance.randrange(6)
     place.mkdir()
     for number, name in enumerate(name for names in CIFAR_BATCHES.values() for name in names):
         content = bytes((number,)) + _images(chance, 1, (3, 32, 32), 256).tobytes()
@@ -329,14 +334,14 @@ def users_batches(world: World, folder: Path, chance: Random) -> Callable[[], ob
 
 
 def archive(chance: Random) -> bytes:
-    """CIFAR-10's archive with members that lie, lead elsewhere or are no files; perhaps with its bytes changed."""
+    """Return CIFAR-10's archive with an invalid member: a link, a device, or a path outside the folder."""
     packed = BytesIO()
     names = [name for names in CIFAR_BATCHES.values() for name in names]
     odd = chance.choice(names)
     with tarfile.open(fileobj=packed, mode=chance.choice(("w:gz", "w", "w:bz2"))) as file:
         kinds = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
         for name in ("../../escaped", "/tmp/escaped", *names):
-            member = tarfile.TarInfo(name if "escaped" in name else f"{sources.CIFAR_FOLDER}/{name}")
+            member = tarfile.TarInfo(name if "escaped" in name else f"{CIFAR_FOLDER}/{name}")
             member.type = chance.choice(kinds) if name == odd else tarfile.REGTYPE
             member.linkname = chance.choice(("/etc/passwd", "../../x", "", member.name))
             content = bytes(3073)
@@ -345,7 +350,7 @@ def archive(chance: Random) -> bytes:
     return mutate_bytes(packed.getvalue(), chance) if chance.random() < 0.5 else packed.getvalue()
 
 
-def public_archive(world: World, folder: Path, chance: Random) -> Callable[[], object]:
+def public_archive(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     content = archive(chance)
 
     def attempt() -> None:
@@ -354,21 +359,21 @@ def public_archive(world: World, folder: Path, chance: Random) -> Callable[[], o
             place.mkdir(parents=True)
             (place / "archive").write_bytes(content)
             try:
-                sources.unpack_cifar(place / "archive", place / "out")
+                unpack_cifar(place / "archive", place / "out")
             finally:
                 strays = {path.name for path in Path(outside).rglob("*")} - {"a", "b", "archive", "out"}
                 strays -= {name for names in CIFAR_BATCHES.values() for name in names}
                 if strays or any(path.is_symlink() for path in Path(outside).rglob("*")):
-                    raise AssertionError(f"the archive wrote {strays}")
+                    raise AssertionError(f"the archive wrote other files: {strays}")
 
     return attempt
 
 
-def raw_file(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    arrays = dict(np.load(world.folder / "raw" / "mnist.npz"))
+def raw_file(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    arrays = dict(np.load(results.folder / "raw" / "mnist.npz"))
     path = folder / "mnist.npz"
     path.write_bytes(mutate_npz(arrays, chance))
-    dataset = world.settings.dataset("mnist")
+    dataset = results.settings.dataset("mnist")
 
     def attempt() -> None:
         read_origin(path)
@@ -384,9 +389,9 @@ def raw_file(world: World, folder: Path, chance: Random) -> Callable[[], object]
     return attempt
 
 
-def _damaged(world: World, part: str, folder: Path, chance: Random) -> Path:
-    """A copy of a folder of the world's with one file damaged."""
-    copied = Path(shutil.copytree(world.folder / part, folder / Path(part).name))
+def _damaged(results: PipelineResults, part: str, folder: Path, chance: Random) -> Path:
+    """Copy a folder of the results and damage one of its files."""
+    copied = Path(shutil.copytree(results.folder / part, folder / Path(part).name))
     path = chance.choice(sorted(path for path in copied.rglob("*") if path.is_file()))
     if chance.random() < 0.2:
         mutate_place(path, chance)
@@ -397,8 +402,8 @@ def _damaged(world: World, part: str, folder: Path, chance: Random) -> Path:
     return copied
 
 
-def prepared_data(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    copied = _damaged(world, "data/mnist", folder, chance)
+def prepared_data(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(results, "data/mnist", folder, chance)
 
     def attempt() -> None:
         data = PreparedData.open(copied)
@@ -409,73 +414,73 @@ def prepared_data(world: World, folder: Path, chance: Random) -> Callable[[], ob
     return attempt
 
 
-def model(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    copied = _damaged(world, "model", folder, chance)
+def model(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(results, "model", folder, chance)
     return lambda: (open_model(copied), load_family(copied, CPU), read_history(copied / "history.csv"))
 
 
-def statistics(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    copied = _damaged(world, "reference", folder, chance)
+def statistics(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(results, "reference", folder, chance)
     return lambda: (Reference.load(copied), load_classifier(copied / "classifier", CPU))
 
 
-def judge(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    copied = _damaged(world, "judge", folder, chance)
+def classifier(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(results, "classifier", folder, chance)
     return lambda: (load_classifier(copied, CPU), read_history(copied / "history.csv"))
 
 
-def checkpoint(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    copied = _damaged(world, "index", folder, chance)
+def checkpoint(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    copied = _damaged(results, "index", folder, chance)
     return lambda: Workplace(copied, parent=0).load()
 
 
-def _damaged_file(world: World, name: str, folder: Path, chance: Random) -> Path:
+def _damaged_file(results: PipelineResults, name: str, folder: Path, chance: Random) -> Path:
     (folder / "one").mkdir()
-    shutil.copyfile(world.folder / name, folder / "one" / name)
-    return _damaged(World(folder, world.settings), "one", folder / "copy", chance) / name
+    shutil.copyfile(results.folder / name, folder / "one" / name)
+    return _damaged(PipelineResults(folder, results.settings), "one", folder / "copy", chance) / name
 
 
-def metrics(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    path = _damaged_file(world, "m.json", folder, chance)
+def metrics(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(results, "m.json", folder, chance)
     return lambda: summarise("vae-20d", "vae", read_document(path, Metrics), ["classifier"])
 
 
-def summary(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    path = _damaged_file(world, "summary.csv", folder, chance)
+def summary(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(results, "summary.csv", folder, chance)
     return lambda: read_summary(SimpleNamespace(summary=path))
 
 
-def snapshots(world: World, folder: Path, chance: Random) -> Callable[[], object]:
-    path = _damaged_file(world, "snapshots.csv", folder, chance)
+def snapshots(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(results, "snapshots.csv", folder, chance)
     return lambda: panel("x", path)
 
 
 DAMAGE = (
     users_npz, users_npz, users_idx, users_amat, users_batches, public_archive, raw_file, prepared_data, model,
-    statistics, judge, checkpoint, metrics, summary, snapshots,
+    statistics, classifier, checkpoint, metrics, summary, snapshots,
 )  # fmt: skip
 
 
-def try_data(outcome: Outcome, world: World, chance: Random, folder: Path) -> None:
-    """One damaged file, of a user's or of a stage's, and its reader."""
+def try_file(outcome: Outcome, results: PipelineResults, chance: Random, folder: Path) -> None:
+    """Damage one file of a user or of a stage, and read it."""
     kind = chance.choice(DAMAGE)
-    outcome.judge(kind.__name__.replace("_", " "), kind(world, folder, chance))
+    outcome.check(kind.__name__.replace("_", " "), kind(results, folder, chance))
 
 
-def fuzz_data(examples: int, seed: int | None = None) -> Outcome:
-    """So many damaged files, each read as the pipeline reads it."""
-    chance, outcome = _begin(seed)
+def fuzz_files(examples: int, seed: int | None = None) -> Outcome:
+    """Read damaged files with the readers of the pipeline."""
+    chance, outcome = _start(seed)
     with tempfile.TemporaryDirectory() as place:
         with redirect_stderr(StringIO()):
-            world = World.build(Path(place))
+            results = PipelineResults.build(Path(place))
         for _ in range(examples):
             with tempfile.TemporaryDirectory() as folder:
-                try_data(outcome, world, Random(chance.getrandbits(64)), Path(folder))
+                try_file(outcome, results, Random(chance.getrandbits(64)), Path(folder))
     return outcome
 
 
 if __name__ == "__main__":
     import sys
 
-    for outcome in (fuzz_settings(int(sys.argv[1])), fuzz_data(int(sys.argv[2]))):
-        print(outcome, *outcome.lost, sep="\n  ")
+    for outcome in (fuzz_settings(int(sys.argv[1])), fuzz_files(int(sys.argv[2]))):
+        print(outcome, *outcome.failed, sep="\n  ")

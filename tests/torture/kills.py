@@ -1,4 +1,4 @@
-"""Stages stopped at random moments: the next `dvc repro` goes on, and ends with the bytes of an undisturbed run."""
+"""Stages are stopped at random moments: the next `dvc repro` continues and writes the bytes of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contextlib import suppress
 from threading import Lock, Thread
 
 import psutil
+from small_project import EXCERPT, SmallProject, stage_process
 from table import Row, say
-from world import LAST_WORDS, World, stage_process
 
 STAGES = (
     "train@vae-20d",
@@ -64,51 +64,51 @@ def _interrupt_twice(dvc: subprocess.Popen[str]) -> None:
     dvc.wait()
 
 
-WAYS: dict[str, Callable[[subprocess.Popen[str]], None]] = {
+FAULTS: dict[str, Callable[[subprocess.Popen[str]], None]] = {
     "kill -9 of the stage": _kill_stage,
-    "kill -9 of DVC, its stage lives on": _kill_dvc,
-    "kill -9 of the whole group": _kill_group,
+    "kill -9 of DVC, its stage keeps running": _kill_dvc,
+    "kill -9 of the process group": _kill_group,
     "Ctrl-C": _interrupt,
     "Ctrl-C, twice": _interrupt_twice,
     "SIGTERM to the stage": lambda dvc: _kill_stage(dvc, signal.SIGTERM),
 }
-FULL_DISK = "a full disk under the stage"
+FULL_DISK = "full disk during the stage"
 
 
-def durations(world: World, stages: tuple[str, ...]) -> dict[str, float]:
-    """Seconds that each stage takes undisturbed, in a process of its own."""
+def durations(project: SmallProject, stages: tuple[str, ...]) -> dict[str, float]:
+    """Return the seconds that each stage takes without faults."""
     found = {}
     for stage in stages:
-        world.forget(stage)
+        project.forget(stage)
         began = time.monotonic()
-        world.run("dvc", "repro", "-s", stage)
+        project.run("dvc", "repro", "-s", stage)
         found[stage] = time.monotonic() - began
     return found
 
 
-class Killer:
-    """Takes trials from a common list, each in a world of its own."""
+class KillTrials:
+    """Trials in one project, which has the results of an undisturbed run."""
 
-    def __init__(self, world: World, seconds: dict[str, float], rng: random.Random) -> None:
-        self.world, self.seconds, self.rng = world, seconds, rng
-        self.expected = {stage: world.contents(stage) for stage in STAGES}
-        self.locked = world.lock()["stages"]
+    def __init__(self, project: SmallProject, seconds: dict[str, float], rng: random.Random) -> None:
+        self.project, self.seconds, self.rng = project, seconds, rng
+        self.expected = {stage: project.contents(stage) for stage in STAGES}
+        self.locked = project.lock()["stages"]
 
-    def trial(self, stage: str, way: str) -> str | None:
-        """Stop the stage in this way at a random moment, and run it again; what went wrong, if anything did."""
-        self.world.forget(stage)
-        if way == FULL_DISK:
+    def trial(self, stage: str, fault: str) -> str | None:
+        """Stop the stage at a random moment and run it again; return the problem, or None."""
+        self.project.forget(stage)
+        if fault == FULL_DISK:
             self._fill_disk(stage)
         else:
-            dvc = self.world.start("dvc", "repro", "-s", stage)
+            dvc = self.project.start("dvc", "repro", "-s", stage)
             time.sleep(self.rng.uniform(0.3, 1.0) * self.seconds[stage])
-            WAYS[way](dvc)
+            FAULTS[fault](dvc)
             dvc.stdout.close()
-        status, output = self.world.run("dvc", "repro", "-s", stage)
+        status, output = self.project.run("dvc", "repro", "-s", stage)
         if status:
-            return f"{stage}: the next dvc repro failed: {output[-LAST_WORDS:]}"
+            return f"{stage}: the next dvc repro failed: {output[-EXCERPT:]}"
         if "Traceback" in output:
-            return f"{stage}: a stack trace: {output[-LAST_WORDS:]}"
+            return f"{stage}: it printed a stack trace: {output[-EXCERPT:]}"
         return self._compare(stage)
 
     def _fill_disk(self, stage: str) -> None:
@@ -116,8 +116,8 @@ class Killer:
         limit = self.rng.randrange(1, largest)
         process = psutil.Popen(
             ["dvc", "repro", "-s", stage],
-            cwd=self.world.root,
-            env=self.world.environment,
+            cwd=self.project.root,
+            env=self.project.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -131,44 +131,45 @@ class Killer:
         process.wait()
 
     def _compare(self, stage: str) -> str | None:
-        found = self.world.contents(stage)
+        found = self.project.contents(stage)
         differing = sorted(
             name
             for name in found.keys() | self.expected[stage].keys()
             if found.get(name) != self.expected[stage].get(name)
         )
         if differing:
-            return f"{stage}: other bytes in {', '.join(differing)}"
-        if self.world.lock()["stages"][stage] != self.locked[stage]:
-            return f"{stage}: another entry in dvc.lock"
-        if self.world.litter():
-            return f"{stage}: left behind {', '.join(self.world.litter())}"
+            return f"{stage}: different bytes in {', '.join(differing)}"
+        if self.project.lock()["stages"][stage] != self.locked[stage]:
+            return f"{stage}: a different entry in dvc.lock"
+        if self.project.leftovers():
+            return f"{stage}: leftovers: {', '.join(self.project.leftovers())}"
         return None
 
 
-def torture(worlds: list[World], seconds: dict[str, float], kills: int, seed: int) -> list[Row]:
-    """So many trials, dealt evenly over stages and ways, in all worlds at once."""
-    rows = {way: Row(way) for way in (*WAYS, FULL_DISK)}
-    ways = list(rows)
+def torture(projects: list[SmallProject], seconds: dict[str, float], kills: int, seed: int) -> list[Row]:
+    """Run `kills` trials, spread evenly over stages and faults, with one thread per project."""
+    rows = {fault: Row(fault) for fault in (*FAULTS, FULL_DISK)}
+    faults = list(rows)
     trials = [
-        (STAGES[number % len(STAGES)], ways[(number + number // len(STAGES)) % len(ways)]) for number in range(kills)
+        (STAGES[number % len(STAGES)], faults[(number + number // len(STAGES)) % len(faults)])
+        for number in range(kills)
     ]
     random.Random(seed).shuffle(trials)
-    guard = Lock()
+    lock = Lock()
 
     def work(number: int) -> None:
-        killer = Killer(worlds[number], seconds, random.Random(seed + number))
+        own = KillTrials(projects[number], seconds, random.Random(seed + number))
         while True:
-            with guard:
+            with lock:
                 if not trials:
                     return
-                stage, way = trials.pop()
-                say(f"{way}: {stage} ({len(trials)} to go)")
-            problem = killer.trial(stage, way)
-            with guard:
-                rows[way].add(problem)
+                stage, fault = trials.pop()
+                say(f"{fault}: {stage} ({len(trials)} left)")
+            problem = own.trial(stage, fault)
+            with lock:
+                rows[fault].add(problem)
 
-    threads = [Thread(target=work, args=[number]) for number in range(len(worlds))]
+    threads = [Thread(target=work, args=[number]) for number in range(len(projects))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""What was tried and what came of it."""
+"""The table of all faults: trials and failures."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Row:
-    """One kind of fault."""
+    """The trials of one kind of fault."""
 
     fault: str
     tried: int = 0
-    lost: list[str] = field(default_factory=list)
-    """What went wrong, one entry for each that did not survive."""
+    failed: list[str] = field(default_factory=list)
+    """The problem of each failed trial."""
 
     def add(self, problem: str | None) -> None:
-        """One more, that was survived if there is no problem."""
+        """Count one more trial; without a problem it succeeded."""
         self.tried += 1
         if problem:
-            self.lost.append(problem)
-            say(f"LOST: {self.fault}: {problem}")
+            self.failed.append(problem)
+            say(f"FAILED: {self.fault}: {problem}")
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     print(text, file=sys.stderr, flush=True)
 
 
 def table(rows: list[Row]) -> str:
-    """All rows, and below them what was lost."""
+    """Return the table of all rows, followed by the problems."""
     width = max(len(row.fault) for row in rows)
-    lines = [f"{'fault':<{width}} {'tried':>8} {'survived':>9} {'lost':>6}"]
-    total = Row("all", sum(row.tried for row in rows), [problem for row in rows for problem in row.lost])
+    lines = [f"{'fault':<{width}} {'tried':>8} {'passed':>9} {'failed':>6}"]
+    total = Row("all", sum(row.tried for row in rows), [problem for row in rows for problem in row.failed])
     for row in [*rows, total]:
-        lines.append(f"{row.fault:<{width}} {row.tried:>8} {row.tried - len(row.lost):>9} {len(row.lost):>6}")
-    return "\n".join([*lines, *(f"lost: {row.fault}: {problem}" for row in rows for problem in row.lost)])
+        lines.append(f"{row.fault:<{width}} {row.tried:>8} {row.tried - len(row.failed):>9} {len(row.failed):>6}")
+    return "\n".join([*lines, *(f"failed: {row.fault}: {problem}" for row in rows for problem in row.failed)])

@@ -252,7 +252,7 @@ def study(name: str) -> None:
 def report() -> None:
     """Stage: the comparison table and plots; beside them it refreshes report.html."""
     from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
-    from triptych.figures.grids import SHEET
+    from triptych.figures.image_grids import SHEET
     from triptych.records.stage_tracker import stage
     from triptych.reports.page.build import build_page
     from triptych.stages.report import report as run

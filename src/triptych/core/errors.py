@@ -2,12 +2,12 @@
 
 
 class TriptychError(Exception):
-    """Something the user can mend: its text is one sentence that names the key, file or value at fault.
+    """An error that the user can correct; its text is one sentence that names the file, key or value.
 
-    The command line prints the sentence and exits with status 1. Any other exception is a bug of ours and keeps its
-    stack trace.
+    The command line prints the sentence and exits with status 1. Any other exception is a bug in Triptych and keeps
+    its stack trace.
     """
 
 
 class DivergenceError(TriptychError):
-    """A run whose numbers are no longer finite."""
+    """A number of the run is NaN or infinite."""

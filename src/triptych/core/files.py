@@ -1,4 +1,4 @@
-"""Files: what is written never stands half-written under its final name, what is read is not trusted."""
+"""Safe reading and atomic writing of files."""
 
 import errno
 import os
@@ -13,20 +13,64 @@ from pathlib import Path
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import is_alive
 
-CHUNK = 1 << 20
-MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes of a file of JSON or CSV, and of any file
+CHUNK = 1 << 20  # bytes that are read at a time
+MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes: limits for JSON and CSV files, and for any file
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG
 )  # fmt: skip
 
 
+def read_bytes(path: Path, most: int, advice: str) -> bytes:
+    """Return the bytes of a file. Raises TriptychError if it cannot be read or has more than `most` bytes."""
+    with readable(path, advice):
+        refuse_larger(path, most, advice)
+        return path.read_bytes()
+
+
+@contextmanager
+def readable(path: Path, advice: str) -> Iterator[None]:
+    """Turn the failure to read a file into a TriptychError that names the path and ends with the advice.
+
+    Links are followed. Devices and pipes are refused, because reading them may never end.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise TriptychError(f"{path} is not a file: {advice}")
+        yield
+    except FileNotFoundError:
+        problem = "is a broken link" if path.is_symlink() else "does not exist"
+        raise TriptychError(f"{path} {problem}: {advice}") from None
+    except OSError as error:
+        raise TriptychError(f"{path} cannot be read ({error.strerror or error}): {advice}") from None
+    except MemoryError:
+        raise TriptychError(f"{path} does not fit into memory: {advice}") from None
+
+
+def refuse_larger(path: Path, most: int, advice: str) -> None:
+    """Raise TriptychError if the file has more than `most` bytes."""
+    size = path.stat().st_size
+    if size > most:
+        raise TriptychError(f"{path} has {size:,} bytes, more than the limit of {most:,}: {advice}")
+
+
+def is_file(path: Path) -> bool:
+    """Return whether the path is a file; False, too, if the system refuses access."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error for some names)
+
+
+def expanded(name: str) -> Path:
+    """Return the path with `~` and `~user` expanded; an unknown user stays as it is."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises an error for an unknown user)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk, or a place that no file can have, into one sentence that names the path."""
+    """Turn the failure to write a file, on a full or read-only disk for example, into a TriptychError with the path."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if error.errno in NOT_WRITABLE:
             raise TriptychError(f"{path} cannot be written: {error.strerror}") from error
@@ -34,86 +78,40 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def readable(path: Path, advice: str) -> Iterator[None]:
-    """Turn a file that is not there, is no file, or that the system does not give, into one sentence with the advice.
-
-    Links are followed; a device or a pipe, which may never end, is no file.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise TriptychError(f"{path} is not a file: {advice}")
-        yield
-    except FileNotFoundError:
-        words = "is a link to nothing" if path.is_symlink() else "does not exist"
-        raise TriptychError(f"{path} {words}: {advice}") from None
-    except OSError as error:
-        raise TriptychError(f"{path} cannot be read ({error.strerror or error}): {advice}") from None
-    except MemoryError:
-        raise TriptychError(f"{path} does not fit into memory: {advice}") from None
-
-
-def expanded(name: str) -> Path:
-    """The path of that name, `~` and `~user` expanded where there is such a user."""
-    return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is none)
-
-
-def is_file(path: Path) -> bool:
-    """Whether a file is there that can be looked at, whatever the name."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def read_bytes(path: Path, most: int, advice: str) -> bytes:
-    """The bytes of a file. Raises TriptychError, with the advice, if it cannot be read or has more than `most`."""
-    with readable(path, advice):
-        refuse_larger(path, most, advice)
-        return path.read_bytes()
-
-
-def refuse_larger(path: Path, most: int, advice: str) -> None:
-    """Raises TriptychError, with the advice, if the file has more bytes than `most`."""
-    size = path.stat().st_size
-    if size > most:
-        raise TriptychError(f"{path} has {size:,} bytes, more than the {most:,} that it may have: {advice}")
-
-
-@contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the final name only if the block succeeds.
+    """Yield a draft path beside `path`, which replaces `path` only if the block succeeds.
 
-    After a power cut the name stands for the whole new file or for what was there before.
+    After a power cut, `path` is either the complete new file or the earlier one.
     """
     draft = _beside(path, "part")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _remove_leftovers(path)
         try:
             yield draft
-            _to_disk(draft)
+            _sync(draft)
             draft.replace(path)
-            _to_disk(path.parent)
+            _sync(path.parent)
         finally:
             draft.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; it replaces `path` whole, and only if the block succeeds."""
+    """Yield an empty draft folder beside `path`, which replaces the whole of `path` only if the block succeeds."""
     draft, retired = _beside(path, "part"), _beside(path, "old")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _remove_leftovers(path)
         draft.mkdir()
         try:
             yield draft
             for part in (*draft.rglob("*"), draft):
-                _to_disk(part)
+                _sync(part)
             if path.exists():
                 path.replace(retired)
             draft.replace(path)
-            _to_disk(path.parent)
+            _sync(path.parent)
         finally:
             if retired.exists() and not path.exists():
                 retired.replace(path)
@@ -128,17 +126,17 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there; after a power cut it does not come back."""
+    """Remove a file if it exists; it stays removed after a power cut."""
     path.unlink(missing_ok=True)
-    _to_disk(path.parent)
+    _sync(path.parent)
 
 
 def _beside(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 
-def _to_disk(path: Path) -> None:
-    """Return only when a file's bytes, or a folder's names, would survive a power cut."""
+def _sync(path: Path) -> None:
+    """Write the bytes of a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -146,8 +144,8 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(path: Path) -> None:
-    """Remove the drafts that killed processes left; put back what one of them had just moved out of the way."""
+def _remove_leftovers(path: Path) -> None:
+    """Remove drafts of killed processes; if a process was killed while it replaced `path`, restore the earlier one."""
     for left in path.parent.glob(f".{escape(path.name)}.*"):
         owner = re.fullmatch(r"(\d+)\.(part|old)", left.name.removeprefix(f".{path.name}."))
         if not owner or (int(owner[1]) != os.getpid() and is_alive(int(owner[1]))):

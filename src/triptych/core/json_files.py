@@ -1,4 +1,4 @@
-"""Read and write the JSON files that stages leave for each other."""
+"""Reading and writing of JSON files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,8 @@ from triptych.core.files import MOST_TEXT, atomic_file, read_bytes
 MAKE_AGAIN = "delete it and run the stage that makes it again"
 
 
-def canonical_json(data: Any) -> str:  # noqa: ANN401 (any JSON value)
-    """JSON that is equal, byte for byte, for equal data; NaN and infinity are refused."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def write_json(path: Path, data: Any) -> None:  # noqa: ANN401 (any JSON value)
-    """Write readable JSON atomically; NaN and infinity are refused, since JSON has neither."""
-    with atomic_file(path) as draft:
-        draft.write_text(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 class Document(dict[str, Any]):
-    """A JSON object of one of our files. A key that it lacks is damage to the file, and no bug of the reader's."""
+    """A JSON object of a file. A missing key raises TriptychError, because it means that the file is damaged."""
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
         super().__init__(data)
@@ -36,8 +25,8 @@ class Document(dict[str, Any]):
 
 
 def read_json(path: Path) -> Document:
-    """Read a JSON object of ours. Raises TriptychError if the file is missing or damaged."""
-    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
+    """Return the JSON object of a file. Raises TriptychError if the file is missing or damaged."""
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `dvc repro`")
     try:
         data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -48,11 +37,22 @@ def read_json(path: Path) -> Document:
 
 
 def _refuse_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
+
+
+def write_json(path: Path, data: Any) -> None:  # noqa: ANN401 (any JSON value)
+    """Write indented JSON atomically. Raises ValueError for NaN and infinity, which JSON does not have."""
+    with atomic_file(path) as draft:
+        draft.write_text(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def canonical_json(data: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """Return JSON that is equal, byte for byte, for equal data. Raises ValueError for NaN and infinity."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
+    """Return nested mappings as one mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -60,5 +60,5 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a number; true and false are not."""
+    """Return whether a JSON value is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)

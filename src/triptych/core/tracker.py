@@ -1,4 +1,4 @@
-"""What a stage tells the world while it runs."""
+"""The interface through which a stage reports its progress and its results."""
 
 from __future__ import annotations
 
@@ -10,39 +10,27 @@ if TYPE_CHECKING:
 
 
 class Tracker(Protocol):
-    """Listens to a stage. Nothing that a stage computes depends on what a tracker does with it."""
+    """A receiver of the reports of a stage. No result of a stage depends on its tracker."""
 
     def say(self, text: str) -> None:
-        """One line for the person at the terminal."""
+        """Print one line on the terminal."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A row of the history, after an epoch or so many iterations; it holds its step too. Called in order."""
+        """Record one row of the history, which includes its step. Rows come in order."""
 
     def resume(self, history: list[dict[str, float]]) -> None:
-        """The stage goes on from a checkpoint; `history` holds the rows logged before it."""
+        """Note that the stage continues from a checkpoint; `history` holds the rows that were logged before it."""
 
     def note(self, **facts: str | float | int) -> None:
-        """What is not a function of the inputs, for the journal: device, seconds, samples per second."""
+        """Record in the journal facts that do not follow from the inputs: device, seconds, samples per second."""
 
 
-class Silent:
-    """A tracker that neither speaks nor keeps anything: of all processes that share a training but the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing is said."""
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Nothing is kept."""
-
-    def resume(self, history: list[dict[str, float]]) -> None:
-        """Nothing is kept."""
-
-    def note(self, **facts: str | float | int) -> None:
-        """Nothing is kept."""
+class Silent(Tracker):
+    """A tracker that ignores every report: for the processes of a distributed training, except the first."""
 
 
 class Console(Silent):
-    """A tracker that speaks and forgets: for tests, notebooks, and stages that record nothing."""
+    """A tracker that prints lines and records nothing: for tests, notebooks and stages without records."""
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Small changes to training images."""
+"""Random shifts and reflections of training images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
-    """Images (n, h, w) moved down and right by whole pixels, black where nothing came in."""
+    """Return images (n, ..., h, w) moved down and right by whole pixels, with black at the uncovered edges."""
     height, width = pixels.shape[-2:]
     margin = max(abs(rows), abs(columns))
     padded = pad(pixels, (margin, margin, margin, margin))
@@ -20,9 +20,9 @@ def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def shift_and_mirror(pixels: Tensor, max_shift: int) -> Tensor:
-    """Images (n, colours, h, w), each moved by at most so many pixels, and mirrored or not, by chance.
+    """Return images (n, colours, h, w), each shifted by up to `max_shift` pixels and mirrored with probability 1/2.
 
-    Where nothing came in, the image goes on as if reflected at its edge. Draws from torch's global generator.
+    The uncovered edges show the image reflected. Draws from the global random generator of PyTorch.
     """
     count, _, height, width = pixels.shape
     shifts = torch.randint(-max_shift, max_shift + 1, (2, count, 1))
@@ -30,10 +30,10 @@ def shift_and_mirror(pixels: Tensor, max_shift: int) -> Tensor:
     columns = _reflected(torch.arange(width) - shifts[1], width)[:, None]
     columns = torch.where(torch.rand(count, 1, 1) < 0.5, columns, columns.flip(2))
     images = torch.arange(count)[:, None, None]
-    places = [index.to(pixels.device) for index in (images, rows, columns)]
-    return pixels.movedim(1, -1)[tuple(places)].movedim(-1, 1)
+    indices = tuple(index.to(pixels.device) for index in (images, rows, columns))
+    return pixels.movedim(1, -1)[indices].movedim(-1, 1)
 
 
 def _reflected(index: Tensor, size: int) -> Tensor:
-    """Indices within 0 to size - 1, those outside reflected at the nearer end."""
+    """Return indices within 0 to size - 1: an index outside is reflected at the nearer end."""
     return size - 1 - (size - 1 - index.abs()).abs()

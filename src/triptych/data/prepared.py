@@ -1,4 +1,4 @@
-"""The prepared data set on disk: what the prepare stage writes and every later stage reads."""
+"""The prepared data set in `data/prepared/<dataset>/`: the prepare stage writes it, every later stage reads it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file
-from triptych.core.manifests import PreparedManifest, read_document
+from triptych.core.json_schemas import PreparedManifest, read_document
 
-AGAIN = "run the prepare stage of this data set again"
+ADVICE = "run the prepare stage of this data set again"
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A folder of `.npy` files beside a manifest.
+    """A folder of `.npy` files with a manifest.
 
-    | file | what it holds |
+    | file | content |
     | --- | --- |
-    | `x_<split>.npy` | uint8 (n, 28, 28): 8-bit pixels, or 0 and 1 where the data set is binarised |
-    | `y_<split>.npy` | uint8 (n,), where labels are known |
-    | `continuous_<split>.npy` | float32 (n, 28, 28) in [0, 1): dequantised once, for validation and test |
+    | `x_<split>.npy` | uint8 (n, 28, 28) or (n, 3, 32, 32): 8-bit pixels, or 0 and 1 if the data set is binarised |
+    | `y_<split>.npy` | uint8 (n,), if labels are known |
+    | `continuous_<split>.npy` | float32 of the shape of the images, in [0, 1): dequantised once, for valid and test |
     """
 
     folder: Path
@@ -32,48 +32,49 @@ class PreparedData:
 
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
-        """Raises TriptychError if the folder was never prepared."""
+        """Open a prepared data set. Raises TriptychError if its manifest is missing or damaged."""
         return cls(folder, read_document(folder / MANIFEST, PreparedManifest))
+
+    def images(self, split: str) -> np.ndarray:
+        """Return the pixels of a split, uint8 (n, ...)."""
+        return self._load(f"x_{split}")
+
+    def has_labels(self, split: str) -> bool:
+        """Return whether the labels of a split are known."""
+        return f"y_{split}.npy" in self.manifest["files"]
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return the labels of a split, uint8 (n,). Raises TriptychError if the data set has none."""
+        return self._load(f"y_{split}")
+
+    def continuous(self, split: str) -> np.ndarray:
+        """Return the dequantised images of a split, float32 (n, ...) in [0, 1); every model is evaluated on them."""
+        return self._load(f"continuous_{split}")
 
     def _load(self, name: str) -> np.ndarray:
         path = self.folder / f"{name}.npy"
         expected = self.manifest["files"].get(path.name)
         if expected is None:
-            raise TriptychError(f"{path} is missing: {AGAIN}")
+            raise TriptychError(f"{path} is missing: {ADVICE}")
         if sha256_of_file(path) != expected:
-            raise TriptychError(f"{path} is damaged: {AGAIN}")
+            raise TriptychError(f"{path} is damaged: {ADVICE}")
         return np.load(path, allow_pickle=False)
-
-    def images(self, split: str) -> np.ndarray:
-        """uint8 (n, 28, 28)."""
-        return self._load(f"x_{split}")
-
-    def has_labels(self, split: str) -> bool:
-        return f"y_{split}.npy" in self.manifest["files"]
-
-    def labels(self, split: str) -> np.ndarray:
-        """uint8 (n,). Raises TriptychError where the data set has none."""
-        return self._load(f"y_{split}")
-
-    def continuous(self, split: str) -> np.ndarray:
-        """float32 (n, 28, 28) in [0, 1): the one dequantised copy that every model is judged on."""
-        return self._load(f"continuous_{split}")
 
     @property
     def name(self) -> str:
-        """The data set's name in `params.yaml`."""
+        """The name of the data set in `params.yaml`."""
         return self.manifest["dataset"]
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over all arrays."""
+        """The SHA-256 over all arrays."""
         return self.manifest["sha256"]
 
     @property
     def redraws(self) -> bool:
-        """Whether training binarises afresh at every visit of an image."""
+        """Whether training draws the binary pixels anew each time that it visits an image."""
         return self.manifest["binarization"] == "stochastic"
 
     def size(self, split: str) -> int:
-        """The number of images in a split."""
+        """Return the number of images in a split."""
         return self.manifest["splits"][split]

@@ -26,7 +26,7 @@ def write_samples(model: Path, count: int, seed: int, device: str, output: Path)
     from PIL import Image
 
     from triptych.core.files import atomic_file
-    from triptych.figures.grids import tile
+    from triptych.figures.image_grids import tile
     from triptych.models.load import load_family
     from triptych.training.reproducible import pick_device
 

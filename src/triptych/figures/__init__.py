@@ -1,1 +1,1 @@
-"""Matplotlib figures, in one style."""
+"""Matplotlib figures in one style; `style` holds the colours and writes the PNG files."""

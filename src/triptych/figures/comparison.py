@@ -1,4 +1,4 @@
-"""All experiments side by side: one row each, from the top down."""
+"""Comparison of experiments: one row per experiment, from the top down."""
 
 from __future__ import annotations
 
@@ -6,24 +6,14 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from triptych.figures.style import COLOURS, new_figure, tidy
+from triptych.figures.style import COLOURS, add_legend, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW, MARGINS = 0.34, 1.5  # inches: of one experiment, and of what stands around all of them
-
-
-def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:
-    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)))
-    axes = figure.subplots()
-    tidy(axes, x_label, "")
-    axes.grid(axis="y", visible=False)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    figure.suptitle(title, fontsize=12)
-    return figure, axes
+ROW, MARGINS = 0.34, 1.5  # inches: height of a row, and of the space above and below all rows
+DARK = "#333333"  # of error bars
 
 
 def bars(
@@ -37,12 +27,12 @@ def bars(
     label: str,
     real: float | None,
 ) -> Figure:
-    """One bar an experiment, in its colour; a grey line where real images stand on the same scale."""
+    """Return one bar per experiment in its colour; a grey line shows the value `real` of real images."""
     figure, axes = _rows(names, title, label)
     places = range(len(names))
     axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="#333333", capsize=3, label=errors_are)
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=DARK, capsize=3, label=errors_are)
     for place, value, error in zip(places, values, errors, strict=True):
         axes.annotate(
             f"{value:.3g}", (value + error, place), va="center", xytext=(4, 0), textcoords="offset points", fontsize=9
@@ -50,7 +40,7 @@ def bars(
     if real is not None:
         axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
     if real is not None or any(errors):
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        add_legend(figure)
     axes.margins(x=0.1)
     return figure
 
@@ -63,7 +53,7 @@ def bounds(
     errors: Sequence[float],
     title: str,
 ) -> Figure:
-    """From the ELBO to the importance-sampled log-likelihood: the line between is what the posterior misses."""
+    """Return a line per experiment from the ELBO to the importance-sampled log-likelihood."""
     figure, axes = _rows(names, title, "nats per image (further right is better)")
     places = range(len(names))
     axes.hlines(places, elbos, log_likelihoods, color=COLOURS["real"], linewidth=2)
@@ -77,14 +67,14 @@ def bounds(
         axes.annotate(f"{elbo:.2f}", (elbo, place), xytext=(-7, 0), ha="right", **style)
         axes.annotate(f"{value:.2f}", (value, place), xytext=(9, 0), ha="left", **style)
     axes.margins(x=0.2)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    add_legend(figure)
     return figure
 
 
-def seeds(
+def values_per_seed(
     *, names: Sequence[str], colours: Sequence[str], values: Sequence[Sequence[float]], title: str, label: str
 ) -> Figure:
-    """One row an experiment, in its colour: a ring a seed, and their mean with its standard deviation."""
+    """Return one ring per seed in the colour of its experiment, with mean and standard deviation over the seeds."""
     figure, axes = _rows(names, title, label)
     means, deviations = [mean(each) for each in values], [stdev(each) for each in values]
     for place, (colour, each, middle, deviation) in enumerate(zip(colours, values, means, deviations, strict=True)):
@@ -95,9 +85,19 @@ def seeds(
         )  # fmt: skip
     axes.errorbar(
         means, range(len(names)), xerr=deviations,
-        fmt="|", color="#333333", markersize=12, capsize=3, label="mean ± standard deviation over seeds",
+        fmt="|", color=DARK, markersize=12, capsize=3, label="mean ± standard deviation over seeds",
     )  # fmt: skip
-    axes.plot([], [], "o", markerfacecolor="none", markeredgecolor="#333333", markersize=8, label="one seed")
+    axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=DARK, markersize=8, label="one seed")
     axes.margins(x=0.15)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    add_legend(figure)
     return figure
+
+
+def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:
+    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)), title=title)
+    axes = figure.subplots()
+    tidy(axes, x_label, "")
+    axes.grid(axis="y", visible=False)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    return figure, axes

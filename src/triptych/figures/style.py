@@ -1,16 +1,17 @@
-"""One look for every figure: colour-blind safe colours, each with one meaning, and PNG files that repeat exactly."""
+"""The style of all figures: the colours, each with one meaning, and reproducible PNG files."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 
-# Okabe and Ito's palette.
+# The colour-blind safe palette of Okabe and Ito.
 COLOURS = {
     "train": "#0072B2",
     "valid": "#D55E00",
@@ -29,24 +30,32 @@ COLOURS = {
     "w1": "#D55E00",
 }
 FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
-CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart from it
+CLASS_COLOURS = (  # of ten classes: the palette and two more shades
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
 )  # fmt: skip
-SHADES = 16  # of grey in a picture of images
-REDUCED = 96  # colours of a picture of many coloured points
-PALETTE = 256  # colours of a picture of photographs
-WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels an inch
+SHADES = 16  # of grey in a figure of grey images
+FEW_COLOURS = 96  # in a figure of many coloured points
+PHOTOGRAPH_COLOURS = 256  # in a figure of coloured images
+WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 
 
-def new_figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
-    """An empty figure in the project's style, without pyplot and its global state."""
+def new_figure(width: float = WIDTH, height: float = HEIGHT, title: str = "") -> Figure:
+    """Return an empty figure in the project's style, without pyplot and its global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def add_legend(figure: Figure, *handles_and_labels: Collection[Any], columns: int = 2) -> None:
+    """Add a legend below the axes; without handles and labels, of everything that has a label."""
+    figure.legend(*handles_and_labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def tidy(axes: Axes, x_label: str, y_label: str) -> None:
-    """Labels with units, a light grid, no box."""
+    """Set labels and a light grid, and remove the upper and the right spine."""
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25, linewidth=0.6)
@@ -54,38 +63,34 @@ def tidy(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG without the metadata that would differ between versions."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a PNG file without the metadata that differ between versions of matplotlib."""
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def save_reduced(figure: Figure, path: Path, colours: int = REDUCED) -> None:
-    """The same for a figure of many colours, in a few of them: a fraction of the bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _draw(figure).convert("RGB").quantize(colours).save(path, format="PNG", optimize=True)
-
-
 def save_images(figure: Figure, path: Path, *, colour: bool) -> None:
-    """The same for a figure of images, in as few colours, or shades of grey, as do them justice."""
+    """Write a figure of images as a small PNG file, with few colours or shades of grey."""
     if colour:
-        save_reduced(figure, path, PALETTE)
+        save_reduced(figure, path, PHOTOGRAPH_COLOURS)
     else:
         save_grey(figure, path)
 
 
+def save_reduced(figure: Figure, path: Path, colours: int = FEW_COLOURS) -> None:
+    """Write a figure as a small PNG file with few colours."""
+    _render(figure).convert("RGB").quantize(colours).save(path, format="PNG", optimize=True)
+
+
 def save_grey(figure: Figure, path: Path) -> None:
-    """The same for a figure without colours, in a few shades of grey: a fraction of the bytes."""
+    """Write a figure without colours as a small PNG file with few shades of grey."""
     import numpy as np
     from PIL import Image
 
-    red = np.asarray(_draw(figure))[..., 0].astype(np.float32)
+    red = np.asarray(_render(figure))[..., 0].astype(np.float32)
     shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(shades).save(path, format="PNG", optimize=True)
 
 
-def _draw(figure: Figure) -> Image.Image:
-    """The figure as pixels."""
+def _render(figure: Figure) -> Image.Image:
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

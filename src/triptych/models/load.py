@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
-from triptych.core.manifests import ModelManifest, read_document
+from triptych.core.json_schemas import ModelManifest, read_document
 from triptych.models.registry import FAMILIES, build, load_settings_model
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into

@@ -28,7 +28,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import HISTORY, MANIFEST, METRICS
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
-from triptych.core.manifests import measured
+from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
 from triptych.studies.kinds import STUDIES

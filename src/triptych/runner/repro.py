@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from triptych.data.raw_images import read_origin
-from triptych.data.sources import folder_checksum, resolve
+from triptych.data.sources import resolve_source
+from triptych.data.user_folder import folder_checksum
 from triptych.runner import fork_server, parallel
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def dvc(project: Project, *words: str, **variables: str) -> int:
 
 def stale_sources(project: Project, settings: Settings) -> list[str]:
     """Data sets that would come out differently now: DVC watches neither the user's folder nor `TRIPTYCH_DATA`."""
-    kind, stale = resolve(settings.active.source), []
+    kind, stale = resolve_source(settings.active.source), []
     for name, dataset in settings.datasets.items():
         if project.raw(name).exists():
             fetched, source = read_origin(project.raw(name))

@@ -1,10 +1,10 @@
-"""Stage `evaluate`: a trained model to `metrics/<experiment>.json` and the pictures in `plots/<experiment>/`."""
+"""Stage `evaluate`: measure a trained model and draw its pictures, `metrics/<name>.json` and `plots/<name>/`."""
 
 from __future__ import annotations
 
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -19,7 +19,7 @@ from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
 from triptych.evaluation.quantization import quantize
-from triptych.figures.grids import SHEET, tile
+from triptych.figures.image_grids import SHEET, tile
 from triptych.models.load import load_family, open_model
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from triptych.training.family import Family
     from triptych.training.settings import Runtime
 
-EVALUATION = ("measure", "pictures")  # a family's modules in triptych.evaluation
+FAMILY_MODULES = ("measure", "pictures")  # in triptych.evaluation.<family>
 
 
 def evaluate(
@@ -53,17 +53,16 @@ def evaluate(
     code: str,
     tracker: Tracker,
 ) -> None:
-    """Measure the model in folder `model` on validation and test, and its samples against the reference's real images.
+    """Measure the model in the folder `model` on validation and test images, and its samples against the reference.
 
-
-    Writes `metrics` (JSON), and into the folder `plots` the pictures; `samples.png`, the bare samples after training;
-    `curves.csv`, the headline curve for `dvc plots`; and `numbers.yaml`, the metrics once more, for `report` to see.
-    A long measurement that was stopped goes on with the pieces that it left under `checkpoints`, if model, data,
-    settings and `code` (a hash) are the same. Raises TriptychError if a file is missing or damaged, or if the model
-    gives NaN.
+    Writes `metrics` (JSON) and, into the folder `plots`, the pictures; `samples.png`, samples without axes;
+    `curves.csv`, the headline curve for `dvc plots`; and `numbers.yaml`, the metrics again, so that the stage `report`
+    can depend on them. An interrupted measurement continues from its parts under `checkpoints` if model, data, settings
+    and `code` (a hash) are the same.
+    Raises TriptychError if a file is missing or damaged, or if the model's output is NaN.
     """
     prepared, manifest = PreparedData.open(data), open_model(model)
-    measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
+    measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in FAMILY_MODULES)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = Reference.load(reference)
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
@@ -117,8 +116,7 @@ def evaluate(
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],
         }
-        lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
-        (folder / "numbers.yaml").write_text("".join(lines), encoding="utf-8")
+        _write_numbers(folder / "numbers.yaml", result)
         write_json(metrics, result)
     headline = name_of("fid", fidelity)
     tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
@@ -133,7 +131,12 @@ def _samples(name: str, family: Family, experiment: Experiment, protocol: Fideli
 
 
 def _write_curve(path: Path, history: list[dict[str, float]]) -> None:
-    """The headline, the first number on held-out images, beside what it was in training."""
+    """Write the first validation number of the history, and the same number on training images, per epoch."""
     headline = next(name for name in history[0] if name.startswith("valid_")).removeprefix("valid_")
     lines = [f"{row['epoch']},{row[f'valid_{headline}']!r},{row[f'train_{headline}']!r}" for row in history]
     path.write_text("\n".join(["epoch,valid,train", *lines]) + "\n", encoding="utf-8")
+
+
+def _write_numbers(path: Path, result: dict[str, Any]) -> None:
+    lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
+    path.write_text("".join(lines), encoding="utf-8")

@@ -1,12 +1,12 @@
-"""Stage `fetch`: raw images into `data/raw/<dataset>.npz`."""
+"""Stage `fetch`: write the raw images, `data/raw/<dataset>.npz`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from triptych.core.files import atomic_file
-from triptych.data.raw_images import write_npz
-from triptych.data.sources import load
+from triptych.data.raw_images import write_raw
+from triptych.data.sources import load_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,12 @@ def fetch(
     output: Path,
     tracker: Tracker,
 ) -> None:
-    """Write the raw images of `dataset`, checked, from the source to the `.npz` file `output`.
+    """Write the checked raw images of `dataset` from `source` to the `.npz` file `output`.
 
-    `downloads` keeps public files between runs. Nothing is left at `output` if anything is wrong; what was there stays.
+    The folder `downloads` keeps public files between runs. On an error an earlier `output` stays as it is.
     """
-    image_set = load(dataset.images, source, embedded, splits, downloads)
+    image_set = load_images(dataset.images, source, embedded, splits, downloads)
     with atomic_file(output) as draft:
-        write_npz(draft, image_set)
+        write_raw(draft, image_set)
     counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}
     tracker.say(f"{image_set.source}: " + ", ".join(f"{count:,} {split}" for split, count in counts.items()))

@@ -1,4 +1,4 @@
-"""Stage `reference`: real images that generated ones are compared with, as statistics of an extractor's features."""
+"""Stage `reference`: write the reference statistics, the features of real images, `data/reference/<name>/`."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def measure_reference(
     output: Path,
     tracker: Tracker,
 ) -> None:
-    """Write the folder `output` (`evaluation/fidelity/reference.py` says what it holds) of the entry `name`.
+    """Write the reference statistics of the entry `name` to the folder `output`.
 
-    The trained classifier in the folder `classifier` is copied beside the statistics.
-    The first `protocol.samples` validation images, or as many as there are, stand in for samples of a perfect model.
-    Raises TriptychError if the extractor's weights cannot be had or a file is damaged.
+    A copy of the folder `classifier` is stored beside the statistics. The first `protocol.samples` validation images,
+    or all if there are fewer, are measured like samples and so give the score of a perfect model.
+    Raises TriptychError if the extractor's weights are not available or a file is damaged.
     """
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
@@ -64,7 +64,7 @@ def measure_reference(
         examined = judging.examine(real)
         if not all(values.isfinite().all() for values in examined.values()):
             raise TriptychError(
-                f"what {judging.classifier.name} makes of real images is not finite: "
+                f"the features that {judging.classifier.name} computes of real images are not finite: "
                 f"lower classifiers.{settings.dataset}.learning_rate"
             )
         reference = Reference.of(examined, origin)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, readable
 from triptych.core.json_files import flatten, read_json
-from triptych.core.manifests import Metrics, measured, read_document
+from triptych.core.json_schemas import Metrics, measured, read_document
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.over_seeds import spreads
-from triptych.figures.comparison import bars, bounds
-from triptych.figures.comparison import seeds as dots
-from triptych.figures.grids import sheets
+from triptych.figures.comparison import bars, bounds, values_per_seed
+from triptych.figures.image_grids import image_panels
+from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
-from triptych.figures.twin import twins
 from triptych.models.registry import FAMILIES
 from triptych.settings.seeds import grouped, is_repeat
 
@@ -136,7 +135,7 @@ def _over_seeds(repeated: Mapping[str, Sequence[Metrics]], families: Mapping[str
     for (name, of, words), values in found.items():
         yield (
             f"{name}-{of}",
-            dots(
+            values_per_seed(
                 names=list(values),
                 colours=[FAMILY_COLOURS[list(FAMILIES).index(families[base])] for base in values],
                 values=list(values.values()),
@@ -197,10 +196,12 @@ def report(
             sheets_of = [(name, _picture(samples[name])) for name in judged]
             title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
             colour = any(sheet.ndim == 3 for _, sheet in sheets_of)
-            save_images(sheets(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)
+            save_images(image_panels(sheets_of, title), folder / f"X2-samples-{reference}.png", colour=colour)
         panels = [panel(name, path) for name, path in snapshots.items() if path.exists() and name in numbers]
         if panels:
-            save_reduced(twins(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png")
+            save_reduced(
+                metric_and_fid(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png"
+            )
         columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
         bounded = table.loc[table["experiment"].isin(list(numbers)), ["experiment", *columns]].copy()
         bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")

@@ -20,7 +20,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, atomic_file, disk_errors, read_bytes, remove
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
-from triptych.core.manifests import CheckpointIndex, read_document
+from triptych.core.json_schemas import CheckpointIndex, read_document
 from triptych.core.process_ids import waiting_process
 from triptych.training.weights import load_tensors, save_tensors
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.augmentation import shift_images
-from triptych.data.transforms import StochasticBinarize
+from triptych.data.binarization import stochastic_binarize
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TrainingImages:
                 batch = shift_images(batch, rows, columns)
             if self.redraws:
                 noise = torch.rand(batch.shape, device=batch.device)
-                batch = StochasticBinarize().forward(batch, noise).to(torch.uint8)
+                batch = stochastic_binarize(batch, noise).to(torch.uint8)
             yield batch
 
 
@@ -69,7 +69,7 @@ class HeldOutImages:
         pixels = torch.from_numpy(self.data.images(self.split)[: self.limit])
         if self.data.redraws and self.split == "train":
             noise = torch.rand(pixels.shape, generator=generator(0, self.data.checksum))
-            pixels = StochasticBinarize().forward(pixels, noise).to(torch.uint8)
+            pixels = stochastic_binarize(pixels, noise).to(torch.uint8)
         return pixels.to(self.device)
 
     @cached_property

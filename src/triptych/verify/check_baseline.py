@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.manifests import PROTOCOL
+from triptych.core.json_schemas import PROTOCOL
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.verify.baseline import baseline_file

@@ -20,7 +20,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
-from triptych.core.manifests import ReferenceManifest, read_document
+from triptych.core.json_schemas import ReferenceManifest, read_document
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Features, Judge, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors

@@ -9,8 +9,8 @@ import torch
 from triptych.evaluation.context import at_epoch
 from triptych.evaluation.flow.traversal import POINTS, traversals
 from triptych.evaluation.quantization import quantize
-from triptych.figures.curves import Curve, curves
-from triptych.figures.grids import grids, strips
+from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.figures.image_grids import image_grids, image_rows
 from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def draw_pictures(evaluation: Evaluation) -> None:
 def _draw_curves(evaluation: Evaluation, identifier: str) -> None:
     title = f"{identifier}  Likelihood of {evaluation.name}"
     bits = _both("bits_per_dimension", 1)
-    figure = curves(evaluation.history, bits, title, "bits per dimension")
+    figure = curves_over_epochs(evaluation.history, bits, title, "bits per dimension")
     save(figure, evaluation.folder / f"{identifier}-bits-per-dimension.png")
     nats = _both("negative_log_likelihood", -1)
-    figure = curves(evaluation.history, nats, title, "log-likelihood (nats per image)")
+    figure = curves_over_epochs(evaluation.history, nats, title, "log-likelihood (nats per image)")
     save(figure, evaluation.folder / f"{identifier}-log-likelihood.png")
 
 
@@ -48,7 +48,7 @@ def _both(quantity: str, factor: int) -> list[Curve]:
 
 def _draw_samples(evaluation: Evaluation, identifier: str) -> None:
     panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    figure = grids(panels, 5, f"{identifier}  Samples of {evaluation.name} from the same latents")
+    figure = image_grids(panels, 5, f"{identifier}  Samples of {evaluation.name} from the same latents")
     save_grey(figure, evaluation.folder / f"{identifier}-samples.png")
 
 
@@ -59,7 +59,7 @@ def _draw_layers(evaluation: Evaluation) -> None:
     images = torch.stack([quantize(family.shown(values).cpu(), "a layer") for values in way], 1)
     count = len(way) - 1
     between = [f"layer {count - index}" for index in range(count - 1)]
-    figure = strips(images.numpy(), ["z", *between, "x"], "R2  From z to x: after the inverse of each layer")
+    figure = image_rows(images.numpy(), ["z", *between, "x"], "R2  From z to x: after the inverse of each layer")
     save_grey(figure, evaluation.folder / "R2-layers.png")
 
 
@@ -69,5 +69,7 @@ def _draw_traversals(evaluation: Evaluation) -> None:
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
     shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
     title = "R3  Along a straight line between two latents, by the share of the way; the digits are the images' labels"
-    figure = strips(rows.numpy(), ["image", *shares, "image"], title, [tuple(map(str, pair)) for pair in found.labels])
+    figure = image_rows(
+        rows.numpy(), ["image", *shares, "image"], title, [tuple(map(str, pair)) for pair in found.labels]
+    )
     save_grey(figure, evaluation.folder / "R3-traversals.png")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.core.errors import TriptychError
-from triptych.data.transforms import LEVELS, dequantize
+from triptych.data.dequantization import LEVELS, dequantize
 
 if TYPE_CHECKING:
     from torch import Tensor

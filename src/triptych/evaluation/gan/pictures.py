@@ -11,10 +11,10 @@ import torch
 from triptych.evaluation.context import at_epoch
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.quantization import quantize
-from triptych.figures.curves import Curve, curves
-from triptych.figures.grids import grids, strips
+from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.figures.image_grids import image_grids, image_rows
+from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_grey, save_images
-from triptych.figures.twin import twins
 from triptych.models.gan.critic import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
@@ -47,7 +47,7 @@ def draw_pictures(evaluation: Evaluation) -> None:
             "M2.7a-stages.png",
         )
         panels = [panel(evaluation.name, evaluation.folder / SNAPSHOTS)]
-        figure = twins(panels, "M2.7c  What the critic estimates, and FID")
+        figure = metric_and_fid(panels, "M2.7c  What the critic estimates, and FID")
         save(figure, evaluation.folder / "M2.7c-progress.png")
     else:
         _draw_losses(evaluation, "discriminator", "loss (nats)", "U2.5  Losses of the two players", "U2.5-losses.png")
@@ -65,7 +65,7 @@ def _draw_losses(
         Curve("valid_generator_loss", "generator, validation", "generator", dashed=True),
     ]
     known = [line for line in lines if line.column in evaluation.history[-1]]
-    save(curves(evaluation.history, known, title, unit, apart=apart), evaluation.folder / file_name)
+    save(curves_over_epochs(evaluation.history, known, title, unit, apart=apart), evaluation.folder / file_name)
 
 
 def _after_updates(evaluation: Evaluation, epoch: int) -> str:
@@ -74,13 +74,13 @@ def _after_updates(evaluation: Evaluation, epoch: int) -> str:
 
 def _draw_stages(evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str) -> None:
     panels = [(heading(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_images(grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
+    save_images(image_grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
 
 
 def _draw_many(evaluation: Evaluation) -> None:
     latents = evaluation.family.draw_latents(MANY, generator(evaluation.seed, "many samples"))
     images = quantize(evaluation.family.sample(latents), "samples").numpy()
-    figure = grids([(f"{MANY} samples", images)], round(MANY**0.5), f"M2.7a  {evaluation.name}")
+    figure = image_grids([(f"{MANY} samples", images)], round(MANY**0.5), f"M2.7a  {evaluation.name}")
     save_images(figure, evaluation.folder / "M2.7a-samples.png", colour=images.ndim == 4)
 
 
@@ -92,7 +92,7 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
     first, last = (latents[list(side)][:, None] for side in zip(*chosen, strict=True))
     points = torch.lerp(first, last, torch.linspace(0, 1, POINTS, device=latents.device)[:, None])
     images = quantize(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
-    figure = strips(
+    figure = image_rows(
         images.view(ROWS, POINTS, *images.shape[1:]).numpy(),
         [f"{index / (POINTS - 1):.3g}" for index in range(POINTS)],
         "U2.7  Along a straight line between two latents; the digits are the classifier's",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
-from triptych.figures.twin import Panel
+from triptych.figures.metric_and_fid import ScoresOverTraining
 
 SNAPSHOTS = "snapshots.csv"
 AGAIN = "run the evaluation that writes it again"
@@ -31,7 +31,7 @@ def columns(names: Iterable[str]) -> tuple[str, str]:
     return metric, fid
 
 
-def panel(heading: str, path: Path) -> Panel:
+def panel(heading: str, path: Path) -> ScoresOverTraining:
     """What a file of snapshots shows: the critic's estimate and FID, under the names of its columns.
 
     Before training the critic estimates nothing; that snapshot is left out where there are others.
@@ -43,4 +43,4 @@ def panel(heading: str, path: Path) -> Panel:
         updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
     except (KeyError, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
         raise TriptychError(f"{path} is damaged: {AGAIN}") from None
-    return Panel(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
+    return ScoresOverTraining(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])

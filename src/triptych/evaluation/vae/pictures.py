@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from triptych.data.transforms import StochasticBinarize
+from triptych.data.binarization import stochastic_binarize
 from triptych.evaluation.context import at_epoch
 from triptych.evaluation.quantization import quantize
 from triptych.evaluation.vae.plane import aggregate_posterior, manifold
-from triptych.figures.curves import Curve, curves
-from triptych.figures.grids import grids
+from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.figures.image_grids import image_grids
 from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
@@ -40,17 +40,20 @@ def _draw_bound(evaluation: Evaluation) -> None:
     ]
     known = [line for line in lines if line.column in evaluation.history[0]]
     title = f"U1.13  Evidence lower bound of {evaluation.name}"
-    save(curves(evaluation.history, known, title, "bound (nats per image)"), evaluation.folder / "U1.13-elbo.png")
+    save(
+        curves_over_epochs(evaluation.history, known, title, "bound (nats per image)"),
+        evaluation.folder / "U1.13-elbo.png",
+    )
 
 
 def _draw_samples(evaluation: Evaluation) -> None:
     samples = evaluation.samples()
     means = {epoch: quantize(images, f"samples after epoch {epoch}") for epoch, images in samples.items()}
     noise = torch.rand(next(iter(means.values())).shape)
-    draws = {epoch: StochasticBinarize().forward(images, noise) * 255 for epoch, images in means.items()}
+    draws = {epoch: stochastic_binarize(images, noise) * 255 for epoch, images in means.items()}
     for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
         panels = [(at_epoch(epoch), images[epoch].numpy()) for epoch in images]
-        figure = grids(panels, 5, f"U1.14  Samples of {evaluation.name}, {words}, from the same latents")
+        figure = image_grids(panels, 5, f"U1.14  Samples of {evaluation.name}, {words}, from the same latents")
         save_grey(figure, evaluation.folder / f"U1.14-{kind}.png")
 
 
@@ -64,7 +67,7 @@ def _draw_reconstructions(evaluation: Evaluation) -> None:
             latents = family.encode(originals, draws)
             means = family.decode(latents.flatten(0, 1)).unflatten(0, (-1, draws)).mean(1)
         panels.append((heading, quantize(means.cpu(), "reconstructions").numpy()))
-    figure = grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
+    figure = image_grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
     save_grey(figure, evaluation.folder / "U1.12-reconstructions.png")
 
 

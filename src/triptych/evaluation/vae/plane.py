@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from triptych.figures.grids import tile
+from triptych.figures.image_grids import tile
 from triptych.figures.style import CLASS_COLOURS, new_figure, tidy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import MAKE_AGAIN
-from triptych.core.manifests import JudgeManifest, read_document
+from triptych.core.json_schemas import ClassifierManifest, read_document
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
@@ -126,7 +126,7 @@ def build_classifier(settings: Model) -> Classifier:
 def load_classifier(folder: Path, device: torch.device) -> Classifier:
     """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
     path = folder / MANIFEST
-    manifest = read_document(path, JudgeManifest)
+    manifest = read_document(path, ClassifierManifest)
     try:
         settings = Model.model_validate(manifest["settings"]["model"])
     except ValidationError:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
-from triptych.data.transforms import LEVELS
+from triptych.data.dequantization import LEVELS
 from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.preparation import Dequantize
 from triptych.models.flow.transform import Composition, Flow

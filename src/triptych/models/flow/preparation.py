@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from triptych.data.transforms import LEVELS, dequantize, quantize
+from triptych.data.dequantization import LEVELS, dequantize, quantize
 from triptych.models.flow.transform import Transform
 from triptych.objectives.likelihoods import log_likelihood_standard_normal
 

@@ -12,7 +12,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.files import MOST_TEXT, atomic_file, read_bytes
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.manifests import Metrics, read_document
+from triptych.core.json_schemas import Metrics, read_document
 from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.registry import FAMILIES

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.json_files import flatten, is_number
-from triptych.core.manifests import PROTOCOL
+from triptych.core.json_schemas import PROTOCOL
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import Spread, differ, spreads
 

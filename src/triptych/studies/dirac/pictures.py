@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.figures.plane import over_iterations
+from triptych.figures.curves import curves_over_iterations
 from triptych.figures.style import save, save_reduced
 from triptych.studies.dirac.phase_portraits import Trajectory, phase_portraits
 from triptych.studies.dirac.training import configurations
@@ -68,7 +68,7 @@ def _draw_distances(
         if not kinds[names[0]].averaged
     }
     title = "M2.6  Distance of the Dirac games from their equilibrium"
-    figure = over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
+    figure = curves_over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
     save(figure, evaluation.folder / "M2.6-distance.png")
 
 

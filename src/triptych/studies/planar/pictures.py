@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from triptych.figures.plane import Panel, against_layers, moved, over_iterations, panels
+from triptych.figures.curves import curves_over_iterations, values_over_layers
+from triptych.figures.densities import Panel, density_panels, transformed_points
 from triptych.figures.style import save, save_reduced
 from triptych.objectives.planar import loss1, planar_transformation
 from triptych.studies.planar.densities import DENSITIES, WALL, grid
@@ -58,7 +59,7 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
     title = "M3.2  The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
-    figure = moved(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title, columns=3)
+    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title, columns=3)
     save_reduced(figure, evaluation.folder / "M3.2-transformation.png")
 
 
@@ -88,7 +89,7 @@ def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -
         for name in settings.densities
     ]
     title = "M3.7  Densities learned from samples by k planar layers"
-    figure = panels(rows, sides=SIDES, title=title, bar="density, a unit area")
+    figure = density_panels(rows, sides=SIDES, title=title, bar="density, a unit area")
     save(figure, evaluation.folder / "M3.7-densities.png")
 
 
@@ -103,7 +104,7 @@ def _draw_fitted_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlo
         row += [Panel(f"k = {k}", points=flows[f"{name}-k{k}"].inverse(base)[0].numpy()) for k in settings.layers]
         rows.append(row)
     title = f"M3.7  {SHOWN:,} samples of the flows fitted to samples, each layer inverted numerically"
-    save_reduced(panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
+    save_reduced(density_panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
 
 
 def _draw_likelihoods(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
@@ -114,7 +115,7 @@ def _draw_likelihoods(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -
         lines[name][k] = found["negative_log_likelihood"], found["negative_log_likelihood_standard_error"]
     floors = {name: numbers[f"{name}-k{settings.layers[0]}"]["entropy"] for name in settings.densities}
     title = "M3.7  Negative log-likelihood of fresh samples"
-    figure = against_layers(lines, floors, title, "nats (lower is better)")
+    figure = values_over_layers(lines, floors, title, "nats (lower is better)")
     save(figure, evaluation.folder / "M3.7-likelihood.png")
 
 
@@ -130,7 +131,7 @@ def _draw_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -> 
         for name in settings.densities
     ]
     title = f"M3.9  {SHOWN:,} samples of the flows fitted to the densities, over the true densities"
-    figure = panels(rows, sides=SIDES, title=title, note=CONFINED if "sine" in settings.densities else "")
+    figure = density_panels(rows, sides=SIDES, title=title, note=CONFINED if "sine" in settings.densities else "")
     save_reduced(figure, evaluation.folder / "M3.9-samples.png")
 
 
@@ -145,5 +146,5 @@ def _draw_divergences(evaluation: StudyEvaluation) -> None:
     }
     mark = (1 - settings.annealing.start) * settings.annealing.ramp * last if settings.annealing else None
     title = "M3.9  Divergence of the flow from the density, while the annealed loss is trained"
-    figure = over_iterations(lines, title=title, label="KL(q || p), nats", mark=mark)
+    figure = curves_over_iterations(lines, title=title, label="KL(q || p), nats", mark=mark)
     save(figure, evaluation.folder / "M3.9-kl.png")

@@ -1,9 +1,9 @@
-"""What an update must compute and move, counted from the settings: the same whatever the library makes of it.
+"""Operations and bytes that an update needs, counted from the settings, independent of the implementation.
 
-Matrix products: a layer's forward pass, its gradient by the weights and its gradient by the input take as many
-multiply-adds each; the last is not needed where the input is data. Memory: what each optimiser and the averaging must
-stream, and the elementwise work on activations, roughly five streams of each (out and back in of the forward pass;
-value and gradient in, gradient out of the backward pass). What a layer of the GPU or a cache saves is not subtracted.
+Matrix products: the forward pass of a layer, its gradient by the weights and its gradient by the input need equally
+many multiply-adds; the gradient by the input is not needed if the input is data. Memory: the streams of the optimiser
+and of the averaging, and about five streams of each activation (written and read in the forward pass; value and
+gradient read and gradient written in the backward pass). Savings by caches are not subtracted.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ours import Training
+    from triptych_loop import TriptychLoop
 
 FLOAT = 4  # bytes
-ADAM, EMA, ELEMENTWISE = 7, 3, 5  # streams: of each parameter, of each averaged one, of each activation
+ADAM, EMA, ELEMENTWISE = 7, 3, 5  # streams per parameter, per averaged parameter, and per activation
 PIXELS, COLOURS, SIDE = 784, 3, 32
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one update: floating point operations, a multiply-add as two, and bytes."""
+    """Floating point operations (a multiply-add counts as two) and bytes of one update."""
 
     flops: float
     bytes: float
@@ -30,35 +30,35 @@ class Work:
 
 @dataclass(frozen=True)
 class Network:
-    """Of one image: multiply-adds of a forward pass, those of the layers that see the input, and activations."""
+    """Per image: multiply-adds of a forward pass, those of the first layer, and activations."""
 
     products: int
     first: int
     activations: int
 
     def trained(self) -> int:
-        """Forward and backward, from data."""
+        """Multiply-adds of forward and backward pass if the input is data."""
         return 3 * self.products - self.first
 
     def passed(self) -> int:
-        """Forward, and backward to the input alone."""
+        """Multiply-adds of the forward pass and of the gradient by the input alone."""
         return 2 * self.products
 
 
 def perceptron(sizes: list[int]) -> Network:
-    """Linear layers from sizes[0] to sizes[-1]."""
+    """Return the counts of linear layers from sizes[0] to sizes[-1]."""
     products = [inputs * outputs for inputs, outputs in pairwise(sizes)]
     return Network(sum(products), products[0], sum(sizes))
 
 
-def work(training: Training) -> Work:
-    """Of one update of the experiment."""
-    model, batch = training.model, training.experiment.batch_size
+def work(loop: TriptychLoop) -> Work:
+    """Return the work of one update of an experiment."""
+    model, batch = loop.model, loop.experiment.batch_size
     products, activations = _COUNTS[getattr(model, "architecture", "vae")](model)
-    averaged = sum(parameter.numel() for parameter in training.family.averaged.parameters())
-    streams = ADAM * training.parameters + EMA * averaged * bool(training.experiment.ema)
-    if training.family.batches_a_step > 1:  # of the critic, which moves as often
-        streams += ADAM * (training.family.batches_a_step - 1) * (training.parameters - averaged)
+    averaged = sum(parameter.numel() for parameter in loop.family.averaged.parameters())
+    streams = ADAM * loop.parameters + EMA * averaged * bool(loop.experiment.ema)
+    if loop.family.batches_a_step > 1:  # additional steps of the critic
+        streams += ADAM * (loop.family.batches_a_step - 1) * (loop.parameters - averaged)
     return Work(2.0 * batch * products, FLOAT * (streams + ELEMENTWISE * batch * activations))
 
 
@@ -75,20 +75,20 @@ def _coupled(model: Any, outputs: int) -> tuple[int, int]:  # noqa: ANN401
 
 
 def _mlp_gan(model: Any) -> tuple[int, int]:  # noqa: ANN401
-    forger = perceptron([model.latent, *model.generator, PIXELS])
-    judge = perceptron([PIXELS, *model.discriminator, 1])
-    products = forger.products + 2 * judge.trained() + forger.trained() + judge.passed()
-    return products, 2 * forger.activations + 3 * judge.activations
+    generator = perceptron([model.latent, *model.generator, PIXELS])
+    discriminator = perceptron([PIXELS, *model.discriminator, 1])
+    products = generator.products + 2 * discriminator.trained() + generator.trained() + discriminator.passed()
+    return products, 2 * generator.activations + 3 * discriminator.activations
 
 
 def _resnet_gan(model: Any) -> tuple[int, int]:  # noqa: ANN401
-    forger, judge = _generator(model.latent, model.width), _critic(model.width)
-    step = forger.products + 2 * judge.trained()
-    if model.reg_cf:  # the gradient by the input, and both derivatives of that
-        step += 3 * judge.products
-    products = model.critic_steps * step + forger.trained() + judge.passed()
-    looks = 2 * model.critic_steps + 1
-    return products, (model.critic_steps + 1) * forger.activations + looks * judge.activations
+    generator, critic = _generator(model.latent, model.width), _critic(model.width)
+    step = generator.products + 2 * critic.trained()
+    if model.reg_cf:  # the gradient by the input, and its two derivatives
+        step += 3 * critic.products
+    products = model.critic_steps * step + generator.trained() + critic.passed()
+    critic_passes = 2 * model.critic_steps + 1
+    return products, (model.critic_steps + 1) * generator.activations + critic_passes * critic.activations
 
 
 def _convolution(side: int, inputs: int, outputs: int, size: int = 3) -> int:

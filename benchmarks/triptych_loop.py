@@ -1,4 +1,4 @@
-"""Training as `triptych train` does it, a given number of updates at a time."""
+"""The training loop of `triptych train`, a given number of updates at a time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
     from triptych.settings.params import Settings
 
-EPOCHS = 40  # of the duration that the schedule is told; none is trained to its end
+EPOCHS = 40  # the duration that the learning-rate schedule assumes
 
 
-class Training:
-    """An experiment in training, put together as the stage does."""
+class TriptychLoop:
+    """The training of an experiment, built as the stage `train` builds it."""
 
     def __init__(self, settings: Settings, name: str, data: PreparedData, profile: str) -> None:
         self.name, self.experiment, self.runtime = name, settings.experiment(name), settings.runtime
@@ -42,7 +42,7 @@ class Training:
             self.trainer = Trainer(name, self.family, self.experiment, Duration(EPOCHS), self.runtime)
 
     @property
-    def images_a_step(self) -> int:
+    def images_per_step(self) -> int:
         return self.trainer.step_images
 
     @property
@@ -50,8 +50,8 @@ class Training:
         return sum(parameter.numel() for parameter in self.family.networks.parameters())
 
     def run(self, steps: int) -> dict[str, float]:
-        """So many updates, as an epoch of their own."""
+        """Run updates as one epoch; return its means."""
         self.trainer.duration = Duration(EPOCHS, epoch_updates=steps)
-        progress = Progress(self.name, steps * self.images_a_step, 0)
+        progress = Progress(self.name, steps * self.images_per_step, 0)
         with deterministic(self.runtime), seeded(self.experiment.seed, "epoch", 1):
             return self.trainer.train_epoch(1, self.images, progress)

@@ -1,8 +1,8 @@
-"""Training by other libraries; run by their environment's interpreter, it prints images a second.
+"""Training with another library: a program for the interpreter of its environment, which prints images per second.
 
-pythae has a trainer of its own, which is used as it comes, with two workers. nflows and normflows have none: their
-flows go through the reference's plain loop and loader. Both give a network the half that stays and ask it for the half
-that moves, as ours does; normflows takes halves of the vector and not a checkerboard.
+pythae has a trainer, which is used with two workers. nflows and normflows have none, so their flows are trained by the
+plain loop. The networks of both map the unchanged half of the dimensions to the parameters of the other half, as in
+Triptych; normflows splits the vector into halves and not by a checkerboard.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from plain_loops.data import WORKERS, batches, dequantized
-from plain_loops.vae import Encoder as Plain
+from plain_loops.vae import Encoder as PlainEncoder
 from plain_loops.vae import perceptron
 
 PIXELS, WARM = 784, 10
 
 
 def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
-    """Images a second of its trainer, from a callback at each step."""
+    """Return images per second of its trainer, from a callback at each step."""
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -43,7 +43,7 @@ def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.plain = Plain(hidden, latent, nn.Tanh)
+            self.plain = PlainEncoder(hidden, latent, nn.Tanh)
 
         def forward(self, x: Tensor) -> ModelOutput:
             mean, log_variance = self.plain(x.flatten(1))
@@ -83,7 +83,7 @@ def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
 
 
 def nflows(settings: dict[str, Any], pixels: Tensor) -> float:
-    """Images a second of its RealNVP couplings."""
+    """Return images per second of its RealNVP couplings."""
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
     from nflows.nn.nets import MLP
@@ -104,7 +104,7 @@ def nflows(settings: dict[str, Any], pixels: Tensor) -> float:
 
 
 def normflows(settings: dict[str, Any], pixels: Tensor) -> float:
-    """Images a second of its affine coupling blocks."""
+    """Return images per second of its affine coupling blocks."""
     import normflows as nf
 
     flows: list[nn.Module] = []
@@ -137,11 +137,11 @@ def _loop(settings: dict[str, Any], pixels: Tensor, model: nn.Module, loss_of: A
 
 
 def main() -> None:
-    """The peer that the settings, JSON in the first argument, name."""
+    """Train the model of the settings, which are JSON in the first argument."""
     settings = json.loads(sys.argv[1])
     torch.set_num_threads(settings["threads"])
     pixels = torch.from_numpy(np.load(settings["pixels"], allow_pickle=False))
-    print({"pythae": pythae, "nflows": nflows, "normflows": normflows}[settings["peer"]](settings, pixels))
+    print({"pythae": pythae, "nflows": nflows, "normflows": normflows}[settings["library"]](settings, pixels))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small project that may be tortured: all stages of all families, some seconds each."""
+"""A small project for the torture tests: all stages of all families, some seconds each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,12 @@ from conftest import copy_project, shrink
 
 BIN = Path(sys.executable).parent
 KEPT = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "planar-samples", "dirac")
-PATIENCE = 300  # seconds for a stage of a second or two
-LAST_WORDS = 300  # characters of output in a complaint
+TIMEOUT = 300  # seconds for a stage that takes a second or two
+EXCERPT = 300  # characters of output in the report of a problem
 
 
-def prolong(data: dict) -> dict:
-    """Settings small enough for a test, whose trainings take some seconds and leave a checkpoint at every epoch."""
+def small_settings(data: dict) -> dict:
+    """Shrink the settings so that each training takes some seconds and writes a checkpoint at every epoch."""
     shrink(data, KEPT)
     epochs = {"vae-20d": 60, "gan-mnist": 60, "cifar10-jsd-2": 12, "realnvp-mnist": 40}
     for name, budget in epochs.items():
@@ -38,24 +39,24 @@ def prolong(data: dict) -> dict:
 
 
 @dataclass
-class World:
-    """A project folder, and what its results are when nothing goes wrong."""
+class SmallProject:
+    """A project folder."""
 
     root: Path
 
     @classmethod
-    def make(cls, root: Path) -> World:
-        """A fresh one, in which nothing has run."""
+    def make(cls, root: Path) -> SmallProject:
+        """Create a project in which nothing has run."""
         copy_project(root)
         yaml = YAML()
-        yaml.dump(prolong(yaml.load(root / "params.yaml")), root / "params.yaml")
+        yaml.dump(small_settings(yaml.load(root / "params.yaml")), root / "params.yaml")
         (root / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
         return cls(root)
 
-    def copy(self, root: Path) -> World:
-        """Another of the same content."""
+    def copy(self, root: Path) -> SmallProject:
+        """Copy the whole folder."""
         shutil.copytree(self.root, root, symlinks=True)
-        return World(root)
+        return SmallProject(root)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,7 +70,7 @@ class World:
         }
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a command as the leader of a process group of its own."""
+        """Start a command in a new process group."""
         return subprocess.Popen(
             words,
             cwd=self.root,
@@ -81,26 +82,26 @@ class World:
             start_new_session=True,
         )
 
-    def run(self, *words: str, patience: float = PATIENCE) -> tuple[int, str]:
-        """Run a command to its end: its exit status and what it said."""
+    def run(self, *words: str, timeout: float = TIMEOUT) -> tuple[int, str]:
+        """Run a command to its end; return its exit status and its output."""
         process = self.start(*words)
         try:
-            output, _ = process.communicate(timeout=patience)
+            output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            return -1, f"did not end within {patience} s"
+            return -1, f"did not end within {timeout} s"
         return process.returncode, output
 
     def lock(self) -> dict:
-        """What `dvc.lock` holds."""
+        """Return the content of `dvc.lock`."""
         return YAML(typ="safe").load((self.root / "dvc.lock").read_text(encoding="utf-8"))
 
     def outputs(self, stage: str) -> list[Path]:
-        """The files and folders that a stage writes."""
+        """Return the files and folders that a stage writes."""
         return [self.root / entry["path"] for entry in self.lock()["stages"][stage]["outs"]]
 
     def forget(self, stage: str) -> None:
-        """As if the stage had never run."""
+        """Remove the outputs of a stage, its entry in `dvc.lock`, and DVC's run cache."""
         lock = self.lock()
         for path in self.outputs(stage):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -110,21 +111,21 @@ class World:
         shutil.rmtree(self.root / ".dvc" / "cache" / "runs", ignore_errors=True)
 
     def contents(self, stage: str) -> dict[str, bytes]:
-        """Every byte that a stage has written."""
+        """Return the bytes of each file that a stage has written."""
         found = {}
         for place in self.outputs(stage):
             files = sorted(place.rglob("*")) if place.is_dir() else [place]
             found |= {str(path.relative_to(self.root)): path.read_bytes() for path in files if path.is_file()}
         return found
 
-    def litter(self) -> list[str]:
-        """What no finished run should leave behind."""
+    def leftovers(self) -> list[str]:
+        """Return drafts, checkpoints and lock files, which a finished run must not leave behind."""
         patterns = ("**/.*.part", "**/.*.old", ".triptych/checkpoints/*@*", ".triptych/checkpoints/*.pid")
         return sorted(str(path.relative_to(self.root)) for pattern in patterns for path in self.root.glob(pattern))
 
 
 def stage_process(dvc: subprocess.Popen[str]) -> psutil.Process | None:
-    """The process of the stage that DVC has started, if it has."""
+    """Return the process of the stage that DVC has started, or None."""
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(dvc.pid).children(recursive=True):
             if any("triptych" in Path(word).name for word in child.cmdline()):
@@ -132,9 +133,9 @@ def stage_process(dvc: subprocess.Popen[str]) -> psutil.Process | None:
     return None
 
 
-def wait_for(condition: object, seconds: float) -> bool:
-    """Whether the condition comes true in time."""
-    end = time.monotonic() + seconds
+def wait_for(condition: Callable[[], object], timeout: float) -> bool:
+    """Wait until the condition holds; return False after a timeout."""
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
         if condition():
             return True

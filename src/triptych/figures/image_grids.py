@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP = 2  # pixels between two images
-PANELS_A_ROW = 5
-LETTER = 0.1  # inches of a title that one takes
-SHEET = "samples.png"  # an experiment's bare samples, among its plots
+PANELS_PER_ROW = 5
+LETTER = 0.1  # width of a letter in the title, in inches
+GREY = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
+SHEET = "samples.png"  # an experiment's samples without axes, in its plots folder
 
 
 def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
-    """One uint8 image, (h, w) or (h, w, 3), from uint8 images (n, h, w) or (n, 3, h, w).
+    """Return uint8 images (n, h, w) or (n, 3, h, w), row by row, as one uint8 image (H, W) or (H, W, 3).
 
-    Row by row, with white lines `gap` pixels wide between them.
+    Neighbouring images have a white gap of `gap` pixels.
     """
     colours = images.shape[1:-2]
     if colours:
@@ -35,38 +36,36 @@ def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     return sheet
 
 
-def grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
-    """Grids of uint8 images (n, h, w) or (n, 3, h, w) side by side, each under its own heading."""
-    return sheets([(heading, tile(images, columns)) for heading, images in panels], title)
+def image_grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
+    """Return one panel per heading, with a grid of its uint8 images (n, h, w) or (n, 3, h, w)."""
+    return image_panels([(heading, tile(images, columns)) for heading, images in panels], title)
 
 
-def sheets(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
-    """Uint8 images (h, w), grey, or (h, w, 3) side by side, a few in a row, each under its own heading."""
-    columns = min(len(panels), PANELS_A_ROW)
+def image_panels(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
+    """Return one panel per heading, with its uint8 image (h, w), in grey, or (h, w, 3)."""
+    columns = min(len(panels), PANELS_PER_ROW)
     rows = -(-len(panels) // columns)
-    figure = new_figure(max(3.3 * columns, LETTER * len(title)), 0.4 + 3.5 * rows)
+    figure = new_figure(max(3.3 * columns, LETTER * len(title)), 0.4 + 3.5 * rows, title)
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (heading, image) in zip(places, panels, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.imshow(image, **GREY)
         axes.set_title(heading, fontsize=10)
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=12)
     return figure
 
 
-def strips(
+def image_rows(
     images: np.ndarray, headings: Sequence[str], title: str, ends: Sequence[tuple[str, str]] | None = None
 ) -> Figure:
-    """Rows of grey uint8 images (rows, columns, h, w), each column under its own heading.
+    """Return a table of grey uint8 images (rows, columns, h, w) with one heading per column.
 
-    `ends` are words for the left and for the right of each row.
+    `ends` are the texts at the left and at the right end of each row.
     """
     rows, columns, height, width = images.shape
-    figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows)
+    figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows, title)
     axes = figure.subplots()
-    sheet = tile(images.reshape(-1, height, width), columns)
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.imshow(tile(images.reshape(-1, height, width), columns), **GREY)
     axes.set_xticks([index * (width + GAP) + width / 2 for index in range(columns)], headings, fontsize=9)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.set_yticks([])
@@ -75,8 +74,7 @@ def strips(
         left, right = zip(*ends, strict=True)
         axes.set_yticks(middles, left, fontsize=9)
         axes.tick_params(left=False)
-        for middle, words in zip(middles, right, strict=True):
-            axes.annotate(words, (1.01, middle), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        for middle, text in zip(middles, right, strict=True):
+            axes.annotate(text, (1.01, middle), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.spines[:].set_visible(False)
-    figure.suptitle(title, fontsize=12)
     return figure

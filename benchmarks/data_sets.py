@@ -1,6 +1,6 @@
-"""Data sets of the documents' sizes, without a network: the embedded images, repeated until there are enough.
+"""Data sets with the sizes of the profile `full`, without a network: the embedded images, repeated.
 
-No time depends on what the images show.
+The content of the images does not affect the speed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.core.tracker import Console
+from triptych.core.tracker import Silent
 from triptych.data.prepared import PreparedData
-from triptych.data.raw_images import ImageSet, read_raw, write_npz
+from triptych.data.raw_images import ImageSet, read_raw, write_raw
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 
@@ -22,17 +22,10 @@ if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
 
-class Quiet(Console):
-    """A tracker that says nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing is said."""
-
-
 def prepared(settings: Settings, name: str, folder: Path) -> PreparedData:
-    """The data set `name` with as many images as under `full`, below `folder`; made once.
+    """Return the data set `name` with as many images as in `full`; it is made in `folder` once.
 
-    From the folder that TRIPTYCH_DATA names, if it names one.
+    The images come from the folder in TRIPTYCH_DATA if it is set.
     """
     output = folder / name
     if not output.exists():
@@ -45,11 +38,11 @@ def prepared(settings: Settings, name: str, folder: Path) -> PreparedData:
             embedded=settings.embedded,
             downloads=folder,
             output=raw,
-            tracker=Quiet(),
+            tracker=Silent(),
         )
         found, sizes = read_raw(raw, dataset.images), dataset.sizes("full")
-        write_npz(raw, ImageSet(_repeated(found, sizes), found.source, found.kind))
-        prepare(name=name, dataset=dataset, splits=sizes, raw=raw, output=output, tracker=Quiet())
+        write_raw(raw, ImageSet(_repeated(found, sizes), found.source, found.kind))
+        prepare(name=name, dataset=dataset, splits=sizes, raw=raw, output=output, tracker=Silent())
     return PreparedData.open(output)
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a training goes: the step itself, and everything around it."""
+"""The shares of a training's time: the steps, and everything else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from bench import ROOT
-from data import prepared
-from harness import PROGRESS, Table
+from data_sets import prepared
+from harness import PROGRESS, ROOT, Table
 from triptych.core.progress import Progress
 from triptych.core.project import Project
 from triptych.core.schema import Budget
@@ -28,7 +27,7 @@ from triptych.training.images import TrainingImages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from harness import Context
 
 TRAINED = {"vae-20d": 6, "realnvp-mnist": 1}  # epochs of 50,000 images
 STEP, VALIDATION = "step", "validation"
@@ -41,7 +40,7 @@ GOALS = {ALONE: "at least 95%", RECORDS: "under 3%"}
 
 
 class Stopwatch:
-    """Seconds by activity; of two, one inside the other, the inner one counts."""
+    """Seconds per activity; time in a nested activity counts for the inner one only."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -57,7 +56,7 @@ class Stopwatch:
 
     @contextmanager
     def of(self, activity: str) -> Iterator[None]:
-        """The block is this activity."""
+        """Count the time of the block for this activity."""
         self._switch()
         self.running.append(activity)
         try:
@@ -67,21 +66,21 @@ class Stopwatch:
             self.running.pop()
 
     def timed(self, activity: str, work: Callable) -> Callable:
-        """The same function, as this activity."""
+        """Return the function so that its time counts for this activity."""
 
         @wraps(work)
-        def wrapped(*words: Any, **named: Any) -> Any:  # noqa: ANN401 (whatever it takes)
+        def wrapped(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 (any function)
             self.saved += work is SAVE
             with self.of(activity):
-                return work(*words, **named)
+                return work(*arguments, **named)
 
         return wrapped
 
     def timed_batches(self, work: Callable) -> Callable:
-        """The same generator, the drawing of each batch as an activity."""
+        """Return the generator so that the time to draw each batch counts as an activity."""
 
-        def batches(*words: Any) -> Iterator[Any]:  # noqa: ANN401
-            drawn = work(*words)
+        def batches(*arguments: Any) -> Iterator[Any]:  # noqa: ANN401
+            drawn = work(*arguments)
             while True:
                 with self.of("batches"):
                     batch = next(drawn, None)
@@ -93,7 +92,7 @@ class Stopwatch:
 
 
 def watched(stopwatch: Stopwatch, family: type) -> ExitStack:
-    """Everything that a training calls, timed, until the stack is closed."""
+    """Time everything that a training calls until the stack is closed."""
     parts = (
         (family, "step", STEP),
         (Ema, "update", "EMA"),
@@ -118,13 +117,13 @@ def watched(stopwatch: Stopwatch, family: type) -> ExitStack:
     return stack
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `loop`: percent of the time from the first epoch to the last."""
-    table = Table("loop")
+def measure(context: Context) -> list[Table]:
+    """Fill the table `overhead`: shares of the time from the first epoch to the last, in percent."""
+    table = Table("overhead")
     for name, epochs in TRAINED.items():
-        for number in PROGRESS.rounds(f"loop: {name}, {epochs} epochs", bench.rounds):
+        for number in PROGRESS.rounds(f"overhead: {name}, {epochs} epochs", context.rounds):
             stopwatch = Stopwatch()
-            _train(bench, name, epochs, stopwatch, bench.folder / f"loop-{name}-{number}")
+            _train(context, name, epochs, stopwatch, context.folder / f"overhead-{name}-{number}")
             whole = sum(stopwatch.seconds.values())
             share = {activity: 100 * spent / whole for activity, spent in stopwatch.seconds.items()}
             share[RECORDS] = sum(share.get(activity, 0.0) for activity in (TRACKING, PROGRESSING, SAVING))
@@ -134,21 +133,21 @@ def measure(bench: Bench) -> list[Table]:
             for activity in (STEP, ALONE, *AROUND, TRACKING, PROGRESSING, SAVING, RECORDS, REST):
                 table.add(name, activity, share.get(activity, 0.0), "%")
     for activity, goal in GOALS.items():
-        table.say("goal", activity, goal)
+        table.set_text("goal", activity, goal)
     return [table]
 
 
-def _train(bench: Bench, name: str, epochs: int, stopwatch: Stopwatch, folder: Path) -> None:
-    experiment = bench.settings.experiment(name)
+def _train(context: Context, name: str, epochs: int, stopwatch: Stopwatch, folder: Path) -> None:
+    experiment = context.settings.experiment(name)
     experiment = experiment.model_copy(update={"epochs": Budget(quick=epochs, full=epochs)})
-    data = prepared(bench.settings, experiment.dataset, bench.folder)
+    data = prepared(context.settings, experiment.dataset, context.folder)
     folder.mkdir()
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
-    project, runtime = Project(folder), bench.settings.runtime
+    project, runtime = Project(folder), context.settings.runtime
     inputs = train_inputs(experiment, "full", runtime, data)
     with (
         training(project, "train", name, inputs, project.model(name)) as tracker,
-        watched(stopwatch, _family_class(name, bench)),
+        watched(stopwatch, _family_class(name, context)),
     ):
         stage.train(
             name=name,
@@ -164,8 +163,8 @@ def _train(bench: Bench, name: str, epochs: int, stopwatch: Stopwatch, folder: P
     shutil.rmtree(folder)
 
 
-def _family_class(name: str, bench: Bench) -> type:
+def _family_class(name: str, context: Context) -> type:
     from triptych.models.registry import build
 
-    experiment = bench.settings.experiment(name)
+    experiment = context.settings.experiment(name)
     return type(build(experiment.family, experiment.model_at("full"), (28, 28)))

@@ -1,17 +1,17 @@
-"""What it takes to start each stage: cold, and in a fork of the helper that `triptych repro` starts."""
+"""The time to start each stage: in a new process, and in a fork of the fork server of `triptych repro`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness import PROGRESS, Table
-from project import tiny
+from project_copy import tiny_project
 from triptych.runner import fork_server
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from harness import Context
 
-STAGES = (  # the command, its item, the stage in the journal, the item there
+STAGES = (  # command and item, stage and item in the journal
     ("fetch", "mnist", "fetch", "mnist"),
     ("prepare", "mnist", "prepare", "mnist"),
     ("classifier", "mnist", "classifier", "classifier-mnist"),
@@ -24,22 +24,22 @@ STAGES = (  # the command, its item, the stage in the journal, the item there
 GOAL = "start under 5 s"
 
 
-def measure(bench: Bench) -> list[Table]:
-    """One table, `starts`: a command's seconds less those that the journal records for its work, and both."""
+def measure(context: Context) -> list[Table]:
+    """Fill the table `starts`: seconds of each command, in all and without the work that the journal records."""
     table = Table("starts")
-    project = tiny(bench.folder / "starts")
-    PROGRESS.say("pipeline: the whole of a tiny project")
+    project = tiny_project(context.folder / "starts")
+    PROGRESS.say("stage starts: run a tiny project")
     project.triptych("repro")
     with fork_server.helper(project.environment) as variables:
-        project.triptych("prepare", "mnist", **variables)  # the helper has imported everything from here on
-        for _ in PROGRESS.rounds("pipeline: starts", bench.rounds):
+        project.triptych("prepare", "mnist", **variables)  # from now on, the fork server has imported everything
+        for _ in PROGRESS.rounds("stage starts", context.rounds):
             for command, item, stage, entry in STAGES:
                 words = (command, item) if item else (command,)
                 for kind, added in (("cold", {}), ("warm", variables)):
-                    PROGRESS.alive(f"pipeline: {command}, {kind}")
+                    PROGRESS.say_after_silence(f"stage starts: {command}, {kind}")
                     whole = project.triptych(*words, **added).seconds
                     table.add(command, f"start, {kind}", whole - project.recorded(stage, entry), "s")
                     table.add(command, f"whole command, {kind}", whole, "s")
     for command, *_ in STAGES:
-        table.say(command, "goal", GOAL)
+        table.set_text(command, "goal", GOAL)
     return [table]

@@ -1,0 +1,123 @@
+"""Download of the public image files, verified by their published MD5 checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import itertools
+import ssl
+import tarfile
+import zlib
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+
+from triptych.core.errors import TriptychError
+from triptych.core.files import CHUNK, atomic_file, atomic_folder
+from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER
+from triptych.data.user_folder import FOLDER_VARIABLE, accepted_files
+
+AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
+AMAT_MD5 = {
+    "train": "db28b1a6ae0fe70cbd3da91acf46e477",
+    "valid": "bf37822a04e94123630de6a7dfd9c9ef",
+    "test": "14e41ae11040adba6ab8cb291eda0dd8",
+}
+CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+MOST_BYTES = 1 << 30  # of a download, and of one file in an archive
+
+
+def download(images: str, downloads: Path) -> tuple[Path, str]:
+    """Download an image set unless it is there; return the folder of its files and a description for the records.
+
+    Raises TriptychError if the network is missing or a checksum differs.
+    """
+    folder = downloads / images
+    if images == "binarized_mnist":
+        download_amat(folder)
+        return folder, "binarised MNIST (Larochelle), the published .amat files"
+    if images == "cifar10":
+        download_cifar(folder)
+        return folder / CIFAR_FOLDER, "CIFAR-10, the published binary version"
+    download_mnist(folder)
+    return folder / "MNIST" / "raw", "MNIST, as torchvision downloads it"
+
+
+def download_mnist(folder: Path) -> None:
+    """Download MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
+    from torchvision.datasets import MNIST
+
+    if folder.exists():  # the folder gets its name only when it is complete
+        return
+    with atomic_folder(folder) as draft:
+        try:
+            MNIST(str(draft), train=True, download=True)
+        except (*NETWORK_ERRORS, RuntimeError) as error:
+            raise TriptychError(_no_network("mnist", error)) from None
+
+
+def download_amat(folder: Path) -> None:
+    """Download the three `.amat` files; a file gets its name only after its MD5 is verified."""
+    for split, expected in AMAT_MD5.items():
+        name = AMAT_NAME.format(split)
+        if not (folder / name).exists():
+            with atomic_file(folder / name) as draft:
+                _download_file(AMAT_ADDRESS + name, draft, expected, "binarized_mnist")
+
+
+def download_cifar(folder: Path) -> None:
+    """Download the archive of CIFAR-10's binary version; it is opened only after its MD5 is verified."""
+    if folder.exists():  # the folder gets its name only when it is complete
+        return
+    with atomic_folder(folder) as draft:
+        archive = draft / "archive.tar.gz"
+        _download_file(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
+        unpack_cifar(archive, draft / CIFAR_FOLDER)
+        archive.unlink()
+
+
+def unpack_cifar(archive: Path, folder: Path) -> None:
+    """Write the batches of an archive into the new folder. Raises TriptychError if a batch is missing."""
+    folder.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            for name in itertools.chain(*CIFAR_BATCHES.values()):
+                (folder / name).write_bytes(_file_in(packed, f"{CIFAR_FOLDER}/{name}"))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TriptychError(f"the archive of CIFAR-10 cannot be read ({error}): try again later") from None
+
+
+def _file_in(packed: tarfile.TarFile, name: str) -> bytes:
+    """Return the content of the regular file of exactly this name; links, devices and other members are ignored."""
+    member = next((member for member in packed if member.name == name), None)
+    if member is None or not member.isreg() or member.size > MOST_BYTES:
+        raise TriptychError(f"the archive of CIFAR-10 holds no file {name}: try again later")
+    return packed.extractfile(member).read()
+
+
+def _download_file(address: str, path: Path, md5: str, images: str) -> None:
+    from urllib.request import urlopen
+
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        response = urlopen(address, timeout=60)  # noqa: S310 (an address of this module)
+        with contextlib.closing(response), path.open("wb") as file:
+            while (chunk := response.read(CHUNK)) and file.tell() < MOST_BYTES:
+                digest.update(chunk)
+                file.write(chunk)
+    except NETWORK_ERRORS as error:
+        raise TriptychError(_no_network(images, error)) from None
+    if digest.hexdigest() != md5:
+        name = address.rsplit("/", 1)[1]
+        raise TriptychError(f"the download of {name} does not have its published MD5: try again later")
+
+
+def _no_network(images: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"{images} could not be downloaded ({reason}): connect to the network, "
+        f"or set {FOLDER_VARIABLE} to a folder with {accepted_files(images)}"
+    )
