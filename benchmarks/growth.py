@@ -22,7 +22,7 @@ from triptych.core.project import Project
 from triptych.evaluation.fidelity.extractors import ClassifierExtractor, Extractor
 from triptych.models.classifier.network import build_classifier
 from triptych.records.mlflow.store import Store
-from triptych.training.checkpoint import Workplace
+from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, seeded
 
@@ -184,7 +184,7 @@ def _checkpoint(bench: Bench, table: Table) -> None:
     data = prepared(bench.settings, bench.settings.experiment(name).dataset, bench.folder)
     trainer, folder = Training(bench.settings, name, data, "full").trainer, bench.folder / "checkpoint"
     folder.mkdir()
-    state, place = trainer.state(), Workplace(folder, os.getppid())
+    state, place = trainer.state(), CheckpointFolder(folder, os.getppid())
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values()) / 1e6
     for number in PROGRESS.rounds("growth: checkpoint", bench.rounds):
         row = f"a checkpoint of {name}, {size:,.0f} MB"

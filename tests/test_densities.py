@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from triptych.studies.planar.densities import BOX, DENSITIES, arcs_energy, grid, share_on_the_left, sine_energy
+from triptych.studies.planar.densities import BOX, DENSITIES, arcs_energy, grid, share_on_left_arc, sine_energy
 
 NAMES = sorted(DENSITIES)
 
@@ -65,6 +65,6 @@ def test_a_seed_decides_the_draws() -> None:
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert (first.abs() < torch.tensor(BOX)).all()
-    assert share_on_the_left(DENSITIES["arcs"].sample(50_000, torch.Generator().manual_seed(3))) == pytest.approx(
+    assert share_on_left_arc(DENSITIES["arcs"].sample(50_000, torch.Generator().manual_seed(3))) == pytest.approx(
         0.5, abs=0.012
     )

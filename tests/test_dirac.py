@@ -54,7 +54,7 @@ def test_a_game_is_the_documents_step(rule: tuple[str, str | None, float]) -> No
     data = repeat(torch.zeros(3, 1, dtype=torch.float64))
     for _ in range(40):
         step(data, critic, optimizers[0], generator, judged, optimizers[1])
-        players = games.play(*players)
+        players = games.step(*players)
         average = 0.9 * average + 0.1 * players[2]
     found = [critic.weight.item(), critic.bias.item(), generator.theta.item(), judged.theta.item()]
     assert found == pytest.approx([*(float(value) for value in players), float(average)], abs=1e-12)

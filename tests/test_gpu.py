@@ -15,7 +15,7 @@ from triptych.models.load import load_family
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training.images import HeldOutImages
-from triptych.training.loop import Trainer
+from triptych.training.trainer import Trainer
 
 pytestmark = pytest.mark.gpu
 
@@ -65,7 +65,7 @@ def test_a_recorded_step_gives_the_bytes_of_steps_one_by_one(
 
     def watched(self: Trainer, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         found = original(self, batch)
-        replayed.extend([self.name] if self.recorded else [])
+        replayed.extend([self.name] if self.graphed_step else [])
         return found
 
     monkeypatch.setattr(Trainer, "step", watched)

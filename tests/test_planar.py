@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triptych.core.errors import TriptychError
 from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
 from triptych.objectives.planar import MARGIN, gradient_through_invertible, invertible, planar_flow
-from triptych.studies.planar.chains import PlanarChains
+from triptych.studies.planar.batched_flows import BatchedFlows
 from triptych.studies.planar.planar_flow import PlanarFlow, load_planar_flow
 from triptych.training.weights import save_tensors
 
@@ -205,14 +205,14 @@ def test_flows_side_by_side_are_each_flow_alone(depths: list[int], n: int, seed:
         assert (together[flow, depth:] == 0).all()
 
 
-def side_by_side(depths: list[int], n: int, seed: int) -> tuple[PlanarChains, torch.Tensor, torch.Tensor]:
+def side_by_side(depths: list[int], n: int, seed: int) -> tuple[BatchedFlows, torch.Tensor, torch.Tensor]:
     """Chains, their layers (c, k, 5) with zeros behind the last, and points."""
     source = torch.Generator().manual_seed(seed)
     layers = torch.randn(len(depths), max(depths), 5, generator=source, dtype=torch.float64)
     for flow, depth in enumerate(depths):
         layers[flow, depth:] = 0
     z = torch.randn(len(depths), n, 2, generator=source, dtype=torch.float64)
-    return PlanarChains(depths, n, torch.float64), layers, z
+    return BatchedFlows(depths, n, torch.float64), layers, z
 
 
 @given(n=st.integers(1, 4), d=st.integers(1, 6), seed=SEEDS, scale=st.sampled_from([1e-3, 1.0, 20.0]))

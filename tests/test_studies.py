@@ -19,10 +19,10 @@ from triptych.objectives.planar import invertible, planar_flow
 from triptych.settings.params import Settings, parse
 from triptych.studies.planar import pictures
 from triptych.studies.planar.densities import DENSITIES
-from triptych.studies.planar.rmsprop import RMSprop
 from triptych.studies.planar.training import build, configurations
 from triptych.studies.settings import StudySettings
-from triptych.training.checkpoint import read_history
+from triptych.training.history import read_history
+from triptych.training.optimizers import RMSprop
 from triptych.training.weights import load_tensors
 from triptych.verify.baseline import LARGEST
 
@@ -126,8 +126,8 @@ def test_an_update_follows_autograds_gradient_of_the_loss(
     training, steps = build(tiny.study(name), LAST), []
     monkeypatch.setattr(training.optimizer, "step", lambda gradients, rate: steps.append(gradients[0]))
     met = []
-    forward = training.chains.forward
-    monkeypatch.setattr(training.chains, "forward", lambda z, layers: met.append(z) or forward(z, layers))
+    forward = training.flows.forward
+    monkeypatch.setattr(training.flows, "forward", lambda z, layers: met.append(z) or forward(z, layers))
     training.advance(range(1))
     layers = training.layers.clone().requires_grad_()
     losses = []

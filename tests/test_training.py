@@ -21,12 +21,13 @@ from triptych.data.prepared import PreparedData
 from triptych.models.registry import build
 from triptych.settings.params import Settings
 from triptych.stages.train import train
-from triptych.training.adam import Adam, clipped
-from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, output_lock, read_history, write_history
+from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock
 from triptych.training.ema import Ema
+from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Duration, Trainer
+from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import run_key
+from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
@@ -150,14 +151,14 @@ def test_a_second_process_waits_and_names_the_first(
     tracker = Patience(FileLock(lock))
     with tracker.lock:
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
-    assert "vae-20d is in the hands of another process (pid 4321)" in tracker.said[0]
+    assert "vae-20d is already run by another process (pid 4321)" in tracker.said[0]
     assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
 
 
 def test_other_results_of_the_same_name_are_not_waited_for(tmp_path: Path) -> None:
     """As of DVC's experiments, which share one folder of checkpoints."""
     elsewhere = FileLock(output_lock(tmp_path, "vae-20d", Path("elsewhere")))
-    here = Workplace.claim(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
+    here = checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
     with elsewhere, FileLock(tmp_path / "vae-20d@other.lock"), here:
         assert (tmp_path / "vae-20d@key").is_dir()
     assert not list(tmp_path.glob("vae-20d@key*"))
@@ -216,12 +217,12 @@ def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Pa
 
 def test_checkpoints_of_all_names_are_bounded(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
-    for number in range(KEPT_IN_ALL + 2):
-        claim = Workplace.claim(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
+    for number in range(KEPT_IN_TOTAL + 2):
+        claim = checkpoint_folder(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
         with pytest.raises(KeyboardInterrupt), claim as workplace:
             os.utime(workplace.folder, (number, number))
             raise KeyboardInterrupt
-    with FileLock(root / "vae-1@key.lock"), Workplace.claim(root, "new", "key", tmp_path / "new", print):
+    with FileLock(root / "vae-1@key.lock"), checkpoint_folder(root, "new", "key", tmp_path / "new", print):
         left = {place.name for place in root.glob("*@*")}
     assert "vae-0@key" not in left
     assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is in somebody's hands"
@@ -347,9 +348,10 @@ def test_schedules(tiny: Settings) -> None:
 
 def test_clipping_scales_all_gradients_together_and_only_down() -> None:
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
-    assert torch.cat([part.flatten() for part in clipped(gradients, 1.0)]).tolist() == pytest.approx([0.6, 0.0, 0.8])
-    assert all(torch.equal(*pair) for pair in zip(clipped(gradients, 10.0), gradients, strict=True))
-    assert all(part.isfinite().all() for part in clipped([torch.zeros(3)], 1.0))
+    flat = torch.cat([part.flatten() for part in clip_gradients(gradients, 1.0)])
+    assert flat.tolist() == pytest.approx([0.6, 0.0, 0.8])
+    assert all(torch.equal(*pair) for pair in zip(clip_gradients(gradients, 10.0), gradients, strict=True))
+    assert all(part.isfinite().all() for part in clip_gradients([torch.zeros(3)], 1.0))
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

@@ -80,7 +80,7 @@ class Queue:
         self.add(f"again{number}", rates[:1])
         self.start()
         self.wait()
-        if "going on after epoch" not in self.succeed("dvc", "queue", "logs", f"again{number}"):
+        if "resuming after epoch" not in self.succeed("dvc", "queue", "logs", f"again{number}"):
             return "it began anew"
         undisturbed = self.world.copy(self.world.root.with_name(f"undisturbed-{number}"))
         change = f"experiments.vae-20d.learning_rate={rates[0]}"

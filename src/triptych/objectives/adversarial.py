@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from triptych.training.distributed import draw
+from triptych.training.distributed import draw_shard
 
 Critic = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor, Critic], Tensor]
@@ -43,7 +43,7 @@ def ogp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor:
     """
     if p.shape != q.shape:
         raise ValueError(f"ogp pairs real with generated samples, but their shapes are {(*p.shape,)} and {(*q.shape,)}")
-    share = draw(torch.rand, len(p), *[1] * (p.dim() - 1), dtype=p.dtype, device=p.device)
+    share = draw_shard(torch.rand, len(p), *[1] * (p.dim() - 1), dtype=p.dtype, device=p.device)
     between = torch.lerp(q.detach(), p.detach(), share).requires_grad_()
     return (_gradient(critic(between), between).norm(dim=1) - 1).square().mean()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.records.run_folder import record_of
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:

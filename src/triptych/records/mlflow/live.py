@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.records.run_folder import Json, Record
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
 
 
 @dataclass

@@ -24,14 +24,14 @@ from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import SAVED_VIEW, saved_view
 from triptych.records.run_folder import Json, stage_of
 from triptych.settings.seeds import base_of
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
     from triptych.core.project import Project
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one MLflow batch

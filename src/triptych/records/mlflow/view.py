@@ -12,7 +12,7 @@ from triptych.records.mlflow.model_registry import describe_version, link_model,
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.records.mlflow.store import LIMITS, chunks, points, run_tags
 from triptych.records.sample_sheets import open_sheet
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
-    """Phase portraits, a panel a configuration, and the distances from the equilibrium over the iterations."""
+    """Draw the phase portraits, and the distances from the equilibrium over the iterations."""
     kinds = configurations(evaluation.settings)
     groups: dict[str, list[str]] = {}
     for name, item in kinds.items():
@@ -38,7 +38,7 @@ def _draw_portraits(
     rows = [
         [
             Trajectory(
-                f"{name}: {_words(kinds[name].penalty)}\n"
+                f"{name}: {_describe(kinds[name].penalty)}\n"
                 + ("averaged; game " if kinds[name].averaged else "")
                 + numbers[name]["verdict"],
                 trajectories[f"{name}/trajectory"][:, [3, 0]].numpy(),
@@ -59,7 +59,7 @@ def _draw_distances(
 ) -> None:
     lines = {
         group: {
-            _words(kinds[name].penalty): [
+            _describe(kinds[name].penalty): [
                 (row["iteration"], row[f"{name}.distance"]) for row in evaluation.history if row[f"{name}.distance"]
             ]
             for name in names
@@ -72,6 +72,6 @@ def _draw_distances(
     save(figure, evaluation.folder / "M2.6-distance.png")
 
 
-def _words(penalty: Penalty) -> str:
+def _describe(penalty: Penalty) -> str:
     names = {"none": "no penalty", "r1gp": f"R1 {penalty.reg_cf:g}", "ogp": f"one-centred {penalty.reg_cf:g}"}
     return names[penalty.reg_type]
