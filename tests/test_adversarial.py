@@ -97,7 +97,7 @@ def test_penalties_of_a_quadratic_critic(shape: tuple[int, ...]) -> None:
     assert found.item() == pytest.approx((c * norms - 1).square().mean().item(), rel=1e-10)
 
 
-def test_a_penalty_s_gradient_at_a_flat_critic_is_finite() -> None:
+def test_the_gradient_of_a_penalty_is_finite_for_a_constant_critic() -> None:
     a = torch.zeros(3, requires_grad=True)
     p, q = torch.randn(4, 3), torch.randn(4, 3)
     for penalty in (ogp, r1gp):
@@ -145,14 +145,14 @@ def test_losses_are_minus_the_metric_plus_the_penalty(loss_type: str, reg_type: 
         (("w1", None, math.inf), "reg_cf"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments: tuple, word: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         make_losses(*arguments)
     with pytest.raises(ValueError, match=word):
         make_train_step(arguments[0], 1, *arguments[1:])
 
 
-def test_impossible_steps_and_averages_are_refused() -> None:
+def test_invalid_steps_and_averages_are_refused() -> None:
     with pytest.raises(ValueError, match="critic_inner_iters is 0"):
         make_train_step("jsd", 0)
     with pytest.raises(ValueError, match=r"alpha_ema is 1\.5"):
@@ -213,7 +213,7 @@ def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner:
     assert not any(value.requires_grad for value in found.values())
 
 
-def test_no_player_receives_gradients_from_the_other() -> None:
+def test_players_receive_no_gradients_from_each_other() -> None:
     critic, forger = nn.Linear(1, 1), Forger()
     critic.bias.requires_grad_(False)
     seen: list[tuple[torch.Tensor | None, torch.Tensor | None]] = []

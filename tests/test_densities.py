@@ -41,7 +41,7 @@ def test_gradients_are_finite_everywhere(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_draws_follow_the_density(name: str) -> None:
+def test_samples_follow_the_density(name: str) -> None:
     density, count = DENSITIES[name], 50_000
     draws = density.sample(count, torch.Generator().manual_seed(1))
     assert draws.shape == (count, 2)
@@ -60,7 +60,7 @@ def test_draws_follow_the_density(name: str) -> None:
     assert (density.energy(points) >= density.floor).all()
 
 
-def test_a_seed_decides_the_draws() -> None:
+def test_samples_depend_on_the_seed_only() -> None:
     first, second, other = (DENSITIES["arcs"].sample(100, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)

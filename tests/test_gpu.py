@@ -57,7 +57,7 @@ def run(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recorded_step_gives_the_bytes_of_steps_one_by_one(
+def test_a_cuda_graph_gives_the_same_bytes(
     tiny: Settings, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
 ) -> None:
     replayed: list[str] = []
@@ -84,7 +84,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(tiny: Settings, prepared: Path, 
 
 
 @pytest.mark.parametrize("name", ["realnvp-mnist", "nice-mnist"])
-def test_a_flow_has_the_likelihood_that_it_has_on_the_cpu(
+def test_the_likelihood_of_a_flow_equals_that_on_the_cpu(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str
 ) -> None:
     run(tiny, name, prepared, tmp_path, device="cpu")

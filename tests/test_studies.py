@@ -91,7 +91,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     assert not list((tmp_path / "checkpoints").glob("*@*"))
 
 
-def test_a_run_stopped_while_it_is_measured_is_not_trained_again(
+def test_a_run_stopped_during_measurement_is_not_trained_again(
     tiny: Settings, tmp_path: Path, undisturbed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stops(evaluation: object, numbers: object) -> None:
@@ -106,7 +106,7 @@ def test_a_run_stopped_while_it_is_measured_is_not_trained_again(
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> None:
+def test_a_configuration_trains_as_if_alone(tiny: Settings, name: str) -> None:
     whole = tiny.study(name)
     together = build(whole, LAST)
     together.advance(range(LAST))
@@ -119,7 +119,7 @@ def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> 
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_an_update_follows_autograds_gradient_of_the_loss(
+def test_an_update_uses_autograds_gradient_of_the_loss(
     tiny: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The annealed one of the densities, whose energy counts for less than it does in the history."""
@@ -200,7 +200,7 @@ def test_divergence_names_configuration_and_iteration(tiny: Settings, tmp_path: 
     assert not (tmp_path / "model").exists()
 
 
-def test_rmsprop_is_torchs() -> None:
+def test_rmsprop_equals_pytorchs() -> None:
     source = torch.Generator().manual_seed(0)
     ours = [torch.randn(3, 2, generator=source), torch.randn(4, generator=source)]
     theirs = [torch.nn.Parameter(part.clone()) for part in ours]
@@ -223,7 +223,7 @@ def test_rmsprop_is_torchs() -> None:
         ("planar-samples", "learning_rat", 1, "learning_rat: unknown key"),
         ("planar-samples", "layers", [], "layers"),
         ("planar-samples", "layers", [2, 0], "layers.1"),
-        ("planar-samples", "layers", [2, 2], "layers names one twice"),
+        ("planar-samples", "layers", [2, 2], "layers names a value twice"),
         ("planar-samples", "densities", ["arcs", "rings"], "densities.1"),
         ("planar-samples", "samples", None, "samples belongs to"),
         ("planar-samples", "annealing", {"start": 0.1, "ramp": 0.5}, "annealing belongs to"),
@@ -234,7 +234,7 @@ def test_rmsprop_is_torchs() -> None:
         ("planar-density", "seed", -1, "seed"),
     ],
 )
-def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: object, names: str) -> None:
+def test_a_wrong_setting_is_named(params: dict, study_name: str, key: str, value: object, names: str) -> None:
     data = copy.deepcopy(params)
     data["studies"][study_name][key] = value
     with pytest.raises(TriptychError) as caught:
@@ -245,14 +245,14 @@ def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: 
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "baseline", "classifier-mnist"])
-def test_a_taken_name_is_refused(params: dict, name: str) -> None:
+def test_a_name_that_is_in_use_is_refused(params: dict, name: str) -> None:
     data = copy.deepcopy(params)
     data["studies"][name] = data["studies"]["planar-samples"]
     with pytest.raises(TriptychError, match=rf"studies\.{name}: "):
         parse(data)
 
 
-def test_documents_settings(params: dict) -> None:
+def test_settings_of_the_documents(params: dict) -> None:
     full = parse(params | {"profile": "full"})
     for name in PICTURES:
         found = full.study(name)

@@ -107,7 +107,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     assert not list((tmp_path / "checkpoints").glob("*@*"))
 
 
-def test_another_setting_never_takes_a_checkpoint(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_not_used(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
     assert list((tmp_path / "checkpoints").glob("vae-20d@*"))
@@ -141,7 +141,7 @@ class Patience(Recorder):
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.002], ids=["the same settings", "other settings"])
-def test_a_second_process_waits_and_names_the_first(
+def test_a_second_process_waits_and_reports_the_first(
     tiny: Settings, prepared: Path, tmp_path: Path, rate: float
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -155,7 +155,7 @@ def test_a_second_process_waits_and_names_the_first(
     assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
 
 
-def test_other_results_of_the_same_name_are_not_waited_for(tmp_path: Path) -> None:
+def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:
     """As of DVC's experiments, which share one folder of checkpoints."""
     elsewhere = FileLock(output_lock(tmp_path, "vae-20d", Path("elsewhere")))
     here = checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
@@ -165,7 +165,7 @@ def test_other_results_of_the_same_name_are_not_waited_for(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
-def test_a_run_that_nobody_waits_for_is_not_lost(
+def test_a_run_whose_parent_was_killed_keeps_its_checkpoint(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, undisturbed: dict
 ) -> None:
     """As when DVC alone is killed: its stage trains to the end, and nobody records what came out."""
@@ -197,7 +197,7 @@ def test_a_power_cut_between_two_writes(
     assert not list(tmp_path.glob("**/*.part")) + list(tmp_path.glob("checkpoints/*@*"))
 
 
-def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_version_or_machine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     here = run_key(torch.device("cpu"), "inputs")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
     assert run_key(torch.device("cpu"), "inputs") != here
@@ -208,14 +208,14 @@ def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest
     assert run_key(torch.device("cpu"), "inputs") == here
 
 
-def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_few_checkpoint_folders_are_kept_per_name(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     for seed in range(6):
         with pytest.raises(KeyboardInterrupt):
             run(tiny, "vae-20d", prepared, tmp_path, Recorder(2), seed=seed)
     assert len([place for place in (tmp_path / "checkpoints").iterdir() if place.is_dir()]) == 4
 
 
-def test_checkpoints_of_all_names_are_bounded(tmp_path: Path) -> None:
+def test_few_checkpoint_folders_are_kept_in_total(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
     for number in range(KEPT_IN_TOTAL + 2):
         claim = checkpoint_folder(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
@@ -244,25 +244,25 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     assert found["generator_loss"].item() == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_divergence_stops_the_run_and_says_where(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_divergence_stops_the_run_with_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"realnvp-mnist diverged: .* step \d+ .*learning_rate"):
         run(tiny, "realnvp-mnist", prepared, tmp_path, learning_rate=1e38)
     assert not (tmp_path / "realnvp-mnist").exists()
 
 
-def test_a_diverging_vae_names_the_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_a_diverging_vae_reports_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"vae-20d diverged: the loss is not finite at step [2-9] \(epoch 1\)"):
         run(tiny, "vae-20d", prepared, tmp_path, learning_rate=1e38)
 
 
-def test_no_epochs_at_all(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_zero_epochs_of_a_flow(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     budget = tiny.experiment("realnvp-mnist").epochs.model_copy(update={"quick": 0})
     folder = run(tiny, "realnvp-mnist", prepared, tmp_path, epochs=budget)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == [0]
     assert contents(folder)["epoch-0000.safetensors"] == contents(folder)["weights.safetensors"]
 
 
-def test_what_a_model_folder_holds(undisturbed: dict, tmp_path: Path) -> None:
+def test_content_of_a_model_folder(undisturbed: dict, tmp_path: Path) -> None:
     for name in NAMES:
         for file, content in undisturbed[name].items():
             (tmp_path / file).write_bytes(content)
@@ -306,7 +306,7 @@ def test_ema_is_its_formula_and_copies_buffers() -> None:
     assert int(ema.shadow["1.num_batches_tracked"]) == 12
 
 
-def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_sets_the_epoch_of_the_family(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = tiny.experiment("vae-20d")
     family = build("vae", experiment.model, (28, 28))
     seen, step = [], family.step
@@ -317,7 +317,7 @@ def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, mon
 
 
 @pytest.mark.parametrize("budget", [0, 1])
-def test_hardly_any_epochs(tiny: Settings, prepared: Path, tmp_path: Path, budget: int) -> None:
+def test_zero_and_one_epoch_of_a_vae(tiny: Settings, prepared: Path, tmp_path: Path, budget: int) -> None:
     epochs = tiny.experiment("vae-20d").epochs.model_copy(update={"quick": budget})
     folder = run(tiny, "vae-20d", prepared, tmp_path, epochs=epochs)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == list(range(budget + 1))
@@ -346,7 +346,7 @@ def test_schedules(tiny: Settings) -> None:
     )
 
 
-def test_clipping_scales_all_gradients_together_and_only_down() -> None:
+def test_gradient_clipping_scales_all_gradients_by_one_factor() -> None:
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
     flat = torch.cat([part.flatten() for part in clip_gradients(gradients, 1.0)])
     assert flat.tolist() == pytest.approx([0.6, 0.0, 0.8])
@@ -355,7 +355,7 @@ def test_clipping_scales_all_gradients_together_and_only_down() -> None:
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adam_is_pytorchs(weight_decay: float) -> None:
+def test_adam_equals_pytorchs(weight_decay: float) -> None:
     torch.manual_seed(0)
     ours = [torch.nn.Parameter(torch.randn(3, 2)), torch.nn.Parameter(torch.randn(4))]
     theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
@@ -371,7 +371,7 @@ def test_adam_is_pytorchs(weight_decay: float) -> None:
         assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
 
 
-def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
+def test_stochastic_binarisation_differs_between_passes() -> None:
     images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), torch.device("cpu"), redraws=True)
     visits = [torch.cat(list(images.batches(20, 2, torch.Generator().manual_seed(0)))) for _ in range(2)]
     assert not torch.equal(*visits)
@@ -379,9 +379,7 @@ def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
     assert visits[0].float().mean().item() == pytest.approx(128 / 255, abs=0.02)
 
 
-def test_an_unconstrained_critic_diverges_and_keeps_its_snapshots(
-    tiny: Settings, prepared: Path, tmp_path: Path
-) -> None:
+def test_a_diverged_run_keeps_its_snapshots(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     """W1 without a constraint at rate 1: what the critic says grows beyond all bounds."""
     experiment = tiny.experiment("cifar10-jsd-2")
     model = {"loss_type": "w1", "spectral_normalization": False, "width": 16}
@@ -398,7 +396,9 @@ def test_an_unconstrained_critic_diverges_and_keeps_its_snapshots(
     assert [path.name for path in place.glob("epoch-*.safetensors")] == ["epoch-0000.safetensors"]
 
 
-def test_dead_networks_are_no_result(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_that_stop_learning_are_refused(
+    tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = tiny.experiment("vae-20d").model_copy(update={"batch_size": 5})
     family = build("vae", experiment.model, (28, 28))
     monkeypatch.setattr(family, "step", lambda pixels, update: {"loss": torch.tensor(0.25), "kl": torch.tensor(0.0)})
@@ -417,7 +417,7 @@ def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
     assert batches[:2] != batches[2:4]
 
 
-def test_budgets_say_when_snapshots_are_taken() -> None:
+def test_epochs_of_snapshots() -> None:
     assert Duration(40).snapshots(0) == [0, 20]
     assert Duration(40).snapshots(1) == [1, 20]
     assert Duration(0).snapshots(1) == [0]

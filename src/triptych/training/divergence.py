@@ -6,8 +6,6 @@ import math
 
 from torch import Tensor
 
-from triptych.core.errors import DivergenceError
-
 LARGEST_LOSS = 1e12  # above it, float32 has no digits left for the effect of one step
 CHECK_STEPS = 50  # steps between two checks: a check at every step would make a GPU wait
 
@@ -30,10 +28,3 @@ def find_divergence(quantities: Tensor, first_step: int) -> str:
         loss = float(quantities[0, 0])
         return f"its networks are dead, the loss is {loss:g} for every batch from step {first_step:,} to {last_step:,}"
     return ""
-
-
-def check_finite(name: str, epoch: int, row: dict[str, float]) -> None:
-    """Raise DivergenceError if a validation number of this epoch is not finite."""
-    for quantity, value in row.items():
-        if not math.isfinite(value):
-            raise DivergenceError(f"{name} diverged: {quantity} is {value} after epoch {epoch}")

@@ -13,11 +13,12 @@ from torch import Tensor
 from triptych.core.errors import DivergenceError
 from triptych.training import distributed
 from triptych.training.cuda_graph import GraphedStep
-from triptych.training.divergence import CHECK_STEPS, check_finite, find_divergence
+from triptych.training.divergence import CHECK_STEPS, find_divergence
 from triptych.training.ema import Ema
 from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import generator, seeded
 from triptych.training.schedule import learning_rate
+from triptych.training.weights import with_prefix
 
 if TYPE_CHECKING:
     from triptych.core.progress import Progress
@@ -125,7 +126,9 @@ class Trainer:
         self.family.networks.eval()
         with self.averaged_weights(), torch.no_grad(), seeded(self.training.seed, "validation"):
             row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
-        check_finite(self.name, epoch, row)
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise DivergenceError(f"{self.name} diverged: {name} is {value} after epoch {epoch}")
         return row
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, first_step: int, batch: Tensor) -> None:
@@ -205,13 +208,9 @@ class Trainer:
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Copy the tensors that `state` returned."""
-        self.family.networks.load_state_dict(_with_prefix("networks/", tensors))
+        self.family.networks.load_state_dict(with_prefix("networks/", tensors))
         if self.ema:
-            for name, value in _with_prefix("ema/", tensors).items():
+            for name, value in with_prefix("ema/", tensors).items():
                 self.ema.shadow[name].copy_(value)
         for player, optimizer in self.optimizers.items():
-            optimizer.restore(_with_prefix(f"optimizer/{player}/", tensors))
-
-
-def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            optimizer.restore(with_prefix(f"optimizer/{player}/", tensors))

@@ -35,6 +35,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None
 
 
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with the prefix, by the rest of their names.
+
+    >>> with_prefix("ema/", {"ema/bias": 1, "networks/bias": 2})
+    {'bias': 1}
+    """
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def load_into(module: nn.Module, path: Path, device: torch.device) -> None:
     """Load a file of weights into a module, and move the module to the device.
 

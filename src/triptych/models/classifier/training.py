@@ -16,6 +16,7 @@ from triptych.core.progress import Progress
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.training.reproducible import generator, seeded
 from triptych.training.resume import ResumableRun
+from triptych.training.weights import with_prefix
 
 if TYPE_CHECKING:
     from triptych.core.tracker import Tracker
@@ -124,10 +125,10 @@ class ClassifierTrainer:
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Copy the tensors that `state` returned."""
-        self.network.load_state_dict(_with_prefix("network/", tensors))
+        self.network.load_state_dict(with_prefix("network/", tensors))
         state: dict[int, dict[str, Tensor]] = {}
         for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
-            values = _with_prefix(f"optimizer/{index}/", tensors)
+            values = with_prefix(f"optimizer/{index}/", tensors)
             state[index] = {name: _in_memory_format_of(parameter, value) for name, value in values.items()}
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
@@ -144,10 +145,6 @@ def _augmented(pixels: Tensor, settings: Settings) -> Tensor:
         return shift_and_mirror(pixels, settings.max_shift)
     rows, columns = torch.randint(-settings.max_shift, settings.max_shift + 1, (2,)).tolist()
     return shift_images(pixels, rows, columns)
-
-
-def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _in_memory_format_of(parameter: Tensor, value: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class Penalty(Section):
     def _coefficient_fits(self) -> Self:
         if (self.reg_type == "none") != (self.reg_cf == 0.0):
             raise ValueError(
-                f"reg_cf is {self.reg_cf:g} for {self.reg_type}: use 0 for none, and more than 0 for a penalty"
+                f"reg_cf is {self.reg_cf:g} for {self.reg_type}; use 0 for none, and more than 0 for a penalty"
             )
         return self
 
