@@ -1,4 +1,4 @@
-"""The densities of the plane: energies by hand, constants by quadrature, draws against both."""
+"""The densities of the plane: energies by hand, constants by quadrature, and samples compared with both."""
 
 from __future__ import annotations
 

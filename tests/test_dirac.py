@@ -1,4 +1,4 @@
-"""The Dirac games: the step of the documents' own functions, the linear theory, and the verdicts of the literature."""
+"""The Dirac games, compared with the documents' train step, the linear theory, and the literature."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_a_step_equals_the_documents_train_step(rule: tuple[str, str | None, flo
 
 
 def test_eigenvalues_equal_the_closed_form() -> None:
-    """By hand, of W1: psi <- a psi - r theta, theta <- theta + r psi; a = 1 - 2 r c is the determinant."""
+    """For W1, psi <- a psi - r theta and theta <- theta + r psi; the determinant is a = 1 - 2 r c."""
     found = Games.of(RULES, RATE).eigenvalues()
     for (loss, penalty, coefficient), value in zip(RULES, found, strict=True):
         if penalty == "ogp":
             assert value is None
             continue
-        a, pull = 1 - 2 * RATE * coefficient, {"jsd": 1 / 8, "w1": 1.0}[loss]  # of jsd: 1/4 on psi, 1/2 on theta
+        a, pull = 1 - 2 * RATE * coefficient, {"jsd": 1 / 8, "w1": 1.0}[loss]  # jsd: 1/4 on psi, 1/2 on theta
         trace = 1 + a - RATE**2 * pull
         assert abs(value) == pytest.approx(math.sqrt(a), abs=1e-12)
         assert value.real == pytest.approx(trace / 2, abs=1e-12)
@@ -82,7 +82,7 @@ def settings(params: dict) -> Settings:
 def test_verdicts_of_the_documents_twenty_games(
     settings: Settings, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Mescheder et al. (2018) have it: W1 circles, R1 brings both to rest, a one-centred penalty does not."""
+    """As in Mescheder et al. (2018), W1 circles, both losses converge with R1, and not with a one-centred penalty."""
     monkeypatch.setattr("triptych.studies.dirac.pictures.draw_pictures", lambda evaluation, numbers: None)
     run_study(with_study(settings, "dirac", seed=seed), "dirac", tmp_path)
     found = read_json(tmp_path / "metrics.json")

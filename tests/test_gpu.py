@@ -1,4 +1,4 @@
-"""On a CUDA GPU: the same bytes every time, a step recorded or not, and the numbers of the CPU where noise is none."""
+"""Training on a CUDA GPU: equal bytes in every run, with and without CUDA graphs, and the likelihoods of the CPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRECISIONS = ["float32", "bf16"]
 
 
 class Stopper(Console):
-    """Stops the run after an epoch."""
+    """A tracker that stops the run after epoch 1."""
 
     def log(self, step: int, metrics: object) -> None:
         if step == 1:
@@ -35,7 +35,7 @@ class Stopper(Console):
 def run(
     tiny: Settings, name: str, prepared: Path, folder: Path, tracker: Console | None = None, **runtime: object
 ) -> dict[str, bytes]:
-    """The files of a training, of which the manifest says with which settings."""
+    """Train, and return the files of the model folder."""
     settings = tiny.runtime.model_copy(update={"device": "cuda", **runtime})
     name, penalised = name.removesuffix(" penalised"), name.endswith(" penalised")
     experiment = tiny.experiment(name)

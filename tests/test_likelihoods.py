@@ -1,4 +1,4 @@
-"""The documents' likelihood functions against torch.distributions, closed forms and autograd, in float64."""
+"""The documents' likelihood functions, compared with torch.distributions, closed forms and autograd in float64."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def over_trailing(distribution: torch.distributions.Distribution, shape: tuple[i
 
 
 def agree(ours: torch.Tensor, oracle: torch.Tensor) -> bool:
-    """To 1e-10, absolutely or of the value."""
+    """Whether the values are equal to 1e-10, absolute or relative."""
     return ours.dtype == torch.float64 and torch.allclose(ours, oracle, rtol=1e-10, atol=1e-10)
 
 

@@ -1,4 +1,4 @@
-"""Losses against torch.distributions and closed forms."""
+"""Objectives of the families, compared with torch.distributions and closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The planar transformation and planar flows against autograd, closed forms and by hand."""
+"""The planar transformation and planar flows, compared with autograd, closed forms and values computed by hand."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_one_layer_per_point() -> None:
 
 
 def test_a_planar_density_integrates_to_one() -> None:
-    """Draws of the base pushed through the flow, with log q = log N - log det, on a grid found by solving along w."""
+    """A grid of the base is mapped through the flow, with log q = log N - log det."""
     layers = [layer(1, seed, 2.0) for seed in (3, 5)]
     u, w, b = (torch.stack(part) for part in zip(*layers, strict=True))
     u = invertible(u, w)
@@ -128,7 +128,7 @@ def flow_of(k: int, d: int, seed: int, scale: float = 1.0) -> PlanarFlow:
     far=st.sampled_from([1.0, 50.0]),
 )
 def test_the_inverse_of_a_flow(k: int, d: int, seed: int, scale: float, dtype: torch.dtype, far: float) -> None:
-    """To rounding, which a layer that squeezes enlarges as much as its inverse stretches."""
+    """The inverse is exact to rounding, which the inverse of a contracting layer amplifies by its stretch."""
     flow, x = flow_of(k, d, seed, scale), far * points(5, d, seed + 99)
     stretched, end = torch.ones(5, 1, dtype=torch.float64), x
     for u, w, b in zip(flow.u, flow.w, flow.b, strict=True):
@@ -162,7 +162,7 @@ def test_the_log_determinants_of_a_flow_equal_autograds(k: int, d: int, seed: in
 
 
 def test_the_inverse_of_a_steep_layer() -> None:
-    """Newton's method alone goes back and forth for ever from some of these points."""
+    """Newton's method alone oscillates for ever from some of these points."""
     for wu in (-0.999, 0.5, 20.0, 500.0):
         layer = PlanarFlow(*(torch.tensor([[value]], dtype=torch.float64) for value in (wu, 1.0)), torch.tensor([-3.5]))
         x = torch.linspace(-30, 30, 20_001, dtype=torch.float64)[:, None]
@@ -191,9 +191,9 @@ def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
 
 @given(depths=st.lists(st.integers(1, 5), min_size=1, max_size=4).map(sorted), n=st.integers(1, 4), seed=SEEDS)
 def test_batched_flows_equal_single_flows(depths: list[int], n: int, seed: int) -> None:
-    chains, layers, z = side_by_side(depths, n, seed)
-    end, log_det = chains.forward(z, layers)
-    together = chains.backward(end.cos(), 2 * log_det)
+    flows, layers, z = side_by_side(depths, n, seed)
+    end, log_det = flows.forward(z, layers)
+    together = flows.backward(end.cos(), 2 * log_det)
     layers.requires_grad_()
     for flow, depth in enumerate(depths):
         u, w, b = layers[flow, :depth].split([2, 2, 1], dim=1)
@@ -206,7 +206,7 @@ def test_batched_flows_equal_single_flows(depths: list[int], n: int, seed: int) 
 
 
 def side_by_side(depths: list[int], n: int, seed: int) -> tuple[BatchedFlows, torch.Tensor, torch.Tensor]:
-    """Chains, their layers (c, k, 5) with zeros behind the last, and points."""
+    """Return batched flows, their layers (c, k, 5) with zeros after the last layer of each, and points."""
     source = torch.Generator().manual_seed(seed)
     layers = torch.randn(len(depths), max(depths), 5, generator=source, dtype=torch.float64)
     for flow, depth in enumerate(depths):
@@ -227,7 +227,7 @@ def test_the_gradient_of_the_constraint_equals_autograds(n: int, d: int, seed: i
 
 
 def test_losses_equal_torchs_distributions() -> None:
-    """With affine maps, whose densities are known."""
+    """The densities of affine maps are known."""
     from torch.distributions import MultivariateNormal, kl_divergence
 
     scale, count = torch.tensor([0.5, 3.0], dtype=torch.float64), 200_000

@@ -1,4 +1,4 @@
-"""Studies: the same bytes every time, after any interruption; configurations that do not disturb each other."""
+"""Studies: equal bytes in every run, after any interruption, and configurations that do not influence each other."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAST = 12  # iterations
 
 
 class Recorder(Console):
-    """Keeps the steps that are logged; stops the run after one if told to."""
+    """A tracker that keeps the logged iterations, and may stop the run after one of them."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.steps: list[int] = []
@@ -79,7 +79,7 @@ def test_a_second_run_gives_the_same_bytes(tiny: Settings, places: dict, undistu
 def test_a_stopped_run_ends_with_the_same_bytes(
     tiny: Settings, tmp_path: Path, undisturbed: dict, name: str, stop_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "draw_pictures", lambda evaluation, numbers: None)  # they take the most time
+    monkeypatch.setattr(pictures, "draw_pictures", lambda evaluation, numbers: None)  # which take the most time
     with pytest.raises(KeyboardInterrupt):
         run(tiny, name, tmp_path, Recorder(stop_after))
     assert not (tmp_path / "model").exists()
@@ -122,7 +122,7 @@ def test_a_configuration_trains_as_if_alone(tiny: Settings, name: str) -> None:
 def test_an_update_uses_autograds_gradient_of_the_loss(
     tiny: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The annealed one of the densities, whose energy counts for less than it does in the history."""
+    """The loss of flows fitted to densities is annealed; the history shows the loss without annealing."""
     training, steps = build(tiny.study(name), LAST), []
     monkeypatch.setattr(training.optimizer, "step", lambda gradients, rate: steps.append(gradients[0]))
     met = []

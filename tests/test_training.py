@@ -1,4 +1,4 @@
-"""The loop: the same bytes every time, after any interruption, and a clear word when something is wrong."""
+"""The training loop: equal bytes in every run, after any interruption, and clear errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GANS = ["gan-mnist", "cifar10-jsd-2"]
 
 
 class Recorder(Console):
-    """Keeps what is logged; stops the run after an epoch if told to."""
+    """A tracker that keeps the logged epochs, and may stop the run after one of them."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.rows: list[int] = []
@@ -127,8 +127,8 @@ def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Pat
         run(tiny, "vae-20d", prepared, tmp_path)
 
 
-class Patience(Recorder):
-    """Lets go of the lock once the run says that it waits for it."""
+class LockReleaser(Recorder):
+    """A tracker that releases the lock as soon as the run reports that it waits."""
 
     def __init__(self, lock: FileLock) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ def test_a_second_process_waits_and_reports_the_first(
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
     lock = output_lock(tmp_path / "checkpoints", "vae-20d", tmp_path / "vae-20d")
     lock.with_suffix(".pid").write_text("4321")
-    tracker = Patience(FileLock(lock))
+    tracker = LockReleaser(FileLock(lock))
     with tracker.lock:
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
     assert "vae-20d is already run by another process (pid 4321)" in tracker.said[0]
@@ -156,7 +156,7 @@ def test_a_second_process_waits_and_reports_the_first(
 
 
 def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:
-    """As of DVC's experiments, which share one folder of checkpoints."""
+    """DVC's experiments share one folder of checkpoints."""
     elsewhere = FileLock(output_lock(tmp_path, "vae-20d", Path("elsewhere")))
     here = checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
     with elsewhere, FileLock(tmp_path / "vae-20d@other.lock"), here:
@@ -168,7 +168,7 @@ def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -
 def test_a_run_whose_parent_was_killed_keeps_its_checkpoint(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, undisturbed: dict
 ) -> None:
-    """As when DVC alone is killed: its stage trains to the end, and nobody records what came out."""
+    """If DVC alone is killed, its stage trains to the end, but the result is not recorded."""
     parents = iter([1234])
     monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
     first = contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine"))
@@ -218,14 +218,14 @@ def test_few_checkpoint_folders_are_kept_per_name(tiny: Settings, prepared: Path
 def test_few_checkpoint_folders_are_kept_in_total(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
     for number in range(KEPT_IN_TOTAL + 2):
-        claim = checkpoint_folder(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
-        with pytest.raises(KeyboardInterrupt), claim as workplace:
-            os.utime(workplace.folder, (number, number))
+        opened = checkpoint_folder(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
+        with pytest.raises(KeyboardInterrupt), opened as checkpoints:
+            os.utime(checkpoints.folder, (number, number))
             raise KeyboardInterrupt
     with FileLock(root / "vae-1@key.lock"), checkpoint_folder(root, "new", "key", tmp_path / "new", print):
         left = {place.name for place in root.glob("*@*")}
     assert "vae-0@key" not in left
-    assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is in somebody's hands"
+    assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is locked by another process"
 
 
 def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> None:
@@ -234,13 +234,13 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     family = build("gan", experiment.model, (28, 28))
     trainer = Trainer("g", family, experiment, Duration(1), tiny.runtime.model_copy(update={"precision": "bf16"}))
 
-    def forget(player: str, loss: torch.Tensor) -> None:  # a discriminator of zeros gives every image log 2
+    def set_to_zero(player: str, loss: torch.Tensor) -> None:  # the loss of a discriminator of zeros is log 2
         for parameter in family.players()[player]:
             parameter.data.zero_()
 
     family.networks.train()
     with trainer.mixed_precision():
-        found = family.step(torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8), forget)
+        found = family.step(torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8), set_to_zero)
     assert found["generator_loss"].item() == pytest.approx(math.log(2), abs=1e-6)
 
 
@@ -380,7 +380,7 @@ def test_stochastic_binarisation_differs_between_passes() -> None:
 
 
 def test_a_diverged_run_keeps_its_snapshots(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
-    """W1 without a constraint at rate 1: what the critic says grows beyond all bounds."""
+    """With W1, no constraint and a learning rate of 1, the critic's output grows without bound."""
     experiment = tiny.experiment("cifar10-jsd-2")
     model = {"loss_type": "w1", "spectral_normalization": False, "width": 16}
     changes = {
@@ -408,7 +408,7 @@ def test_networks_that_stop_learning_are_refused(
 
 
 def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
-    """Ten images in batches of four: two a pass, in a fresh order each, and none twice within a pass."""
+    """Ten images in batches of four: two batches per pass, in a new order, without repetition within a pass."""
     images = TrainingImages(torch.arange(10, dtype=torch.uint8)[:, None, None], torch.device("cpu"), redraws=False)
     batches = [batch.flatten().tolist() for batch in images.batches(4, 5, torch.Generator().manual_seed(0))]
     assert [len(batch) for batch in batches] == [4] * 5

@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
     """Draw the phase portraits, and the distances from the equilibrium over the iterations."""
-    kinds = configurations(evaluation.settings)
+    by_name = configurations(evaluation.settings)
     groups: dict[str, list[str]] = {}
-    for name, item in kinds.items():
+    for name, item in by_name.items():
         groups.setdefault(f"{item.loss}, averaged generator" if item.averaged else item.loss, []).append(name)
-    _draw_portraits(evaluation, numbers, kinds, list(groups.values()))
-    _draw_distances(evaluation, kinds, groups)
+    _draw_portraits(evaluation, numbers, by_name, list(groups.values()))
+    _draw_distances(evaluation, by_name, groups)
 
 
 def _draw_portraits(
     evaluation: StudyEvaluation,
     numbers: Mapping[str, Any],
-    kinds: Mapping[str, Configuration],
+    by_name: Mapping[str, Configuration],
     groups: list[list[str]],
 ) -> None:
     trajectories = load_tensors(evaluation.weights)
     rows = [
         [
             Trajectory(
-                f"{name}: {_describe(kinds[name].penalty)}\n"
-                + ("averaged; game " if kinds[name].averaged else "")
+                f"{name}: {_describe(by_name[name].penalty)}\n"
+                + ("averaged; game " if by_name[name].averaged else "")
                 + numbers[name]["verdict"],
                 trajectories[f"{name}/trajectory"][:, [3, 0]].numpy(),
-                kinds[name].loss,
+                by_name[name].loss,
             )
             for name in names
         ]
@@ -55,17 +55,17 @@ def _draw_portraits(
 
 
 def _draw_distances(
-    evaluation: StudyEvaluation, kinds: Mapping[str, Configuration], groups: Mapping[str, list[str]]
+    evaluation: StudyEvaluation, by_name: Mapping[str, Configuration], groups: Mapping[str, list[str]]
 ) -> None:
     lines = {
         group: {
-            _describe(kinds[name].penalty): [
+            _describe(by_name[name].penalty): [
                 (row["iteration"], row[f"{name}.distance"]) for row in evaluation.history if row[f"{name}.distance"]
             ]
             for name in names
         }
         for group, names in groups.items()
-        if not kinds[names[0]].averaged
+        if not by_name[names[0]].averaged
     }
     title = "M2.6  Distance of the Dirac games from their equilibrium"
     figure = over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)

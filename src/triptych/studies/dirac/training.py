@@ -31,11 +31,12 @@ class Configuration:
 
 def configurations(settings: Settings) -> dict[str, Configuration]:
     """Return all configurations by name, `<loss>-<number>`: all penalties, then again with averaged generators."""
-    found = {}
-    for loss in settings.losses:
-        kinds = [(penalty, averaged) for averaged in (False, True) for penalty in settings.penalties]
-        found |= {f"{loss}-{number}": Configuration(loss, *kind) for number, kind in enumerate(kinds, 1)}
-    return found
+    variants = [(penalty, averaged) for averaged in (False, True) for penalty in settings.penalties]
+    return {
+        f"{loss}-{number}": Configuration(loss, penalty, averaged)
+        for loss in settings.losses
+        for number, (penalty, averaged) in enumerate(variants, 1)
+    }
 
 
 def games(settings: Settings) -> Games:
@@ -52,12 +53,12 @@ class DiracStudy(Study):
 
     def __init__(self, settings: Settings, iterations: int) -> None:
         self.settings, self.games = settings, games(settings)
-        kinds = configurations(settings)
-        self.configurations = list(kinds)
-        averaged = torch.tensor([item.averaged for item in kinds.values()])
+        by_name = configurations(settings)
+        self.configurations = list(by_name)
+        averaged = torch.tensor([item.averaged for item in by_name.values()])
         self.decay = torch.where(averaged, settings.ema, 0.0).double()
         start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
-        self.trajectories = torch.zeros(iterations + 1, len(COLUMNS), len(kinds), dtype=torch.float64)
+        self.trajectories = torch.zeros(iterations + 1, len(COLUMNS), len(by_name), dtype=torch.float64)
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
