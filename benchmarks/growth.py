@@ -20,7 +20,7 @@ from triptych.core.project import Project
 from triptych.evaluation.fidelity.extractors import ClassifierExtractor, Extractor
 from triptych.models.classifier.network import build_classifier
 from triptych.records.mlflow.store import Store
-from triptych.training.checkpoint import Workplace
+from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, seeded
 from triptych_loop import TriptychLoop
@@ -179,7 +179,7 @@ def _checkpoint(context: Context, table: Table) -> None:
     data = prepared(context.settings, context.settings.experiment(name).dataset, context.folder)
     trainer, folder = TriptychLoop(context.settings, name, data, "full").trainer, context.folder / "checkpoint"
     folder.mkdir()
-    state, place = trainer.state(), Workplace(folder, os.getppid())
+    state, place = trainer.state(), CheckpointFolder(folder, os.getppid())
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values()) / 1e6
     for number in PROGRESS.rounds("growth: checkpoint", context.rounds):
         row = f"a checkpoint of {name}, {size:,.0f} MB"

@@ -11,7 +11,7 @@ import torch
 
 from harness import seconds
 from triptych.models.linear import linear
-from triptych.training.processor import by_onednn
+from triptych.training.machine import uses_onednn
 
 SIDE = 2048  # of the matrices that are multiplied
 COPIED = 1 << 26  # float32 numbers: 256 MiB, more than any cache
@@ -58,7 +58,7 @@ def facts(threads: int) -> dict[str, str | int]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
-        "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if by_onednn() else ""),
+        "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if uses_onednn() else ""),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -19,8 +19,8 @@ from triptych.core.schema import Budget
 from triptych.records.stage_tracker import RunTracker, training
 from triptych.stages import train as stage
 from triptych.stages.run_inputs import train_inputs
-from triptych.training import loop
-from triptych.training.checkpoint import Workplace
+from triptych.training import loop, trainer
+from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.ema import Ema
 from triptych.training.images import TrainingImages
 
@@ -35,7 +35,7 @@ AROUND = ("batches", "EMA", "NaN checks", VALIDATION)
 ALONE = "step, validation aside"
 TRACKING, PROGRESSING, SAVING, RECORDS = "tracking", "progress", "checkpoints", "these three"
 REST = "the rest"
-SAVE = Workplace.save
+SAVE = CheckpointFolder.save
 GOALS = {ALONE: "at least 95%", RECORDS: "under 3%"}
 
 
@@ -96,16 +96,16 @@ def watched(stopwatch: Stopwatch, family: type) -> ExitStack:
     parts = (
         (family, "step", STEP),
         (Ema, "update", "EMA"),
-        (loop.Trainer, "_refuse_divergence", "NaN checks"),
-        (loop.Trainer, "validate", VALIDATION),
-        (loop.Trainer, "untrained_epoch", VALIDATION),
+        (trainer.Trainer, "_refuse_divergence", "NaN checks"),
+        (trainer.Trainer, "validate", VALIDATION),
+        (trainer.Trainer, "untrained_epoch", VALIDATION),
         (RunTracker, "log", TRACKING),
         (RunTracker, "note", TRACKING),
         (Progress, "due", PROGRESSING),
         (Progress, "report", PROGRESSING),
-        (Workplace, "save", SAVING),
-        (loop.Trainer, "state", SAVING),
-        (loop.Trainer, "snapshot", SAVING),
+        (CheckpointFolder, "save", SAVING),
+        (trainer.Trainer, "state", SAVING),
+        (trainer.Trainer, "snapshot", SAVING),
         (loop, "save_tensors", SAVING),
         (stage, "fit", REST),
     )

@@ -9,8 +9,8 @@ import torch
 from triptych.core.progress import Progress
 from triptych.models.registry import build
 from triptych.training.images import TrainingImages
-from triptych.training.loop import Duration, Trainer
 from triptych.training.reproducible import deterministic, seeded
+from triptych.training.trainer import Duration, Trainer
 
 if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
@@ -43,7 +43,7 @@ class TriptychLoop:
 
     @property
     def images_per_step(self) -> int:
-        return self.trainer.step_images
+        return self.trainer.images_per_step
 
     @property
     def parameters(self) -> int:

@@ -18,7 +18,7 @@ from triptych.core.tracker import Silent
 from triptych.settings.params import Settings, parse
 from triptych.stages import train as stage
 from triptych.training import distributed
-from triptych.training.loop import Trainer
+from triptych.training.trainer import Trainer
 from triptych.training.weights import save_tensors
 
 NAME, UPDATES, STOPPED = "cifar10-jsd-2", 3, 1
@@ -74,7 +74,7 @@ def main() -> None:
     settings, data, output = parse(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2]), Path(sys.argv[3])
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
-    with distributed.together(settings.runtime, settings.runtime.processes):
+    with distributed.process_group(settings.runtime, settings.runtime.processes):
         for name, model in CASES.items():
             run(settings, data, output / name, model)
         try:

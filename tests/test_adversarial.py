@@ -1,4 +1,4 @@
-"""Adversarial losses, penalties and the alternating step, against closed forms and autograd."""
+"""Adversarial losses, penalties and the alternating training step: compared with closed forms and autograd."""
 
 import copy
 import math
@@ -40,7 +40,7 @@ def test_jsd_at_logits_whose_value_is_known() -> None:
 
 
 def test_jsd_of_the_best_critic_is_the_divergence() -> None:
-    """Two Gaussians, by Monte Carlo, and the divergence from its definition, by quadrature."""
+    """The bound of two Gaussians by Monte Carlo, and their divergence by quadrature."""
     p, q = Normal(torch.tensor(-1.0).double(), 1.0), Normal(torch.tensor(1.0).double(), 1.5)
     x = torch.linspace(-20, 20, 40_001, dtype=torch.float64)
     mixture = ((p.log_prob(x).exp() + q.log_prob(x).exp()) / 2).log()
@@ -97,7 +97,7 @@ def test_penalties_of_a_quadratic_critic(shape: tuple[int, ...]) -> None:
     assert found.item() == pytest.approx((c * norms - 1).square().mean().item(), rel=1e-10)
 
 
-def test_a_penalty_s_gradient_at_a_flat_critic_is_finite() -> None:
+def test_the_gradient_of_a_penalty_is_finite_for_a_constant_critic() -> None:
     a = torch.zeros(3, requires_grad=True)
     p, q = torch.randn(4, 3), torch.randn(4, 3)
     for penalty in (ogp, r1gp):
@@ -145,14 +145,14 @@ def test_losses_are_minus_the_metric_plus_the_penalty(loss_type: str, reg_type: 
         (("w1", None, math.inf), "reg_cf"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments: tuple, word: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         make_losses(*arguments)
     with pytest.raises(ValueError, match=word):
         make_train_step(arguments[0], 1, *arguments[1:])
 
 
-def test_impossible_steps_and_averages_are_refused() -> None:
+def test_invalid_steps_and_averages_are_refused() -> None:
     with pytest.raises(ValueError, match="critic_inner_iters is 0"):
         make_train_step("jsd", 0)
     with pytest.raises(ValueError, match=r"alpha_ema is 1\.5"):
@@ -176,15 +176,15 @@ def test_moving_average_by_its_definition() -> None:
         assert torch.equal(buffer, source.get_buffer(name))
 
 
-class Forger(nn.Module):
-    """Samples of one learned point, and a count of how often it was asked."""
+class PointGenerator(nn.Module):
+    """A generator of one learned point, which counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.theta, self.asked = nn.Parameter(torch.tensor([1.0])), 0
+        self.theta, self.calls = nn.Parameter(torch.tensor([1.0])), 0
 
     def forward(self, count: int) -> torch.Tensor:
-        self.asked += 1
+        self.calls += 1
         return self.theta.expand(count, 1)
 
 
@@ -192,13 +192,13 @@ class Forger(nn.Module):
 @pytest.mark.parametrize("loss_type", ["jsd", "w1"])
 def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner: int) -> None:
     """By hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
-    critic, forger = nn.Linear(1, 1, bias=False), Forger()
+    critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
     critic.weight.data.fill_(0.5)
-    judged = copy.deepcopy(forger)
+    judged = copy.deepcopy(generator)
     batches = (torch.full((4, 1), 2.0) for _ in count())
-    optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in (critic, forger)]
+    optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in (critic, generator)]
     step = make_train_step(loss_type, inner, "r1gp", 0.05, alpha_ema=0.75)
-    found = step(batches, critic, optimizers[0], forger, judged, optimizers[1])
+    found = step(batches, critic, optimizers[0], generator, judged, optimizers[1])
     psi, theta = 0.5, 1.0
     for _ in range(inner):
         real, fake = 1 / (1 + math.exp(2 * psi)), 1 / (1 + math.exp(-theta * psi))
@@ -206,26 +206,26 @@ def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner:
         psi -= 0.1 * (-slope + 0.05 * 2 * psi)
     pull = psi if loss_type == "w1" else psi / (1 + math.exp(theta * psi))
     assert critic.weight.item() == pytest.approx(psi, rel=1e-6)
-    assert forger.theta.item() == pytest.approx(theta + 0.1 * pull, rel=1e-6)
-    assert judged.theta.item() == pytest.approx(0.75 * theta + 0.25 * forger.theta.item(), rel=1e-6)
-    assert forger.asked == inner + 1
+    assert generator.theta.item() == pytest.approx(theta + 0.1 * pull, rel=1e-6)
+    assert judged.theta.item() == pytest.approx(0.75 * theta + 0.25 * generator.theta.item(), rel=1e-6)
+    assert generator.calls == inner + 1
     assert set(found) == {"metric", "critic_loss", "generator_loss"}
     assert not any(value.requires_grad for value in found.values())
 
 
-def test_no_player_receives_gradients_from_the_other() -> None:
-    critic, forger = nn.Linear(1, 1), Forger()
+def test_players_receive_no_gradients_from_each_other() -> None:
+    critic, generator = nn.Linear(1, 1), PointGenerator()
     critic.bias.requires_grad_(False)
     seen: list[tuple[torch.Tensor | None, torch.Tensor | None]] = []
 
     class Watching(torch.optim.SGD):
         def step(self) -> None:
-            seen.append(tuple(None if p.grad is None else p.grad.clone() for p in (critic.weight, forger.theta)))
+            seen.append(tuple(None if p.grad is None else p.grad.clone() for p in (critic.weight, generator.theta)))
             super().step()
 
-    players = Watching([critic.weight], lr=0.1), Watching(forger.parameters(), lr=0.1)
+    players = Watching([critic.weight], lr=0.1), Watching(generator.parameters(), lr=0.1)
     step = make_train_step("jsd", 2, "ogp", 1.0)
-    step((torch.randn(4, 1) for _ in count()), critic, players[0], forger, None, players[1])
+    step((torch.randn(4, 1) for _ in count()), critic, players[0], generator, None, players[1])
     (first, none), (second, still_none), (kept, received) = seen
     assert none is None
     assert still_none is None

@@ -29,7 +29,7 @@ from triptych.core.project import Project
 from triptych.records.journal import look_up
 from triptych.settings.params import load
 from triptych.settings.seeds import set_seeds, write_for_dvc
-from triptych.training.checkpoint import Workplace
+from triptych.training.checkpoint import CheckpointFolder
 
 
 class Processes(LocalExecutor):
@@ -146,8 +146,8 @@ def test_another_machine_goes_on_from_a_checkpoint(shelf: Shelf, tmp_path: Path)
     here, there = Project(tmp_path / "here"), Project(tmp_path / "there")
     place = here.private / "checkpoints" / "a-seed-1@key"
     place.mkdir(parents=True)
-    Workplace(place, 0).save(1, {"w": torch.ones(2)}, [{"epoch": 0, "loss": 1.0}], 2.0)
-    Workplace(place, 0).save(2, {"w": torch.zeros(2)}, [{"epoch": 0, "loss": 1.0}], 4.0)
+    CheckpointFolder(place, 0).save(1, {"w": torch.ones(2)}, [{"epoch": 0, "loss": 1.0}], 2.0)
+    CheckpointFolder(place, 0).save(2, {"w": torch.zeros(2)}, [{"epoch": 0, "loss": 1.0}], 4.0)
     write(place, {"epoch-0000.safetensors": "a snapshot", ".draft.part": "half"})
     write(here.private / "checkpoints" / "b@key", {INDEX: "another experiment's"})
     courier = Courier(shelf, here, "train-seed@a-seed-1")
@@ -157,7 +157,7 @@ def test_another_machine_goes_on_from_a_checkpoint(shelf: Shelf, tmp_path: Path)
     assert fetch_checkpoints(shelf, there, "train-seed@a-seed-1") == [f"{SHELVED}/a-seed-1@key"]
     assert fetch_checkpoints(shelf, there, "evaluate-seed@a-seed-1") == []
     found = there.private / "checkpoints" / "a-seed-1@key"
-    step, tensors, _, seconds = Workplace(found, 0).load()
+    step, tensors, _, seconds = CheckpointFolder(found, 0).load()
     assert (step, tensors["w"].tolist(), seconds) == (2, [0.0, 0.0], 4.0)
     assert (found / "epoch-0000.safetensors").read_text() == "a snapshot"
     assert not (found / ".draft.part").exists()

@@ -18,7 +18,7 @@ from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.registry import build
 from triptych.settings.params import Settings, parse
-from triptych.training.loop import Duration, Trainer
+from triptych.training.trainer import Duration, Trainer
 
 FIVE = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3", "cifar10-w1-2", "cifar10-w1-3")
 SHAPE = (3, 32, 32)

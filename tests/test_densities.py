@@ -1,4 +1,4 @@
-"""The densities of the plane: energies by hand, constants by quadrature, draws against both."""
+"""The densities of the plane: energies by hand, constants by quadrature, and samples compared with both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from triptych.studies.planar.densities import BOX, DENSITIES, arcs_energy, grid, share_on_the_left, sine_energy
+from triptych.studies.planar.densities import BOX, DENSITIES, arcs_energy, grid, share_on_left_arc, sine_energy
 
 NAMES = sorted(DENSITIES)
 
@@ -41,7 +41,7 @@ def test_gradients_are_finite_everywhere(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_draws_follow_the_density(name: str) -> None:
+def test_samples_follow_the_density(name: str) -> None:
     density, count = DENSITIES[name], 50_000
     draws = density.sample(count, torch.Generator().manual_seed(1))
     assert draws.shape == (count, 2)
@@ -60,11 +60,11 @@ def test_draws_follow_the_density(name: str) -> None:
     assert (density.energy(points) >= density.floor).all()
 
 
-def test_a_seed_decides_the_draws() -> None:
+def test_samples_depend_on_the_seed_only() -> None:
     first, second, other = (DENSITIES["arcs"].sample(100, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert (first.abs() < torch.tensor(BOX)).all()
-    assert share_on_the_left(DENSITIES["arcs"].sample(50_000, torch.Generator().manual_seed(3))) == pytest.approx(
+    assert share_on_left_arc(DENSITIES["arcs"].sample(50_000, torch.Generator().manual_seed(3))) == pytest.approx(
         0.5, abs=0.012
     )

@@ -1,4 +1,4 @@
-"""The Dirac games: the step of the documents' own functions, the linear theory, and the verdicts of the literature."""
+"""The Dirac games, compared with the documents' train step, the linear theory, and the literature."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Point(nn.Module):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_a_game_is_the_documents_step(rule: tuple[str, str | None, float]) -> None:
+def test_a_step_equals_the_documents_train_step(rule: tuple[str, str | None, float]) -> None:
     loss, penalty, coefficient = rule
     psi0, psi1, theta = (torch.tensor([value], dtype=torch.float64) for value in (0.8, -0.3, 0.6))
     critic, generator = nn.Linear(1, 1).double(), Point(float(theta))
@@ -54,20 +54,20 @@ def test_a_game_is_the_documents_step(rule: tuple[str, str | None, float]) -> No
     data = repeat(torch.zeros(3, 1, dtype=torch.float64))
     for _ in range(40):
         step(data, critic, optimizers[0], generator, judged, optimizers[1])
-        players = games.play(*players)
+        players = games.step(*players)
         average = 0.9 * average + 0.1 * players[2]
     found = [critic.weight.item(), critic.bias.item(), generator.theta.item(), judged.theta.item()]
     assert found == pytest.approx([*(float(value) for value in players), float(average)], abs=1e-12)
 
 
-def test_eigenvalues_are_those_of_the_linear_game() -> None:
-    """By hand, of W1: psi <- a psi - r theta, theta <- theta + r psi; a = 1 - 2 r c is the determinant."""
+def test_eigenvalues_equal_the_closed_form() -> None:
+    """For W1, psi <- a psi - r theta and theta <- theta + r psi; the determinant is a = 1 - 2 r c."""
     found = Games.of(RULES, RATE).eigenvalues()
     for (loss, penalty, coefficient), value in zip(RULES, found, strict=True):
         if penalty == "ogp":
             assert value is None
             continue
-        a, pull = 1 - 2 * RATE * coefficient, {"jsd": 1 / 8, "w1": 1.0}[loss]  # of jsd: 1/4 on psi, 1/2 on theta
+        a, pull = 1 - 2 * RATE * coefficient, {"jsd": 1 / 8, "w1": 1.0}[loss]  # jsd: 1/4 on psi, 1/2 on theta
         trace = 1 + a - RATE**2 * pull
         assert abs(value) == pytest.approx(math.sqrt(a), abs=1e-12)
         assert value.real == pytest.approx(trace / 2, abs=1e-12)
@@ -79,10 +79,10 @@ def settings(params: dict) -> Settings:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_documents_twenty_games(
+def test_verdicts_of_the_documents_twenty_games(
     settings: Settings, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Mescheder et al. (2018) have it: W1 circles, R1 brings both to rest, a one-centred penalty does not."""
+    """As in Mescheder et al. (2018), W1 circles, both losses converge with R1, and not with a one-centred penalty."""
     monkeypatch.setattr("triptych.studies.dirac.pictures.draw_pictures", lambda evaluation, numbers: None)
     run_study(with_study(settings, "dirac", seed=seed), "dirac", tmp_path)
     found = read_json(tmp_path / "metrics.json")
@@ -144,16 +144,16 @@ def test_files(tiny_params: dict, params: dict, tmp_path: Path) -> None:
     ("changes", "names"),
     [
         ({"penalties": [{"reg_type": "r2gp", "reg_cf": 0.1}]}, "penalties.0.reg_type"),
-        ({"penalties": [{"reg_type": "none", "reg_cf": 0.1}]}, "none goes with 0"),
-        ({"penalties": [{"reg_type": "ogp"}]}, "a penalty with more"),
-        ({"penalties": [{"reg_type": "none"}, {"reg_type": "none"}]}, "penalties names one twice"),
-        ({"losses": ["jsd", "jsd"]}, "losses names one twice"),
+        ({"penalties": [{"reg_type": "none", "reg_cf": 0.1}]}, "use 0 for none"),
+        ({"penalties": [{"reg_type": "ogp"}]}, "more than 0 for a penalty"),
+        ({"penalties": [{"reg_type": "none"}, {"reg_type": "none"}]}, "penalties names a value twice"),
+        ({"losses": ["jsd", "jsd"]}, "losses names a value twice"),
         ({"losses": ["mmd"]}, "losses.0"),
         ({"ema": 1.0}, "ema"),
         ({"layers": [2]}, "layers: unknown key"),
     ],
 )
-def test_what_is_wrong_is_named(params: dict, changes: dict, names: str) -> None:
+def test_a_wrong_setting_is_named(params: dict, changes: dict, names: str) -> None:
     data = copy.deepcopy(params)
     data["studies"]["dirac"] |= changes
     with pytest.raises(TriptychError, match=r"studies\.dirac") as caught:

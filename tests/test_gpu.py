@@ -1,4 +1,4 @@
-"""On a CUDA GPU: the same bytes every time, a step recorded or not, and the numbers of the CPU where noise is none."""
+"""Training on a CUDA GPU: equal bytes in every run, with and without CUDA graphs, and the likelihoods of the CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych.models.load import load_family
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training.images import HeldOutImages
-from triptych.training.loop import Trainer
+from triptych.training.trainer import Trainer
 
 pytestmark = pytest.mark.gpu
 
@@ -25,7 +25,7 @@ PRECISIONS = ["float32", "bf16"]
 
 
 class Stopper(Console):
-    """Stops the run after an epoch."""
+    """A tracker that stops the run after epoch 1."""
 
     def log(self, step: int, metrics: object) -> None:
         if step == 1:
@@ -35,7 +35,7 @@ class Stopper(Console):
 def run(
     tiny: Settings, name: str, prepared: Path, folder: Path, tracker: Console | None = None, **runtime: object
 ) -> dict[str, bytes]:
-    """The files of a training, of which the manifest says with which settings."""
+    """Train, and return the files of the model folder."""
     settings = tiny.runtime.model_copy(update={"device": "cuda", **runtime})
     name, penalised = name.removesuffix(" penalised"), name.endswith(" penalised")
     experiment = tiny.experiment(name)
@@ -57,7 +57,7 @@ def run(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recorded_step_gives_the_bytes_of_steps_one_by_one(
+def test_a_cuda_graph_gives_the_same_bytes(
     tiny: Settings, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
 ) -> None:
     replayed: list[str] = []
@@ -65,7 +65,7 @@ def test_a_recorded_step_gives_the_bytes_of_steps_one_by_one(
 
     def watched(self: Trainer, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         found = original(self, batch)
-        replayed.extend([self.name] if self.recorded else [])
+        replayed.extend([self.name] if self.graphed_step else [])
         return found
 
     monkeypatch.setattr(Trainer, "step", watched)
@@ -84,7 +84,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(tiny: Settings, prepared: Path, 
 
 
 @pytest.mark.parametrize("name", ["realnvp-mnist", "nice-mnist"])
-def test_a_flow_has_the_likelihood_that_it_has_on_the_cpu(
+def test_the_likelihood_of_a_flow_equals_that_on_the_cpu(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str
 ) -> None:
     run(tiny, name, prepared, tmp_path, device="cpu")

@@ -1,4 +1,4 @@
-"""The documents' likelihood functions against torch.distributions, closed forms and autograd, in float64."""
+"""The documents' likelihood functions, compared with torch.distributions, closed forms and autograd in float64."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def over_trailing(distribution: torch.distributions.Distribution, shape: tuple[i
 
 
 def agree(ours: torch.Tensor, oracle: torch.Tensor) -> bool:
-    """To 1e-10, absolutely or of the value."""
+    """Whether the values are equal to 1e-10, absolute or relative."""
     return ours.dtype == torch.float64 and torch.allclose(ours, oracle, rtol=1e-10, atol=1e-10)
 
 
@@ -93,7 +93,7 @@ def test_kl_of_two_gaussians(shape: tuple[int, ...], seed: int) -> None:
     assert kl_gaussian_gaussian_analytic(mu_q, logvar_q, mu_q, logvar_q).tolist() == [0.0] * shape[0]
 
 
-def test_kl_is_that_of_the_covariance_and_not_of_its_inverse() -> None:
+def test_kl_uses_the_covariance_and_not_its_inverse() -> None:
     """(tr S + mu'mu - d - log det S) / 2 for S = 4 I, d = 2, mu = 0; one report puts the inverse of S in the trace."""
     zeros, logvar = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), math.log(4.0), dtype=torch.float64)
     right, inverse = (8 - 2 - math.log(16)) / 2, (0.5 - 2 + math.log(16)) / 2
@@ -137,7 +137,7 @@ def test_log_mean_exp(rows: int, columns: int, seed: int, shift: float) -> None:
     assert torch.allclose(log_mean_exp(y + shift), log_mean_exp(y) + shift, rtol=1e-12, atol=1e-9)
 
 
-def test_log_mean_exp_of_impossible_values() -> None:
+def test_log_mean_exp_of_minus_infinity() -> None:
     y = torch.tensor([[-math.inf, 0.0], [-math.inf, -math.inf]])
     assert log_mean_exp(y).tolist() == [pytest.approx(-math.log(2)), -math.inf]
 

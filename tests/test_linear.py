@@ -14,7 +14,7 @@ ROWS, INPUTS, OUTPUTS = 128, 200, 256
 @pytest.fixture(params=[False, True], ids=["MKL", "oneDNN"])
 def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether this processor is said to multiply by oneDNN."""
-    monkeypatch.setattr(module, "by_onednn", lambda: request.param)
+    monkeypatch.setattr(module, "uses_onednn", lambda: request.param)
     return request.param
 
 

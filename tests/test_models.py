@@ -11,7 +11,7 @@ from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.models.classifier.network import DigitClassifier, build_classifier
 from triptych.models.registry import build
 from triptych.settings.params import Settings, parse
-from triptych.training.loop import Duration, Trainer
+from triptych.training.trainer import Duration, Trainer
 
 
 def test_an_untrained_vae_starts_near_784_log_2(params: dict) -> None:

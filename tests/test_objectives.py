@@ -1,4 +1,4 @@
-"""Losses against torch.distributions and closed forms."""
+"""Objectives of the families, compared with torch.distributions and closed forms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_elbo_of_an_undecided_decoder() -> None:
     assert kl.tolist() == [0.0, 0.0]
 
 
-def test_gan_losses_where_nobody_can_tell() -> None:
+def test_gan_losses_of_an_undecided_discriminator() -> None:
     zeros = torch.zeros(8)
     assert discriminator_loss(zeros, zeros).item() == pytest.approx(2 * math.log(2))
     assert generator_loss(zeros).item() == pytest.approx(math.log(2))
@@ -47,7 +47,7 @@ def test_gan_losses_stay_finite_and_do_not_saturate() -> None:
     assert discriminator_loss(torch.tensor([-1e4]), torch.tensor([1e4])).isfinite()
 
 
-def test_label_noise_flips_its_share() -> None:
+def test_label_noise_flips_the_given_share() -> None:
     torch.manual_seed(0)
     sure = torch.full((20_000,), 100.0)
     flipped = discriminator_loss(sure, -sure, label_noise=0.1).item() / (2 * 100)

@@ -28,7 +28,7 @@ from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock
 from triptych.runner import parallel
 from triptych.studies.kinds import STUDIES, study_modules
-from triptych.training.checkpoint import read_history
+from triptych.training.history import read_history
 
 
 class Clone:

@@ -1,4 +1,4 @@
-"""The planar transformation and planar flows against autograd, closed forms and by hand."""
+"""The planar transformation and planar flows, compared with autograd, closed forms and values computed by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triptych.core.errors import TriptychError
 from triptych.objectives import get_logdet, loss1, loss2, planar_transformation
 from triptych.objectives.planar import MARGIN, gradient_through_invertible, invertible, planar_flow
-from triptych.studies.planar.chains import PlanarChains
+from triptych.studies.planar.batched_flows import BatchedFlows
 from triptych.studies.planar.planar_flow import PlanarFlow, load_planar_flow
 from triptych.training.weights import save_tensors
 
@@ -31,7 +31,7 @@ def points(n: int, d: int, seed: int) -> torch.Tensor:
 
 
 @given(n=st.integers(1, 4), d=st.integers(1, 6), seed=SEEDS, scale=st.sampled_from([0.1, 1.0, 5.0]))
-def test_the_lemma_gives_autograds_determinant(n: int, d: int, seed: int, scale: float) -> None:
+def test_the_log_determinant_equals_autograds(n: int, d: int, seed: int, scale: float) -> None:
     u, w, b = layer(d, seed, scale)
     z = points(n, d, seed + 1)
     for u_used in (u, invertible(u, w)):
@@ -41,7 +41,7 @@ def test_the_lemma_gives_autograds_determinant(n: int, d: int, seed: int, scale:
         assert found[0].exp().item() == pytest.approx(torch.linalg.det(jacobian).abs().item(), rel=1e-8, abs=1e-10)
 
 
-def test_by_hand() -> None:
+def test_values_computed_by_hand() -> None:
     z, u, w, b = (torch.tensor(values) for values in ([[1.0, 2.0]], [0.5, -1.0], [2.0, 1.0], [-3.0]))
     h = math.tanh(1.0)
     assert planar_transformation(z, u, w, b)[0].tolist() == pytest.approx([1 + 0.5 * h, 2 - h])
@@ -49,7 +49,7 @@ def test_by_hand() -> None:
 
 
 @given(d=st.integers(1, 6), seed=SEEDS, scale=st.sampled_from([1e-3, 1.0, 20.0]))
-def test_invertible_layers_are(d: int, seed: int, scale: float) -> None:
+def test_invertible_layers_are_monotonic_along_w(d: int, seed: int, scale: float) -> None:
     u, w, b = layer(d, seed, scale)
     u = invertible(u, w)
     assert (w * u).sum() >= -(1 - MARGIN) - 1e-9
@@ -59,7 +59,7 @@ def test_invertible_layers_are(d: int, seed: int, scale: float) -> None:
 
 
 @given(d=st.integers(1, 6), seed=SEEDS)
-def test_the_constraint_moves_u_along_w_alone_and_leaves_zero(d: int, seed: int) -> None:
+def test_the_constraint_changes_u_along_w_only_and_keeps_zero(d: int, seed: int) -> None:
     u, w, _ = layer(d, seed)
     moved = invertible(u, w) - u
     assert torch.allclose(moved - (moved @ w) / (w @ w) * w, torch.zeros(d, dtype=torch.float64), atol=1e-10)
@@ -70,7 +70,7 @@ def test_the_constraint_moves_u_along_w_alone_and_leaves_zero(d: int, seed: int)
 
 
 @given(k=st.integers(1, 5), d=st.integers(1, 4), seed=SEEDS)
-def test_a_flow_is_its_layers_in_turn(k: int, d: int, seed: int) -> None:
+def test_a_flow_equals_its_layers_in_sequence(k: int, d: int, seed: int) -> None:
     layers = [layer(d, seed + index) for index in range(k)]
     z = points(3, d, seed)
     end, total = planar_flow(z, *(torch.stack(part) for part in zip(*layers, strict=True)))
@@ -82,7 +82,7 @@ def test_a_flow_is_its_layers_in_turn(k: int, d: int, seed: int) -> None:
     assert torch.allclose(total, expected)
 
 
-def test_one_layer_a_point() -> None:
+def test_one_layer_per_point() -> None:
     layers = [layer(3, seed) for seed in range(4)]
     u, w, b = (torch.stack(part) for part in zip(*layers, strict=True))
     z = points(4, 3, 0)
@@ -94,7 +94,7 @@ def test_one_layer_a_point() -> None:
 
 
 def test_a_planar_density_integrates_to_one() -> None:
-    """Draws of the base pushed through the flow, with log q = log N - log det, on a grid found by solving along w."""
+    """A grid of the base is mapped through the flow, with log q = log N - log det."""
     layers = [layer(1, seed, 2.0) for seed in (3, 5)]
     u, w, b = (torch.stack(part) for part in zip(*layers, strict=True))
     u = invertible(u, w)
@@ -127,8 +127,8 @@ def flow_of(k: int, d: int, seed: int, scale: float = 1.0) -> PlanarFlow:
     dtype=st.sampled_from([torch.float32, torch.float64]),
     far=st.sampled_from([1.0, 50.0]),
 )
-def test_a_flow_is_inverted(k: int, d: int, seed: int, scale: float, dtype: torch.dtype, far: float) -> None:
-    """To rounding, which a layer that squeezes enlarges as much as its inverse stretches."""
+def test_the_inverse_of_a_flow(k: int, d: int, seed: int, scale: float, dtype: torch.dtype, far: float) -> None:
+    """The inverse is exact to rounding, which the inverse of a contracting layer amplifies by its stretch."""
     flow, x = flow_of(k, d, seed, scale), far * points(5, d, seed + 99)
     stretched, end = torch.ones(5, 1, dtype=torch.float64), x
     for u, w, b in zip(flow.u, flow.w, flow.b, strict=True):
@@ -153,7 +153,7 @@ def test_the_inverse_of_random_weights(dtype: torch.dtype, tolerance: float) -> 
 
 
 @given(k=st.integers(1, 4), d=st.integers(1, 4), seed=st.integers(0, 2**31), scale=st.sampled_from([0.01, 1.0, 4.0]))
-def test_the_log_determinants_are_autograds(k: int, d: int, seed: int, scale: float) -> None:
+def test_the_log_determinants_of_a_flow_equal_autograds(k: int, d: int, seed: int, scale: float) -> None:
     flow, x = flow_of(k, d, seed, scale), points(1, d, seed + 99)
     z, log_det = flow(x)
     jacobian = torch.autograd.functional.jacobian(lambda row: flow(row[None])[0][0], x[0])
@@ -161,8 +161,8 @@ def test_the_log_determinants_are_autograds(k: int, d: int, seed: int, scale: fl
     assert flow.inverse(z)[1].item() == pytest.approx(-log_det.item(), abs=1e-6)
 
 
-def test_a_steep_layer_is_inverted_from_everywhere() -> None:
-    """Newton's method alone goes back and forth for ever from some of these points."""
+def test_the_inverse_of_a_steep_layer() -> None:
+    """Newton's method alone oscillates for ever from some of these points."""
     for wu in (-0.999, 0.5, 20.0, 500.0):
         layer = PlanarFlow(*(torch.tensor([[value]], dtype=torch.float64) for value in (wu, 1.0)), torch.tensor([-3.5]))
         x = torch.linspace(-30, 30, 20_001, dtype=torch.float64)[:, None]
@@ -190,10 +190,10 @@ def test_a_layer_that_is_not_invertible_is_refused(tmp_path: Path) -> None:
 
 
 @given(depths=st.lists(st.integers(1, 5), min_size=1, max_size=4).map(sorted), n=st.integers(1, 4), seed=SEEDS)
-def test_flows_side_by_side_are_each_flow_alone(depths: list[int], n: int, seed: int) -> None:
-    chains, layers, z = side_by_side(depths, n, seed)
-    end, log_det = chains.forward(z, layers)
-    together = chains.backward(end.cos(), 2 * log_det)
+def test_batched_flows_equal_single_flows(depths: list[int], n: int, seed: int) -> None:
+    flows, layers, z = side_by_side(depths, n, seed)
+    end, log_det = flows.forward(z, layers)
+    together = flows.backward(end.cos(), 2 * log_det)
     layers.requires_grad_()
     for flow, depth in enumerate(depths):
         u, w, b = layers[flow, :depth].split([2, 2, 1], dim=1)
@@ -205,18 +205,18 @@ def test_flows_side_by_side_are_each_flow_alone(depths: list[int], n: int, seed:
         assert (together[flow, depth:] == 0).all()
 
 
-def side_by_side(depths: list[int], n: int, seed: int) -> tuple[PlanarChains, torch.Tensor, torch.Tensor]:
-    """Chains, their layers (c, k, 5) with zeros behind the last, and points."""
+def side_by_side(depths: list[int], n: int, seed: int) -> tuple[BatchedFlows, torch.Tensor, torch.Tensor]:
+    """Return batched flows, their layers (c, k, 5) with zeros after the last layer of each, and points."""
     source = torch.Generator().manual_seed(seed)
     layers = torch.randn(len(depths), max(depths), 5, generator=source, dtype=torch.float64)
     for flow, depth in enumerate(depths):
         layers[flow, depth:] = 0
     z = torch.randn(len(depths), n, 2, generator=source, dtype=torch.float64)
-    return PlanarChains(depths, n, torch.float64), layers, z
+    return BatchedFlows(depths, n, torch.float64), layers, z
 
 
 @given(n=st.integers(1, 4), d=st.integers(1, 6), seed=SEEDS, scale=st.sampled_from([1e-3, 1.0, 20.0]))
-def test_the_constraints_gradient_is_autograds(n: int, d: int, seed: int, scale: float) -> None:
+def test_the_gradient_of_the_constraint_equals_autograds(n: int, d: int, seed: int, scale: float) -> None:
     u, w = (torch.stack(parts) for parts in zip(*(layer(d, seed + i, scale)[:2] for i in range(n)), strict=True))
     of_changed = points(n, d, seed)
     expected = torch.autograd.grad(invertible(u.requires_grad_(), w.requires_grad_()), [u, w], of_changed)
@@ -226,8 +226,8 @@ def test_the_constraints_gradient_is_autograds(n: int, d: int, seed: int, scale:
         assert torch.allclose(own, autograds, rtol=1e-6, atol=1e-8)
 
 
-def test_losses_against_torchs_distributions() -> None:
-    """With affine maps, whose densities are known."""
+def test_losses_equal_torchs_distributions() -> None:
+    """The densities of affine maps are known."""
     from torch.distributions import MultivariateNormal, kl_divergence
 
     scale, count = torch.tensor([0.5, 3.0], dtype=torch.float64), 200_000

@@ -23,8 +23,8 @@ from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
 from triptych.runner.torchrun import explain
 from triptych.settings.params import Settings
-from triptych.training.checkpoint import read_history
-from triptych.training.distributed import together
+from triptych.training.distributed import process_group
+from triptych.training.history import read_history
 from triptych.training.weights import load_tensors
 
 ROUNDING = 1e-9  # of float64 after a few updates, each of which multiplies what differs
@@ -152,7 +152,7 @@ def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
     command, processes = start(project)
     command.send_signal(signal.SIGINT)
     assert sentences(command) == [
-        f"cifar10-jsd-2: going on after epoch {done} of 1000000",
+        f"cifar10-jsd-2: resuming after epoch {done} of 1000000",
         "triptych: stopped; run it again, and it goes on from its last checkpoint",
     ]
     assert command.returncode == INTERRUPTED
@@ -200,7 +200,7 @@ def test_torchrun_must_start_as_many_as_the_settings_say(tiny: Settings, monkeyp
     for processes in (1, 2):
         with (
             pytest.raises(TriptychError, match=f"torchrun has started 3 .* trains in {processes}: run the stage"),
-            together(tiny.runtime, processes),
+            process_group(tiny.runtime, processes),
         ):
             pass
 

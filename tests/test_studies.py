@@ -1,4 +1,4 @@
-"""Studies: the same bytes every time, after any interruption; configurations that do not disturb each other."""
+"""Studies: equal bytes in every run, after any interruption, and configurations that do not influence each other."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from triptych.objectives.planar import invertible, planar_flow
 from triptych.settings.params import Settings, parse
 from triptych.studies.planar import pictures
 from triptych.studies.planar.densities import DENSITIES
-from triptych.studies.planar.rmsprop import RMSprop
 from triptych.studies.planar.training import build, configurations
 from triptych.studies.settings import StudySettings
-from triptych.training.checkpoint import read_history
+from triptych.training.history import read_history
+from triptych.training.optimizers import RMSprop
 from triptych.training.weights import load_tensors
 from triptych.verify.baseline import LARGEST
 
@@ -39,7 +39,7 @@ LAST = 12  # iterations
 
 
 class Recorder(Console):
-    """Keeps the steps that are logged; stops the run after one if told to."""
+    """A tracker that keeps the logged iterations, and may stop the run after one of them."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.steps: list[int] = []
@@ -79,7 +79,7 @@ def test_a_second_run_gives_the_same_bytes(tiny: Settings, places: dict, undistu
 def test_a_stopped_run_ends_with_the_same_bytes(
     tiny: Settings, tmp_path: Path, undisturbed: dict, name: str, stop_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "draw_pictures", lambda evaluation, numbers: None)  # they take the most time
+    monkeypatch.setattr(pictures, "draw_pictures", lambda evaluation, numbers: None)  # which take the most time
     with pytest.raises(KeyboardInterrupt):
         run(tiny, name, tmp_path, Recorder(stop_after))
     assert not (tmp_path / "model").exists()
@@ -91,7 +91,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     assert not list((tmp_path / "checkpoints").glob("*@*"))
 
 
-def test_a_run_stopped_while_it_is_measured_is_not_trained_again(
+def test_a_run_stopped_during_measurement_is_not_trained_again(
     tiny: Settings, tmp_path: Path, undisturbed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stops(evaluation: object, numbers: object) -> None:
@@ -106,7 +106,7 @@ def test_a_run_stopped_while_it_is_measured_is_not_trained_again(
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> None:
+def test_a_configuration_trains_as_if_alone(tiny: Settings, name: str) -> None:
     whole = tiny.study(name)
     together = build(whole, LAST)
     together.advance(range(LAST))
@@ -119,15 +119,15 @@ def test_a_configuration_trains_as_it_would_alone(tiny: Settings, name: str) -> 
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_an_update_follows_autograds_gradient_of_the_loss(
+def test_an_update_uses_autograds_gradient_of_the_loss(
     tiny: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The annealed one of the densities, whose energy counts for less than it does in the history."""
+    """The loss of flows fitted to densities is annealed; the history shows the loss without annealing."""
     training, steps = build(tiny.study(name), LAST), []
     monkeypatch.setattr(training.optimizer, "step", lambda gradients, rate: steps.append(gradients[0]))
     met = []
-    forward = training.chains.forward
-    monkeypatch.setattr(training.chains, "forward", lambda z, layers: met.append(z) or forward(z, layers))
+    forward = training.flows.forward
+    monkeypatch.setattr(training.flows, "forward", lambda z, layers: met.append(z) or forward(z, layers))
     training.advance(range(1))
     layers = training.layers.clone().requires_grad_()
     losses = []
@@ -200,7 +200,7 @@ def test_divergence_names_configuration_and_iteration(tiny: Settings, tmp_path: 
     assert not (tmp_path / "model").exists()
 
 
-def test_rmsprop_is_torchs() -> None:
+def test_rmsprop_equals_pytorchs() -> None:
     source = torch.Generator().manual_seed(0)
     ours = [torch.randn(3, 2, generator=source), torch.randn(4, generator=source)]
     theirs = [torch.nn.Parameter(part.clone()) for part in ours]
@@ -223,7 +223,7 @@ def test_rmsprop_is_torchs() -> None:
         ("planar-samples", "learning_rat", 1, "learning_rat: unknown key"),
         ("planar-samples", "layers", [], "layers"),
         ("planar-samples", "layers", [2, 0], "layers.1"),
-        ("planar-samples", "layers", [2, 2], "layers names one twice"),
+        ("planar-samples", "layers", [2, 2], "layers names a value twice"),
         ("planar-samples", "densities", ["arcs", "rings"], "densities.1"),
         ("planar-samples", "samples", None, "samples belongs to"),
         ("planar-samples", "annealing", {"start": 0.1, "ramp": 0.5}, "annealing belongs to"),
@@ -234,7 +234,7 @@ def test_rmsprop_is_torchs() -> None:
         ("planar-density", "seed", -1, "seed"),
     ],
 )
-def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: object, names: str) -> None:
+def test_a_wrong_setting_is_named(params: dict, study_name: str, key: str, value: object, names: str) -> None:
     data = copy.deepcopy(params)
     data["studies"][study_name][key] = value
     with pytest.raises(TriptychError) as caught:
@@ -245,14 +245,14 @@ def test_what_is_wrong_is_named(params: dict, study_name: str, key: str, value: 
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "baseline", "classifier-mnist"])
-def test_a_taken_name_is_refused(params: dict, name: str) -> None:
+def test_a_name_that_is_in_use_is_refused(params: dict, name: str) -> None:
     data = copy.deepcopy(params)
     data["studies"][name] = data["studies"]["planar-samples"]
     with pytest.raises(TriptychError, match=rf"studies\.{name}: "):
         parse(data)
 
 
-def test_documents_settings(params: dict) -> None:
+def test_settings_of_the_documents(params: dict) -> None:
     full = parse(params | {"profile": "full"})
     for name in PICTURES:
         found = full.study(name)

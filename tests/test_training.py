@@ -1,4 +1,4 @@
-"""The loop: the same bytes every time, after any interruption, and a clear word when something is wrong."""
+"""The training loop: equal bytes in every run, after any interruption, and clear errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from triptych.data.prepared import PreparedData
 from triptych.models.registry import build
 from triptych.settings.params import Settings
 from triptych.stages.train import train
-from triptych.training.adam import Adam, clipped
-from triptych.training.checkpoint import KEPT_IN_ALL, Workplace, output_lock, read_history, write_history
+from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock
 from triptych.training.ema import Ema
+from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Duration, Trainer
+from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import run_key
+from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
@@ -34,7 +35,7 @@ GANS = ["gan-mnist", "cifar10-jsd-2"]
 
 
 class Recorder(Console):
-    """Keeps what is logged; stops the run after an epoch if told to."""
+    """A tracker that keeps the logged epochs, and may stop the run after one of them."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.rows: list[int] = []
@@ -106,7 +107,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     assert not list((tmp_path / "checkpoints").glob("*@*"))
 
 
-def test_another_setting_never_takes_a_checkpoint(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_not_used(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
     assert list((tmp_path / "checkpoints").glob("vae-20d@*"))
@@ -126,8 +127,8 @@ def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Pat
         run(tiny, "vae-20d", prepared, tmp_path)
 
 
-class Patience(Recorder):
-    """Lets go of the lock once the run says that it waits for it."""
+class LockReleaser(Recorder):
+    """A tracker that releases the lock as soon as the run reports that it waits."""
 
     def __init__(self, lock: FileLock) -> None:
         super().__init__()
@@ -140,34 +141,34 @@ class Patience(Recorder):
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.002], ids=["the same settings", "other settings"])
-def test_a_second_process_waits_and_names_the_first(
+def test_a_second_process_waits_and_reports_the_first(
     tiny: Settings, prepared: Path, tmp_path: Path, rate: float
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tiny, "vae-20d", prepared, tmp_path, Recorder(2))
     lock = output_lock(tmp_path / "checkpoints", "vae-20d", tmp_path / "vae-20d")
     lock.with_suffix(".pid").write_text("4321")
-    tracker = Patience(FileLock(lock))
+    tracker = LockReleaser(FileLock(lock))
     with tracker.lock:
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
-    assert "vae-20d is in the hands of another process (pid 4321)" in tracker.said[0]
+    assert "vae-20d is already run by another process (pid 4321)" in tracker.said[0]
     assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
 
 
-def test_other_results_of_the_same_name_are_not_waited_for(tmp_path: Path) -> None:
-    """As of DVC's experiments, which share one folder of checkpoints."""
+def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:
+    """DVC's experiments share one folder of checkpoints."""
     elsewhere = FileLock(output_lock(tmp_path, "vae-20d", Path("elsewhere")))
-    here = Workplace.claim(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
+    here = checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail)
     with elsewhere, FileLock(tmp_path / "vae-20d@other.lock"), here:
         assert (tmp_path / "vae-20d@key").is_dir()
     assert not list(tmp_path.glob("vae-20d@key*"))
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
-def test_a_run_that_nobody_waits_for_is_not_lost(
+def test_a_run_whose_parent_was_killed_keeps_its_checkpoint(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, undisturbed: dict
 ) -> None:
-    """As when DVC alone is killed: its stage trains to the end, and nobody records what came out."""
+    """If DVC alone is killed, its stage trains to the end, but the result is not recorded."""
     parents = iter([1234])
     monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
     first = contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine"))
@@ -196,7 +197,7 @@ def test_a_power_cut_between_two_writes(
     assert not list(tmp_path.glob("**/*.part")) + list(tmp_path.glob("checkpoints/*@*"))
 
 
-def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_version_or_machine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     here = run_key(torch.device("cpu"), "inputs")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
     assert run_key(torch.device("cpu"), "inputs") != here
@@ -207,24 +208,24 @@ def test_other_versions_and_machines_never_take_a_checkpoint(monkeypatch: pytest
     assert run_key(torch.device("cpu"), "inputs") == here
 
 
-def test_checkpoints_do_not_pile_up(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_few_checkpoint_folders_are_kept_per_name(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     for seed in range(6):
         with pytest.raises(KeyboardInterrupt):
             run(tiny, "vae-20d", prepared, tmp_path, Recorder(2), seed=seed)
     assert len([place for place in (tmp_path / "checkpoints").iterdir() if place.is_dir()]) == 4
 
 
-def test_checkpoints_of_all_names_are_bounded(tmp_path: Path) -> None:
+def test_few_checkpoint_folders_are_kept_in_total(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
-    for number in range(KEPT_IN_ALL + 2):
-        claim = Workplace.claim(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
-        with pytest.raises(KeyboardInterrupt), claim as workplace:
-            os.utime(workplace.folder, (number, number))
+    for number in range(KEPT_IN_TOTAL + 2):
+        opened = checkpoint_folder(root, f"vae-{number}", "key", tmp_path / f"vae-{number}", print)
+        with pytest.raises(KeyboardInterrupt), opened as checkpoints:
+            os.utime(checkpoints.folder, (number, number))
             raise KeyboardInterrupt
-    with FileLock(root / "vae-1@key.lock"), Workplace.claim(root, "new", "key", tmp_path / "new", print):
+    with FileLock(root / "vae-1@key.lock"), checkpoint_folder(root, "new", "key", tmp_path / "new", print):
         left = {place.name for place in root.glob("*@*")}
     assert "vae-0@key" not in left
-    assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is in somebody's hands"
+    assert {"vae-1@key", "vae-2@key", "new@key"} <= left, "the second oldest is locked by another process"
 
 
 def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> None:
@@ -233,35 +234,35 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     family = build("gan", experiment.model, (28, 28))
     trainer = Trainer("g", family, experiment, Duration(1), tiny.runtime.model_copy(update={"precision": "bf16"}))
 
-    def forget(player: str, loss: torch.Tensor) -> None:  # a discriminator of zeros gives every image log 2
+    def set_to_zero(player: str, loss: torch.Tensor) -> None:  # the loss of a discriminator of zeros is log 2
         for parameter in family.players()[player]:
             parameter.data.zero_()
 
     family.networks.train()
     with trainer.mixed_precision():
-        found = family.step(torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8), forget)
+        found = family.step(torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8), set_to_zero)
     assert found["generator_loss"].item() == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_divergence_stops_the_run_and_says_where(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_divergence_stops_the_run_with_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"realnvp-mnist diverged: .* step \d+ .*learning_rate"):
         run(tiny, "realnvp-mnist", prepared, tmp_path, learning_rate=1e38)
     assert not (tmp_path / "realnvp-mnist").exists()
 
 
-def test_a_diverging_vae_names_the_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_a_diverging_vae_reports_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"vae-20d diverged: the loss is not finite at step [2-9] \(epoch 1\)"):
         run(tiny, "vae-20d", prepared, tmp_path, learning_rate=1e38)
 
 
-def test_no_epochs_at_all(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+def test_zero_epochs_of_a_flow(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     budget = tiny.experiment("realnvp-mnist").epochs.model_copy(update={"quick": 0})
     folder = run(tiny, "realnvp-mnist", prepared, tmp_path, epochs=budget)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == [0]
     assert contents(folder)["epoch-0000.safetensors"] == contents(folder)["weights.safetensors"]
 
 
-def test_what_a_model_folder_holds(undisturbed: dict, tmp_path: Path) -> None:
+def test_content_of_a_model_folder(undisturbed: dict, tmp_path: Path) -> None:
     for name in NAMES:
         for file, content in undisturbed[name].items():
             (tmp_path / file).write_bytes(content)
@@ -305,7 +306,7 @@ def test_ema_is_its_formula_and_copies_buffers() -> None:
     assert int(ema.shadow["1.num_batches_tracked"]) == 12
 
 
-def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_sets_the_epoch_of_the_family(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = tiny.experiment("vae-20d")
     family = build("vae", experiment.model, (28, 28))
     seen, step = [], family.step
@@ -316,7 +317,7 @@ def test_the_loop_tells_the_family_the_epoch(tiny: Settings, prepared: Path, mon
 
 
 @pytest.mark.parametrize("budget", [0, 1])
-def test_hardly_any_epochs(tiny: Settings, prepared: Path, tmp_path: Path, budget: int) -> None:
+def test_zero_and_one_epoch_of_a_vae(tiny: Settings, prepared: Path, tmp_path: Path, budget: int) -> None:
     epochs = tiny.experiment("vae-20d").epochs.model_copy(update={"quick": budget})
     folder = run(tiny, "vae-20d", prepared, tmp_path, epochs=epochs)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == list(range(budget + 1))
@@ -345,15 +346,16 @@ def test_schedules(tiny: Settings) -> None:
     )
 
 
-def test_clipping_scales_all_gradients_together_and_only_down() -> None:
+def test_gradient_clipping_scales_all_gradients_by_one_factor() -> None:
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
-    assert torch.cat([part.flatten() for part in clipped(gradients, 1.0)]).tolist() == pytest.approx([0.6, 0.0, 0.8])
-    assert all(torch.equal(*pair) for pair in zip(clipped(gradients, 10.0), gradients, strict=True))
-    assert all(part.isfinite().all() for part in clipped([torch.zeros(3)], 1.0))
+    flat = torch.cat([part.flatten() for part in clip_gradients(gradients, 1.0)])
+    assert flat.tolist() == pytest.approx([0.6, 0.0, 0.8])
+    assert all(torch.equal(*pair) for pair in zip(clip_gradients(gradients, 10.0), gradients, strict=True))
+    assert all(part.isfinite().all() for part in clip_gradients([torch.zeros(3)], 1.0))
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adam_is_pytorchs(weight_decay: float) -> None:
+def test_adam_equals_pytorchs(weight_decay: float) -> None:
     torch.manual_seed(0)
     ours = [torch.nn.Parameter(torch.randn(3, 2)), torch.nn.Parameter(torch.randn(4))]
     theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
@@ -369,7 +371,7 @@ def test_adam_is_pytorchs(weight_decay: float) -> None:
         assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
 
 
-def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
+def test_stochastic_binarisation_differs_between_passes() -> None:
     images = TrainingImages(torch.full((40, 28, 28), 128, dtype=torch.uint8), torch.device("cpu"), redraws=True)
     visits = [torch.cat(list(images.batches(20, 2, torch.Generator().manual_seed(0)))) for _ in range(2)]
     assert not torch.equal(*visits)
@@ -377,10 +379,8 @@ def test_stochastic_binarisation_draws_anew_at_every_visit() -> None:
     assert visits[0].float().mean().item() == pytest.approx(128 / 255, abs=0.02)
 
 
-def test_an_unconstrained_critic_diverges_and_keeps_its_snapshots(
-    tiny: Settings, prepared: Path, tmp_path: Path
-) -> None:
-    """W1 without a constraint at rate 1: what the critic says grows beyond all bounds."""
+def test_a_diverged_run_keeps_its_snapshots(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    """With W1, no constraint and a learning rate of 1, the critic's output grows without bound."""
     experiment = tiny.experiment("cifar10-jsd-2")
     model = {"loss_type": "w1", "spectral_normalization": False, "width": 16}
     changes = {
@@ -396,7 +396,9 @@ def test_an_unconstrained_critic_diverges_and_keeps_its_snapshots(
     assert [path.name for path in place.glob("epoch-*.safetensors")] == ["epoch-0000.safetensors"]
 
 
-def test_dead_networks_are_no_result(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_that_stop_learning_are_refused(
+    tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = tiny.experiment("vae-20d").model_copy(update={"batch_size": 5})
     family = build("vae", experiment.model, (28, 28))
     monkeypatch.setattr(family, "step", lambda pixels, update: {"loss": torch.tensor(0.25), "kl": torch.tensor(0.0)})
@@ -406,7 +408,7 @@ def test_dead_networks_are_no_result(tiny: Settings, prepared: Path, monkeypatch
 
 
 def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
-    """Ten images in batches of four: two a pass, in a fresh order each, and none twice within a pass."""
+    """Ten images in batches of four: two batches per pass, in a new order, without repetition within a pass."""
     images = TrainingImages(torch.arange(10, dtype=torch.uint8)[:, None, None], torch.device("cpu"), redraws=False)
     batches = [batch.flatten().tolist() for batch in images.batches(4, 5, torch.Generator().manual_seed(0))]
     assert [len(batch) for batch in batches] == [4] * 5
@@ -415,7 +417,7 @@ def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
     assert batches[:2] != batches[2:4]
 
 
-def test_budgets_say_when_snapshots_are_taken() -> None:
+def test_epochs_of_snapshots() -> None:
     assert Duration(40).snapshots(0) == [0, 20]
     assert Duration(40).snapshots(1) == [1, 20]
     assert Duration(0).snapshots(1) == [0]

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 from ruamel.yaml import YAML
 
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink
-from triptych.training.checkpoint import read_history
+from triptych.training.history import read_history
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = (  # no requests to the browser's maker, and no sandbox, because a container has none

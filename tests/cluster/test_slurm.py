@@ -31,7 +31,7 @@ from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import STATE
 
 LONG = 800  # epochs of what is to be met while it trains
-GOING_ON = re.compile(r"going on after (?:epoch|iteration) (\d+)")
+GOING_ON = re.compile(r"resuming after (?:epoch|iteration) (\d+)")
 
 
 @pytest.fixture(scope="module")

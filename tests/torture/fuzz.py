@@ -48,7 +48,8 @@ from triptych.stages.reference import measure_reference
 from triptych.stages.report import report, summarise
 from triptych.stages.study import study
 from triptych.stages.train import train
-from triptych.training.checkpoint import Workplace, read_history
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import read_history
 
 KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")
 SPLITS = {"train": 60, "valid": 24, "test": 24}
@@ -261,7 +262,7 @@ class PipelineResults:
         run_pipeline(settings, "vae-20d", folder)
         (folder / "index").mkdir()
         state = {"w": torch.zeros(3)}
-        Workplace(folder / "index", parent=0).save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
+        CheckpointFolder(folder / "index", parent_pid=0).save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
         (folder / "snapshots.csv").write_text("epoch,update,jsd,fid\n0,0,0.1,2.0\n1,10,0.2,1.0\n")
         return cls(folder, settings)
 
@@ -431,7 +432,7 @@ def classifier(results: PipelineResults, folder: Path, chance: Random) -> Callab
 
 def checkpoint(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     copied = _damaged(results, "index", folder, chance)
-    return lambda: Workplace(copied, parent=0).load()
+    return lambda: CheckpointFolder(copied, parent_pid=0).load()
 
 
 def _damaged_file(results: PipelineResults, name: str, folder: Path, chance: Random) -> Path:

@@ -81,7 +81,7 @@ class Queue:
         self.add(f"repeated{number}", rates[:1])
         self.start()
         self.wait()
-        if "going on after epoch" not in self.run("dvc", "queue", "logs", f"repeated{number}"):
+        if "resuming after epoch" not in self.run("dvc", "queue", "logs", f"repeated{number}"):
             return "the repeated run did not continue from its checkpoint"
         undisturbed = self.project.copy(self.project.root.with_name(f"undisturbed-{number}"))
         change = f"experiments.vae-20d.learning_rate={rates[0]}"

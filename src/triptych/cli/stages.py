@@ -166,11 +166,11 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
     data, model = project.prepared(chosen.dataset), project.model(experiment)
     inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.train import train as run
-    from triptych.training.distributed import rank, together
+    from triptych.training.distributed import process_group, rank
 
     code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
     with (
-        together(settings.runtime, settings.runtime.processes_for(chosen.model)),
+        process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
         nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
     ):
         run(

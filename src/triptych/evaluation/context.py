@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from triptych.training.checkpoint import History
 from triptych.training.family import Family
+from triptych.training.history import History
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import generator
 from triptych.training.weights import load_into

@@ -28,7 +28,7 @@ def write_samples(model: Path, count: int, seed: int, device: str, output: Path)
     from triptych.core.files import atomic_file
     from triptych.figures.image_grids import tile
     from triptych.models.load import load_family
-    from triptych.training.reproducible import pick_device
+    from triptych.training.machine import pick_device
 
     if output.suffix not in (".png", ".npy"):
         raise TriptychError(f"{output} must end in .png, for a grid, or in .npy, for an array")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.training.processor import by_onednn
+from triptych.training.machine import uses_onednn
 
 WORTH_IT = 1 << 22  # multiply-adds of a product from which on the change of layout pays
 
@@ -26,6 +26,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     if x.dim() == 2 and x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu":
         large = len(x) * weight.numel() >= WORTH_IT
-        if large and by_onednn() and not torch.is_autocast_enabled("cpu"):
+        if large and uses_onednn() and not torch.is_autocast_enabled("cpu"):
             return functional.linear(x.to_mkldnn(), weight, bias).to_dense()
     return functional.linear(x, weight, bias)

@@ -1,4 +1,14 @@
-"""What each family minimises, and the documents' functions under their own names."""
+"""The objectives of each family, and the documents' functions under their own names.
+
+| module | content |
+| --- | --- |
+| `likelihoods` | log-likelihoods and KL divergences |
+| `vae` | ELBO and importance-weighted bound |
+| `gan` | losses of a discriminator and its generator |
+| `adversarial` | losses of a critic, gradient penalties (R1, one-centred), one alternating training step |
+| `flow` | likelihood of a normalizing flow, bits per dimension |
+| `planar` | planar transformation, its log determinant, losses of planar flows |
+"""
 
 from triptych.objectives.adversarial import (
     apply_exponential_moving_average,

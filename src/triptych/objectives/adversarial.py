@@ -1,20 +1,19 @@
-"""The losses of Wasserstein and Jensen-Shannon GANs, their gradient penalties, and one step of alternating training.
+"""The losses of Wasserstein and Jensen-Shannon GANs, gradient penalties (R1 and one-centred), and a training step.
 
-p and q are batches of real and generated samples, (n, ...) of any shape from one scalar an example to images; cp and cq
-are the critic's outputs for them, (n,) or (n, 1), logits for the Jensen-Shannon divergence, positive for real.
+p and q are batches of real and generated samples (n, ...), from one scalar per example to images. cp and cq are the
+critic's outputs for them, (n,) or (n, 1). For the Jensen-Shannon divergence the outputs are logits, positive for real.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from triptych.training.distributed import draw
+from triptych.training.distributed import draw_shard
 
 Critic = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor, Critic], Tensor]
@@ -22,37 +21,52 @@ Terms = Callable[[Tensor, Tensor, Critic], tuple[Tensor, Tensor]]
 
 
 def jsd(cp: Tensor, cq: Tensor) -> Tensor:
-    """(E log s(cp) + E log s(-cq) + log 4) / 2, in nats; s is the logistic function.
+    """Return (E log s(cp) + E log s(-cq) + log 4) / 2, a scalar in nats, at most log 2; s is the logistic function.
 
-    A lower bound of the Jensen-Shannon divergence, tight at the best critic log p - log q (Goodfellow et al. 2014,
-    section 4.1); at most log 2.
+    It is a lower bound of the Jensen-Shannon divergence, and equals it for the best critic, log p - log q (Goodfellow
+    et al. 2014, section 4.1).
+
+    >>> jsd(torch.zeros(3), torch.zeros(3)), jsd(torch.tensor([1e4]), torch.tensor([-1e4]))  # 0 and log 2
+    (tensor(0.), tensor(0.6931))
     """
     return (math.log(4) - softplus(-cp).mean() - softplus(cq).mean()) / 2
 
 
 def w1(cp: Tensor, cq: Tensor) -> Tensor:
-    """E cp - E cq: a lower bound of the Wasserstein distance where the critic is 1-Lipschitz (Arjovsky et al. 2017)."""
+    """Return E cp - E cq, a scalar.
+
+    For a 1-Lipschitz critic it is a lower bound of the Wasserstein distance (Arjovsky et al. 2017, equation 2).
+
+    >>> w1(torch.tensor([3.0, 1.0]), torch.tensor([0.5]))
+    tensor(1.5000)
+    """
     return cp.mean() - cq.mean()
 
 
 def ogp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor:
-    """E (|grad C(x)| - 1)^2 at random points between p and q: one-centred (Gulrajani et al. 2017, equation 3).
+    """Return the one-centred penalty E (|grad C(x)| - 1)^2, a scalar (Gulrajani et al. 2017, equation 3).
 
-    One uniform draw an example places x on the line between its real and its generated sample. cp and cq are not used.
-    Raises ValueError if p and q differ in shape.
+    Each x is a uniform random point on the line between a real and a generated sample. cp and cq are not used. Raises
+    ValueError if p and q differ in shape.
+
+    >>> ogp(torch.ones(4, 1), None, torch.zeros(4, 1), None, critic=lambda x: 3 * x)  # (3 - 1)^2
+    tensor(4.)
     """
     if p.shape != q.shape:
         raise ValueError(f"ogp pairs real with generated samples, but their shapes are {(*p.shape,)} and {(*q.shape,)}")
-    share = draw(torch.rand, len(p), *[1] * (p.dim() - 1), dtype=p.dtype, device=p.device)
+    share = draw_shard(torch.rand, len(p), *[1] * (p.dim() - 1), dtype=p.dtype, device=p.device)
     between = torch.lerp(q.detach(), p.detach(), share).requires_grad_()
     return (_gradient(critic(between), between).norm(dim=1) - 1).square().mean()
 
 
 def r1gp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor:
-    """E |grad C(p)|^2 at the real samples: zero-centred (Mescheder et al. 2018, equation 9, without the half).
+    """Return the R1 penalty E |grad C(p)|^2 at the real samples, a scalar (Mescheder et al. 2018, equation 9).
 
-    Differentiates cp where p requires a gradient, which saves a pass of the critic, and otherwise asks the critic anew.
-    q and cq are not used.
+    Unlike the paper, it has no factor 1/2. If p requires a gradient, cp is differentiated, which saves a pass of the
+    critic. Otherwise the critic is called again. q and cq are not used.
+
+    >>> r1gp(torch.ones(4, 1), None, None, None, critic=lambda x: 3 * x)  # 3^2
+    tensor(9.)
     """
     if not p.requires_grad:
         p = p.detach().requires_grad_()
@@ -61,7 +75,7 @@ def r1gp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor
 
 
 def _gradient(outputs: Tensor, x: Tensor) -> Tensor:
-    """The gradient of each example's output at that example, flattened, (n, d), differentiable in turn."""
+    """Return the gradient of each example's output at that example, (n, d), which can be differentiated again."""
     (gradient,) = torch.autograd.grad(outputs.sum(), x, create_graph=True)
     return gradient.reshape(len(x), -1)
 
@@ -71,12 +85,16 @@ PENALTIES = {"ogp": ogp, "r1gp": r1gp}
 
 
 def make_losses(loss_type: str, reg_type: str | None = None, reg_cf: float = 1.0) -> tuple[Loss, Loss]:
-    """`metric(p, q, critic)`, what the critic estimates, and `critic_loss(p, q, critic)`, what the critic minimises.
+    """Return the functions `metric(p, q, critic)` and `critic_loss(p, q, critic)`, both with scalar values.
 
-    The critic's loss is minus the metric, plus `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` ogp,
-    r1gp or None. The metric of jsd is the estimate of the divergence, and what is reported; its generator does not
-    descend it but the non-saturating loss (see `generator_loss`). Raises ValueError for other names, and for a
-    coefficient that is negative or not finite.
+    The metric is the critic's estimate of the distance between p and q. The critic's loss is minus the metric, plus
+    `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` is ogp, r1gp or None. The generator's loss is
+    `generator_loss`: for jsd it is not the metric. Raises ValueError for other names, and if the coefficient is
+    negative or not finite.
+
+    >>> metric, critic_loss = make_losses("w1", "r1gp", reg_cf=0.5)
+    >>> critic_loss(torch.ones(4, 1), torch.zeros(4, 1), lambda x: 3 * x).item()  # -3 + 0.5 * 3^2
+    1.5
     """
     terms = critic_terms(loss_type, reg_type, reg_cf)
     distance = METRICS[loss_type]
@@ -92,16 +110,16 @@ def make_losses(loss_type: str, reg_type: str | None = None, reg_cf: float = 1.0
 
 
 def critic_terms(loss_type: str, reg_type: str | None, reg_cf: float) -> Terms:
-    """`terms(p, q, critic)`: the critic's loss and, detached, the metric in it, from one look of the critic at each.
+    """Return the function `terms(p, q, critic)`: the critic's loss and the metric, detached, from one pass per batch.
 
-    Raises ValueError as `make_losses` does.
+    Raises ValueError like `make_losses`.
     """
     if loss_type not in METRICS:
         raise ValueError(f"loss_type is {loss_type!r}; known: {', '.join(METRICS)}")
     if reg_type is not None and reg_type not in PENALTIES:
         raise ValueError(f"reg_type is {reg_type!r}; known: {', '.join(PENALTIES)}, or None")
     if not (math.isfinite(reg_cf) and reg_cf >= 0):
-        raise ValueError(f"reg_cf is {reg_cf}: a penalty's coefficient is finite and not negative")
+        raise ValueError(f"reg_cf is {reg_cf}; use a finite number, 0 or more")
     distance, penalty = METRICS[loss_type], PENALTIES.get(reg_type)
 
     def terms(p: Tensor, q: Tensor, critic: Critic) -> tuple[Tensor, Tensor]:
@@ -116,29 +134,42 @@ def critic_terms(loss_type: str, reg_type: str | None, reg_cf: float) -> Terms:
 
 
 def non_saturating(cq: Tensor) -> Tensor:
-    """-E log s(cq), in nats (Goodfellow et al. 2014, section 3)."""
+    """Return -E log s(cq), a scalar in nats (Goodfellow et al. 2014, section 3).
+
+    >>> non_saturating(torch.zeros(3))  # log 2
+    tensor(0.6931)
+    """
     return softplus(-cq).mean()
 
 
 def lowest_mean(cq: Tensor) -> Tensor:
-    """-E cq: what of W1 depends on the generator."""
+    """Return -E cq, a scalar: the part of w1 that depends on the generator.
+
+    >>> lowest_mean(torch.tensor([3.0, 1.0]))
+    tensor(-2.)
+    """
     return -cq.mean()
 
 
 def generator_loss(loss_type: str) -> Callable[[Tensor], Tensor]:
-    """What the generator minimises, from cq: the non-saturating loss for jsd, the metric itself for w1."""
+    """Return the generator's loss as a function of cq: `non_saturating` for jsd, `lowest_mean` for w1."""
     return {"jsd": non_saturating, "w1": lowest_mean}[loss_type]
 
 
 @torch.no_grad()
 def apply_exponential_moving_average(source: nn.Module, target: nn.Module, alpha: float = 0.998) -> None:
-    """target <- alpha target + (1 - alpha) source, for every parameter; buffers are copied.
+    """Set target <- alpha target + (1 - alpha) source for every parameter, and copy the buffers.
 
     Buffers, such as the running statistics of batch normalisation, are averages already. Raises ValueError if alpha is
-    not in [0, 1] or if the two differ in their parameters.
+    not in [0, 1], or if the modules differ in the names or shapes of their parameters.
+
+    >>> target = nn.PReLU(init=0.0)
+    >>> apply_exponential_moving_average(nn.PReLU(init=1.0), target, alpha=0.75)
+    >>> target.weight.item()
+    0.25
     """
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}: the share that stays lies between 0 and 1")
+        raise ValueError(f"alpha is {alpha}; use a number between 0 and 1")
     sources, targets = dict(source.named_parameters()), dict(target.named_parameters())
     if {name: value.shape for name, value in sources.items()} != {name: value.shape for name, value in targets.items()}:
         raise ValueError("source and target differ in the names or shapes of their parameters")
@@ -156,24 +187,22 @@ def make_train_step(
     reg_cf: float = 1.0,
     alpha_ema: float | None = None,
 ) -> Callable[..., dict[str, Tensor]]:
-    """`train_step(train_data_iter, critic, critic_optim, generator, test_generator, generator_optim)`.
+    """Return `train_step(train_data_iter, critic, critic_optim, generator, test_generator, generator_optim)`.
 
-    A step updates the critic `critic_inner_iters` times, each on the iterator's next batch and on as many fresh
-    samples, and then the generator once. `generator(n)` gives n samples. With `alpha_ema` the test generator, used for
-    judging alone, follows by `apply_exponential_moving_average`; without, it is left as it is. Neither player receives
-    gradients from the other's update.
+    A step updates the critic `critic_inner_iters` times, each time on the iterator's next batch and as many new
+    samples, and then the generator once. `generator(n)` returns n samples. With `alpha_ema` the test generator, which
+    is only evaluated, is updated by `apply_exponential_moving_average`. Neither player receives gradients from the
+    update of the other.
 
-    The step returns detached scalars: `metric` and `critic_loss` as the critic's last update found them, and
-    `generator_loss`. Raises ValueError for what `make_losses` refuses, for fewer than one critic update and for an
-    alpha outside [0, 1].
+    The step returns detached scalars: `metric` and `critic_loss` of the critic's last update, and `generator_loss`.
+    Raises ValueError like `make_losses`, for fewer than one critic update, and for an alpha outside [0, 1].
     """
     terms = critic_terms(loss_type, reg_type, reg_cf)
     if critic_inner_iters < 1:
-        raise ValueError(f"critic_inner_iters is {critic_inner_iters}: the critic needs at least one update a step")
+        raise ValueError(f"critic_inner_iters is {critic_inner_iters}; use 1 or more")
     if alpha_ema is not None and not 0 <= alpha_ema <= 1:
-        raise ValueError(f"alpha_ema is {alpha_ema}: the share that stays lies between 0 and 1")
-    follow = None if alpha_ema is None else partial(apply_exponential_moving_average, alpha=alpha_ema)
-    forger_loss = generator_loss(loss_type)
+        raise ValueError(f"alpha_ema is {alpha_ema}; use a number between 0 and 1")
+    loss_of_generator = generator_loss(loss_type)
 
     def train_step(  # noqa: PLR0917 (the documents' signature)
         train_data_iter: Iterator[Tensor],
@@ -187,21 +216,21 @@ def make_train_step(
             p = next(train_data_iter)
             with torch.no_grad():
                 q = generator(len(p))
-            loss, metric = terms(p, q, critic)
+            critic_loss, metric = terms(p, q, critic)
             critic_optim.zero_grad()
-            loss.backward()
+            critic_loss.backward()
             critic_optim.step()
-        learned = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-        for parameter in learned:
+        trainable = [parameter for parameter in critic.parameters() if parameter.requires_grad]
+        for parameter in trainable:
             parameter.requires_grad_(False)
-        forged = forger_loss(critic(generator(len(p))))
+        loss = loss_of_generator(critic(generator(len(p))))
         generator_optim.zero_grad()
-        forged.backward()
+        loss.backward()
         generator_optim.step()
-        for parameter in learned:
+        for parameter in trainable:
             parameter.requires_grad_(True)
-        if follow and test_generator is not None:
-            follow(generator, test_generator)
-        return {"metric": metric, "critic_loss": loss.detach(), "generator_loss": forged.detach()}
+        if alpha_ema is not None and test_generator is not None:
+            apply_exponential_moving_average(generator, test_generator, alpha_ema)
+        return {"metric": metric, "critic_loss": critic_loss.detach(), "generator_loss": loss.detach()}
 
     return train_step

@@ -12,10 +12,21 @@ if TYPE_CHECKING:
 
 
 def log_likelihood(latents: Tensor, log_det: Tensor) -> Tensor:
-    """log p(x) = log N(z; 0, I) + log |det dz/dx|, (n,), in nats (Rezende and Mohamed 2015, equation 5)."""
+    """Return log p(x) = log N(z; 0, I) + log |det dz/dx|, (n,) in nats per image.
+
+    `latents` z are (n, d), `log_det` is (n,) (Rezende and Mohamed 2015, equation 5).
+
+    >>> import torch
+    >>> log_likelihood(torch.zeros(1, 2), torch.tensor([1.0]))  # 1 - log(2 pi)
+    tensor([-0.8379])
+    """
     return log_likelihood_standard_normal(latents) + log_det
 
 
 def bits_per_dimension(negative_nats: Tensor, dimensions: int) -> Tensor:
-    """Negative log-likelihood in nats per image to bits per dimension (Theis et al. 2016)."""
+    """Return bits per dimension from a negative log-likelihood in nats per image (Theis et al. 2016).
+
+    >>> bits_per_dimension(784 * 8 * math.log(2), dimensions=784)
+    8.0
+    """
     return negative_nats / (dimensions * math.log(2))

@@ -1,4 +1,4 @@
-"""What the two players of a GAN minimise, from the discriminator's logits."""
+"""The losses of a GAN's discriminator and generator, from the discriminator's logits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, label_noise: float = 0.0) -> Tensor:
-    """-E log D(x) - E log(1 - D(G(z))), in nats (Goodfellow et al. 2014, equation 1); 2 log 2 where D is always 1/2.
+    """Return -E log D(x) - E log(1 - D(G(z))), a scalar in nats (Goodfellow et al. 2014, equation 1).
 
-    With `label_noise`, each label is flipped with that probability, which keeps the discriminator from certainty.
+    The logits are (n,) or (n, 1), both of the same shape. `label_noise` is the probability that a label is flipped,
+    which keeps the discriminator from certainty. The flips are drawn from torch's global generator.
+
+    >>> discriminator_loss(torch.zeros(8), torch.zeros(8))  # 2 log 2, for D = 1/2
+    tensor(1.3863)
     """
     logits = torch.cat([real_logits, fake_logits]).float()
     labels = torch.cat([torch.ones_like(real_logits), torch.zeros_like(fake_logits)]).float()
@@ -20,5 +24,9 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, label_noise: fl
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """-E log D(G(z)), in nats: the non-saturating loss (Goodfellow et al. 2014, section 3)."""
+    """Return the non-saturating loss -E log D(G(z)), a scalar in nats (Goodfellow et al. 2014, section 3).
+
+    >>> generator_loss(torch.zeros(8))  # log 2, for D = 1/2
+    tensor(0.6931)
+    """
     return softplus(-fake_logits.float()).mean()

@@ -32,7 +32,7 @@ from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
 from triptych.studies.kinds import STUDIES
-from triptych.training.checkpoint import History, read_history, step_name
+from triptych.training.history import History, read_history, step_name
 
 if TYPE_CHECKING:
     from triptych.core.project import Project

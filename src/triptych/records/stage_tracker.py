@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from triptych.core.project import Project
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
 
 
 class StageTracker(Console):

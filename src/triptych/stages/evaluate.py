@@ -21,9 +21,12 @@ from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Refere
 from triptych.evaluation.quantization import quantize
 from triptych.figures.image_grids import SHEET, tile
 from triptych.models.load import load_family, open_model
-from triptych.training.checkpoint import Workplace, read_history, snapshot_name
+from triptych.training.checkpoint import snapshot_name
+from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.history import read_history
 from triptych.training.images import HeldOutImages
-from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded
+from triptych.training.machine import machine_facts
+from triptych.training.reproducible import deterministic, generator, run_key, seeded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +71,7 @@ def evaluate(
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
     with (
         deterministic(runtime) as device,
-        Workplace.claim(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as workplace,
+        checkpoint_folder(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as workplace,
         atomic_folder(plots) as folder,
     ):
         tracker.note(**machine_facts(device))

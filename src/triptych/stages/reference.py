@@ -15,7 +15,8 @@ from triptych.evaluation.fidelity.extractors import Judge
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Origin, Reference
-from triptych.training.reproducible import deterministic, machine_facts
+from triptych.training.machine import machine_facts
+from triptych.training.reproducible import deterministic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a training run is a function of. The hash of all of it is the run's fingerprint."""
+"""The inputs of a training run. Their hash is the run's fingerprint."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from triptych.studies.settings import StudySettings
     from triptych.training.settings import Runtime
 
-ARITHMETIC = ("device", "threads", "precision", "channels_last", "compile")  # what of `runtime` the numbers depend on
+ARITHMETIC = ("device", "threads", "precision", "channels_last", "compile")
+"""Keys of `runtime` that the numbers depend on."""
 STUDY_ARITHMETIC = {"device": "cpu", "threads": 1, "precision": "float32"}
 
 
 def train_inputs(
     settings: Experiment | Classifier, profile: str, runtime: Runtime, data: PreparedData
 ) -> dict[str, object]:
-    """Settings resolved for the profile, arithmetic and data of an experiment or a classifier."""
+    """Return the inputs of an experiment or a classifier: settings resolved for the profile, arithmetic and data."""
     processes = runtime.processes_for(settings.model)
     return {
         "profile": profile,
@@ -32,7 +33,7 @@ def train_inputs(
 
 
 def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
-    """The same of a study, which has no data but what it draws itself."""
+    """Return the inputs of a study: settings and arithmetic. A study draws its data from its seed."""
     return {
         "profile": profile,
         "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},

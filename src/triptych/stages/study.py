@@ -1,12 +1,11 @@
-"""Stage `study`: many configurations of a small problem, trained, measured and drawn.
+"""Stage `study`: train many configurations of a small problem, measure them, and draw the pictures.
 
-Whatever `runtime` says, the arithmetic runs on one thread of the CPU, in float32: on tensors this small, more threads
-or a GPU would mostly wait for each other.
+A study always runs on one thread of the CPU in float32, whatever `runtime` says: its tensors are so small that a GPU
+or more threads would only add overhead.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
@@ -17,8 +16,10 @@ from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.kinds import load_study
 from triptych.studies.loop import fit
-from triptych.training.checkpoint import Workplace, write_history
-from triptych.training.reproducible import deterministic, machine_facts, run_key, seeded
+from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.history import write_history
+from triptych.training.machine import machine_facts
+from triptych.training.reproducible import deterministic, run_key, seeded
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from triptych.core.tracker import Tracker
     from triptych.studies.settings import StudySettings
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
     from triptych.training.settings import Runtime
 
 
@@ -46,16 +47,16 @@ def study(
 ) -> None:
     """Train all configurations side by side, measure them, and draw the pictures.
 
-    | where | what |
+    | path | content |
     | --- | --- |
-    | `output/weights.safetensors` | what training gave, `<configuration>/<tensor>` |
-    | `output/history.csv` | a row now and then, `<configuration>.<quantity>`: the iterations since the row before it |
-    | `output/manifest.json` | what it was trained with |
+    | `output/weights.safetensors` | the results of training, `<configuration>/<tensor>` |
+    | `output/history.csv` | one row per chunk of iterations, columns `<configuration>.<quantity>` |
+    | `output/manifest.json` | the inputs, and the checksum of the weights |
     | `metrics` | the numbers of each configuration, JSON |
-    | `plots/` | pictures; `<configuration>.csv`, its curve for `dvc plots`; `numbers.yaml`, the numbers once more |
+    | `plots/` | pictures, and for `dvc plots` one curve per configuration and all numbers in `numbers.yaml` |
 
-    An unfinished run of the same settings and `code` (a hash) found under `checkpoints` is continued. Raises
-    TriptychError if a configuration diverges, or if the checkpoint is damaged or in another process's hands.
+    An unfinished run with the same settings and `code` (a hash) under `checkpoints` is resumed. Raises TriptychError
+    if a configuration diverges, or if the checkpoint is damaged.
     """
     iterations = getattr(settings.iterations, profile)
     inputs = study_inputs(settings, profile)
@@ -63,44 +64,37 @@ def study(
     training, measures, pictures = load_study(settings.study)
     with (
         deterministic(runtime.model_copy(update=STUDY_ARITHMETIC)) as device,
-        Workplace.claim(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as workplace,
+        checkpoint_folder(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as folder,
     ):
         tracker.note(**machine_facts(device))
-        configurations = training.build(settings, iterations)
-        history = fit(
-            name,
-            configurations,
-            iterations,
-            workplace=workplace,
-            checkpoint_seconds=runtime.checkpoint_seconds,
-            tracker=tracker,
-            clock=time.monotonic,
-        )
-        with atomic_folder(output) as folder, atomic_folder(plots) as drawn:
-            save_tensors(folder / WEIGHTS, configurations.weights())
-            write_history(folder / HISTORY, history)
-            evaluation = StudyEvaluation(name, settings, folder / WEIGHTS, history, drawn)
+        built = training.build(settings, iterations)
+        interval = runtime.checkpoint_seconds
+        history = fit(name, built, iterations, checkpoints=folder, interval=interval, tracker=tracker)
+        with atomic_folder(output) as model, atomic_folder(plots) as drawn:
+            save_tensors(model / WEIGHTS, built.weights())
+            write_history(model / HISTORY, history)
+            evaluation = StudyEvaluation(name, settings, model / WEIGHTS, history, drawn)
             with seeded(settings.seed, "evaluation"):
                 numbers = measures.measure(evaluation)
             pictures.draw_pictures(evaluation, numbers)
-            facts = {"fingerprint": fingerprint, "weights_sha256": sha256_of_file(folder / WEIGHTS)}
+            facts = {"fingerprint": fingerprint, "weights_sha256": sha256_of_file(model / WEIGHTS)}
             result = {
                 **numbers,
-                "configurations": [name for name in numbers if name in configurations.configurations],
+                "configurations": [name for name in numbers if name in built.configurations],
                 "iterations": iterations,
                 "profile": profile,
                 **facts,
             }
-            write_json(folder / MANIFEST, {"experiment": name, "family": settings.study, **inputs, **facts})
-            _write_curves(drawn, history, configurations.configurations)
+            write_json(model / MANIFEST, {"experiment": name, "family": settings.study, **inputs, **facts})
+            _write_curves(drawn, history, built.configurations)
             lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
             (drawn / "numbers.yaml").write_text("".join(lines), encoding="utf-8")
             write_json(metrics, result)
-    tracker.say(f"{name}: {len(configurations.configurations)} configurations, {iterations:,} iterations")
+    tracker.say(f"{name}: {len(built.configurations)} configurations, {iterations:,} iterations")
 
 
 def _write_curves(folder: Path, history: History, configurations: Sequence[str]) -> None:
-    """A file a configuration: its first quantity over the iterations."""
+    """Write one CSV file per configuration: its first quantity over the iterations."""
     for configuration in configurations:
         column = next(key for key in history[0] if key.startswith(f"{configuration}."))
         lines = [f"{row['iteration']},{row[column]!r}" for row in history]

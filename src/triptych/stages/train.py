@@ -1,11 +1,8 @@
-"""Stage `train`: prepared images to `models/<experiment>/`: weights, snapshots along the way, history."""
+"""Stage `train`: train an experiment on prepared images, and write its model folder."""
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +15,14 @@ from triptych.data.prepared import PreparedData
 from triptych.models.registry import build
 from triptych.stages.run_inputs import train_inputs
 from triptych.training import distributed
-from triptych.training.checkpoint import Workplace, snapshot_name, write_history
+from triptych.training.checkpoint import snapshot_name
+from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.history import write_history
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.loop import Duration, Trainer, fit
-from triptych.training.reproducible import deterministic, machine_facts, run_key, seeded
+from triptych.training.loop import fit
+from triptych.training.machine import machine_facts
+from triptych.training.reproducible import deterministic, run_key, seeded
+from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -29,24 +30,8 @@ if TYPE_CHECKING:
 
     from triptych.core.tracker import Tracker
     from triptych.settings.experiment import Experiment
+    from triptych.training.family import Family
     from triptych.training.settings import Runtime
-
-
-def _first(device: torch.device) -> torch.device:
-    """The device of the first process, by which all of them find the checkpoint."""
-    return torch.device(device.type, 0)
-
-
-@contextmanager
-def _workplace(root: Path, name: str, key: str, output: Path, say: Callable[[str], None]) -> Iterator[Workplace]:
-    """The workplace of this run, which the first process claims for all that share it."""
-    if distributed.rank():
-        distributed.meet()
-        yield Workplace.of_the_first(root, name, key)
-    else:
-        with Workplace.claim(root, name, key, output, say) as workplace:
-            distributed.meet()
-            yield workplace
 
 
 def train(
@@ -61,54 +46,44 @@ def train(
     code: str,
     tracker: Tracker,
 ) -> None:
-    """Train the experiment on the prepared data in `data` and write the model folder `output`.
+    """Train the experiment on the prepared data in `data`, and write the model folder `output`.
 
-    | file | what it holds |
+    | file | content |
     | --- | --- |
-    | `weights.safetensors` | the weights after the last epoch, averaged where EMA is on |
-    | `epoch-*.safetensors` | of what samples are made by, the same after that epoch |
-    | `history.csv` | one row an epoch; row 0 is the untrained model |
-    | `manifest.json` | what it was trained on and with |
+    | `weights.safetensors` | the weights after the last epoch; with EMA, the averaged weights |
+    | `epoch-*.safetensors` | snapshots: the weights that samples are drawn from, after that epoch |
+    | `history.csv` | one row per epoch; row 0 describes the untrained model |
+    | `manifest.json` | inputs, and checksums of the files |
 
-    An unfinished run of the same settings, data and `code` (a hash) found under `checkpoints` is continued. Raises
-    TriptychError if the run diverges, or if its checkpoint is damaged or in another process's hands.
+    An unfinished run with the same settings, data and `code` (a hash) under `checkpoints` is resumed. Raises
+    TriptychError if the run diverges, or if its checkpoint is damaged.
 
-    Called in several processes (`triptych.training.distributed.together`), it is one training, and the first writes.
+    If several processes call this function in one `process_group`, they train one model, and rank 0 writes it.
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
     duration = Duration(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
-    model = experiment.model_at(profile)
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
-        _workplace(checkpoints, name, run_key(_first(device), fingerprint, code), output, tracker.say) as workplace,
+        checkpoint_folder(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as folder,
     ):
-        with seeded(experiment.seed, "initialisation"):
-            family = build(experiment.family, model, tuple(prepared.manifest["image_shape"]))
-        family.networks.to(device)
-        if runtime.channels_last:
-            family.networks.to(memory_format=torch.channels_last)
-        if runtime.compile and distributed.size() == 1:  # it would have to trace what they say to each other
-            for module in family.compiled():
-                module.compile()
+        tracker.note(**machine_facts(device))
+        family = _build_family(experiment, profile, runtime, prepared, device)
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
-        held_out = HeldOutImages(prepared, "valid", device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
         trainer = Trainer(name, family, experiment, duration, runtime)
-        tracker.note(**machine_facts(device))
-        history = fit(
-            trainer, images=images, held_out=held_out, workplace=workplace, tracker=tracker, clock=time.monotonic
-        )
+        held_out = HeldOutImages(prepared, "valid", device)
+        history = fit(trainer, images=images, held_out=held_out, checkpoints=folder, tracker=tracker)
         if distributed.rank():
             return
-        with atomic_folder(output) as folder:
-            save_tensors(folder / WEIGHTS, trainer.weights())
+        with atomic_folder(output) as model:
+            save_tensors(model / WEIGHTS, trainer.weights())
             snapshots = duration.snapshots(family.first_snapshot)
             for epoch in snapshots:
-                shutil.copyfile(workplace.snapshot(epoch), folder / snapshot_name(epoch))
-            write_history(folder / HISTORY, history)
+                shutil.copyfile(folder.snapshot(epoch), model / snapshot_name(epoch))
+            write_history(model / HISTORY, history)
             manifest = {
                 "experiment": name,
                 "family": experiment.family,
@@ -117,8 +92,23 @@ def train(
                 "epoch_updates": trainer.steps(images),
                 "snapshots": snapshots,
                 "parameters": sum(parameter.numel() for parameter in family.networks.parameters()),
-                "weights_sha256": sha256_of_file(folder / WEIGHTS),
-                "files": {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
+                "weights_sha256": sha256_of_file(model / WEIGHTS),
+                "files": {path.name: sha256_of_file(path) for path in sorted(model.iterdir())},
             }
-            write_json(folder / MANIFEST, manifest)
+            write_json(model / MANIFEST, manifest)
     tracker.say(f"{name}: trained for {duration.epochs} epochs on {prepared.name}")
+
+
+def _build_family(
+    experiment: Experiment, profile: str, runtime: Runtime, data: PreparedData, device: torch.device
+) -> Family:
+    """Return the experiment's family on the device, with freshly initialised networks."""
+    with seeded(experiment.seed, "initialisation"):
+        family = build(experiment.family, experiment.model_at(profile), tuple(data.manifest["image_shape"]))
+    family.networks.to(device)
+    if runtime.channels_last:
+        family.networks.to(memory_format=torch.channels_last)
+    if runtime.compile and distributed.world_size() == 1:  # torch.compile cannot trace the all-reduces
+        for module in family.compiled():
+            module.compile()
+    return family

@@ -1,4 +1,4 @@
-"""What a study is to the loop and the stage."""
+"""The interface between a kind of study and the training loop and the stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from triptych.studies.settings import StudySettings
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
 
 
 class Study(ABC):
@@ -23,27 +23,23 @@ class Study(ABC):
 
     @abstractmethod
     def advance(self, iterations: range) -> dict[str, Tensor]:
-        """Train for these iterations, counted from 0; what came of each, by name, every one (iterations, c).
+        """Train for these iterations, counted from 0. Return each quantity by name, (iterations, c).
 
-        All that is random depends on the seed and on `iterations` alone.
+        All random numbers depend only on the seed and on `iterations`.
         """
-
-    def condense(self, values: Tensor) -> Tensor:
-        """The one number a configuration, (c,), that the history shows of `values` (iterations, c): the mean."""
-        return values.mean(0)
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Everything that the next iteration depends on, by name, not copied."""
+        """Return, by name and not copied, all tensors that the next iteration depends on."""
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
-        """What training was for, by names that begin with `<configuration>/`."""
+        """Return the results of training, by names that begin with `<configuration>/`."""
 
 
 @dataclass(frozen=True)
 class StudyEvaluation:
-    """What a kind's `measure` and `draw_pictures` are given."""
+    """A trained study, as a kind's `measure` and `draw_pictures` receive it."""
 
     name: str
     settings: StudySettings
@@ -51,4 +47,4 @@ class StudyEvaluation:
     """The file with `Study.weights`."""
     history: History
     folder: Path
-    """Where pictures go."""
+    """The folder that pictures are written to."""

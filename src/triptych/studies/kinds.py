@@ -1,8 +1,15 @@
-"""The kinds of studies by name: the one place that a new kind is added to.
+"""The kinds of studies by name: the only module that a new kind is added to.
 
-A kind is a package `triptych.studies.<name>` with four modules: `settings`, whose `Settings` validates an entry under
-`studies:`; `training`, whose `build` returns the configurations in training; `measure`, whose `measure` gives the
-numbers; and `pictures`, whose `draw_pictures` draws. No name is also a family's: MLflow knows runs by either.
+A kind is a package `triptych.studies.<name>` with four modules:
+
+| module | provides |
+| --- | --- |
+| `settings` | `Settings`, which validates an entry under `studies:` |
+| `training` | `build`, which returns the study in training |
+| `measure` | `measure`, which returns the numbers |
+| `pictures` | `draw_pictures` |
+
+Kinds and model families share one set of names in MLflow, so a kind must not have the name of a family.
 """
 
 from __future__ import annotations
@@ -25,28 +32,28 @@ PARTS = ("training", "measure", "pictures")
 
 
 def load_study_settings(kind: str) -> type[StudySettings]:
-    """The class that validates a study of this kind. Imports nothing heavy."""
+    """Return the class that validates a study of this kind. Imports no heavy package."""
     return import_module(f"triptych.studies.{kind}.settings").Settings
 
 
 def load_study(kind: str) -> tuple[ModuleType, ...]:
-    """The kind's modules `training`, `measure` and `pictures`."""
+    """Return the kind's modules `training`, `measure` and `pictures`."""
     return tuple(import_module(f"triptych.studies.{kind}.{part}") for part in PARTS)
 
 
 def study_modules(kind: str) -> list[str]:
-    """The names of the modules that are loaded for this kind."""
+    """Return the names of all modules that are loaded for this kind."""
     return [f"triptych.studies.{kind}.{part}" for part in ("settings", *PARTS)]
 
 
-def parse_study(data: Any) -> Any:  # noqa: ANN401 (whatever the YAML holds)
-    """The entry as its kind's settings; what is no mapping is left for the caller to refuse.
+def parse_study(data: Any) -> Any:  # noqa: ANN401 (any YAML value)
+    """Return the entry as its kind's settings. Data that is not a mapping is returned as it is, for pydantic to refuse.
 
-    Raises ValueError, naming the known kinds, if the kind is unknown.
+    Raises ValueError, with the known kinds, if the kind is unknown.
     """
     if not isinstance(data, dict):
         return data
     kind = data.get("study")
-    if kind not in tuple(STUDIES):  # whatever the YAML holds, hashable or not
+    if kind not in tuple(STUDIES):  # the YAML value may be unhashable
         raise ValueError(f"study is {shown(kind)}; known studies: {', '.join(STUDIES)}")
     return load_study_settings(kind).model_validate(data)

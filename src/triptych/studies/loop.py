@@ -4,46 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from triptych.core.errors import TriptychError
+from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
+from triptych.training.resume import ResumableRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from torch import Tensor
 
     from triptych.core.tracker import Tracker
     from triptych.studies.base import Study
-    from triptych.training.checkpoint import History, Workplace
+    from triptych.training.checkpoint import CheckpointFolder
+    from triptych.training.history import History
 
-ROWS = 200  # of a history, at most
+MOST_ROWS = 200  # of a history
 
 
 def fit(
-    name: str,
-    study: Study,
-    iterations: int,
-    *,
-    workplace: Workplace,
-    checkpoint_seconds: float,
-    tracker: Tracker,
-    clock: Callable[[], float],
+    name: str, study: Study, iterations: int, *, checkpoints: CheckpointFolder, interval: float, tracker: Tracker
 ) -> History:
-    """Train to the last iteration, from the last checkpoint if there is one; return the history.
+    """Train to the last iteration, from the last checkpoint if there is one. Return the history.
 
-    A row stands for the iterations since the row before it. Raises TriptychError at a number that is not finite.
+    A row holds the mean of each quantity over the iterations since the row before it. `interval` is in seconds. Raises
+    DivergenceError at a quantity that is not finite.
     """
-    checkpoint = workplace.load()
-    done, history, earlier = 0, [], 0.0
-    if checkpoint:
-        done, tensors, history, earlier = checkpoint
-        for key, value in study.state().items():
-            value.copy_(tensors[key])
-        tracker.resume(list(history))
-        tracker.say(f"{name}: going on after iteration {done:,} of {iterations:,}")
-    progress, saved = Progress(name, iterations, done, "iterations"), clock()
-    chunk = -(-iterations // ROWS)
-    for first in range(done, iterations, chunk):
+    run = ResumableRun(
+        name, checkpoints, tracker, unit="iteration", total=iterations, interval=interval, save_last=True
+    )
+    run.restore(lambda tensors: _restore(study, tensors))
+    start, chunk = max(run.done, 0), -(-iterations // MOST_ROWS)
+    progress = Progress(name, iterations, start, "iterations")
+    for first in range(start, iterations, chunk):
         numbers = range(first, min(first + chunk, iterations))
         values = study.advance(numbers)
         for quantity, found in values.items():
@@ -51,25 +41,28 @@ def fit(
         row = {
             f"{configuration}.{quantity}": float(value)
             for quantity, found in values.items()
-            for configuration, value in zip(study.configurations, study.condense(found), strict=True)
+            for configuration, value in zip(study.configurations, found.mean(0), strict=True)
         }
-        history.append({"iteration": numbers.stop, **row})
-        tracker.log(numbers.stop, history[-1])
+        run.log({"iteration": numbers.stop, **row})
         if progress.due():
             progress.report(numbers.stop, f"iteration {numbers.stop:,}/{iterations:,}")
-        if numbers.stop == iterations or clock() - saved >= checkpoint_seconds:
-            workplace.save(numbers.stop, study.state(), history, earlier + progress.seconds())
-            saved = clock()
-    seconds = earlier + progress.finish()
+        run.save_if_due(study.state)
+    progress.finish()
+    seconds = run.seconds()
     tracker.note(train_seconds=seconds, iterations_per_second=iterations / seconds)
-    return history
+    return run.history
 
 
-def _refuse_divergence(name: str, study: Study, quantity: str, values: torch.Tensor, first: int) -> None:
+def _restore(study: Study, tensors: dict[str, Tensor]) -> None:
+    for name, value in study.state().items():
+        value.copy_(tensors[name])
+
+
+def _refuse_divergence(name: str, study: Study, quantity: str, values: Tensor, first: int) -> None:
     bad = (~values.isfinite()).nonzero()
     if len(bad):
         iteration, index = bad[0].tolist()
-        raise TriptychError(
+        raise DivergenceError(
             f"{name} diverged: {quantity} of {study.configurations[index]} is not finite at iteration "
             f"{first + iteration + 1:,}; lower studies.{name}.learning_rate"
         )

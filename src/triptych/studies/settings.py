@@ -1,4 +1,4 @@
-"""What the settings of every study have in common."""
+"""The settings that all studies have in common."""
 
 from pydantic import Field
 

@@ -1,9 +1,10 @@
-"""Several processes that train one model: each takes its rows of every batch, and all make the same update.
+"""Training of one model in several processes: each takes its shard of every batch, and all make the same update.
 
-Every process draws the numbers of the whole batch and makes the update from gradients averaged over all, so that what
-comes out does not depend on how many they are, but for rounding. PyTorch's DistributedDataParallel averages what
-`backward` leaves in `.grad`, and its documentation rules out `torch.autograd.grad`, by which penalties and players get
-their gradients here; hence the averaging is a call of its own. Without a process group everything is as it was.
+Every process draws the random numbers of the whole batch, and updates from gradients averaged over all processes. So
+the number of processes changes the result by rounding only. PyTorch's DistributedDataParallel averages the gradients
+that `backward` leaves in `.grad`, and its documentation excludes `torch.autograd.grad`, which gradient penalties and
+GANs need. So the average is a call of its own here. Without a process group every function does the single-process
+work.
 """
 
 from __future__ import annotations
@@ -24,89 +25,22 @@ from triptych.core.errors import TriptychError
 if TYPE_CHECKING:
     from triptych.training.settings import Runtime
 
-PATIENCE = timedelta(days=365)  # for each other: a process that dies is the launcher's to notice, and it ends the rest
+TIMEOUT = timedelta(days=365)  # torchrun notices a process that dies, and ends the others
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
-def size() -> int:
-    """How many processes train this model."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    """The number of this one among them, from 0, which speaks and writes for all."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
-def rows(batch: Tensor) -> Tensor:
-    """This process's rows (n / size, ...) of a batch (n, ...); n is a multiple of the size."""
-    return batch if size() == 1 else batch.chunk(size())[rank()]
-
-
-def draw(sampler: Callable[..., Tensor], count: int, *shape: int, **options: Any) -> Tensor:  # noqa: ANN401 (torch's)
-    """This process's rows (count, *shape) of what one process would draw for the whole batch."""
-    return rows(sampler(count * size(), *shape, **options))
-
-
-@torch.no_grad()
-def averaged(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The mean over the processes of each tensor, the same bits in all of them; one message for all tensors."""
-    if size() == 1:
-        return tensors
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
-    distributed.all_reduce(flat)
-    parts = (flat / size()).split([tensor.numel() for tensor in tensors])
-    # The memory format of each stays what it was: fused Adam goes through parameters and gradients side by side.
-    return [torch.empty_like(each).copy_(part.view(each.shape)) for each, part in zip(tensors, parts, strict=True)]
-
-
-def averaged_row(row: dict[str, float], device: torch.device) -> dict[str, float]:
-    """The mean over the processes of each number; the device is one that they talk through."""
-    if size() == 1:
-        return row
-    (means,) = averaged([torch.tensor(list(row.values()), dtype=torch.float64, device=device)])
-    return dict(zip(row, means.tolist(), strict=True))
-
-
-def gathered(tensor: Tensor) -> Tensor:
-    """Each process's tensor (...), stacked (size, ...), differentiable once."""
-    return _Gather.apply(tensor)
-
-
-class _Gather(Function):
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ANN401 (autograd's)
-        found = tensor.new_zeros(size(), *tensor.shape)
-        found[rank()] = tensor
-        distributed.all_reduce(found)
-        return found
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        summed = gradient.contiguous().clone()
-        distributed.all_reduce(summed)
-        return summed[rank()]
-
-
-def meet() -> None:
-    """Wait until all processes are here."""
-    if size() > 1:
-        distributed.barrier()
-
-
 @contextmanager
-def together(runtime: Runtime, processes: int) -> Iterator[None]:
-    """Inside the block this process is one of so many that `torchrun` has started, each with a GPU of its own if any.
+def process_group(runtime: Runtime, processes: int) -> Iterator[None]:
+    """Join the process group of the `processes` that `torchrun` has started, inside the block.
 
-    With one process nothing happens. Raises TriptychError if there are fewer GPUs, or if `torchrun` has started another
-    number.
+    With GPUs, each process uses its own. With one process, nothing happens. Raises TriptychError if there are fewer
+    GPUs than processes, or if `torchrun` has started another number of processes.
     """
     started = int(os.environ["WORLD_SIZE"]) if distributed.is_torchelastic_launched() else 1
     if started != processes:
         raise TriptychError(
-            f"torchrun has started {started} processes, but by runtime.processes and its kind this model trains in "
-            f"{processes}: run the stage without torchrun, and it starts them itself"
+            f"torchrun has started {started} processes, but with this runtime.processes the model trains in "
+            f"{processes}: run the stage without torchrun, which then starts them itself"
         )
     if processes == 1:
         yield
@@ -120,7 +54,74 @@ def together(runtime: Runtime, processes: int) -> Iterator[None]:
                 f"write {max(gpus, 1)}"
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group(BACKENDS["cuda" if on_gpu else "cpu"], timeout=PATIENCE)
+    distributed.init_process_group(BACKENDS["cuda" if on_gpu else "cpu"], timeout=TIMEOUT)
     yield
-    meet()
-    distributed.destroy_process_group()  # after a failure it might wait for a process that is gone
+    barrier()
+    distributed.destroy_process_group()  # not after an error: it might wait for a process that is gone
+
+
+def world_size() -> int:
+    """Return the number of processes that train this model."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process, from 0. Rank 0 writes the files and the messages of all."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def barrier() -> None:
+    """Wait until all processes have reached this call."""
+    if world_size() > 1:
+        distributed.barrier()
+
+
+def shard(batch: Tensor) -> Tensor:
+    """Return this process's rows (n / world size, ...) of a batch (n, ...); n is a multiple of the world size."""
+    return batch if world_size() == 1 else batch.chunk(world_size())[rank()]
+
+
+def draw_shard(sampler: Callable[..., Tensor], count: int, *shape: int, **options: Any) -> Tensor:  # noqa: ANN401 (torch's)
+    """Return this process's rows (count, *shape) of the random numbers that one process draws for the whole batch."""
+    return shard(sampler(count * world_size(), *shape, **options))
+
+
+@torch.no_grad()
+def averaged(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the mean over the processes of each tensor, with the same bits in all of them, by one all-reduce."""
+    if world_size() == 1:
+        return tensors
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    distributed.all_reduce(flat)
+    parts = (flat / world_size()).split([tensor.numel() for tensor in tensors])
+    # Each mean keeps the memory format of its tensor: fused Adam walks parameters and gradients side by side.
+    return [torch.empty_like(each).copy_(part.view(each.shape)) for each, part in zip(tensors, parts, strict=True)]
+
+
+def averaged_row(row: dict[str, float], device: torch.device) -> dict[str, float]:
+    """Return the mean over the processes of each number; `device` is one that the processes communicate through."""
+    if world_size() == 1:
+        return row
+    (means,) = averaged([torch.tensor(list(row.values()), dtype=torch.float64, device=device)])
+    return dict(zip(row, means.tolist(), strict=True))
+
+
+def all_gather(tensor: Tensor) -> Tensor:
+    """Return the tensors (...) of all processes, stacked to (world size, ...). Differentiable once."""
+    return _AllGather.apply(tensor)
+
+
+class _AllGather(Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ANN401 (autograd's)
+        stacked = tensor.new_zeros(world_size(), *tensor.shape)
+        stacked[rank()] = tensor
+        distributed.all_reduce(stacked)
+        return stacked
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        summed = gradient.contiguous().clone()
+        distributed.all_reduce(summed)
+        return summed[rank()]

@@ -1,4 +1,4 @@
-"""What a model family is to the loop, the tracker and the stages."""
+"""The interface between a model family and the training loop, the stages and the evaluation."""
 
 from __future__ import annotations
 
@@ -13,71 +13,68 @@ if TYPE_CHECKING:
     from triptych.training.images import HeldOutImages
 
 Update = Callable[[str, Tensor], None]
+"""Makes one optimiser step of a player, given its name and its loss."""
 
 
 class Family(ABC):
-    """A generative model with what it needs to be trained.
-
-    A new family subclasses this, and nothing else has to know about it but the registry.
-    """
+    """A generative model and all that its training needs. A new family is a subclass and an entry in the registry."""
 
     networks: nn.Module
-    """Everything that has weights."""
+    """All modules that have weights."""
     latent: int
-    """Dimensions of the standard normal that samples start from."""
+    """Dimensions of the standard normal latents that samples are decoded from."""
     first_snapshot: ClassVar[int] = 0
-    """The epoch after which the first samples are shown."""
+    """The epoch after which the first snapshot is taken."""
     epoch: float = 0.0
-    """Epochs of training so far; the loop sets it before each step, for objectives that change on the way."""
-
+    """Epochs of training so far. The loop sets it before each step, for objectives that change during training."""
     batches_a_step: int = 1
-    """Batches of real images that one update uses up."""
+    """Batches of real images that one step uses."""
     recordable: bool = False
-    """Whether all steps are the same work on a GPU's own numbers, so that one can be recorded and repeated: not if one
-    looks at `epoch`, draws from the host's generators or asks for the value of a tensor."""
+    """Whether a CUDA graph can replay a step. It cannot if the step reads `epoch`, draws from a generator of the host,
+    or reads the value of a tensor."""
 
     @property
     def averaged(self) -> nn.Module:
-        """The part of the networks that samples are made by: what EMA averages, and what snapshots keep."""
+        """The networks that samples are drawn from. EMA averages them, and snapshots keep them."""
         return self.networks
 
     def compiled(self) -> list[nn.Module]:
-        """The modules that torch.compile is worth its start for, and that it can differentiate."""
+        """Return the modules that torch.compile makes faster and can differentiate."""
         return []
 
     def players(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters by the name of the optimiser that updates them."""
+        """Return the parameters by the name of the player whose optimiser updates them."""
         return {"model": list(self.networks.parameters())}
 
-    def initialise(self, pixels: Tensor) -> None:  # noqa: B027 (most families have nothing to set)
-        """Set what starts from data, given the training images uint8 (n, ...)."""
+    def initialise(self, pixels: Tensor) -> None:  # noqa: B027 (most families initialise nothing from data)
+        """Set the weights that are initialised from data, given the training images uint8 (n, ...)."""
 
     def culprit(self, pixels: Tensor) -> str:
-        """Words on where the networks first made of these images what is not finite, for an error; or nothing."""
+        """Return a phrase that names the first layer with an output that is not finite, or an empty string."""
         return ""
 
     @abstractmethod
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        """One update from images uint8 (n, ...), `batches_a_step` batches: call `update(player, loss)` for each player.
+        """Make one step from images uint8 (n, ...), `batches_a_step` batches: call `update(player, loss)` per player.
 
-        Returns the loss first, then whatever else is worth a curve, each a detached scalar.
+        Returns detached scalars by name, the loss first. Each becomes a column of the history.
         """
 
     @abstractmethod
     def validate(self, images: HeldOutImages) -> dict[str, float]:
-        """The family's numbers on held-out images; the headline first."""
+        """Return the family's numbers on held-out images, the headline first."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (n, ...) in [0, 1] from latents (n, latent)."""
+        """Return images (n, ...) in [0, 1] from latents (n, latent)."""
 
     def draw_latents(self, count: int, source: torch.Generator) -> Tensor:
-        """Standard normal latents (count, latent) from a CPU generator, on the networks' device."""
+        """Return standard normal latents (count, latent) from a CPU generator, on the networks' device."""
         device = next(self.networks.parameters()).device
         return torch.randn(count, self.latent, generator=source).to(device)
 
     @torch.no_grad()
     def sample(self, latents: Tensor, chunk: int = 500) -> Tensor:
-        """Images (n, ...) in [0, 1] on the CPU, decoded in chunks by the networks in evaluation mode."""
+        """Return images (n, ...) in [0, 1] on the CPU, decoded in chunks by the networks in evaluation mode."""
         self.networks.eval()
         return torch.cat([self.decode(part).cpu() for part in latents.split(chunk)])

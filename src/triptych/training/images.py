@@ -1,4 +1,4 @@
-"""Images as tensors: bytes until the moment they are used."""
+"""Training and held-out images as tensors, and the batches of an epoch."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """All training images, uint8 (n, ...), in the device's memory or in the host's."""
+    """All training images, uint8 (n, ...), in the memory of the device or of the host."""
 
     pixels: Tensor
     device: torch.device
     redraws: bool
+    """Whether the images are binarised anew each time they are used."""
     max_shift: int = 0
-    """Pixels: each batch is moved by as many at most, down or up and right or left."""
+    """The largest shift of a batch in pixels, both vertical and horizontal."""
 
     @classmethod
     def load(cls, data: PreparedData, device: torch.device, max_shift: int = 0, *, on_device: bool) -> TrainingImages:
+        """Load the training images of a prepared data set."""
         pixels = torch.from_numpy(data.images("train"))
         return cls(pixels.to(device) if on_device else pixels, device, data.redraws, max_shift)
 
     def batches(self, size: int, count: int, order: torch.Generator) -> Iterator[Tensor]:
-        """So many full batches uint8 (size, ...) on the device, in a fresh order each time the images are used up.
+        """Yield `count` full batches uint8 (size, ...) on the device, in a new order for each pass over the images.
 
-        What is left of a pass and fills no batch waits for another pass. Where the data set is binarised
-        stochastically, every visit draws anew from torch's global generator; so does the shift of a batch.
+        The images at the end of a pass that fill no batch are left out of it. Stochastic binarisation and the shift of
+        a batch draw from torch's global generator.
         """
-        a_pass = len(self.pixels) // size
+        batches_per_pass = len(self.pixels) // size
         for step in range(count):
-            if step % a_pass == 0:
+            if step % batches_per_pass == 0:
                 permutation = torch.randperm(len(self.pixels), generator=order).to(self.pixels.device)
-            start = step % a_pass * size
+            start = step % batches_per_pass * size
             batch = self.pixels.index_select(0, permutation[start : start + size]).to(self.device)
             if self.max_shift:
                 rows, columns = torch.randint(-self.max_shift, self.max_shift + 1, (2,)).tolist()
@@ -56,7 +58,7 @@ class TrainingImages:
 
 @dataclass(frozen=True)
 class HeldOutImages:
-    """One split to judge on, always the same numbers; of a large one the first `limit` images."""
+    """The images of one split, or its first `limit` images, with the same pixels at every evaluation."""
 
     data: PreparedData
     split: str
@@ -65,7 +67,7 @@ class HeldOutImages:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """uint8 (n, ...). Where training binarises at every visit, training images are drawn once here."""
+        """Images uint8 (n, ...). Training images that are binarised at every use are binarised once here."""
         pixels = torch.from_numpy(self.data.images(self.split)[: self.limit])
         if self.data.redraws and self.split == "train":
             noise = torch.rand(pixels.shape, generator=generator(0, self.data.checksum))
@@ -74,5 +76,5 @@ class HeldOutImages:
 
     @cached_property
     def continuous(self) -> Tensor:
-        """float32 (n, ...) in [0, 1), the dequantised copy; of training images none is kept."""
+        """The dequantised images float32 (n, ...) in [0, 1). Training images have no dequantised copy."""
         return torch.from_numpy(self.data.continuous(self.split)).to(self.device)

@@ -1,4 +1,4 @@
-"""Devices, threads and seeds: what makes a run repeat itself bit for bit."""
+"""Reproducibility: random seeds, deterministic kernels, and the key of a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,60 +13,40 @@ import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_json
-from triptych.training.memory import keep_freed_memory
-from triptych.training.processor import by_onednn
+from triptych.training.machine import describe_device, keep_freed_memory, machine_facts, pick_device
 
 if TYPE_CHECKING:
     from triptych.training.settings import Runtime
 
-
-NO_MEMORY = re.compile("can't allocate memory|not enough memory")  # what torch says of the host's
-
-
-def pick_device(wanted: str) -> torch.device:
-    """The device to run on; `auto` takes a CUDA GPU if there is one, else the CPU. Refuses one that is not there."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[wanted]:
-        raise TriptychError(f"runtime.device is {wanted}, which this machine does not have: write auto or cpu")
-    return torch.device(wanted)
-
-
-def describe_device(device: torch.device) -> str:
-    """The device in words."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def machine_facts(device: torch.device) -> dict[str, str | int]:
-    """What the last digits of a result depend on besides its inputs: for the journal, and to tell checkpoints apart."""
-    return {
-        "device": describe_device(device),
-        "threads": torch.get_num_threads(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if by_onednn() else ""),
-        "torch": str(torch.__version__),
-    }
+OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory")  # torch's messages about the host's memory
 
 
 def run_key(device: torch.device, *parts: object) -> str:
-    """The key of a checkpoint: a hash of what the run is a function of (`parts`), and of what its digits depend on."""
-    return sha256_of_json([*parts, machine_facts(device)])[:16]
+    """Return the key of a checkpoint: a hash of the run's inputs `parts` and of the machine's facts.
+
+    If several processes train one model, they find the checkpoint by the device of rank 0.
+    """
+    return sha256_of_json([*parts, machine_facts(torch.device(device.type, 0))])[:16]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A seed of its own for each purpose, so that streams never overlap."""
+    """Return a 63-bit seed for one purpose, so that random streams never overlap.
+
+    >>> derive_seed(0, "order", 1) != derive_seed(0, "order", 2)
+    True
+    """
     digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator seeded for one purpose: the same numbers on every device."""
+    """Return a CPU generator seeded for one purpose. Its numbers are the same for every device."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Run a block on torch's global generators, seeded for one purpose, and leave them as they were."""
+    """Seed torch's global generators for one purpose inside the block, and restore them afterwards."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
@@ -74,18 +54,21 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
 @contextmanager
 def deterministic(runtime: Runtime) -> Iterator[torch.device]:
-    """Yield the device; inside, the thread count is fixed and only deterministic kernels run."""
+    """Yield the device. Inside the block the thread count is fixed and only deterministic kernels run.
+
+    Raises TriptychError if the machine lacks the device, or if its memory is too small.
+    """
     device = pick_device(runtime.device)
     keep_freed_memory()
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(runtime.threads)
-    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, without importing the compiler
+    torch.set_deterministic_debug_mode("error")  # like use_deterministic_algorithms, without importing the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
     try:
         yield device
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(str(error)):
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or OUT_OF_MEMORY.search(str(error)):
             raise TriptychError(
                 f"the memory of {describe_device(device)} is not enough: lower batch_size, or the widths of the model"
             ) from None

@@ -1,4 +1,4 @@
-"""Tensors on disk, as safetensors: nothing is ever unpickled."""
+"""Weights and other tensors on disk, as safetensors files. Reading them runs no code, unlike unpickling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors atomically, the same bytes for the same tensors."""
+    """Write tensors atomically; equal tensors give equal bytes."""
     from safetensors.torch import save
 
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
@@ -23,7 +23,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors onto the CPU. Raises TriptychError if the file is missing or damaged."""
+    """Return the tensors of a file, on the CPU. Raises TriptychError if the file is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -35,8 +35,20 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             raise TriptychError(f"{path} is damaged ({error}): delete it and run its stage again") from None
 
 
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with the prefix, by the rest of their names.
+
+    >>> with_prefix("ema/", {"ema/bias": 1, "networks/bias": 2})
+    {'bias': 1}
+    """
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def load_into(module: nn.Module, path: Path, device: torch.device) -> None:
-    """Load weights into a module and move it to the device. Refuses a file that does not fit the module."""
+    """Load a file of weights into a module, and move the module to the device.
+
+    Raises TriptychError if the file is missing or damaged, or if its weights do not fit the module.
+    """
     tensors = load_tensors(path)
     try:
         module.load_state_dict(tensors)

@@ -10,7 +10,7 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.messages import one_line
 from triptych.records.run_folder import run_folder_of
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from triptych.models.gan.pixel_range import to_signed, to_unit
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
-from triptych.training.distributed import draw, rows
+from triptych.training.distributed import draw_shard, shard
 from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class CriticFamily(Family):
         return {name: list(network.parameters()) for name, network in self.networks.items()}
 
     def _fakes(self, real: Tensor) -> Tensor:
-        return self.generator(draw(torch.randn, len(real), self.latent, device=real.device))
+        return self.generator(draw_shard(torch.randn, len(real), self.latent, device=real.device))
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         for batch in to_signed(pixels).chunk(self.batches_a_step):
-            real = rows(batch)
+            real = shard(batch)
             with torch.no_grad():
                 fake = self._fakes(real)
             loss, metric = self.terms(real, fake, self.critic)

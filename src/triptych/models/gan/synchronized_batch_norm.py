@@ -15,13 +15,13 @@ class BatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or distributed.size() == 1:
+        if not self.training or distributed.world_size() == 1:
             return super().forward(input)
         x = input.float()
         own = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])
-        means, variances = distributed.gathered(own).unbind(1)
+        means, variances = distributed.all_gather(own).unbind(1)
         mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)  # of equal shares
-        self._follow(mean.detach(), variance.detach(), distributed.size() * x.numel() // x.shape[1])
+        self._follow(mean.detach(), variance.detach(), distributed.world_size() * x.numel() // x.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
         return torch.addcmul((self.bias - mean * scale)[:, None, None], x, scale[:, None, None]).to(input.dtype)
 

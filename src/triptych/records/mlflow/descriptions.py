@@ -11,7 +11,7 @@ from triptych.records.mlflow.saved_view import address_of
 from triptych.records.run_folder import stage_of
 from triptych.settings.seeds import stage_name
 from triptych.studies.kinds import STUDIES
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

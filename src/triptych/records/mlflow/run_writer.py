@@ -12,7 +12,7 @@ from triptych.records.mlflow.model_registry import delete_unused_model, describe
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.records.mlflow.store import run_tags, to_metrics
 from triptych.records.sample_sheets import open_sheet
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,14 +25,14 @@ from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import interface_tags
 from triptych.records.run_folder import Json, stage_of
 from triptych.settings.seeds import base_of
-from triptych.training.checkpoint import step_name
+from triptych.training.history import step_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Run
 
     from triptych.core.project import Project
-    from triptych.training.checkpoint import History
+    from triptych.training.history import History
 
 Clock = Callable[[int], int]
 """The time of a step, in milliseconds since 1970."""

@@ -11,7 +11,7 @@ from triptych.core.json_files import read_json
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
-from triptych.training.checkpoint import History, read_history
+from triptych.training.history import History, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,19 +11,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Games:
-    """c games side by side, each tensor (c,)."""
+    """The rules of c games that are played side by side, each tensor (c,)."""
 
     jsd: Tensor
-    """Whether the loss is the Jensen-Shannon divergence, else W1."""
+    """Whether the loss is the Jensen-Shannon divergence; otherwise it is W1."""
     centre: Tensor
-    """Where the penalty wants the gradient's norm: 1 for ogp, 0 for r1gp."""
+    """The gradient norm at which the penalty is zero: 1 for ogp, 0 for r1gp."""
     coefficient: Tensor
-    """Of the penalty; 0 for none."""
+    """The penalty's coefficient; 0 without a penalty."""
     rate: float
+    """The learning rate of both players."""
 
     @classmethod
     def of(cls, rules: Sequence[tuple[str, str | None, float]], rate: float) -> Games:
-        """From loss type, penalty and coefficient of each game, as `make_losses` takes them."""
+        """Return the games with these loss types, penalties and coefficients, named as in `make_losses`."""
         losses, penalties, coefficients = zip(*rules, strict=True)
         used = [0.0 if penalty is None else value for penalty, value in zip(penalties, coefficients, strict=True)]
         return cls(
@@ -33,11 +34,15 @@ class Games:
             rate,
         )
 
-    def play(self, psi0: Tensor, psi1: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where a step of gradient descent takes each game: the critic first, then the generator, both at one rate.
+    def step(self, psi0: Tensor, psi1: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return psi0, psi1 and theta (c,) after one step of gradient descent: first the critic, then the generator.
 
-        The gradients of `make_losses` and of the generator's loss, written out: those of psi0, psi1 and theta through
-        C(0) = psi1 and C(theta) = psi0 theta + psi1; the critic's gradient in x is psi0 everywhere.
+        The gradients are those of `make_losses` and `generator_loss`, written out for C(0) = psi1 and
+        C(theta) = psi0 theta + psi1. The gradient of C in x is psi0 everywhere (Mescheder et al. 2018, definition 2.1).
+
+        >>> w1 = Games.of([("w1", None, 0.0)], rate=0.1)
+        >>> [round(player.item(), 3) for player in w1.step(*torch.tensor([[0.0], [0.0], [1.0]]))]
+        [-0.1, 0.0, 0.99]
         """
         fake = psi0 * theta + psi1
         of_real = torch.where(self.jsd, (-psi1).sigmoid() / 2, 1.0)
@@ -45,24 +50,24 @@ class Games:
         of_penalty = 2 * self.coefficient * (psi0 - self.centre * psi0.sign())
         psi0 = psi0 + self.rate * (of_fake * theta - of_penalty)
         psi1 = psi1 + self.rate * (of_real + of_fake)
-        pull = torch.where(self.jsd, (-(psi0 * theta + psi1)).sigmoid(), 1.0)
-        return psi0, psi1, theta + self.rate * pull * psi0
+        of_generated = torch.where(self.jsd, (-(psi0 * theta + psi1)).sigmoid(), 1.0)
+        return psi0, psi1, theta + self.rate * of_generated * psi0
 
     def eigenvalues(self) -> list[complex | None]:
-        """Of each game's step at the equilibrium psi0 = theta = 0, the eigenvalue of the largest modulus.
+        """Return, for each game, the largest eigenvalue in modulus of the step's Jacobian at the equilibrium.
 
-        Of the Jacobian in (psi0, theta): psi1 has no part in it, and under W1 never moves. None for a one-centred
-        penalty, which has a kink there.
+        The Jacobian is taken in (psi0, theta) at psi0 = theta = 0: psi1 does not enter it, and never moves under W1.
+        A one-centred penalty gives None, since it is not differentiable there.
         """
         origin = torch.zeros(len(self.jsd), dtype=torch.float64)
 
         def step(psi0: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-            moved, _, pulled = self.play(psi0, torch.zeros_like(psi0), theta)
-            return moved, pulled
+            next_psi0, _, next_theta = self.step(psi0, torch.zeros_like(psi0), theta)
+            return next_psi0, next_theta
 
         jacobian = torch.autograd.functional.jacobian(step, (origin, origin))
         matrices = torch.stack([torch.stack([part.diagonal() for part in row], -1) for row in jacobian], -2)
-        found = torch.linalg.eigvals(matrices)
-        largest = found.gather(1, found.abs().argmax(1, keepdim=True)).squeeze(1).tolist()
-        kinked = (self.centre * self.coefficient != 0).tolist()
-        return [None if kink else value for kink, value in zip(kinked, largest, strict=True)]
+        eigenvalues = torch.linalg.eigvals(matrices)
+        largest = eigenvalues.gather(1, eigenvalues.abs().argmax(1, keepdim=True)).squeeze(1).tolist()
+        has_kink = (self.centre * self.coefficient != 0).tolist()
+        return [None if kink else value for kink, value in zip(has_kink, largest, strict=True)]

@@ -1,4 +1,4 @@
-"""The verdicts on Dirac games, M2.6: what each trajectory did, beside what the linearised step says."""
+"""The numbers of the Dirac games, M2.6: a verdict on each trajectory, and the linear theory."""
 
 from __future__ import annotations
 
@@ -14,47 +14,43 @@ if TYPE_CHECKING:
 
     from triptych.studies.base import StudyEvaluation
 
-REACHED = 1e-3  # distance at which the equilibrium counts as reached
-STEADY = 0.05  # share by which the distance of a game that circles may still change
-LAST = 10  # a tenth of the trajectory is looked at, at its end and before the last quarter
+REACHED = 1e-3  # the equilibrium counts as reached below this distance
+STEADY = 0.05  # largest relative change of the mean distance of a game that circles
+PARTS = 10  # mean distances are over a tenth of the trajectory, at its end and before the last quarter
 NUMBERS = {
-    "verdict": "converges: the game ends within "
-    f"{REACHED:g} of the equilibrium psi0 = theta = 0; circles: the mean of |(psi0, theta)| over the last tenth of the "
-    f"iterations is that over the tenth before the last quarter, to {STEADY:.0%}; decays slowly: it is less; moves "
-    "away: it is more",
-    "theory": "the same from the eigenvalue of the step at the equilibrium, of modulus m, in n iterations: converges "
-    f"where m^n is below {REACHED:g}, decays slowly where m is below 1; not decided by the linear part where m is 1; "
-    "no equilibrium where the penalty has a kink there",
+    "verdict": f"converges: the game ends within {REACHED:g} of the equilibrium psi0 = theta = 0. Otherwise the mean "
+    "distance |(psi0, theta)| over the last tenth of the iterations is compared with the mean over the tenth before "
+    f"the last quarter. circles: they differ by less than {STEADY:.0%}; decays slowly: the last mean is smaller; moves "
+    "away: it is larger",
+    "theory": "the verdict of the linear theory, from the modulus m of the step's eigenvalue at the equilibrium, in n "
+    f"iterations. converges: m^n is below {REACHED:g}; decays slowly: m is below 1; not decided: m is 1; moves away: m "
+    "is above 1; no equilibrium: the penalty has a kink there",
     "eigenvalue.modulus": "m",
-    "eigenvalue.angle": "of that eigenvalue, in radians an iteration: 2 pi over it is the length of a round",
-    "start": "|(psi0, theta)| before the first iteration",
-    "before": "its mean over the tenth of the iterations before the last quarter",
-    "end": "its mean over the last tenth",
-    "generator_distance": "the largest |theta| over the last tenth, of the generator that is judged: its moving "
-    "average in the second half of a loss's configurations",
+    "eigenvalue.angle": "angle of that eigenvalue, in radians per iteration: a round takes 2 pi / angle iterations",
+    "start": "distance |(psi0, theta)| before the first iteration",
+    "before": "mean distance over the tenth of the iterations before the last quarter",
+    "end": "mean distance over the last tenth",
+    "generator_distance": "largest |theta| over the last tenth, of the generator that is judged: in the second half of "
+    "a loss's configurations, its moving average",
 }
 
 
 def measure(evaluation: StudyEvaluation) -> dict[str, object]:
-    """Of each game: verdict, theory, eigenvalue, and distances from the equilibrium."""
+    """Return verdict, theory, eigenvalue and distances from the equilibrium of each game."""
     trajectories = load_tensors(evaluation.weights)
-    kinds = configurations(evaluation.settings)
+    names = configurations(evaluation.settings)
     eigenvalues = games(evaluation.settings).eigenvalues()
-    return {
-        **{
-            name: _of_one(trajectories[f"{name}/trajectory"], eigenvalue)
-            for name, eigenvalue in zip(kinds, eigenvalues, strict=True)
-        },
-        "headline": "verdict",
-        "headline_is": "verdict on the game",
-        "numbers_are": NUMBERS,
+    numbers = {
+        name: _measure_game(trajectories[f"{name}/trajectory"], eigenvalue)
+        for name, eigenvalue in zip(names, eigenvalues, strict=True)
     }
+    return {**numbers, "headline": "verdict", "headline_is": "verdict on the game", "numbers_are": NUMBERS}
 
 
-def _of_one(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]:
+def _measure_game(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]:
     psi0, _, theta, judged = trajectory.T
     distance, iterations = torch.hypot(psi0, theta), len(trajectory) - 1
-    span = max(1, iterations // LAST)
+    span = max(1, iterations // PARTS)
     before, end = float(distance[: iterations * 3 // 4 + 1][-span:].mean()), float(distance[-span:].mean())
     linear = {} if eigenvalue is None else {"eigenvalue": _polar(eigenvalue)}
     return {
@@ -69,7 +65,11 @@ def _of_one(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]
 
 
 def verdict(before: float, end: float, farthest: float) -> str:
-    """What a game did, from its mean distances and the farthest at the end."""
+    """Return the verdict on a game from its mean distances and its farthest distance at the end.
+
+    >>> verdict(before=1.0, end=0.99, farthest=1.1)
+    'circles'
+    """
     if farthest < REACHED:
         return "converges"
     if abs(end / before - 1) < STEADY:
@@ -78,7 +78,11 @@ def verdict(before: float, end: float, farthest: float) -> str:
 
 
 def theory(eigenvalue: complex | None, iterations: int) -> str:
-    """What the step's linear part at the equilibrium says of so many iterations."""
+    """Return the verdict of the linear theory after so many iterations.
+
+    >>> theory(0.99 + 0j, iterations=5000)
+    'converges'
+    """
     if eigenvalue is None:
         return "no equilibrium"
     if abs(eigenvalue) > 1 - 1e-9:

@@ -1,4 +1,4 @@
-"""Trajectories of two players."""
+"""Phase portraits: the trajectories of two players in a plane."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 2.1  # inches of a panel
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One game's way through the plane, points (n, 2)."""
+    """One game: its points (n, 2), its heading, and the name of its colour."""
 
     heading: str
     points: np.ndarray
@@ -27,7 +27,7 @@ class Trajectory:
 def phase_portraits(
     rows: Sequence[Sequence[Trajectory]], *, title: str, x_label: str, y_label: str, reach: float
 ) -> Figure:
-    """A panel a game over |x|, |y| up to `reach`: its path, a ring at its start, a dot at its end, a cross at 0."""
+    """Return one panel per game over |x|, |y| <= `reach`, with a ring at the start, a dot at the end, a cross at 0."""
     figure = new_figure(SIDE * max(map(len, rows)), SIDE * 1.1 * len(rows) + 0.7)
     places = figure.subplots(len(rows), max(map(len, rows)), squeeze=False, sharex=True, sharey=True)
     for axes_row, row in zip(places, rows, strict=True):

@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
-    """Phase portraits, a panel a configuration, and the distances from the equilibrium over the iterations."""
-    kinds = configurations(evaluation.settings)
+    """Draw the phase portraits, and the distances from the equilibrium over the iterations."""
+    by_name = configurations(evaluation.settings)
     groups: dict[str, list[str]] = {}
-    for name, item in kinds.items():
+    for name, item in by_name.items():
         groups.setdefault(f"{item.loss}, averaged generator" if item.averaged else item.loss, []).append(name)
-    _draw_portraits(evaluation, numbers, kinds, list(groups.values()))
-    _draw_distances(evaluation, kinds, groups)
+    _draw_portraits(evaluation, numbers, by_name, list(groups.values()))
+    _draw_distances(evaluation, by_name, groups)
 
 
 def _draw_portraits(
     evaluation: StudyEvaluation,
     numbers: Mapping[str, Any],
-    kinds: Mapping[str, Configuration],
+    by_name: Mapping[str, Configuration],
     groups: list[list[str]],
 ) -> None:
     trajectories = load_tensors(evaluation.weights)
     rows = [
         [
             Trajectory(
-                f"{name}: {_words(kinds[name].penalty)}\n"
-                + ("averaged; game " if kinds[name].averaged else "")
+                f"{name}: {_describe(by_name[name].penalty)}\n"
+                + ("averaged; game " if by_name[name].averaged else "")
                 + numbers[name]["verdict"],
                 trajectories[f"{name}/trajectory"][:, [3, 0]].numpy(),
-                kinds[name].loss,
+                by_name[name].loss,
             )
             for name in names
         ]
@@ -55,23 +55,23 @@ def _draw_portraits(
 
 
 def _draw_distances(
-    evaluation: StudyEvaluation, kinds: Mapping[str, Configuration], groups: Mapping[str, list[str]]
+    evaluation: StudyEvaluation, by_name: Mapping[str, Configuration], groups: Mapping[str, list[str]]
 ) -> None:
     lines = {
         group: {
-            _words(kinds[name].penalty): [
+            _describe(by_name[name].penalty): [
                 (row["iteration"], row[f"{name}.distance"]) for row in evaluation.history if row[f"{name}.distance"]
             ]
             for name in names
         }
         for group, names in groups.items()
-        if not kinds[names[0]].averaged
+        if not by_name[names[0]].averaged
     }
     title = "M2.6  Distance of the Dirac games from their equilibrium"
     figure = curves_over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
     save(figure, evaluation.folder / "M2.6-distance.png")
 
 
-def _words(penalty: Penalty) -> str:
+def _describe(penalty: Penalty) -> str:
     names = {"none": "no penalty", "r1gp": f"R1 {penalty.reg_cf:g}", "ogp": f"one-centred {penalty.reg_cf:g}"}
     return names[penalty.reg_type]

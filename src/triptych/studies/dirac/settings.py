@@ -17,12 +17,14 @@ class Penalty(Section):
     @model_validator(mode="after")
     def _coefficient_fits(self) -> Self:
         if (self.reg_type == "none") != (self.reg_cf == 0.0):
-            raise ValueError(f"reg_cf is {self.reg_cf:g} for {self.reg_type}: none goes with 0, a penalty with more")
+            raise ValueError(
+                f"reg_cf is {self.reg_cf:g} for {self.reg_type}; use 0 for none, and more than 0 for a penalty"
+            )
         return self
 
 
 class Settings(StudySettings):
-    """An entry under `studies:` with `study: dirac`: a game a loss and penalty, each judged raw and averaged."""
+    """An entry under `studies:` with `study: dirac`: one game per loss and penalty, judged raw and averaged."""
 
     losses: list[Literal["jsd", "w1"]] = Field(min_length=1)
     penalties: list[Penalty] = Field(min_length=1, max_length=100)
@@ -35,5 +37,5 @@ class Settings(StudySettings):
         for key in ("losses", "penalties"):
             values = getattr(self, key)
             if any(value in values[:index] for index, value in enumerate(values)):
-                raise ValueError(f"{key} names one twice")
+                raise ValueError(f"{key} names a value twice")
         return self

@@ -1,4 +1,4 @@
-"""The Dirac game in training: every loss with every penalty, once judged by theta and once by its moving average."""
+"""Training of the Dirac games: every loss with every penalty, judged by theta and again by its moving average."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from triptych.studies.dirac.settings import Penalty, Settings
 
-PLACES = ("psi0", "psi1", "theta", "judged")
+COLUMNS = ("psi0", "psi1", "theta", "judged")
+"""The columns of a trajectory. The last is the theta that the generator is judged by."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A game, and how its generator is judged."""
+    """One game, and whether its generator is judged by its moving average."""
 
     loss: str
     penalty: Penalty
@@ -29,16 +30,17 @@ class Configuration:
 
 
 def configurations(settings: Settings) -> dict[str, Configuration]:
-    """By name, `<loss>-<number>`: the penalties in order as they are, and again with averaged generators."""
-    found = {}
-    for loss in settings.losses:
-        kinds = [(penalty, averaged) for averaged in (False, True) for penalty in settings.penalties]
-        found |= {f"{loss}-{number}": Configuration(loss, *kind) for number, kind in enumerate(kinds, 1)}
-    return found
+    """Return all configurations by name, `<loss>-<number>`: all penalties, then again with averaged generators."""
+    variants = [(penalty, averaged) for averaged in (False, True) for penalty in settings.penalties]
+    return {
+        f"{loss}-{number}": Configuration(loss, penalty, averaged)
+        for loss in settings.losses
+        for number, (penalty, averaged) in enumerate(variants, 1)
+    }
 
 
 def games(settings: Settings) -> Games:
-    """The games of all configurations, in their order."""
+    """Return the rules of all configurations' games, in their order."""
     rules = [
         (item.loss, None if item.penalty.reg_type == "none" else item.penalty.reg_type, item.penalty.reg_cf)
         for item in configurations(settings).values()
@@ -47,24 +49,24 @@ def games(settings: Settings) -> Games:
 
 
 class DiracStudy(Study):
-    """All games step together, from the same start; whole trajectories are kept."""
+    """All games, from the same start. The study keeps their whole trajectories."""
 
     def __init__(self, settings: Settings, iterations: int) -> None:
         self.settings, self.games = settings, games(settings)
-        kinds = configurations(settings)
-        self.configurations = list(kinds)
-        averaged = torch.tensor([item.averaged for item in kinds.values()])
-        self.kept = torch.where(averaged, settings.ema, 0.0).double()
+        by_name = configurations(settings)
+        self.configurations = list(by_name)
+        averaged = torch.tensor([item.averaged for item in by_name.values()])
+        self.decay = torch.where(averaged, settings.ema, 0.0).double()
         start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
-        self.trajectories = torch.zeros(iterations + 1, len(PLACES), len(kinds), dtype=torch.float64)
+        self.trajectories = torch.zeros(iterations + 1, len(COLUMNS), len(by_name), dtype=torch.float64)
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
-        """`distance`: from the equilibrium, |(psi0, theta)|, with the generator that is judged."""
+        """Return `distance`, |(psi0, theta)| from the equilibrium, with the theta that is judged."""
         *players, judged = self.trajectories[iterations.start]
         for iteration in iterations:
-            players = self.games.play(*players)
-            judged = torch.lerp(players[2], judged, self.kept)
+            players = self.games.step(*players)
+            judged = torch.lerp(players[2], judged, self.decay)
             torch.stack([*players, judged], out=self.trajectories[iteration + 1])
         passed = self.trajectories[iterations.start + 1 : iterations.stop + 1]
         return {"distance": torch.hypot(passed[:, 0], passed[:, 3])}
@@ -73,7 +75,7 @@ class DiracStudy(Study):
         return {"trajectories": self.trajectories}
 
     def weights(self) -> dict[str, Tensor]:
-        """`<configuration>/trajectory`, (iterations + 1, 4): psi0, psi1, theta and the theta that is judged."""
+        """Return `<configuration>/trajectory`, (iterations + 1, 4), with columns `COLUMNS`."""
         return {
             f"{name}/trajectory": self.trajectories[:, :, index].contiguous()
             for index, name in enumerate(self.configurations)
@@ -81,5 +83,5 @@ class DiracStudy(Study):
 
 
 def build(settings: Settings, iterations: int) -> DiracStudy:
-    """All configurations, before the first iteration."""
+    """Return the study before its first iteration."""
     return DiracStudy(settings, iterations)

@@ -1,4 +1,4 @@
-"""The numbers of planar flows: M3.7 and M3.9, per configuration."""
+"""The numbers of planar flows, M3.7 and M3.9, per configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.objectives.planar import loss1, loss2
-from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid, share_on_the_left
+from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid, share_on_left_arc
 from triptych.studies.planar.training import configurations, data_set, load_flows
 from triptych.training.reproducible import generator
 
@@ -19,32 +19,37 @@ if TYPE_CHECKING:
     from triptych.studies.planar.planar_flow import PlanarFlow
     from triptych.studies.planar.settings import Settings
 
-INVERTED = 2000  # samples that are sent through a flow and back
+INVERTED = 2000  # samples for the error of the inverse
 CHUNK = 10_000  # points at a time
 OF_SAMPLES = {
     "held_out.negative_log_likelihood": "mean of -log q in nats over fresh samples of the density, with its standard "
     "error; q is the density that the flow has learned",
-    "training.negative_log_likelihood": "the same over the data set that the flow was fitted to",
-    "entropy": "of the density, in nats, by quadrature: what the negative log-likelihood cannot be below, on average",
-    "above_entropy": "held-out negative log-likelihood less the entropy, in nats",
-    "kl": "KL(p || q) in nats: mean of log p - log q over the same fresh samples; the difference above with less noise",
-    "integral": f"of q over |z1| < {BOX[0]:g}, |z2| < {BOX[1]:g}, on a grid of step {STEP:g}: 1 less what lies outside",
+    "training.negative_log_likelihood": "the same mean over the data set that the flow was fitted to",
+    "entropy": "entropy of the density in nats, by quadrature: the lower bound of the expected negative log-likelihood",
+    "above_entropy": "held-out negative log-likelihood minus the entropy, in nats",
+    "kl": "KL(p || q) in nats: mean of log p - log q over the same fresh samples; it estimates the difference above "
+    "with less noise",
+    "integral": f"integral of q over |z1| < {BOX[0]:g}, |z2| < {BOX[1]:g}, on a grid of step {STEP:g}: 1 minus the "
+    "mass outside",
     "inverse_error": "largest |x - inverse(forward(x))| over some fresh samples, in float64",
 }
 OF_DENSITY = {
-    "loss": "mean of log q + u in nats over fresh draws of the flow, with its standard error; u is the energy",
+    "loss": "mean of log q + u in nats over fresh samples of the flow, with its standard error; u is the energy",
     "kl": "KL(q || p) in nats: the loss plus the log normaliser, by quadrature",
-    "share_on_left_arc": "share of these draws with z1 < 0; half of the density lies there",
+    "share_on_left_arc": "share of these samples with z1 < 0; half of the density lies there",
 }
 
 
 def measure(evaluation: StudyEvaluation) -> dict[str, object]:
-    """Of each configuration, in nats: likelihoods beside the entropy, or the divergence from the density."""
+    """Return the numbers of each configuration in nats: likelihoods and entropy, or divergence from the density."""
     settings, flows = evaluation.settings, load_flows(evaluation)
     fitted_to_samples = settings.fitted_to == "samples"
-    of_one = _of_samples if fitted_to_samples else _of_density
+    measure_flow = _of_samples if fitted_to_samples else _of_density
+    numbers = {
+        name: measure_flow(flows[name], density, settings) for name, (density, _) in configurations(settings).items()
+    }
     return {
-        **{name: of_one(flows[name], density, settings) for name, (density, _) in configurations(settings).items()},
+        **numbers,
         "headline": "held_out.negative_log_likelihood" if fitted_to_samples else "kl",
         "headline_is": "negative log-likelihood, nats" if fitted_to_samples else "KL to the density, nats",
         "numbers_are": OF_SAMPLES if fitted_to_samples else OF_DENSITY,
@@ -55,17 +60,17 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
 def _of_samples(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, object]:
     density = DENSITIES[name]
     held_out = density.sample(settings.evaluation_samples, generator(settings.seed, "held-out samples", name))
-    entropy, surprise = density.entropy(), _surprise(flow, held_out)
-    excess = surprise - density.energy(held_out) - density.log_normaliser()
+    entropy, losses = density.entropy(), _negative_log_likelihood(flow, held_out)
+    excess = losses - density.energy(held_out) - density.log_normaliser()
     found = held_out[:INVERTED]
     back, _ = flow.inverse(flow(found)[0])
     return {
-        "held_out": _mean("negative_log_likelihood", surprise),
-        "training": _mean("negative_log_likelihood", _surprise(flow, data_set(settings, name).double())),
+        "held_out": _mean("negative_log_likelihood", losses),
+        "training": _mean("negative_log_likelihood", _negative_log_likelihood(flow, data_set(settings, name).double())),
         "entropy": entropy,
-        "above_entropy": float(surprise.mean()) - entropy,
+        "above_entropy": float(losses.mean()) - entropy,
         **_mean("kl", excess),
-        "integral": math.exp(float((-_surprise(flow, grid())).logsumexp(0))) * STEP**2,
+        "integral": math.exp(float((-_negative_log_likelihood(flow, grid())).logsumexp(0))) * STEP**2,
         "inverse_error": {"value": float((back - found).abs().max()), "samples": len(found)},
     }
 
@@ -77,17 +82,17 @@ def _of_density(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, ob
     z0 = torch.randn(settings.evaluation_samples, 2, generator=source, dtype=torch.float64)
     z, log_det = flow(z0)
     losses, log_normaliser = loss2(density.energy(z)[:, None], z0[:, None], log_det[:, None]), density.log_normaliser()
-    shares = {"share_on_left_arc": share_on_the_left(z)} if name == "arcs" else {}
+    share = {"share_on_left_arc": share_on_left_arc(z)} if name == "arcs" else {}
     return {
         **_mean("loss", losses),
         "kl": float(losses.mean()) + log_normaliser,
         "log_normaliser": log_normaliser,
-        **shares,
+        **share,
     }
 
 
-def _surprise(flow: PlanarFlow, points: Tensor) -> Tensor:
-    """-log q of each point (n, 2), (n,), in nats."""
+def _negative_log_likelihood(flow: PlanarFlow, points: Tensor) -> Tensor:
+    """Return -log q (n,) in nats of points (n, 2)."""
     parts = []
     for part in points.split(CHUNK):
         x, log_det = flow(part)

@@ -1,4 +1,4 @@
-"""The pictures of planar flows: M3.2, M3.7 and M3.9."""
+"""The pictures of planar flows, M3.2, M3.7 and M3.9."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from triptych.studies.base import StudyEvaluation
     from triptych.studies.planar.planar_flow import PlanarFlow
 
-SIDES = (6.0, 4.0)  # of the pictures, half
+SIDES = (6.0, 4.0)  # half sides of the pictures
 STEP = 0.06
 SHOWN = 2000  # points in a picture
-LAYERS = (  # u, w, b of M3.2
+LAYERS = (  # u, w and b of M3.2
     ((2.0, 0.0), (2.0, 0.0), 0.0),
     ((2.0, 0.0), (5.0, 0.0), 2.5),
     ((0.0, 2.0), (2.0, 0.0), 0.0),
@@ -37,7 +37,7 @@ CONFINED = f"The sine has no finite integral along $z_1$: a soft wall confines i
 
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
-    """What a layer does, learned densities and samples, and likelihoods; or samples and divergences."""
+    """Draw one layer's effect, densities, samples and likelihoods of flows fitted to samples; else samples and KL."""
     settings, flows = evaluation.settings, load_flows(evaluation)
     if settings.fitted_to == "samples":
         _draw_transformation(evaluation)
@@ -64,7 +64,7 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
 
 
 def _image(values: Tensor) -> np.ndarray:
-    """Values on the pictures' grid as an image, z2 upwards."""
+    """Return values on the pictures' grid as an image, z2 upwards."""
     return values.view(round(2 * SIDES[0] / STEP), -1).T.numpy()
 
 

@@ -1,4 +1,4 @@
-"""One planar flow as a transform with a numerical inverse, and its layers on disk."""
+"""One trained planar flow: a transform with a numerical inverse, loaded from disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS = ("u", "w", "b")
-MOST = 200  # iterations of the root search, which ends long before
-ROUNDING = 1e-15  # relative, in float64
+MOST_ITERATIONS = 200  # of the root search, which ends long before
+TOLERANCE = 1e-15  # relative, in float64
 
 
 class PlanarFlow(Transform):
-    """k fixed planar layers, u and w (k, d), b (k, 1), each with w'u > -1: the constraint is applied before."""
+    """k planar layers, u and w (k, d), b (k, 1), each with w'u > -1: `invertible` is already applied to u."""
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class PlanarFlow(Transform):
             self.register_buffer(name, part)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z (n, d) and log |det dz/dx| (n,) of x (n, d)."""
+        """Return z (n, d) and log |det dz/dx| (n,) in nats of x (n, d)."""
         return planar_flow(x, self.u, self.w, self.b)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """x (n, d) and log |det dx/dz| (n,) of z (n, d), computed in float64 and given in the type of z.
+        """Return x (n, d) and log |det dx/dz| (n,) in nats of z (n, d), computed in float64, in the type of z.
 
-        A layer moves a point along u by h = tanh(w'x + b). With alpha = w'x its equation is one-dimensional,
-        alpha + w'u tanh(alpha + b) = w'z, and increasing in alpha.
+        A layer moves a point along u by h = tanh(w'x + b). So its inverse is a root search for alpha = w'x alone:
+        alpha + w'u tanh(alpha + b) = w'z, which is increasing in alpha.
         """
         x, total = z.double(), z.new_zeros(len(z), dtype=torch.float64)
         for u, w, b in reversed(list(zip(self.u.double(), self.w.double(), self.b.double(), strict=True))):
@@ -47,19 +47,19 @@ class PlanarFlow(Transform):
 
 
 def _solve(target: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
-    """alpha (n,) with alpha + slope tanh(alpha + shift) = target, by Newton's method inside a shrinking bracket.
+    """Return alpha (n,) with alpha + slope tanh(alpha + shift) = target, by Newton's method in a shrinking bracket.
 
-    A step of Newton's that does not at least halve the one before gives way to bisection: on a steep tanh Newton's
-    method may go back and forth for ever.
+    A Newton step that is not at most half the step before is replaced by bisection: on a steep tanh, Newton's method
+    may oscillate for ever.
     """
     low, high = target - slope.abs(), target + slope.abs()
     alpha, moved = target, high - low
-    for _ in range(MOST):
+    for _ in range(MOST_ITERATIONS):
         h = (alpha + shift).tanh()
         error = alpha + slope * h - target
         low, high = torch.where(error < 0, alpha, low), torch.where(error > 0, alpha, high)
         newton = alpha - error / (1 + slope * (1 - h.square()))
-        close = (newton - alpha).abs() <= ROUNDING * (1 + alpha.abs())
+        close = (newton - alpha).abs() <= TOLERANCE * (1 + alpha.abs())
         inside = (low <= newton) & (newton <= high) & ((newton - alpha).abs() <= moved / 2)
         step = torch.where(inside | close, newton, (low + high) / 2)
         moved = (step - alpha).abs()
@@ -70,9 +70,9 @@ def _solve(target: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
 
 
 def load_planar_flow(path: Path, name: str) -> PlanarFlow:
-    """The flow stored under `name/u`, `name/w` and `name/b`.
+    """Return the flow stored under `name/u`, `name/w` and `name/b`.
 
-    Raises TriptychError if the file is missing or damaged, if it holds no such flow, or if a layer is not invertible.
+    Raises TriptychError if the file is missing or damaged, if it lacks the flow, or if a layer is not invertible.
     """
     tensors = load_tensors(path)
     keys = [f"{name}/{part}" for part in PARTS]
@@ -83,7 +83,7 @@ def load_planar_flow(path: Path, name: str) -> PlanarFlow:
     inner, finite = (u.double() * w.double()).sum(1), torch.cat([u, w, b], dim=1).isfinite().all(1)
     for layer in (~(finite & (inner > -1))).nonzero().flatten().tolist()[:1]:
         raise TriptychError(
-            f"{path}: layer {layer + 1} of {name} is not invertible (its w'u is {float(inner[layer]):g}, and must be "
+            f"{path}: layer {layer + 1} of {name} is not invertible (its w'u is {float(inner[layer]):g}, but must be "
             "finite and above -1): run the stage that makes it again"
         )
     return PlanarFlow(u, w, b)

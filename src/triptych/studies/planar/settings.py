@@ -9,7 +9,7 @@ from triptych.studies.settings import StudySettings
 
 
 class Annealing(Section):
-    """The energy's factor: it starts at `start`, and grows at 1 per share `ramp` of all iterations, until it is 1."""
+    """The factor of the energy: min(1, start + fraction / ramp) after a fraction of all iterations."""
 
     start: float = Field(ge=0.0, le=1.0)
     ramp: float = Field(gt=0.0, le=1.0)
@@ -24,7 +24,7 @@ class InitialScales(Section):
 
 
 class Settings(StudySettings):
-    """An entry under `studies:` with `study: planar`: one configuration a density and number of layers."""
+    """An entry under `studies:` with `study: planar`: one configuration per density and number of layers."""
 
     fitted_to: Literal["samples", "density"]
     densities: list[Literal["arcs", "sine"]] = Field(min_length=1)
@@ -35,15 +35,15 @@ class Settings(StudySettings):
     initial_scales: InitialScales
     samples: PositiveInt | None = Field(default=None, ge=2, le=2_000_000, description="size of the data set")
     annealing: Annealing | None = Field(default=None, description="of the energy")
-    evaluation_samples: PositiveInt = Field(ge=2, le=2_000_000, description="fresh draws behind each number")
+    evaluation_samples: PositiveInt = Field(ge=2, le=2_000_000, description="fresh samples per measured number")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         if (self.fitted_to == "samples") != (self.samples is not None):
-            raise ValueError("samples belongs to fitted_to: samples, and only there")
+            raise ValueError("samples belongs to fitted_to: samples, which needs it")
         if self.fitted_to == "samples" and self.annealing is not None:
-            raise ValueError("annealing belongs to fitted_to: density, and only there")
+            raise ValueError("annealing belongs to fitted_to: density")
         for key in ("densities", "layers"):
             if len(set(getattr(self, key))) < len(getattr(self, key)):
-                raise ValueError(f"{key} names one twice: {getattr(self, key)}")
+                raise ValueError(f"{key} names a value twice: {getattr(self, key)}")
         return self

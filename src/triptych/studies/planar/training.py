@@ -1,4 +1,4 @@
-"""Planar flows of several depths, fitted side by side to the densities of the plane or to samples of them."""
+"""Training of planar flows of several depths, fitted to the densities of the plane or to samples of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 
 from triptych.objectives.planar import invertible, loss1, loss2
 from triptych.studies.base import Study
-from triptych.studies.planar.chains import PARTS as SIZES
-from triptych.studies.planar.chains import PlanarChains
+from triptych.studies.planar.batched_flows import PARTS as SIZES
+from triptych.studies.planar.batched_flows import BatchedFlows
 from triptych.studies.planar.densities import DENSITIES
 from triptych.studies.planar.planar_flow import PARTS, PlanarFlow, load_planar_flow
-from triptych.studies.planar.rmsprop import RMSprop
+from triptych.training.optimizers import RMSprop
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 
 def configurations(settings: Settings) -> dict[str, tuple[str, int]]:
-    """Density and number of layers of each configuration by its name, such as `arcs-k8`."""
+    """Return density and number of layers of each configuration by its name, such as `arcs-k8`."""
     return {f"{density}-k{k}": (density, k) for density in settings.densities for k in settings.layers}
 
 
 def data_set(settings: Settings, density: str) -> Tensor:
-    """The samples that flows are fitted to, (n, 2), float32."""
+    """Return the samples that flows are fitted to, (n, 2), float32."""
     return DENSITIES[density].sample(settings.samples, generator(settings.seed, "samples", density)).float()
 
 
 class PlanarStudy(Study):
-    """All configurations in one program, the shallowest first; next to each other, those of equal depth.
+    """All configurations in one batch, in order of increasing depth.
 
-    Every configuration has initial weights of its own; all see the same random numbers on the way, base points or
-    places in the data set. So each is trained as it would be alone.
+    Each configuration has its own initial weights. All use the same random base points, or the same indices into their
+    data sets. So each is trained as it would be alone.
     """
 
     def __init__(self, settings: Settings, iterations: int) -> None:
         self.settings, self.iterations, self.depths = settings, iterations, sorted(settings.layers)
         self.configurations = [f"{density}-k{k}" for k in self.depths for density in settings.densities]
         depths = [k for k in self.depths for _ in settings.densities]
-        self.chains = PlanarChains(depths, settings.batch_size)
+        self.flows = BatchedFlows(depths, settings.batch_size)
         self.layers = torch.zeros(len(depths), depths[-1], sum(SIZES))
         for flow, (name, depth) in enumerate(zip(self.configurations, depths, strict=True)):
             source = generator(settings.seed, "initial weights", name)
@@ -53,22 +53,22 @@ class PlanarStudy(Study):
         self.optimizer = RMSprop([self.layers], settings.smoothing)
 
     def parts(self) -> dict[str, Tensor]:
-        """u, before it is made invertible, w (c, k, 2) and b (c, k, 1) of all layers."""
+        """Return u, before it is made invertible, and w (c, k, 2), and b (c, k, 1) of all layers, as views."""
         return dict(zip(PARTS, self.layers.split(SIZES, dim=2), strict=True))
 
     def by_density(self, values: Tensor) -> Tensor:
-        """(densities, ...) to (c, ...)."""
+        """Repeat values (densities, ...) for each depth, (c, ...)."""
         return values.repeat(len(self.depths), *[1] * (values.dim() - 1))
 
     def update(self, of_end: Tensor, of_log_det: Tensor) -> None:
-        """One step of every configuration, from its loss's gradients by end points (c, n, 2) and log det (c, n)."""
-        self.optimizer.step([self.chains.backward(of_end, of_log_det)], self.settings.learning_rate)
+        """Update all configurations, from the gradients of their losses by end points (c, n, 2) and log det (c, n)."""
+        self.optimizer.step([self.flows.backward(of_end, of_log_det)], self.settings.learning_rate)
 
     def state(self) -> dict[str, Tensor]:
         return {"layers": self.layers} | self.optimizer.state()
 
     def weights(self) -> dict[str, Tensor]:
-        """The layers as they are used, `<configuration>/u` and so on."""
+        """Return the layers as `<configuration>/u`, `/w` and `/b`, with u made invertible."""
         parts = self.parts()
         parts["u"] = invertible(parts["u"], parts["w"])
         depths = [configurations(self.settings)[name][1] for name in self.configurations]
@@ -80,7 +80,7 @@ class PlanarStudy(Study):
 
 
 class SamplesStudy(PlanarStudy):
-    """Flows from data to base, fitted to samples by maximum likelihood."""
+    """Flows from data to base, fitted to samples by maximum likelihood (`loss1`)."""
 
     def __init__(self, settings: Settings, iterations: int) -> None:
         super().__init__(settings, iterations)
@@ -88,19 +88,19 @@ class SamplesStudy(PlanarStudy):
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
         source, n = generator(self.settings.seed, "batches", iterations.start), self.settings.batch_size
-        places = torch.randint(self.settings.samples, (len(iterations), n), generator=source)
+        indices = torch.randint(self.settings.samples, (len(iterations), n), generator=source)
         losses, of_log_det = [], torch.full((len(self.configurations), n), -1 / n)
-        for batch in places:
-            x, log_det = self.chains.forward(self.data.index_select(1, batch), self.layers)
+        for batch in indices:
+            x, log_det = self.flows.forward(self.data.index_select(1, batch), self.layers)
             losses.append(loss1(x, log_det))
             self.update(x / n, of_log_det)  # the gradients of loss1
         return {"negative_log_likelihood": torch.stack(losses)}
 
 
 class DensityStudy(PlanarStudy):
-    """Flows from base to data, fitted to an unnormalised density by minimising KL(q || p).
+    """Flows from base to data, fitted to an unnormalised density by minimising KL(q || p) (`loss2`).
 
-    The annealed loss is what trains; the history shows the divergence to the density itself.
+    Training minimises the annealed loss. The history shows the divergence from the density itself.
     """
 
     def __init__(self, settings: Settings, iterations: int) -> None:
@@ -110,14 +110,14 @@ class DensityStudy(PlanarStudy):
         self.log_normalisers = self.by_density(constants)
 
     def factor(self, iteration: int) -> float:
-        """What the energy is multiplied by."""
+        """Return the annealing factor of the energy at an iteration (Rezende and Mohamed 2015, equation 20)."""
         annealing = self.settings.annealing
         if annealing is None:
             return 1.0
         return min(1.0, annealing.start + iteration / (annealing.ramp * self.iterations))
 
     def energy(self, z: Tensor) -> Tensor:
-        """Every flow's own energy at its points z (c, n, 2), (c, n)."""
+        """Return the energy (c, n) of each flow's density at its points z (c, n, 2)."""
         found = [energy(z[index :: len(self.energies)]) for index, energy in enumerate(self.energies)]
         return torch.stack(found, dim=1).flatten(0, 1)
 
@@ -127,7 +127,7 @@ class DensityStudy(PlanarStudy):
         divergences = []
         for iteration, batch in zip(iterations, base, strict=True):
             z0 = batch.expand(len(self.configurations), -1, -1)
-            z, log_det = self.chains.forward(z0, self.layers)
+            z, log_det = self.flows.forward(z0, self.layers)
             energy, factor = self.energy(z.requires_grad_()), self.factor(iteration)
             losses = loss2(factor * energy, z0, log_det.requires_grad_())
             self.update(*torch.autograd.grad(losses, [z, log_det], torch.ones_like(losses)))
@@ -136,10 +136,10 @@ class DensityStudy(PlanarStudy):
 
 
 def build(settings: Settings, iterations: int) -> PlanarStudy:
-    """The untrained study, to be trained for so many iterations."""
+    """Return the untrained study, to be trained for `iterations` iterations."""
     return (SamplesStudy if settings.fitted_to == "samples" else DensityStudy)(settings, iterations)
 
 
 def load_flows(evaluation: StudyEvaluation) -> dict[str, PlanarFlow]:
-    """The trained flow of each configuration, in float64."""
+    """Return the trained flow of each configuration, in float64."""
     return {name: load_planar_flow(evaluation.weights, name).double() for name in configurations(evaluation.settings)}

@@ -1,0 +1,104 @@
+"""Locks on checkpoint folders, and the removal of old folders."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from triptych.core.files import disk_errors, remove
+from triptych.core.hashing import sha256_of_json
+from triptych.core.process_ids import waiting_process
+from triptych.training import distributed
+from triptych.training.checkpoint import INDEX, CheckpointFolder
+
+KEPT_PER_NAME, KEPT_IN_TOTAL = 3, 30  # folders of other unfinished runs that are not removed
+REMINDER = 60.0  # seconds between two messages about a lock that another process holds
+
+
+@contextmanager
+def checkpoint_folder(
+    root: Path, name: str, key: str, output: Path, say: Callable[[str], None]
+) -> Iterator[CheckpointFolder]:
+    """Yield the run's checkpoint folder `root/<name>@<key>`, locked for this process together with the run's `output`.
+
+    If another process holds a lock, such as a stage that outlived a killed DVC, wait for it and report so by `say`.
+    The newest folders of other unfinished runs are kept, so that a user who goes back to earlier settings resumes.
+
+    The folder is removed if the block succeeds. It stays if the process that started this run is gone by then: the
+    result is not recorded, and the next process resumes from here.
+
+    If several processes train one model, rank 0 holds the locks for all of them.
+    """
+    folder = root / f"{name}@{key}"
+    if distributed.rank():
+        distributed.barrier()
+        yield CheckpointFolder(folder, waiting_process())
+        return
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(output_lock(root, name, output), name, say), _locked(_folder_lock(folder), name, say):
+            _remove_old_folders(root, name, folder)
+            folder.mkdir(exist_ok=True)
+            for draft in folder.glob(".*.part"):
+                draft.unlink()
+            checkpoints = CheckpointFolder(folder, waiting_process())
+            distributed.barrier()
+            yield checkpoints
+            if not checkpoints.parent_has_exited:
+                _remove(folder)
+
+
+def output_lock(root: Path, name: str, output: Path) -> Path:
+    """Return the lock file of the process that writes `output`. It lies beside the checkpoint folders in `root`."""
+    return root / f"{name}.{sha256_of_json(str(output.resolve()))[:16]}.lock"
+
+
+def _folder_lock(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+@contextmanager
+def _locked(path: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    lock, pid_file, timeout = FileLock(path), path.with_suffix(".pid"), 0.0
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            pid = pid_file.read_text(encoding="utf-8") if pid_file.exists() else "unknown"
+            say(f"{name} is already run by another process (pid {pid}): waiting until it ends")
+            timeout = REMINDER
+    try:
+        pid_file.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        pid_file.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # filelock detects this in a waiting process, which then tries again
+        lock.release()
+
+
+def _remove_old_folders(root: Path, name: str, own: Path) -> None:
+    for pattern, kept in ((f"{name}@*", KEPT_PER_NAME), ("*@*", KEPT_IN_TOTAL)):
+        others = [folder for folder in root.glob(pattern) if folder != own and folder.is_dir()]
+        for folder in sorted(others, key=_time_of_change)[:-kept]:
+            with suppress(Timeout, FileNotFoundError), FileLock(_folder_lock(folder), timeout=0):
+                _remove(folder)
+                _folder_lock(folder).unlink()
+
+
+def _time_of_change(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # its process has just ended
+        return math.inf
+
+
+def _remove(folder: Path) -> None:
+    """Remove the index first: without it, the rest of the folder is not taken for a checkpoint."""
+    remove(folder / INDEX)
+    shutil.rmtree(folder)

@@ -1,0 +1,80 @@
+"""Checkpoint and resume, for every training loop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from triptych.training import distributed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from triptych.core.tracker import Tracker
+    from triptych.training.checkpoint import CheckpointFolder
+    from triptych.training.history import History
+
+
+class ResumableRun:
+    """The history of one run of a training loop, which continues from the last checkpoint and saves new ones.
+
+    If several processes train one model, all of them restore, and rank 0 saves.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        checkpoints: CheckpointFolder,
+        tracker: Tracker,
+        *,
+        unit: str,
+        total: int,
+        interval: float,
+        save_last: bool = False,
+    ) -> None:
+        """Prepare a run of `total` epochs or iterations, the `unit`, with `interval` seconds between two checkpoints.
+
+        After the last step a checkpoint is due only with `save_last`, or if the process that waits for this run is
+        gone.
+        """
+        self.name, self.checkpoints, self.tracker = name, checkpoints, tracker
+        self.unit, self.total, self.interval, self.save_last = unit, total, interval, save_last
+        self.history: History = []
+        self.done = -1
+        """The last step that is done; -1 if there is none."""
+        self.earlier_seconds = 0.0
+        """Seconds of training before this process."""
+        self.began = self.saved = time.monotonic()
+
+    def restore(self, restore: Callable[[dict[str, Tensor]], None]) -> None:
+        """Load the last checkpoint, if there is one, and call `restore` with its tensors."""
+        checkpoint = self.checkpoints.load()
+        distributed.barrier()  # before rank 0 replaces the checkpoint
+        if checkpoint:
+            self.done, tensors, self.history, self.earlier_seconds = checkpoint
+            restore(tensors)
+            self.tracker.resume(list(self.history))
+            self.tracker.say(f"{self.name}: resuming after {self.unit} {self.done} of {self.total}")
+
+    def log(self, row: dict[str, float]) -> None:
+        """Append a row, which holds its step, to the history, and pass it to the tracker."""
+        self.done = int(row[self.unit])
+        self.history.append(row)
+        self.tracker.log(self.done, row)
+
+    def save_if_due(self, state: Callable[[], dict[str, Tensor]]) -> None:
+        """Save a checkpoint with the tensors that `state` returns, if one is due."""
+        if distributed.rank() == 0 and self._is_due():
+            self.checkpoints.save(self.done, state(), self.history, self.seconds())
+            self.saved = time.monotonic()
+
+    def _is_due(self) -> bool:
+        if self.done == self.total:
+            return self.save_last or self.checkpoints.parent_has_exited
+        return time.monotonic() - self.saved >= self.interval
+
+    def seconds(self) -> float:
+        """Return the seconds of training so far, over all processes that continued this run."""
+        return self.earlier_seconds + time.monotonic() - self.began
