@@ -164,7 +164,7 @@ def test_an_interrupted_command_clears_up(project: Path, tiny_params: dict, warm
     command.send_signal(signal.SIGINT)
     _, said = command.communicate()
     assert command.returncode == INTERRUPTED
-    assert said.splitlines()[-1] == "triptych: stopped; run it again, and it goes on from its last checkpoint"
+    assert said.splitlines()[-1] == "triptych: stopped; run the command again to continue from the last checkpoint"
     assert is_gone(worker)
     assert not list((project / ".triptych" / "checkpoints").glob("*.pid"))
 

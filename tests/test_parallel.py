@@ -251,7 +251,7 @@ def test_ctrl_c_ends_every_lane_and_says_so_once(tmp_path: Path, tiny_params: di
     os.killpg(command.pid, signal.SIGINT)
     _, said = command.communicate()
     assert command.returncode == INTERRUPTED
-    assert said.strip() == "triptych: stopped; run it again, and it goes on from its last checkpoint"
+    assert said.strip() == "triptych: stopped; run the command again to continue from the last checkpoint"
     assert all(is_gone(pid) for pid in started(project))
     assert len(started(project)) == 2
 

@@ -153,7 +153,7 @@ def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
     command.send_signal(signal.SIGINT)
     assert sentences(command) == [
         f"cifar10-jsd-2: going on after epoch {done} of 1000000",
-        "triptych: stopped; run it again, and it goes on from its last checkpoint",
+        "triptych: stopped; run the command again to continue from the last checkpoint",
     ]
     assert command.returncode == INTERRUPTED
     assert all(is_gone(process.pid) for process in processes)

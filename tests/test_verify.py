@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from triptych.core.dvc_cache import recorded_outputs
+from triptych.core.dvc_cache import content_hash, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.core.project import Project
 from triptych.records.journal import Execution
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.numbers import check_numbers
-from triptych.verify.outputs import check_weights, recorded_hash
+from triptych.verify.outputs import check_weights
 from triptych.verify.tolerances import tolerance
 from triptych.verify.views import check_page
 
@@ -166,7 +166,7 @@ def test_hashes_are_dvcs(tmp_path: Path) -> None:
     database = LocalHashFileDB(files, str(tmp_path / "cache"))
     for path in (folder, folder / "z"):
         *_, found = build(database, str(path), files, "md5")
-        assert recorded_hash(path) == found.hash_info.value
+        assert content_hash(path) == found.hash_info.value
 
 
 def test_a_page_that_is_not_there_or_was_changed_is_told(project: Project) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
-from triptych.core.dvc_cache import cached_files, recorded_outputs
+from triptych.core.dvc_cache import cached_files, content_hash, file_hashes, recorded_outputs
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
@@ -51,31 +49,9 @@ def _compare(root: Path, name: str, md5: str) -> Finding:
     path = root / name
     if not path.exists():
         return Finding(name, LOCK, Verdict.MISSING, "run `dvc checkout`, or `triptych repro`")
-    if recorded_hash(path) == md5:
+    if content_hash(path) == md5:
         return Finding(name, LOCK, Verdict.EQUAL)
     return Finding(name, LOCK, Verdict.CHANGED, f"{_changed_part(root, path, md5)} is not what its stage wrote")
-
-
-def recorded_hash(path: Path) -> str:
-    """What DVC calls a file, or a folder, of these contents."""
-    return _md5_of_folder(path) if path.is_dir() else _md5_of_file(path)
-
-
-def _md5_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _files_of(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _md5_of_file(path) for path in paths}
-
-
-def _md5_of_folder(folder: Path) -> str:
-    """DVC's hash of a folder: of the JSON list of its files and their hashes."""
-    entries = [{"md5": md5, "relpath": name} for name, md5 in sorted(_files_of(folder).items())]
-    listing = json.dumps(entries, sort_keys=True).encode()
-    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _changed_part(root: Path, path: Path, md5: str) -> str:
@@ -83,7 +59,7 @@ def _changed_part(root: Path, path: Path, md5: str) -> str:
     before = {name: cached.parent.name + cached.name for name, cached in cached_files(root, md5)}
     if not path.is_dir() or not before:
         return path.name
-    now = _files_of(path)
+    now = file_hashes(path)
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     return ", ".join(changed)
 
