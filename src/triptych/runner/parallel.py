@@ -84,7 +84,7 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
     interrupts: list[int] = []
     previous_handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        while running or not (interrupts or scheduler.failures or scheduler.done):
+        while running or (scheduler.unfinished and not (interrupts or scheduler.failures)):
             if not (interrupts or scheduler.failures):
                 for stage in scheduler.take(workers - len(running)):
                     device = pool.take()
