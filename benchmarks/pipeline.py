@@ -1,4 +1,4 @@
-"""What it takes to start each stage: cold, and in a fork of the helper that `triptych repro` starts."""
+"""Measure the start of each stage: in its own process (cold), and in a fork of `triptych repro`'s server (warm)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from triptych.runner import fork_server
 if TYPE_CHECKING:
     from bench import Bench
 
-STAGES = (  # the command, its item, the stage in the journal, the item there
+STAGES = (  # command, its item, stage in the journal, item in the journal
     ("fetch", "mnist", "fetch", "mnist"),
     ("prepare", "mnist", "prepare", "mnist"),
     ("classifier", "mnist", "classifier", "classifier-mnist"),
@@ -25,13 +25,13 @@ GOAL = "start under 5 s"
 
 
 def measure(bench: Bench) -> list[Table]:
-    """One table, `starts`: a command's seconds less those that the journal records for its work, and both."""
+    """Return one table, `starts`: the seconds of each command, and of its start, which the journal does not count."""
     table = Table("starts")
     project = tiny(bench.folder / "starts")
-    PROGRESS.say("pipeline: the whole of a tiny project")
+    PROGRESS.say("pipeline: a tiny project, all stages")
     project.triptych("repro")
-    with fork_server.helper(project.environment) as variables:
-        project.triptych("prepare", "mnist", **variables)  # the helper has imported everything from here on
+    with fork_server.running(project.environment) as variables:
+        project.triptych("prepare", "mnist", **variables)  # returns when the server has imported everything
         for _ in PROGRESS.rounds("pipeline: starts", bench.rounds):
             for command, item, stage, entry in STAGES:
                 words = (command, item) if item else (command,)

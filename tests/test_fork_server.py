@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -199,4 +200,5 @@ def test_repro_runs_stages_in_forks_and_its_server_ends_with_it(project: Path) -
         repro.wait()
         wait_until(lambda: not socket_folder.exists())
     finally:
-        os.killpg(repro.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(repro.pid, signal.SIGKILL)
