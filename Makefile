@@ -7,7 +7,7 @@ READY := .venv/.ready
 PLAYWRIGHT := .venv/browser
 MOTO := .venv/s3
 
-# Neither tool reports home, and idle OpenMP threads sleep instead of fighting over shared cores.
+# DVC and MLflow send no telemetry. Idle OpenMP threads sleep, so that other processes can use the cores.
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -18,22 +18,22 @@ export OMP_WAIT_POLICY := PASSIVE
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
-test: setup  ## the fast tests
+test: setup  ## run the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-browser: $(PLAYWRIGHT)/.ready  ## the page and MLflow's interface in Chromium, on a tiny project or that of TRIPTYCH_PROJECT
+browser: $(PLAYWRIGHT)/.ready  ## test the page and MLflow's interface in Chromium, with a tiny project or that of TRIPTYCH_PROJECT
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(PLAYWRIGHT)" OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest tests/browser $(ARGS)
 
-# Beside the packages of requirements.lock, which only few need these for.
+# Packages for these tests only, in a folder of their own.
 $(PLAYWRIGHT)/.ready: $(READY) tests/browser/playwright.lock
 	@$(BIN)/uv pip install --quiet --target $(PLAYWRIGHT) --require-hashes --no-deps -r tests/browser/playwright.lock
 	@touch $@
 
-cluster: setup  ## jobs on a real SLURM with two nodes, for a tiny project or that of TRIPTYCH_PROJECT
+cluster: setup  ## test jobs on a real SLURM with two nodes, with a tiny project or that of TRIPTYCH_PROJECT
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster $(ARGS)
 
-s3: $(MOTO)/.ready  ## a DVC remote on a real S3 server, moto's, on this machine
+s3: $(MOTO)/.ready  ## test a DVC remote on a local S3 server (moto)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(MOTO)" OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest tests/s3 $(ARGS)
 
@@ -41,34 +41,34 @@ $(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
 	@$(BIN)/uv pip install --quiet --target $(MOTO) --require-hashes --no-deps -r s3.lock -r tests/s3/moto.lock
 	@touch $@
 
-gpu: setup  ## the tests that need a CUDA GPU
+gpu: setup  ## run the tests that need a CUDA GPU
 	@$(BIN)/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
-torture: setup  ## kills, power cuts, MLflow faults, invalid settings and files: half an hour, one table
+torture: setup  ## test kills, power cuts, failures of MLflow and invalid input: half an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
-bench: setup  ## measure speed against plain loops and the machine's limits: half an hour, fills docs/speed.md
+bench: setup  ## compare the speed with plain loops and hardware limits: half an hour, docs/speed.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
-lint: setup  ## ruff, and the import contracts
+lint: setup  ## run ruff, and check the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
 
-setup: $(READY)  ## .venv with the exact versions of requirements.lock
+setup: $(READY)  ## make .venv with the exact versions of requirements.lock
 
 $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Triptych needs Python 3.11, 3.12 or 3.13 with venv; set PYTHON=/path/to/python"; exit 1; }
-	@echo "Setting up .venv: about 3 GB of packages on Linux the first time, minutes on a slow line"
+	@echo "Setting up .venv: about 3 GB of packages on Linux the first time, minutes on a slow network"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bootstrap.lock
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-plugin: setup  ## DVC's plug-in for remotes on S3, into .venv
+plugin: setup  ## install DVC's plug-in for S3 remotes into .venv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r s3.lock
 
-# What an environment needs beside that of the lock files given.
+# Options of `uv pip compile` for packages that the given lock files do not contain.
 BESIDE = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1)) $(addprefix -c ,$(1))
 
 lock:  ## resolve the newest versions that pyproject.toml allows

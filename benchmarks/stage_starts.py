@@ -30,7 +30,7 @@ def measure(context: Context) -> list[Table]:
     project = tiny_project(context.folder / "starts")
     PROGRESS.say("stage starts: run a tiny project")
     project.triptych("repro")
-    with fork_server.helper(project.environment) as variables:
+    with fork_server.running(project.environment) as variables:
         project.triptych("prepare", "mnist", **variables)  # from now on, the fork server has imported everything
         for _ in PROGRESS.rounds("stage starts", context.rounds):
             for command, item, stage, entry in STAGES:

@@ -119,8 +119,8 @@ def is_gone(pid: int) -> bool:
 
 @pytest.fixture(scope="session")
 def warm_start() -> Iterator[dict[str, str]]:
-    """The variable with which commands of that environment start warm, at one helper for all tests."""
-    with fork_server.helper(environment()) as variables:
+    """Return the variables with which commands of this environment run in forks of one server for all tests."""
+    with fork_server.running(environment()) as variables:
         yield variables
 
 

@@ -1,7 +1,8 @@
-"""One process of a training, for tests/test_processes.py: `rank.py SETTINGS DATA OUTPUT`, alone or under torchrun.
+"""One training process for tests/test_processes.py: `rank.py SETTINGS DATA OUTPUT`, alone or under torchrun.
 
-In float64, so that what is not the same to rounding shows: Adam divides by a gradient's size, and makes a whole step of
-the rounding error of a gradient that is zero, such as that by a bias before batch normalisation.
+It computes in float64, so that errors are much larger than rounding. In float32 they are not: Adam divides by the size
+of a gradient, so the rounding error of a zero gradient (for example, of a bias before batch normalisation) becomes a
+whole step.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RESUMED = "w1 ogp"
 
 
 class Stopper(Silent):
-    """Stops the run after an epoch."""
+    """Stop the run after one epoch."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         if step == STOPPED:
@@ -41,7 +42,7 @@ class Stopper(Silent):
 
 
 def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], tracker: Silent | None = None) -> None:
-    """Train to `folder/model`, an update an epoch, and leave everything that a next one would depend on beside it."""
+    """Train to `folder/model` with one update per epoch, and save the trainer's final state in `folder`."""
     experiment = settings.experiment(NAME)
     budget = experiment.epochs.model_copy(update={"quick": UPDATES})
     once = experiment.epoch_updates.model_copy(update={"quick": 1})

@@ -1,4 +1,4 @@
-"""Habits of the code base that are easy to lose."""
+"""Rules for the whole code base: light imports, safe readers, no open ports, pinned versions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RMSprop([weight], 0.99).step([torch.ones(3)], 0.1)
 
 
 def loaded_by(modules: tuple[str, ...], work: str = "") -> set[str]:
-    """What a process has imported in the end that imports these modules of ours, and works."""
+    """Return all modules in a process that imports these modules of ours and then runs the code `work`."""
     script = "\n".join(
         ["import sys", *(f"import triptych.{module}" for module in modules), work, "print(*sys.modules)"]
     )
@@ -48,8 +48,8 @@ def test_light_modules_import_nothing_heavy() -> None:
     assert loaded_by(LIGHT) & set(HEAVY) == set()
 
 
-def test_stages_do_not_need_mlflow_or_torchvision_nor_an_update_the_compiler() -> None:
-    """Two seconds each of every training process."""
+def test_stages_import_neither_mlflow_nor_torchvision_nor_the_compiler() -> None:
+    """Each of these imports takes two seconds in every training process."""
     assert loaded_by(WITHOUT_MLFLOW, UPDATE) & {"mlflow", "torchvision", "dvc", "torch._dynamo"} == set()
 
 
@@ -78,7 +78,7 @@ FORBIDDEN = {
 
 
 def forbidden(source: str) -> list[str]:
-    """What must not stand on a path that reads a file: unpicklers, code from text, shells, and loaders that trust."""
+    """Return the unsafe names in the source: unpicklers, code from text, shells, and loaders that can run code."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -90,19 +90,19 @@ def forbidden(source: str) -> list[str]:
             continue
         name = ast.unparse(node.func)
         words = {word.arg: ast.unparse(word.value) for word in node.keywords}
-        trusting = {
+        unsafe = {
             "np.load": words.get("allow_pickle") != "False",
             "numpy.load": words.get("allow_pickle") != "False",
             "npy.read_array": words.get("allow_pickle") != "False",
             "YAML": words.get("typ") != "'safe'",
         }
         shells = words.get("shell", "False") != "False"
-        if name in FORBIDDEN or name.endswith((".extractall", "unpack_archive")) or trusting.get(name) or shells:
+        if name in FORBIDDEN or name.endswith((".extractall", "unpack_archive")) or unsafe.get(name) or shells:
             found.append(name)
     return found
 
 
-def test_nothing_that_reads_a_file_runs_what_is_in_it() -> None:
+def test_no_reader_of_files_can_run_their_content() -> None:
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
         assert forbidden(path.read_text(encoding="utf-8")) == [], path
 
@@ -116,20 +116,20 @@ def test_nothing_that_reads_a_file_runs_what_is_in_it() -> None:
         "os.system(text)", "tempfile.mktemp()", "npy.read_array(file)",
     ],
 )  # fmt: skip
-def test_the_check_sees_what_it_is_for(line: str) -> None:
+def test_the_check_finds_unsafe_code(line: str) -> None:
     assert forbidden(line)
     assert not forbidden("np.load(path, allow_pickle=False); YAML(typ='safe', pure=True); network.eval()")
 
 
-def test_the_interface_listens_on_this_machine_alone() -> None:
-    """And nothing else listens: ruff's S104 refuses a socket on every interface."""
+def test_only_the_mlflow_interface_listens_and_only_on_this_machine() -> None:
+    """Ruff's rule S104 forbids sockets that listen on all network interfaces."""
     assert ip_address(HOST).is_loopback
     listening = [path.name for path in (ROOT / "src").rglob("*.py") if "--host" in path.read_text(encoding="utf-8")]
     assert listening == ["ui.py"]
     assert '"--host", HOST' in (ROOT / "src/triptych/records/mlflow/ui.py").read_text(encoding="utf-8")
 
 
-def test_the_lock_names_no_addresses_and_holds_the_pins() -> None:
+def test_lock_files_contain_hashes_and_pins_but_no_addresses() -> None:
     for name in ("requirements.lock", "bootstrap.lock", "tests/browser/playwright.lock"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "://" not in text

@@ -304,7 +304,7 @@ def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
     project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
 
     def stale() -> set[str]:
-        plan, lock = parallel.begin_look(project)(), Lock.read(project)
+        plan, lock = parallel.begin_planning(project)(), Lock.read(project)
         assert plan
         found = {stage for stage in plan.order if lock.state(stage) != CURRENT}
         assert found == set(plan.waits)
@@ -321,7 +321,7 @@ def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
     assert {"evaluate@gan-mnist", "evaluate@vae-20d"} < stale()
     said = fresh.succeed("triptych", "status")
     assert "studies.planar-samples.learning_rate was " in said
-    assert "judge anew" in said
+    assert "evaluation is stale" in said
     assert "plots/gan-mnist is missing" in said
     assert "src/triptych/evaluation/vae has changed" in said
     loop.write_text(loop.read_text() + "\n")

@@ -1,4 +1,4 @@
-"""Several processes for one training: the numbers of one process, and one sentence when a process dies."""
+"""Training in several processes gives the numbers of one process, and prints one sentence if a process dies."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from rank import CASES, RESUMED, STOPPED, UPDATES
 from triptych.cli.main import INTERRUPTED
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
-from triptych.runner.torchrun import explain
+from triptych.runner.torchrun import raise_first_failure
 from triptych.settings.params import Settings
 from triptych.training.distributed import process_group
 from triptych.training.history import read_history
 from triptych.training.weights import load_tensors
 
-ROUNDING = 1e-9  # of float64 after a few updates, each of which multiplies what differs
+ROUNDING = 1e-9  # in float64 after a few updates, each of which enlarges the differences
 
 
 def train_in_one_and_two(params: dict, prepared: Path, folder: Path, device: str) -> dict[int, Path]:
-    """What tests/rank.py leaves, by the number of processes."""
+    """Run tests/rank.py in one and in two processes; return the output folders by number of processes."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "localhost", "--nproc-per-node", "2"]
     torchrun += ["--log-dir", str(folder / "log")]
     running = {}
@@ -43,8 +43,8 @@ def train_in_one_and_two(params: dict, prepared: Path, folder: Path, device: str
         command = [sys.executable, *words, str(Path(__file__).with_name("rank.py")), *place]
         running[count] = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
     for count, process in running.items():
-        _, said = process.communicate()
-        assert process.returncode == 0, (count, said)
+        _, errors = process.communicate()
+        assert process.returncode == 0, (count, errors)
     return {count: folder / str(count) for count in running}
 
 
@@ -79,12 +79,12 @@ def test_two_processes_give_the_weights_averages_and_moments_of_one(trained: dic
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_processes_hold_the_same_bits(trained: dict[int, Path], case: str) -> None:
-    mine, others = (state(trained[2] / case, rank) for rank in (0, 1))
-    assert all(torch.equal(mine[name], other) for name, other in others.items())
+def test_both_processes_end_with_equal_bits(trained: dict[int, Path], case: str) -> None:
+    first, second = (state(trained[2] / case, rank) for rank in (0, 1))
+    assert all(torch.equal(first[name], other) for name, other in second.items())
 
 
-def test_a_stopped_training_ends_with_the_same_bytes(trained: dict[int, Path]) -> None:
+def test_a_resumed_training_ends_with_the_same_bytes(trained: dict[int, Path]) -> None:
     undisturbed, resumed = (trained[2] / name / "model" for name in (RESUMED, "resumed"))
     assert 0 < STOPPED < UPDATES
     for path in undisturbed.iterdir():
@@ -92,7 +92,7 @@ def test_a_stopped_training_ends_with_the_same_bytes(trained: dict[int, Path]) -
     assert not list((trained[2] / "resumed" / "checkpoints").iterdir())
 
 
-def test_a_result_says_how_many_processes_it_is_of(trained: dict[int, Path]) -> None:
+def test_the_manifest_names_the_number_of_processes(trained: dict[int, Path]) -> None:
     found = {count: read_json(folder / RESUMED / "model" / "manifest.json") for count, folder in trained.items()}
     assert "processes" not in found[1]["runtime"], "results of one process keep their bytes"
     assert found[2]["runtime"]["processes"] == 2
@@ -101,7 +101,7 @@ def test_a_result_says_how_many_processes_it_is_of(trained: dict[int, Path]) -> 
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_params: dict, prepared: Path) -> Path:
-    """A folder in which two processes can train without end."""
+    """Return a folder in which two processes can train until they are stopped."""
     endless = tiny_params["experiments"]["cifar10-jsd-2"] | {"epochs": {"quick": 1_000_000, "full": 1}}
     changed = {
         "runtime": tiny_params["runtime"] | {"processes": 2},
@@ -118,7 +118,7 @@ def epochs_done(project: Path) -> int:
 
 
 def start(project: Path) -> tuple[subprocess.Popen, list[psutil.Process]]:
-    """The stage, and the processes that it has started, once they have saved an epoch more."""
+    """Start the stage; return it and its processes when they have saved one more epoch."""
     before = epochs_done(project)
     command = subprocess.Popen(
         ["triptych", "train", "cifar10-jsd-2"],
@@ -136,12 +136,12 @@ def start(project: Path) -> tuple[subprocess.Popen, list[psutil.Process]]:
 
 
 def sentences(command: subprocess.Popen) -> list[str]:
-    """What a command says until it ends, but for its progress."""
-    _, said = command.communicate()
-    return [line for line in said.splitlines() if line and "  epoch " not in line]
+    """Return the lines that a command prints until it ends, without progress reports."""
+    _, errors = command.communicate()
+    return [line for line in errors.splitlines() if line and "  epoch " not in line]
 
 
-def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
+def test_all_processes_end_together_and_resume_together(project: Path) -> None:
     command, processes = start(project)
     processes[1].kill()
     [sentence] = sentences(command)
@@ -153,7 +153,7 @@ def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
     command.send_signal(signal.SIGINT)
     assert sentences(command) == [
         f"cifar10-jsd-2: resuming after epoch {done} of 1000000",
-        "triptych: stopped; run it again, and it goes on from its last checkpoint",
+        "triptych: stopped; run the command again to continue from the last checkpoint",
     ]
     assert command.returncode == INTERRUPTED
     assert all(is_gone(process.pid) for process in processes)
@@ -161,7 +161,7 @@ def test_all_processes_end_together_and_go_on_together(project: Path) -> None:
 
 
 def failure(folder: Path, rank: int, error: Exception | None, code: int = 1) -> ProcessFailure:
-    """A process that has ended by a code, after it left an error or without."""
+    """Return the failure of a process that ended with a code, with or without a recorded error."""
     file = folder / f"{rank}.json"
     if error:
         with pytest.MonkeyPatch.context() as patch:
@@ -185,16 +185,18 @@ LOST, ENDED = RuntimeError("connection closed by peer"), -signal.SIGTERM
         ([(ZeroDivisionError("ours"), 1), (None, ENDED)], RuntimeError, "one of its 2 processes failed"),
     ],
 )
-def test_what_failed_first_is_what_is_said(
+def test_the_error_of_the_first_failure_is_raised(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], failures: list, kind: type[Exception], words: str
 ) -> None:
     found = [failure(tmp_path, rank, error, code) for rank, (error, code) in enumerate(failures)]
     with pytest.raises(kind, match=words):
-        explain("x", 2, found)
+        raise_first_failure("x", 2, found)
     assert ("ZeroDivisionError: ours" in capsys.readouterr().err) == (kind is RuntimeError)
 
 
-def test_torchrun_must_start_as_many_as_the_settings_say(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_must_start_the_number_of_processes_in_the_settings(
+    tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
     monkeypatch.setenv("WORLD_SIZE", "3")
     for processes in (1, 2):
@@ -205,7 +207,7 @@ def test_torchrun_must_start_as_many_as_the_settings_say(tiny: Settings, monkeyp
             pass
 
 
-def test_only_the_models_that_can_are_trained_in_several(tiny: Settings) -> None:
+def test_only_models_that_support_it_train_in_several_processes(tiny: Settings) -> None:
     runtime = tiny.runtime.model_copy(update={"processes": 2})
     found = {name: runtime.processes_for(experiment.model) for name, experiment in tiny.experiments.items()}
     assert {name for name, processes in found.items() if processes == 2} == {"cifar10-jsd-2"}

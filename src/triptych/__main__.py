@@ -1,4 +1,4 @@
-"""`python -m triptych`, as `torchrun -m triptych` runs it."""
+"""Run the command line with `python -m triptych`."""
 
 from triptych.cli.main import main
 

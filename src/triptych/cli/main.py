@@ -1,6 +1,6 @@
-"""The command line: what a person needs, and around it the stages.
+"""The command line: `triptych` with all its commands.
 
-Nothing heavy is imported here; each command imports what it uses.
+This module imports nothing heavy; each command imports the modules that it uses.
 """
 
 from __future__ import annotations
@@ -17,79 +17,49 @@ import click
 from triptych.cli.cluster import COMMANDS
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
-from triptych.core.progress import LANES
-from triptych.runner.fork_server import run_warm
+from triptych.core.progress import WORKERS_VARIABLE
+from triptych.runner import fork_server
 
-# Idle OpenMP threads spin for some microseconds, then sleep: never sleeping costs 25 times on a shared machine, always
-# sleeping costs twice on an idle one.
+# Idle OpenMP threads spin for some microseconds, then sleep. If they never sleep, a shared machine is up to 25 times
+# slower; if they always sleep, an idle machine is half as fast.
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
-ALWAYS_COLD = (["repro"], ["ui"])  # they start programs of their own, which belong to the user's terminal
-
-INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
+NEVER_FORKED = ("repro", "ui", fork_server.COMMAND)  # they start programs that belong to the user's terminal
+INTERRUPTED = 130  # the exit status after Ctrl-C
 
 
 class Commands(click.Group):
-    """Shows the commands in the order of the work, not of the alphabet."""
+    """List the commands in the order of their definition instead of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Print a user's error, or Ctrl-C, as one sentence, and put back what DVC had removed for this stage."""
-    try:
-        yield
-    except TriptychError as error:
-        click.echo(f"triptych: {error}", err=True)
-        _put_back_earlier_results()
-        sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        if LANES not in os.environ:  # else `triptych repro` says it, for all stages
-            click.echo("triptych: stopped; run it again, and it goes on from its last checkpoint", err=True)
-        _put_back_earlier_results()
-        sys.exit(INTERRUPTED)
-
-
-def _put_back_earlier_results() -> None:
-    from triptych.core.project import Project
-    from triptych.runner.restore import restore_outputs
-
-    try:
-        restore_outputs(Project.find(Path.cwd()).root)
-    except TriptychError as error:
-        click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="triptych")
 def cli() -> None:
-    """Train, judge and compare VAEs, GANs and normalizing flows.
+    """Train, evaluate and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline; fetch, prepare, classifier, reference, train, evaluate, study
-    and report are its stages, which DVC calls one by one. All settings are in params.yaml.
+    `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, classifier, reference, train, evaluate,
+    study and report; DVC runs them. All settings are in params.yaml.
     """
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="stages that run at a time  [default: one a GPU; without, cores / runtime.threads]",
+    help="number of stages that run at a time  [default: one per GPU; without GPUs, cores / runtime.threads]",
 )
-def repro(words: tuple[str, ...], jobs: int | None) -> None:
-    """Bring every result up to date, independent stages side by side; WORDS, if any, go to `dvc repro`."""
+def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
+    """Bring all results up to date, independent stages in parallel. With ARGUMENTS, run `dvc repro ARGUMENTS`."""
     from triptych.core.project import Project
     from triptych.runner import repro
 
-    if words and jobs:
-        raise click.UsageError("--jobs is for the whole pipeline: DVC runs what WORDS name one by one")
+    if arguments and jobs:
+        raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
-    look = repro.begin(project, words)
+    planning = repro.begin_planning(project, arguments)
     from triptych.reports.closing_table import closing_table
     from triptych.reports.page.build import build_page
     from triptych.settings.params import load
@@ -97,8 +67,8 @@ def repro(words: tuple[str, ...], jobs: int | None) -> None:
 
     settings = load(project.params)
     if write_for_dvc(settings, project.seeds):
-        look = repro.begin(project, words)
-    status = repro.repro(project, settings, look, words, jobs)
+        planning = repro.begin_planning(project, arguments)
+    status = repro.repro(project, settings, planning, arguments, jobs)
     if status:
         sys.exit(status)
     if project.summary.exists():
@@ -109,9 +79,9 @@ def repro(words: tuple[str, ...], jobs: int | None) -> None:
 
 @cli.command()
 def check() -> None:
-    """Check params.yaml without running anything."""
+    """Check params.yaml; run nothing."""
     _, settings = open_project()
-    names = ", ".join([*settings.all_experiments, *settings.all_studies])
+    names = ", ".join([*settings.experiments, *settings.studies])
     click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
 
 
@@ -131,7 +101,7 @@ def seeds() -> None:
 
 @cli.command("settings")
 def settings_command() -> None:
-    """Print what params.yaml may hold: every key, its values and its meaning."""
+    """Print all keys of params.yaml with their values and meanings."""
     from triptych.settings.reference_page import settings_page
 
     click.echo(settings_page(), nl=False)
@@ -143,7 +113,7 @@ for command in (*COMMANDS, *STAGES):
 
 @cli.command()
 def page() -> None:
-    """Rebuild report.html from what is on disk."""
+    """Rebuild report.html from the files of the results."""
     from triptych.reports.page.build import build_page
 
     project, settings = open_project()
@@ -153,7 +123,7 @@ def page() -> None:
 @cli.command()
 @click.argument("revisions", nargs=-1)
 def plots(revisions: tuple[str, ...]) -> None:
-    """Draw what `dvc plots` shows, without a network: of the working tree, or how REVISIONS differ."""
+    """Draw the plots of `dvc plots` without a network: of the working tree, or where REVISIONS differ."""
     from triptych.reports.dvc_plots import draw_plots
 
     project, _ = open_project()
@@ -161,15 +131,9 @@ def plots(revisions: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.option(
-    "--port",
-    default=5000,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="where the interface listens, on this machine alone",
-)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="port on this machine")
 def ui(port: int) -> None:
-    """Open MLflow's interface on the project's runs."""
+    """Open MLflow's web interface with the project's runs; other machines cannot connect to it."""
     from triptych.records.mlflow.ui import serve
 
     project, _ = open_project()
@@ -178,7 +142,7 @@ def ui(port: int) -> None:
 
 @cli.command()
 def status() -> None:
-    """Say which experiments are trained, at which profile, how good, and what is stale."""
+    """Print the state of each experiment and study: trained or stale, profile, time and headline numbers."""
     from triptych.reports.status import status as run
 
     click.echo(run(*open_project()))
@@ -186,7 +150,7 @@ def status() -> None:
 
 @cli.command()
 def sync() -> None:
-    """Rebuild MLflow's records from what is on disk."""
+    """Rebuild MLflow's records from the files of the results."""
     from triptych.records.mlflow.sync import sync as run
 
     project, settings = open_project()
@@ -196,7 +160,7 @@ def sync() -> None:
 
 @cli.command()
 def verify() -> None:
-    """Check that the results are what their stages wrote, the same everywhere, and those that are committed."""
+    """Check the results against dvc.lock, MLflow, report.html and the committed baseline."""
     from triptych.verify.table import verify as run
 
     project, settings = open_project()
@@ -207,10 +171,8 @@ def verify() -> None:
 
 @cli.command()
 @click.argument("experiment")
-@click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="images to draw")
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="the same seed draws the same images"
-)
+@click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="number of images")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="seed of the random numbers")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
@@ -225,23 +187,23 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 
 @cli.command()
 @click.argument("experiments", nargs=-1)
-@click.option("--name", help="keep the one experiment under another name: a variant, such as other epochs")
+@click.option("--name", help="keep one experiment under another name, such as a variant with other epochs")
 def baseline(experiments: tuple[str, ...], name: str | None) -> None:
-    """Keep the results of EXPERIMENTS and studies (or of all) in git: metrics/baseline and plots/baseline.
+    """Keep the results of EXPERIMENTS and studies, or of all, in metrics/baseline and plots/baseline for git.
 
-    Of profile quick the numbers alone, for `triptych verify`.
+    In profile quick, only the numbers are kept, for `triptych verify`.
     """
     from triptych.settings.params import NAME, RESERVED
     from triptych.verify.baseline import keep_baseline, keep_comparison, write_table
 
     project, settings = open_project()
     for experiment in experiments:
-        if experiment not in settings.all_studies:
+        if experiment not in settings.studies:
             settings.experiment(experiment)
     if name and len(experiments) != 1:
-        raise TriptychError("--name is for one experiment: say which")
+        raise TriptychError("--name is for one experiment: name exactly one")
     if name and (name in RESERVED or not re.fullmatch(NAME, name)):
-        raise TriptychError(f"--name is {name!r}: take letters, digits, - and _, and none of {', '.join(RESERVED)}")
+        raise TriptychError(f"--name is {name!r}: use letters, digits, - and _, but not {', '.join(RESERVED)}")
     chosen = experiments or settings.measured
     for experiment in chosen:
         keep_baseline(project, experiment, name or experiment)
@@ -252,17 +214,55 @@ def baseline(experiments: tuple[str, ...], name: str | None) -> None:
     click.echo(f"kept {name or ', '.join(chosen)} in {places}")
 
 
+@cli.command(fork_server.COMMAND, hidden=True)
+@click.argument("folder")
+@click.argument("descriptor", type=int)
+def serve_forks(folder: str, descriptor: int) -> None:
+    """Run the fork server of `triptych repro`. In a worker, run the command line of its command."""
+    status = fork_server.serve(folder, descriptor)
+    try:
+        main()
+    except SystemExit as end:
+        status += [end.code] if isinstance(end.code, int) else []
+        raise
+
+
 def main() -> None:
-    """Run the command line; a user's error is one sentence and exit status 1."""
+    """Run the command line. A user's error is one sentence and exit status 1."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
     try:
-        with _one_sentence():
-            status = None if sys.argv[1:2] in ALWAYS_COLD else run_warm()
-            sys.exit(cli.main(standalone_mode=False) if status is None else status)
-    except KeyboardInterrupt:  # a second time, while the first was being heard
+        with _errors_in_one_sentence():
+            status = None if set(sys.argv[1:2]) & set(NEVER_FORKED) else fork_server.run_in_fork()
+            sys.exit(cli.main(prog_name="triptych", standalone_mode=False) if status is None else status)
+    except KeyboardInterrupt:  # a second Ctrl-C while the command handles the first
         sys.exit(INTERRUPTED)
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def _errors_in_one_sentence() -> Iterator[None]:
+    """Print a user's error or Ctrl-C as one sentence, and restore the results that DVC removed before this stage."""
+    try:
+        yield
+    except TriptychError as error:
+        click.echo(f"triptych: {error}", err=True)
+        _restore_earlier_results()
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        if WORKERS_VARIABLE not in os.environ:  # else `triptych repro` prints it once for all stages
+            click.echo("triptych: stopped; run the command again to continue from the last checkpoint", err=True)
+        _restore_earlier_results()
+        sys.exit(INTERRUPTED)
+
+
+def _restore_earlier_results() -> None:
+    from triptych.core.project import Project
+    from triptych.runner.restore import restore_outputs
+
+    try:
+        restore_outputs(Project.find(Path.cwd()).root)
+    except TriptychError as error:
+        click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)

@@ -142,16 +142,17 @@ def reference(name: str) -> None:
 @item("experiment")
 def train(experiment: str) -> None:
     """Stage: train EXPERIMENT; an unfinished run of the same settings is continued."""
-    project, settings = open_project()
-    processes = settings.runtime.processes_for(settings.experiment(experiment).model)
-    from torch.distributed import is_torchelastic_launched
+    from triptych.runner.torchrun import errors_for_launcher, launch
 
-    from triptych.runner.torchrun import launch
+    with errors_for_launcher():
+        project, settings = open_project()
+        processes = settings.runtime.processes_for(settings.experiment(experiment).model)
+        from torch.distributed import is_torchelastic_launched
 
-    if processes > 1 and not is_torchelastic_launched():
-        launch(experiment, processes)
-    else:
-        train_here(project, settings, experiment)
+        if processes > 1 and not is_torchelastic_launched():
+            launch(experiment, processes)
+        else:
+            train_here(project, settings, experiment)
 
 
 def train_here(project: Project, settings: Settings, experiment: str) -> None:

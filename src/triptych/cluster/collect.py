@@ -19,7 +19,8 @@ from triptych.core.files import atomic_file, copy_file
 from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.messages import warn
 from triptych.runner import parallel
-from triptych.runner.repro import dvc
+from triptych.runner.dvc import run_dvc
+from triptych.runner.schedule import Plan
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -50,7 +51,7 @@ def collect(project: Project, settings: Settings) -> Collected:
     if not found:
         raise TriptychError("nothing was submitted from here: `triptych submit` does")
     queue = in_queue()  # first: what has ended since is found in the remote
-    plan = parallel.begin_look(project)()
+    plan = parallel.begin_planning(project)()
     if plan is None:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     with remote_errors(), open_repo(project) as repo:
@@ -60,7 +61,7 @@ def collect(project: Project, settings: Settings) -> Collected:
             _take_journal(project, shelf, submission)
         missing = _take_results(project, shelf, found, plan)
     if missing == [REPORT]:
-        if dvc(project, "--wait-for-lock", "repro", "--quiet", "--single-item", REPORT):
+        if run_dvc(project, "--wait-for-lock", "repro", "--quiet", "--single-item", REPORT):
             raise TriptychError("all is home, but the report fails: `triptych repro` says why")
         missing = []
     done = {
@@ -93,7 +94,7 @@ def _take_journal(project: Project, shelf: Shelf, submission: Submission) -> Non
                     copy_file(path, project.private / "journal" / path.relative_to(place))
 
 
-def _take_results(project: Project, shelf: Shelf, found: Sequence[Submission], plan: parallel.Plan) -> list[str]:
+def _take_results(project: Project, shelf: Shelf, found: Sequence[Submission], plan: Plan) -> list[str]:
     """Bring home every stage that can be; return those that are still not up to date."""
     locks = [_lock_of(shelf, submission) for submission in reversed(found)]
     missing: list[str] = []

@@ -21,7 +21,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import copy_file
 from triptych.core.project import Project
 from triptych.records.mlflow.store import URI_VARIABLE
-from triptych.runner.repro import DVC_QUIET
+from triptych.runner.dvc import NO_TELEMETRY
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -149,7 +149,7 @@ def variables(project: Project) -> dict[str, str]:
         "PYTHONPATH": (str(project.root / "src"), os.environ.get("PYTHONPATH", "")),
     }
     inherited = {name: value for name, value in os.environ.items() if name != URI_VARIABLE}
-    return inherited | DVC_QUIET | {name: os.pathsep.join(filter(None, parts)) for name, parts in paths.items()}
+    return inherited | NO_TELEMETRY | {name: os.pathsep.join(filter(None, parts)) for name, parts in paths.items()}
 
 
 def check_out(home: Path, commit: str, folder: Path) -> Project:

@@ -16,7 +16,7 @@ from triptych.cluster.submission import SHARED, Submission, keep, logs_in, new_f
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
 from triptych.runner import parallel
-from triptych.runner.repro import stale_sources
+from triptych.runner.dvc import stale_sources
 from triptych.settings.seeds import grouped
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def submit(project: Project, settings: Settings, names: Sequence[str], wish: Wis
         raise TriptychError(f"the images have changed: run `triptych repro {fetches}` first")
     with remote_errors(), open_repo(project) as repo:
         shelf = Shelf.of(repo)
-    plan = parallel.begin_look(project)()
+    plan = parallel.begin_planning(project)()
     if plan is None:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     jobs = {name: stages for name, stages in jobs.items() if any(stage in plan.waits for stage in stages)}

@@ -1,4 +1,4 @@
-"""Which of our own files a module is made of: for checkpoint keys, and to check the code that `dvc.yaml` declares."""
+"""Find the files of this package that a module imports: for checkpoint keys, and to check `dvc.yaml`'s dependencies."""
 
 from __future__ import annotations
 
@@ -11,37 +11,26 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 
-def _file_of(module: str) -> Path | None:
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+def code_hash(modules: Iterable[str]) -> str:
+    """Return one SHA-256 of the files in the closure of these modules."""
+    digest = hashlib.sha256()
+    for path in closure(modules):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
-def _imports(tree: ast.AST) -> set[str]:
-    """Modules imported anywhere in the tree, but not those imported for type checkers alone."""
-    names: set[str] = set()
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        names |= _imports(node)
-    return {name for name in names if name.split(".")[0] == PACKAGE.name}
-
-
-@cache
-def _imports_of(path: Path) -> frozenset[str]:
-    return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+def family_modules(family: str, *, evaluation: bool) -> list[str]:
+    """Return the modules that the registry imports by name for this family."""
+    modules = [f"triptych.models.{family}.{part}" for part in ("settings", "family")]
+    if evaluation:
+        modules += [f"triptych.evaluation.{family}.{part}" for part in ("measure", "pictures")]
+    return modules
 
 
 def closure(modules: Iterable[str]) -> list[Path]:
-    """The files that these modules of ours import, themselves included, directly or not; sorted.
+    """Return the files of these modules of this package and of all modules that they import, directly or not; sorted.
 
-    Package files are left out: they hold names, and nothing that runs.
+    `__init__.py` files are left out: they contain no code.
     """
     found: set[Path] = set()
     waiting = list(modules)
@@ -53,17 +42,28 @@ def closure(modules: Iterable[str]) -> list[Path]:
     return sorted(path for path in found if path.name != "__init__.py")
 
 
-def family_modules(family: str, *, evaluation: bool) -> list[str]:
-    """The modules that the registry loads by name for this family."""
-    modules = [f"triptych.models.{family}.{part}" for part in ("settings", "family")]
-    if evaluation:
-        modules += [f"triptych.evaluation.{family}.{part}" for part in ("measure", "pictures")]
-    return modules
+def _file_of(module: str) -> Path | None:
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
-def code_hash(modules: Iterable[str]) -> str:
-    """One SHA-256 over the closure's files."""
-    digest = hashlib.sha256()
-    for path in closure(modules):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+@cache
+def _imports_of(path: Path) -> frozenset[str]:
+    return frozenset(_imports_in(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _imports_in(tree: ast.AST) -> set[str]:
+    """Return the modules of this package that the tree imports, except those that only type checkers import."""
+    names: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        names |= _imports_in(node)
+    return {name for name in names if name.split(".")[0] == PACKAGE.name}

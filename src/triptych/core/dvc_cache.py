@@ -1,4 +1,4 @@
-"""Hashes as DVC computes them, and the files that DVC's cache holds for a hash."""
+"""DVC's hashes of files and folders, and the files that DVC's cache holds for a hash."""
 
 from __future__ import annotations
 
@@ -9,33 +9,20 @@ from pathlib import Path
 
 from triptych.core.lock_file import read_stages
 
-IGNORED = ("__pycache__", ".gitignore")  # in .dvcignore
+IGNORED = {"__pycache__", ".gitignore"}  # .dvcignore names these too
 
 
 def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """By stage, path and hash of each output that `dvc.lock` records; none where there is no such file.
+    """Return, by stage, the path and hash of each output in `dvc.lock`; empty if there is no such file.
 
-    Raises TriptychError if it is damaged.
+    Raises TriptychError if the file is damaged.
     """
     return {name: [(out["path"], out["md5"]) for out in entry["outs"]] for name, entry in read_stages(root).items()}
 
 
-def _cache(root: Path) -> Path:
-    """DVC's cache: beside the project, or, in a queued experiment, where `.dvc/config.local` says."""
-    from configparser import ConfigParser, Error
-
-    config = ConfigParser()
-    try:
-        config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
-        named = config.get("cache", "dir", fallback=None)
-    except Error:
-        named = None
-    return (root / ".dvc" / named if named else root / ".dvc" / "cache") / "files" / "md5"
-
-
 def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
-    """The files in DVC's cache behind a hash: one without a name, or those of a folder by their relative paths."""
-    cache = _cache(root)
+    """Yield the files in DVC's cache for a hash: one file with an empty name, or a folder's files by relative path."""
+    cache = _cache_folder(root)
     cached = cache / md5[:2] / md5[2:]
     if not md5.endswith(".dir"):
         yield "", cached
@@ -44,13 +31,36 @@ def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
             yield entry["relpath"], cache / entry["md5"][:2] / entry["md5"][2:]
 
 
+def _cache_folder(root: Path) -> Path:
+    """Return the folder of DVC's cache, which `.dvc/config.local` moves in a queued experiment."""
+    from configparser import ConfigParser, Error
+
+    config = ConfigParser()
+    try:
+        config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+        folder = config.get("cache", "dir", fallback="cache")
+    except Error:
+        folder = "cache"
+    return root / ".dvc" / folder / "files" / "md5"
+
+
 def content_hash(path: Path) -> str | None:
-    """The hash that `dvc.lock` has of a file or a folder; None if there is neither."""
+    """Return DVC's hash of a file or a folder; None if the path does not exist."""
     if path.is_file():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return _md5_of_file(path)
     if not path.is_dir():
         return None
-    files = (file for file in path.rglob("*") if file.is_file() and not set(IGNORED) & set(file.parts))
-    listing = [{"md5": content_hash(file), "relpath": file.relative_to(path).as_posix()} for file in files]
-    listing.sort(key=lambda entry: entry["relpath"])
+    listing = [{"md5": md5, "relpath": name} for name, md5 in file_hashes(path).items()]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the MD5 of each file that DVC sees in a folder, by relative path, sorted by path."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    tracked = {name.as_posix(): path for name, path in files.items() if IGNORED.isdisjoint(name.parts)}
+    return {name: _md5_of_file(tracked[name]) for name in sorted(tracked)}
+
+
+def _md5_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""`dvc.lock`: its entries read; and one put into the text as DVC would write it, at its place in an order."""
+"""Read `dvc.lock`, and replace one entry in its text without rewriting the others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ NAME = re.compile(r"^  (?=[^ #])(.+):\n", re.MULTILINE)
 
 
 def read_stages(root: Path) -> dict[str, dict[str, Any]]:
-    """Each stage's entry, with its outputs; none where there is no such file. Raises TriptychError if it is damaged.
+    """Return each stage's entry, always with a list `outs`; empty if there is no file.
 
-    Parsed in C, as DVC does it: at fifty stages pure Python takes seconds.
+    Raises TriptychError if the file is damaged. The parser is ruamel's in C, which DVC uses too: its parser in Python
+    takes seconds for fifty stages.
     """
     lock = root / "dvc.lock"
     if not lock.exists():
@@ -41,17 +42,17 @@ def read_stages(root: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def splice(lock: Path, stage: PipelineStage, order: Sequence[str]) -> bool:
-    """Write the entry of a stage that DVC has run, under DVC's lock; the file never stands half-written.
+def write_entry(lock: Path, stage: PipelineStage, order: Sequence[str]) -> bool:
+    """Write the entry of a stage that DVC has run. The caller holds DVC's lock; the file is replaced as a whole.
 
-    Entries take the order given; those that it does not know come last, as they stood. Return False, and do nothing,
-    if the file is not laid out as DVC does it.
+    Return False, and write nothing, if the file does not have DVC's layout. See `with_entry` for the order.
     """
     from dvc.stage.serialize import to_lockfile
     from dvc.utils.serialize import dumps_yaml
 
     text = lock.read_text(encoding="utf-8") if lock.exists() else HEAD
-    changed = with_entry(text, dumps_yaml({"stages": to_lockfile(stage)}).removeprefix("stages:\n"), order)
+    entry = dumps_yaml({"stages": to_lockfile(stage)}).removeprefix("stages:\n")
+    changed = with_entry(text, entry, order)
     if changed is None:
         return False
     with atomic_file(lock) as draft:
@@ -59,21 +60,27 @@ def splice(lock: Path, stage: PipelineStage, order: Sequence[str]) -> bool:
     return True
 
 
-def entry_in(text: str, name: str) -> str | None:
-    """The entry of a stage as it stands in the text of a `dvc.lock`, for `with_entry`; None if there is none."""
-    found = STAGES.search(text)
-    pieces = NAME.split(found[0])[1:] if found else []
-    entries = dict(zip(pieces[::2], pieces[1::2], strict=True))
-    return f"  {name}:\n{entries[name]}" if name in entries else None
-
-
 def with_entry(text: str, entry: str, order: Sequence[str]) -> str | None:
-    """The text of a `dvc.lock` with an entry added or replaced, in that order; None if the text is of another kind."""
+    """Return the text of a `dvc.lock` with an entry added or replaced; None if the text does not have DVC's layout.
+
+    Entries stand in this order. Entries that it does not name stand last and keep their order.
+    """
     found = STAGES.search(text)
     if not found or not NAME.match(found[0] or entry):
         return None
-    pieces = NAME.split(found[0] + entry)[1:]
-    entries = dict(zip(pieces[::2], pieces[1::2], strict=True))
+    entries = _entries(found[0] + entry)
     place = {name: index for index, name in enumerate(order)}
     ordered = sorted(entries, key=lambda name: place.get(name, len(place)))
-    return text[: found.start()] + "".join(f"  {name}:\n{entries[name]}" for name in ordered) + text[found.end() :]
+    return text[: found.start()] + "".join(entries[name] for name in ordered) + text[found.end() :]
+
+
+def entry_in(text: str, name: str) -> str | None:
+    """Return the text of a stage's entry in the text of a `dvc.lock`, for `with_entry`; None if there is none."""
+    found = STAGES.search(text)
+    return _entries(found[0]).get(name) if found else None
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Return the text of each entry by its stage. Of two entries of one stage, the last one counts."""
+    parts = NAME.split(text)[1:]
+    return {name: f"  {name}:\n{body}" for name, body in zip(parts[::2], parts[1::2], strict=True)}

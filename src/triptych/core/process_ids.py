@@ -1,15 +1,18 @@
-"""Which processes are alive, and which one waits for this one."""
+"""Find out which processes are alive, and which process waits for this one."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # tells the worker of a warm start which process its command is
+COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # in a worker of the fork server, the process id of its command
 
 
 def waiting_process() -> int:
-    """The process that waits for this one to end: of a warm start, the one that waits for its command."""
+    """Return the id of the process that waits for this one, or for the command whose work this process does.
+
+    Return 0 if the command has ended.
+    """
     command = os.environ.get(COMMAND_VARIABLE)
     if not command:
         return os.getppid()
@@ -21,7 +24,7 @@ def waiting_process() -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether this machine runs a process of that number."""
+    """Return whether this machine runs a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Progress on the terminal: alive in a terminal, a line now and then in a log, or where several stages share one."""
+"""Progress reports: one line that updates in a terminal; lines from time to time in a log or beside other stages."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ import os
 import sys
 import time
 
-LANES = "TRIPTYCH_LANES"  # how many stages run at a time, if it is `triptych repro` that runs them
-IN_TERMINAL, IN_LOG = 0.25, 15.0  # seconds between two reports
+WORKERS_VARIABLE = "TRIPTYCH_WORKERS"  # set by `triptych repro`: how many stages run at a time
+TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0  # between two reports
 
 
 class Progress:
-    """Reports where a stage is, its speed and the time left. In a log the first report comes after a moment."""
+    """Report how far a stage is, its speed and the time left. In a log the first report comes after `LOG_SECONDS`."""
 
     def __init__(self, name: str, total: int, done: int, unit: str = "images", *, silent: bool = False) -> None:
-        """Of `total` in all, `done` were seen before this process. If silent, it is another process that reports."""
+        """Report on `total` units, of which `done` were processed before this process started."""
         self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
-        self.terminal = sys.stderr.isatty() and os.environ.get(LANES, "1") == "1"
-        self.wait = math.inf if silent else IN_TERMINAL if self.terminal else IN_LOG
+        self.terminal = sys.stderr.isatty() and os.environ.get(WORKERS_VARIABLE, "1") == "1"
+        self.interval = math.inf if silent else TERMINAL_SECONDS if self.terminal else LOG_SECONDS
 
     def due(self) -> bool:
-        """Whether it is time to report: cheap, to be asked at every step."""
-        return time.monotonic() - self.last >= self.wait
+        """Return whether it is time for a report. The call is cheap enough for every step."""
+        return time.monotonic() - self.last >= self.interval
 
-    def report(self, seen: int, words: str) -> None:
-        """Say where the run is: `seen` of all, and what it is at."""
+    def report(self, seen: int, details: str) -> None:
+        """Print a report after `seen` units."""
         self.last = time.monotonic()
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
-        text = f"{self.name}  {words}  {_speed(speed)} {self.unit}/s  {_clock(left)} left"
-        print(
-            f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
-        )
+        text = f"{self.name}  {details}  {_speed(speed)} {self.unit}/s  {_clock(left)} left"
+        start, end = ("\r\033[K", "") if self.terminal else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
     def seconds(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.began
 
     def finish(self) -> float:
-        """Clear the line; return the seconds since the start."""
+        """Clear the line in the terminal; return the seconds since the start."""
         if self.terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
         return self.seconds()

@@ -1,4 +1,4 @@
-"""Where everything stands in a project folder."""
+"""The paths of a project folder, and its git commit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class Project:
 
     @classmethod
     def find(cls, start: Path) -> Project:
-        """The project that `start` lies in: the nearest folder upwards that holds a params.yaml."""
+        """Return the project that contains `start`: the nearest folder upwards with a params.yaml.
+
+        Raises TriptychError if there is none.
+        """
         for folder in (start, *start.parents):
             if (folder / "params.yaml").is_file():
                 return cls(folder)
-        raise TriptychError(f"there is no params.yaml in {start} or above it: run this in a Triptych project")
+        raise TriptychError(f"there is no params.yaml in {start} or above it: run the command in a Triptych project")
 
     @property
     def params(self) -> Path:
@@ -75,7 +78,7 @@ class Project:
 
     @property
     def home(self) -> Path:
-        """The checkout that keeps the records: this one, or the one whose DVC runs this one as a queued experiment."""
+        """The checkout that keeps the records. For a queued DVC experiment, it is the checkout that queued it."""
         parts = self.root.parts
         for index in range(len(parts) - len(DVC_EXPERIMENTS)):
             if parts[index : index + len(DVC_EXPERIMENTS)] == DVC_EXPERIMENTS:
@@ -84,25 +87,26 @@ class Project:
 
     @property
     def private(self) -> Path:
-        """What git and DVC do not track: journal, records, checkpoints, downloads."""
+        """The folder of journal, records, checkpoints and downloads, which git and DVC do not track."""
         return self.home / ".triptych"
 
     def commit(self) -> tuple[str, bool]:
-        """The git commit and whether the tree differs from it; ("none", False) outside git."""
+        """Return the git commit, and whether the working tree differs from it; ("none", False) outside git."""
         head = self._git("rev-parse", "HEAD")
         if head is None:
             return "none", False
         return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
 
     def changed(self, *places: str, untracked: bool = False) -> list[str]:
-        """What in these places, by git's pathspecs, is not as it was committed; untracked files only if asked for."""
+        """Return the files that differ from the commit, among these pathspecs; untracked files only if asked for."""
         kind = "all" if untracked else "no"
         lines = self._git("status", "--porcelain", f"--untracked-files={kind}", "--", *places) or ""
         return [line.split(maxsplit=1)[1] for line in lines.splitlines()]
 
-    def _git(self, *words: str) -> str | None:
-        command = ["git", *words]
-        try:  # a git on the user's path, with words of ours
+    def _git(self, *arguments: str) -> str | None:
+        """Return the output of a git command, or None if it fails or git is missing."""
+        command = ["git", *arguments]
+        try:
             done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)  # noqa: S603
         except FileNotFoundError:
             return None

@@ -1,15 +1,16 @@
-"""`triptych status`: what is trained, how good, and what is stale, in a second.
+"""`triptych status`: which experiments and studies are trained, how good they are, and what is stale.
 
-What is stale is read off `dvc.lock` alone: settings and code as they were when a stage ran, against those of now, and
-data against what the stage before it wrote. DVC, which looks at every file, has the last word.
+Within a second, this module compares `dvc.lock` with the present settings and code, and with the hashes that earlier
+stages have recorded. DVC also checks the data files, and decides what `triptych repro` runs.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triptych.core.dvc_cache import content_hash
 from triptych.core.file_names import MANIFEST
@@ -19,11 +20,9 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
-from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from triptych.core.project import Project
@@ -35,58 +34,67 @@ CURRENT, NEVER = "up to date", "not run"
 CODE = "src/"
 MISSING = object()
 PARAMS = "params.yaml"
-LINE = "{:<26} {:<11} {:<8} {:<16} {:>8}  {}"
+LINE = "{:<26} {:<19} {:<8} {:<16} {:>8}  {}"
+
+
+class State(NamedTuple):
+    """The state of an experiment or study, and the reason if it is stale."""
+
+    word: str
+    reason: str = ""
 
 
 def status(project: Project, settings: Settings) -> str:
-    """A line an experiment and study, why it is not up to date, and what to do. Raises TriptychError at damage."""
+    """Return one line per experiment and study with its state and headline numbers, and reasons if it is stale.
+
+    Raises TriptychError if a file is damaged.
+    """
     lock = Lock.read(project)
-    found = {name: _of_experiment(project, lock, name) for name in settings.all_experiments}
-    found |= {name: _of_study(project, lock, name) for name in settings.all_studies}
+    states = {name: _state_of_experiment(project, lock, name) for name in settings.experiments}
+    states |= {name: _state_of_training(project, lock, f"study@{name}") for name in settings.studies}
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
-    for name, (state, reason, headline) in found.items():
-        lines.append(LINE.format(name, state, *_training(project, name), headline).rstrip())
-        lines += [f"    {reason}"] if reason else []
-    others = sum(state != CURRENT for state, _, _ in found.values())
+    for name, state in states.items():
+        headline = ""
+        if project.metrics(name).exists():
+            headline = study_headline(project, name) if name in settings.studies else _headline(project, name)
+        lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
+        if state.reason:
+            lines.append(f"    {state.reason}")
+    stale = sum(state.word != CURRENT for state in states.values())
     lines.append(
-        f"{others} of {len(found)} are not up to date: `triptych repro` brings them there"
-        if others
-        else "All are up to date, as far as settings, code and records tell; `triptych repro` looks at every file."
+        f"{stale} of {len(states)} are not up to date: run `triptych repro`"
+        if stale
+        else "All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files."
     )
     return "\n".join(lines)
 
 
-def _of_experiment(project: Project, lock: Lock, name: str) -> tuple[str, str, str]:
-    """State, reason and headline."""
-    state, reason = _trained(project, lock.state(stage_name("train", name)), name)
-    evaluated = lock.state(stage_name("evaluate", name))
-    if state == CURRENT and evaluated != CURRENT:
-        state, reason = ("not judged", "") if evaluated == NEVER else ("judge anew", evaluated)
-    headline = ""
-    if project.metrics(name).exists():
-        metrics = read_json(project.metrics(name))
-        fid = metrics[name_of("fid", metrics)]["value"]
-        row = {f"test_{key}": metrics["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
-        headline = ", ".join(filter(None, [f"FID {fid:.2f}", likelihood(row)]))
-    return state, reason, headline
+def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
+    trained = _state_of_training(project, lock, f"train@{name}")
+    evaluated = lock.state(f"evaluate@{name}")
+    if trained.word != CURRENT or evaluated == CURRENT:
+        return trained
+    return State("not evaluated") if evaluated == NEVER else State("evaluation is stale", evaluated)
 
 
-def _of_study(project: Project, lock: Lock, name: str) -> tuple[str, str, str]:
-    state, reason = _trained(project, lock.state(stage_name("study", name)), name)
-    return state, reason, study_headline(project, name) if project.metrics(name).exists() else ""
-
-
-def _trained(project: Project, state: str, name: str) -> tuple[str, str]:
-    """A word on the training and the reason; where it was stopped, how far it came."""
-    indices = [place / INDEX for place in (project.private / "checkpoints").glob(f"{name}@*")]
+def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
+    state, name = lock.state(stage), stage.partition("@")[2]
+    indices = [folder / INDEX for folder in (project.private / "checkpoints").glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:
-        return "stopped", f"a run was stopped after step {max(steps):,}; with its settings it goes on from there"
-    return (state, "") if state in (CURRENT, NEVER) else ("stale", state)
+        return State("stopped", f"a run stopped after step {max(steps):,}; with the same settings it continues there")
+    return State(state) if state in (CURRENT, NEVER) else State("stale", state)
+
+
+def _headline(project: Project, experiment: str) -> str:
+    metrics = read_json(project.metrics(experiment))
+    fid = metrics[name_of("fid", metrics)]["value"]
+    row = {f"test_{key}": metrics["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
+    return ", ".join(filter(None, [f"FID {fid:.2f}", likelihood(row)]))
 
 
 def _training(project: Project, name: str) -> tuple[str, str, str]:
-    """Profile, when it began, and how long it took; empty where that is not known."""
+    """Return the profile, start time and duration of the training; empty strings if they are unknown."""
     manifest = project.model(name) / MANIFEST
     if not manifest.exists():
         return "", "", ""
@@ -98,7 +106,7 @@ def _training(project: Project, name: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """What `dvc.lock` says of the stages when they ran last, and what is there now."""
+    """The stages as `dvc.lock` recorded them, compared with the present settings and code."""
 
     root: Path
     stages: Mapping[str, Json]
@@ -107,38 +115,43 @@ class Lock:
 
     @classmethod
     def read(cls, project: Project) -> Lock:
-        """Raises TriptychError if the file is damaged."""
-        return cls(project.root, read_stages(project.root), _yaml(project.params))
+        """Read `dvc.lock` and `params.yaml`. Raises TriptychError if `dvc.lock` is damaged."""
+        from ruamel.yaml import YAML
 
-    @cached_property
-    def makers(self) -> dict[str, tuple[str, str]]:
-        """By path of an output: the stage that wrote it, and its hash."""
-        return {out["path"]: (name, out["md5"]) for name, entry in self.stages.items() for out in entry["outs"]}
+        settings = YAML(typ="safe").load(project.params.read_text(encoding="utf-8")) or {}
+        return cls(project.root, read_stages(project.root), settings)
 
     def state(self, stage: str) -> str:
-        """`CURRENT`, `NEVER`, or why the stage is to run again."""
+        """Return `CURRENT`, `NEVER`, or the reason why the stage must run again."""
         if stage not in self.known:
             self.known[stage] = next(self._reasons(stage), CURRENT) if stage in self.stages else NEVER
         return self.known[stage]
 
     def _reasons(self, stage: str) -> Iterator[str]:
         entry = self.stages[stage]
-        for key, then in entry.get("params", {}).get(PARAMS, {}).items():
-            for name, (before, now) in sorted(differences(key, then, self._setting(key)).items()):
+        for key, recorded in entry.get("params", {}).get(PARAMS, {}).items():
+            for name, (before, now) in sorted(differences(key, recorded, self._setting(key)).items()):
                 yield f"{name} was {_shown(before)}, is {_shown(now)}"
         for dependency in entry.get("deps", ()):
-            path, md5 = dependency["path"], dependency["md5"]
-            if path in self.makers:
-                maker, made = self.makers[path]
-                if self.state(maker) != CURRENT:
-                    yield f"waits for {maker} ({self.state(maker)})"
-                elif made != md5:
-                    yield f"{path} was made anew"
-            elif path.startswith(CODE) and content_hash(self.root / path) != md5:
-                yield f"{path} has changed"
+            yield from self._reasons_of_dependency(dependency["path"], dependency["md5"])
         for output in entry["outs"]:
             if not (self.root / output["path"]).exists():
                 yield f"{output['path']} is missing"
+
+    def _reasons_of_dependency(self, path: str, md5: str) -> Iterator[str]:
+        if path in self._writers:
+            writer, written = self._writers[path]
+            if self.state(writer) != CURRENT:
+                yield f"waits for {writer} ({self.state(writer)})"
+            elif written != md5:
+                yield f"{path} has changed"
+        elif path.startswith(CODE) and content_hash(self.root / path) != md5:
+            yield f"{path} has changed"
+
+    @cached_property
+    def _writers(self) -> dict[str, tuple[str, str]]:
+        """By path of an output, the stage that wrote it and its hash."""
+        return {out["path"]: (name, out["md5"]) for name, entry in self.stages.items() for out in entry["outs"]}
 
     def _setting(self, key: str) -> object:
         try:
@@ -147,21 +160,15 @@ class Lock:
             return MISSING
 
 
-def differences(key: str, then: object, now: object) -> dict[str, tuple[object, object]]:
-    """By dotted key, the values that differ, then and now."""
-    if isinstance(then, dict) and isinstance(now, dict):
+def differences(key: str, before: object, now: object) -> dict[str, tuple[object, object]]:
+    """Return, by dotted key, the values that differ, before and now."""
+    if isinstance(before, dict) and isinstance(now, dict):
         found: dict[str, tuple[object, object]] = {}
-        for name in {**then, **now}:
-            found |= differences(f"{key}.{name}", then.get(name, MISSING), now.get(name, MISSING))
+        for name in {**before, **now}:
+            found |= differences(f"{key}.{name}", before.get(name, MISSING), now.get(name, MISSING))
         return found
-    return {} if then == now else {key: (then, now)}
+    return {} if before == now else {key: (before, now)}
 
 
 def _shown(value: object) -> str:
-    return "not there" if value is MISSING else json.dumps(value, default=str)
-
-
-def _yaml(path: Path) -> Json:
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    return "missing" if value is MISSING else json.dumps(value, default=str)

@@ -1,1 +1,1 @@
-"""How stages are started: one by one or in parallel, by DVC, by the fork server, or by torchrun."""
+"""Start stages: one by one or in parallel, through DVC, the fork server or torchrun."""

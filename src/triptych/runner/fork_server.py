@@ -1,12 +1,14 @@
-"""Warm starts: a stage without the seconds that its imports take. Linux only.
+"""Start stages as forks of one process that has imported all modules already. Linux only.
 
-`triptych repro` starts a helper, which imports whatever a stage may need and listens on a Unix socket in a private
-folder. A command that finds the socket in `TRIPTYCH_WARM` proves that it shares with the helper what a fork cannot take
-over (code, settings of the interpreter, limits), then hands over its arguments, folder, environment and streams, and
-waits. The helper forks a keeper, and that a worker, which runs the very same command line. The keeper passes signals
-on, kills the worker as soon as the command is gone, and says how the worker ended. Whatever goes wrong before the
-worker exists makes the command start cold, without a word. The helper has a session of its own, so that what reaches a
-worker always comes through its command; it starts no work, hence no threads that a fork would miss.
+`triptych repro` starts the fork server. It imports the modules that stages use, and listens on a Unix socket in a
+private folder. A command that finds the socket in `TRIPTYCH_FORK_SERVER` first proves that it shares with the server
+what a fork cannot take over: the code, the interpreter's settings and the limits. Then it sends its arguments, folder,
+environment and streams, and waits. The server forks a keeper, which forks a worker, which runs the command line. The
+keeper forwards signals, kills the worker if the command dies, and reports the worker's exit status. If anything fails
+before the worker exists, the command runs in its own process and prints nothing about it.
+
+The server has its own session, so that signals reach a worker only through its command. It starts no threads, because
+a fork would lose them.
 """
 
 from __future__ import annotations
@@ -39,146 +41,132 @@ from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.process_ids import COMMAND_VARIABLE
 
-VARIABLE = "TRIPTYCH_WARM"
-FREE = ("DVC_", "TRIPTYCH_")  # variables that nothing reads at import; what else differs is not for this helper
-FREE_NAMES = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
-LATE = (  # imported while others work
-    "alembic.command",
-    "alembic.config",
-    "filelock",
-    "jinja2",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "mlflow.pyfunc",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "pandas",
-    "PIL.JpegImagePlugin",
-    "PIL.PngImagePlugin",
-    "ruamel.yaml",
-    "safetensors.torch",
-    "sklearn.datasets",
-    "sqlalchemy.dialects.sqlite",
+VARIABLE = "TRIPTYCH_FORK_SERVER"  # the path of the socket
+COMMAND = "fork-server"
+FREE_PREFIXES = ("DVC_", "TRIPTYCH_")  # no module reads these variables, or those below, when it is imported
+FREE_VARIABLES = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+LATE_MODULES = (  # imported by other packages only when they are used
+    "alembic.command", "alembic.config", "filelock", "jinja2", "matplotlib.backends.backend_agg", "matplotlib.figure",
+    "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pandas", "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin", "ruamel.yaml", "safetensors.torch", "sklearn.datasets", "sqlalchemy.dialects.sqlite",
     "torch_fidelity",
-)
-PASSED_ON = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)}
-PASSED_ON[signal.SIGTSTP] = signal.SIGSTOP  # outside the terminal's session SIGTSTP stops nothing
-PATIENCE = 60  # seconds for a helper that is still importing
-ACCEPTED, MESSAGE = b"+", 1 << 20
+)  # fmt: skip
+FORWARDED_SIGNALS = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)}
+FORWARDED_SIGNALS[signal.SIGTSTP] = signal.SIGSTOP  # SIGTSTP has no effect outside the terminal's session
+IMPORT_TIMEOUT = 600  # seconds until a command stops waiting for a server that is still importing
+ACCEPTED, MAX_MESSAGE = b"+", 1 << 20
 PR_SET_PDEATHSIG = 1
 
 
-def conditions() -> str:
-    """A hash of what a fork cannot take over from a command, and which the two must therefore share."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    bound = {name for name in os.environ if name not in FREE_NAMES and not name.startswith(FREE)}
-    found = {
-        "python": [sys.prefix, sys.version],
-        "code": {str(path): sha256_of_file(path) for path in PACKAGE.rglob("*.py")},
-        "environment": {name: os.environ[name] for name in bound},
-        "process": [umask, os.nice(0), sorted(os.sched_getaffinity(0)), limits],
-    }
-    return sha256_of_json(found)
-
-
 @contextmanager
-def helper(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """A helper for commands of this environment, while the block runs; yield the variables that lead to it."""
+def running(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Run a fork server for commands with this environment; yield the variables that lead commands to it.
+
+    The variables are empty if there can be no server.
+    """
     if sys.platform != "linux" or VARIABLE in environment:
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder) / "socket"
+        path = Path(folder) / "socket"
         try:
-            process = _start(place, environment)
-        except OSError:  # such as a path that is too long for a socket
+            server = _start(path, environment)
+        except OSError:  # for example, the path is too long for a socket
             yield {}
             return
-        os.register_at_fork(after_in_child=process.stdin.close)  # the helper goes with us, not with a fork of ours
+        os.register_at_fork(after_in_child=server.stdin.close)  # else a fork of ours would keep the server alive
         try:
-            yield {VARIABLE: str(place)}
+            yield {VARIABLE: str(path)}
         finally:
-            process.kill()
-            process.communicate()
+            server.kill()
+            server.communicate()
 
 
-def _start(place: Path, environment: Mapping[str, str]) -> subprocess.Popen:
+def _start(path: Path, environment: Mapping[str, str]) -> subprocess.Popen:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(place))
+        listener.bind(str(path))
         listener.listen()
-        number = str(listener.fileno())
-        return subprocess.Popen(  # noqa: S603 (our own words)
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                "from triptych.runner.fork_server import main; main()",
-                str(place.parent),
-                number,
-            ],
+        descriptor = listener.fileno()
+        return subprocess.Popen(  # noqa: S603 (no shell)
+            [sys.executable, "-P", "-m", "triptych", COMMAND, str(path.parent), str(descriptor)],
             env=environment,
-            stdin=subprocess.PIPE,  # it reads nothing, and sees us end
+            stdin=subprocess.PIPE,  # closes when this process ends; nothing is written to it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[listener.fileno()],
+            pass_fds=[descriptor],
             start_new_session=True,
         )
 
 
-def run_warm() -> int | None:
-    """Run this very command line in a fork of the helper; return its exit status, or None where it must start cold.
+def run_in_fork() -> int | None:
+    """Run this command line in a fork of the server; return its exit status, or None if it must run in this process.
 
-    Raises TriptychError if the fork's keeper was killed.
+    Raises TriptychError if the keeper was killed.
     """
-    place = os.environ.get(VARIABLE)
-    if not place or sys.platform != "linux":
+    path = os.environ.get(VARIABLE)
+    if not path or sys.platform != "linux":
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        return _wait(connection) if _hand_over(connection, place) else None
+        return _wait(connection) if _send_command(connection, path) else None
 
 
-def _hand_over(connection: socket.socket, place: str) -> bool:
-    """Give the command to the helper, if one answers that shares our conditions; tell whether it has it now."""
+def _send_command(connection: socket.socket, path: str) -> bool:
+    """Send the command line to the server; return whether the server has accepted it."""
     try:
-        connection.settimeout(PATIENCE)
-        connection.connect(place)
-        if not _is_ours(connection):
+        connection.settimeout(IMPORT_TIMEOUT)
+        connection.connect(path)
+        if not _is_same_user(connection):
             return False
         connection.send(conditions().encode())
-        if connection.recv(MESSAGE) != ACCEPTED:
+        if connection.recv(MAX_MESSAGE) != ACCEPTED:
             return False
         environment = dict(os.environ) | {COMMAND_VARIABLE: str(os.getpid())}
-        command = {"words": sys.argv, "folder": str(Path.cwd()), "environment": environment}
+        command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": environment}
         socket.send_fds(connection, [json.dumps(command).encode()], [0, 1, 2])
     except OSError:
         return False
     return True
 
 
-def _is_ours(connection: socket.socket) -> bool:
+def _is_same_user(connection: socket.socket) -> bool:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return struct.unpack("3i", credentials)[1] == os.getuid()
 
 
-def _wait(connection: socket.socket) -> int:
-    """Pass signals on until the worker has ended, and end as it did."""
+def conditions() -> str:
+    """Return a hash of everything that a fork cannot take over from a command, and that both must therefore share."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    names = {name for name in os.environ if name not in FREE_VARIABLES and not name.startswith(FREE_PREFIXES)}
+    return sha256_of_json(
+        {
+            "python": [sys.prefix, sys.version],
+            "code": {str(path): sha256_of_file(path) for path in PACKAGE.rglob("*.py")},
+            "environment": {name: os.environ[name] for name in names},
+            "process": [umask, os.nice(0), sorted(os.sched_getaffinity(0)), limits],
+        }
+    )
 
-    def pass_on(number: int, _: FrameType | None) -> None:
+
+def _wait(connection: socket.socket) -> int:
+    """Forward signals until the worker has ended; return its exit status, or end by the same signal."""
+
+    def forward(number: int, _: FrameType | None) -> None:
         with suppress(OSError):
-            connection.send(bytes([PASSED_ON[signal.Signals(number)]]))
+            connection.send(bytes([FORWARDED_SIGNALS[signal.Signals(number)]]))
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    for number in PASSED_ON:
+    for number in FORWARDED_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, pass_on)
+            signal.signal(number, forward)
     connection.settimeout(None)
     answer = b""
     with suppress(ConnectionError):
-        answer = connection.recv(MESSAGE)
+        answer = connection.recv(MAX_MESSAGE)
     if not answer:
-        raise TriptychError("the process that did the work was killed: run the command again")
+        raise TriptychError("the process that ran the command was killed: run the command again")
     status = int(answer)
     if status < 0:
         with suppress(OSError):  # SIGKILL has no handler to reset
@@ -187,26 +175,24 @@ def _wait(connection: socket.socket) -> int:
     return status
 
 
-def main() -> None:
-    """The helper; and, once this returns to a worker, the command."""
-    folder, listener = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
-    os.close(os.pidfd_open(os.getpid()))  # no helper where the kernel is older than this
+def serve(folder: str, descriptor: int) -> list[int]:
+    """Fork a worker for each command, until `triptych repro` ends. Return only in a worker, which runs its command.
+
+    Append the command's exit status to the returned list: the worker then ends without freeing the interpreter's
+    memory, which the system would first have to copy.
+    """
+    listener = socket.socket(fileno=descriptor)
+    os.close(os.pidfd_open(os.getpid()))  # fails, and ends the server, if the kernel is too old
     status: list[int] = []
-    atexit.register(_leave, status)  # before all others, hence run after them
-    shared = conditions()
+    atexit.register(_exit_at_once, status)  # exit functions run in reverse order: this one runs last
+    expected = conditions()
     _import_everything()
-    _take_over(*_serve(listener, folder, shared))
-    from triptych.cli.main import main as run
-
-    try:
-        run()
-    except SystemExit as end:
-        status += [end.code] if isinstance(end.code, int) else []
-        raise
+    command, descriptors = _accept_commands(listener, folder, expected)
+    _take_over(command, descriptors)
+    return status
 
 
-def _leave(status: list[int]) -> None:
-    """End a worker without taking the interpreter apart, for which the fork would have to copy all of it."""
+def _exit_at_once(status: list[int]) -> None:
     if status:
         with suppress(OSError):
             sys.stdout.flush()
@@ -221,16 +207,16 @@ def _import_everything() -> None:
     import_client()
     for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
         importlib.import_module(module.name)
-    for name in LATE:
+    for name in LATE_MODULES:
         importlib.import_module(name)
     if threading.active_count() > 1:
-        sys.exit("a thread would not survive a fork")
-    gc.freeze()  # a collection in a worker would copy what it looks at
+        sys.exit("an import has started a thread, which a fork would lose")
+    gc.freeze()  # a garbage collection in a worker would copy the memory that it visits
 
 
-def _serve(listener: socket.socket, folder: str, shared: str) -> tuple[dict[str, Any], list[int]]:
-    """Fork a keeper for every command that comes, until `triptych repro` is gone. Returns only in a worker."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
+def _accept_commands(listener: socket.socket, folder: str, expected: str) -> tuple[dict[str, Any], list[int]]:
+    """Fork a keeper and a worker for each command. Return the command and its streams, only in a worker."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system removes ended keepers
     while True:
         if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
             shutil.rmtree(folder, ignore_errors=True)
@@ -241,7 +227,7 @@ def _serve(listener: socket.socket, folder: str, shared: str) -> tuple[dict[str,
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         listener.close()
-        message, descriptors = _receive(connection, shared)
+        message, descriptors = _receive_command(connection, expected)
         keeper, worker = os.getpid(), os.fork()
         if worker:
             _keep(connection, worker, descriptors)
@@ -252,18 +238,19 @@ def _serve(listener: socket.socket, folder: str, shared: str) -> tuple[dict[str,
         return json.loads(message), descriptors
 
 
-def _receive(connection: socket.socket, shared: str) -> tuple[bytes, list[int]]:
-    """The command, if it comes under the helper's own conditions and still wants to run."""
+def _receive_command(connection: socket.socket, expected: str) -> tuple[bytes, list[int]]:
+    """Return the command and its streams; end this keeper if the conditions differ or the command has gone."""
     with suppress(OSError):
-        if _is_ours(connection) and connection.recv(MESSAGE).decode() == shared:
+        if _is_same_user(connection) and connection.recv(MAX_MESSAGE).decode() == expected:
             connection.send(ACCEPTED)
-            message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE, 3)
+            message, descriptors, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 3)
             if len(descriptors) == 3:
                 return message, descriptors
     os._exit(0)
 
 
 def _keep(connection: socket.socket, worker: int, descriptors: list[int]) -> NoReturn:
+    """Forward signals to the worker until it ends, or kill it if the command ends; report the exit status."""
     for descriptor in descriptors:
         os.close(descriptor)
     ended = os.pidfd_open(worker)
@@ -279,7 +266,7 @@ def _keep(connection: socket.socket, worker: int, descriptors: list[int]) -> NoR
 
 
 def _take_over(command: dict[str, Any], descriptors: list[int]) -> None:
-    """Be the command: its streams, folder, environment and arguments."""
+    """Give this process the streams, folder, environment and arguments of the command."""
     for stream, descriptor in enumerate(descriptors):
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -288,4 +275,4 @@ def _take_over(command: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(command["environment"])
     del os.environ[VARIABLE]
-    sys.argv = command["words"]
+    sys.argv = command["arguments"]

@@ -1,7 +1,6 @@
-"""The GPUs that stages may use, without importing torch, and how lanes share them.
+"""Find the GPUs that stages may use, without importing torch, and share them among parallel stages.
 
-A stage sees its GPU alone, as the first: it computes as on a machine with no other, so that results do not tell which
-one it was.
+Each stage sees only its own GPUs, numbered from 0. Its results therefore do not depend on the GPU's number.
 """
 
 from __future__ import annotations
@@ -9,49 +8,66 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triptych.training.settings import Runtime
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 DEVICES = Path("/dev")
 NUMBERED = re.compile(r"nvidia\d+")
-UNCOUNTED = ("nvidiactl", "kfd", "dxg")  # drivers whose GPUs, if they have no such numbers, nothing here counts
+OTHER_DRIVERS = ("nvidiactl", "kfd", "dxg")  # their GPUs cannot be counted unless they have numbered device files
 
 
-def visible() -> list[str]:
-    """The GPUs by the names that CUDA takes: those that the user has named, else the numbers of all there are."""
-    named = os.environ.get(VARIABLE)
-    if named is None:
-        there = [path for path in DEVICES.glob("nvidia*") if NUMBERED.fullmatch(path.name)]
-        return [str(number) for number in range(len(there))]
-    found = []
-    for name in map(str.strip, named.split(",")):
-        if not name or name.startswith("-"):  # CUDA takes what stands before
+def gpu_groups(runtime: Runtime) -> list[str]:
+    """Return the GPUs that stages share, in groups of `runtime.processes`, as values of `CUDA_VISIBLE_DEVICES`.
+
+    The list is empty without CUDA, or if the GPUs cannot be counted.
+    """
+    gpus = visible_gpus() if runtime.device in ("auto", "cuda") else []
+    size = runtime.processes
+    groups = [gpus[start : start + size] for start in range(0, len(gpus) - size + 1, size)]
+    return [",".join(group) for group in groups or [gpus] if group]
+
+
+def visible_gpus() -> list[str]:
+    """Return the CUDA GPUs by name: those in `CUDA_VISIBLE_DEVICES` if it is set, else the numbers of all GPUs."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen is None:
+        count = sum(bool(NUMBERED.fullmatch(path.name)) for path in DEVICES.glob("nvidia*"))
+        return [str(number) for number in range(count)]
+    gpus = []
+    for name in map(str.strip, chosen.split(",")):
+        if not name or name.startswith("-"):  # CUDA ignores everything from the first invalid name on
             break
-        found.append(name)
-    return found
+        gpus.append(name)
+    return gpus
 
 
-def uncounted() -> bool:
-    """Whether there is a GPU that `visible` does not know, and the user has not said that none is to be used."""
-    return VARIABLE not in os.environ and any((DEVICES / name).exists() for name in UNCOUNTED)
+def has_uncounted_gpu() -> bool:
+    """Return whether a GPU exists that `visible_gpus` cannot count, unless the user has set `CUDA_VISIBLE_DEVICES`."""
+    return VARIABLE not in os.environ and any((DEVICES / name).exists() for name in OTHER_DRIVERS)
 
 
-@dataclass
-class Shares:
-    """Who has which GPU: each new stage gets one of those that the fewest others are on, the first of them."""
+class GpuPool:
+    """Give each new stage the group of GPUs with the fewest running stages."""
 
-    gpus: list[str]
-    taken: Counter[str] = field(default_factory=Counter)
+    def __init__(self, groups: Sequence[str]) -> None:
+        """Share these values of `CUDA_VISIBLE_DEVICES`; without any, stages see all GPUs."""
+        self.groups = groups
+        self.stages: Counter[str] = Counter()
 
     def take(self) -> dict[str, str]:
-        """The variables with which a stage sees its GPU, and no other; none where there are no GPUs to share."""
-        if not self.gpus:
+        """Return the environment variables that show a new stage its GPUs; empty if there are none to share."""
+        if not self.groups:
             return {}
-        chosen = min(self.gpus, key=self.taken.__getitem__)
-        self.taken[chosen] += 1
+        chosen = min(self.groups, key=self.stages.__getitem__)
+        self.stages[chosen] += 1
         return {VARIABLE: chosen}
 
-    def give_back(self, variables: dict[str, str]) -> None:
-        """A stage with these variables has ended."""
-        self.taken.subtract(variables.values())
+    def release(self, variables: dict[str, str]) -> None:
+        """Record that the stage with these variables has ended."""
+        self.stages.subtract(variables.values())

@@ -1,11 +1,20 @@
-"""Lanes: stages that do not wait for each other, side by side. What `triptych repro` does where DVC takes one by one.
+"""Run stages that do not depend on each other in parallel. DVC alone runs one stage at a time.
 
-One look through DVC finds the stages that are to run: what has changed, and whatever depends on it. Each of them, once
-those that it waits for are through, gets a process of its own in which DVC reproduces it alone: with DVC's locks, its
-run cache, and its judgement whether there is anything to do after all. On Linux such a process is a fork of this one,
-which has imported DVC and done nothing with it; elsewhere it starts from nothing. A stage's entry in `dvc.lock` is
-spliced into the text at its place in DVC's own order, so that the file does not tell who finished first; DVC would
-parse and write all of it, in seconds, while every other lane waits.
+A planning process asks DVC which stages to run: those that have changed, and all stages that depend on them. Each of
+these stages gets a worker process, in which DVC reproduces this stage with its own locks and run cache. On Linux a
+worker is a fork of this process, which imports DVC but never uses it; elsewhere it is a new process. A worker writes
+only its own entry into `dvc.lock`, at its place in DVC's order: the file does not depend on which stage ends first, and
+no stage waits while DVC parses and rewrites the whole file, which takes seconds.
+
+Private or undocumented parts of DVC that this module uses:
+
+- `Repo(_wait_for_lock=True)`, `Repo.scm_context`, `dvc.repo.lock_repo`
+- `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`; `Repo.reproduce(repro_fn=...)`
+- `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
+- `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`
+- the modules in `DVC_MODULES`; and in `core/lock_file.py` `to_lockfile` and `dumps_yaml`
+
+`runner/dvc.py` names the versions of DVC with which the tests of this module pass.
 """
 
 from __future__ import annotations
@@ -19,269 +28,104 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache, partial, reduce
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.core.errors import TriptychError
-from triptych.core.json_files import read_json
-from triptych.core.lock_file import splice
-from triptych.core.progress import LANES
-from triptych.runner import gpus
-from triptych.settings.seeds import stage_name
+from triptych.core.lock_file import write_entry
+from triptych.core.progress import WORKERS_VARIABLE
+from triptych.runner.gpus import GpuPool
+from triptych.runner.schedule import Plan, Scheduler, durations, longest_first
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
     from triptych.core.project import Project
-    from triptych.training.settings import Runtime
 
-FAILED = 255  # DVC's own exit status
-OF_DVC = (  # what every process would import by itself
-    "configobj",
-    "dulwich.ignore",
-    "dulwich.index",
-    "dvc.data_cloud",
-    "dvc.output",
-    "dvc.parsing.interpolate",
-    "dvc.repo.artifacts",
-    "dvc.repo.datasets",
-    "dvc.repo.index",
-    "dvc.repo.plots",
-    "dvc.repo.reproduce",
-    "dvc.repo.stage",
-    "dvc.rwlock",
-    "dvc.scm",
-    "dvc.stage.cache",
-    "dvc.stage.run",
-    "dvc.stage.serialize",
-    "dvc.utils.strictyaml",
-    "dvc_data.hashfile.status",
-    "fsspec.implementations.memory",
-    "ruamel.yaml",
-)
+FAILED = 255  # the exit status of `dvc repro` after a failure
+INTERRUPTED = "interrupted"
 PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+DVC_MODULES = (  # imported once before the workers are forked
+    "configobj", "dulwich.ignore", "dulwich.index", "dvc.data_cloud", "dvc.output", "dvc.parsing.interpolate",
+    "dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.index", "dvc.repo.plots", "dvc.repo.reproduce",
+    "dvc.repo.stage", "dvc.rwlock", "dvc.scm", "dvc.stage.cache", "dvc.stage.run", "dvc.stage.serialize",
+    "dvc.utils.strictyaml", "dvc_data.hashfile.status", "fsspec.implementations.memory", "ruamel.yaml",
+)  # fmt: skip
+
+Planning = Callable[[], "Plan | None"]
+"""Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to run. `order` holds all stages as DVC takes them; `waits`, by stage to run, those it waits for."""
-
-    order: list[str]
-    waits: dict[str, list[str]]
-
-
-def gpus_for(runtime: Runtime) -> list[str]:
-    """The GPUs that stages of these settings share, in groups of as many as a training takes.
-
-    None where they are none of CUDA's, or cannot be counted.
-    """
-    found, each = gpus.visible() if runtime.device in ("auto", "cuda") else [], runtime.processes
-    groups = [found[start : start + each] for start in range(0, len(found) - each + 1, each)]
-    return [",".join(group) for group in groups or [found] if group]
-
-
-def default_lanes(runtime: Runtime) -> int:
-    """A lane a GPU; one where there is a GPU of another kind; else as many as the cores of this process can feed."""
-    found = gpus_for(runtime)
-    if found or runtime.device in ("cuda", "mps") or (runtime.device == "auto" and gpus.uncounted()):
-        return max(1, len(found))
-    return max(1, cores() // (runtime.threads * runtime.processes))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def crowding(lanes: int, threads: int) -> str:
-    """What to tell whoever has more threads side by side than there are cores; empty where each has one."""
-    if lanes == 1 or lanes * threads <= cores():
-        return ""
-    each = "one thread" if threads == 1 else f"{threads} threads"
-    return (
-        f"{lanes} stages at a time, {each} each, share {cores()} cores: a stage takes longer than it would alone "
-        "(its threads belong to its result and stay as they are)"
-    )
-
-
-Look = Callable[[], "Plan | None"]
-"""Waits for the plan of a look that has begun; None where DVC cannot make one, for a reason `dvc repro` will tell."""
-
-
-def begin_look(project: Project) -> Look:
-    """Begin to look for what is to run, in a process of its own."""
-    connection = _start(_plan, project.root, {}, daemon=True)
+def begin_planning(project: Project) -> Planning:
+    """Start a process that finds out which stages to run."""
+    connection = _start_worker(_plan, project.root, {}, daemon=True)
 
     def plan() -> Plan | None:
-        answer = _answer(connection)
-        return Plan(**answer) if isinstance(answer, dict) else None
+        result = _receive(connection)
+        return Plan(**result) if isinstance(result, dict) else None
 
     return plan
 
 
-def run(project: Project, plan: Plan, lanes: int, variables: Mapping[str, str], devices: Sequence[str] = ()) -> int:
-    """Run what the plan holds, with these variables added and on these GPUs; return the exit status.
+def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str], gpus: Sequence[str] = ()) -> int:
+    """Run the stages of a plan, `workers` at a time, with these environment variables; return the exit status.
 
-    After a failure nothing new starts, and its message is the last. Raises KeyboardInterrupt after Ctrl-C, once
-    everything has ended, which the terminal has told, too.
+    The stages share the groups of GPUs. After a failure no further stage starts, and the error is printed last.
+    Raises KeyboardInterrupt after Ctrl-C, when all stages have ended.
     """
     if PROCESSES.get_start_method() == "fork":
-        for name in OF_DVC:
+        for name in DVC_MODULES:
             importlib.import_module(name)
-    work = Work(by_length(plan.waits, durations(project)), plan.waits)
-    shares = gpus.Shares(list(devices))
+    scheduler = Scheduler(longest_first(plan.waits, durations(project)), plan.waits)
+    pool = GpuPool(gpus)
     running: dict[Connection, tuple[str, dict[str, str]]] = {}
     interrupts: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    previous_handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        while running or not (interrupts or work.failures or work.done):
-            if not (interrupts or work.failures):
-                for stage in work.take(lanes - len(running)):
-                    device = shares.take()
-                    found = {**variables, LANES: str(lanes), **device}
-                    running[_start(reproduce, project.root, found, stage, plan.order)] = stage, device
-            for connection in wait(list(running)):
-                stage, device = running.pop(connection)
-                work.finish(stage, _answer(connection))
-                shares.give_back(device)
+        while running or (scheduler.unfinished and not (interrupts or scheduler.failures)):
+            if not (interrupts or scheduler.failures):
+                for stage in scheduler.take(workers - len(running)):
+                    device = pool.take()
+                    environment = {**variables, WORKERS_VARIABLE: str(workers), **device}
+                    worker = _start_worker(reproduce, project.root, environment, stage, plan.order)
+                    running[worker] = stage, device
+            for worker in wait(list(running)):
+                stage, device = running.pop(worker)
+                scheduler.finish(stage, _receive(worker))
+                pool.release(device)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)
     if interrupts:
         raise KeyboardInterrupt
-    for failure in work.failures:
+    for failure in scheduler.failures:
         print(f"ERROR: {failure}", file=sys.stderr)
-    return FAILED if work.failures else 0
+    return FAILED if scheduler.failures else 0
 
 
-@dataclass
-class Work:
-    """The stages of a plan that have not ended, the most urgent first."""
+def reproduce(repo: Repo, name: str, order: list[str]) -> str:
+    """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
-    waiting: list[str]
-    waits: Mapping[str, Sequence[str]]
-    unfinished: set[str] = field(init=False)
-    failures: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.unfinished = set(self.waiting)
-
-    @property
-    def done(self) -> bool:
-        return not self.unfinished
-
-    def take(self, count: int) -> list[str]:
-        """At most `count` stages that wait for nothing more; they are the caller's now."""
-        taken = [stage for stage in self.waiting if self.unfinished.isdisjoint(self.waits[stage])][:count]
-        self.waiting = [stage for stage in self.waiting if stage not in taken]
-        return taken
-
-    def finish(self, stage: str, failure: object) -> None:
-        """A stage has ended: with an empty string if all went well, else with what went wrong."""
-        self.unfinished.remove(stage)
-        if failure != "":
-            self.failures.append(str(failure or f"failed to reproduce '{stage}': its DVC was killed"))
-
-
-def by_length(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, float]) -> list[str]:
-    """The stages, those first that begin the longest chain of work; of equals, in the order given.
-
-    A stage of unknown duration counts a second, which leaves the number of stages to decide.
+    Return an empty string. Raises DVC's error if the stage fails.
     """
-    remaining: dict[str, float] = {}
-    for stage in reversed(waits):  # DVC's order has a stage after those that it waits for
-        after = [remaining[later] for later, earlier in waits.items() if stage in earlier]
-        remaining[stage] = seconds.get(stage, 1.0) + max(after, default=0.0)
-    return sorted(waits, key=lambda stage: -remaining[stage])
 
+    def reproduce_and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's options)
+        result = stage.reproduce(**options)
+        if result:
+            lock = stage.dvcfile._lockfile
+            if not write_entry(Path(lock.path), result, order):
+                result.dump(update_pipeline=False)
+            repo.scm_context.track_file(lock.relpath)
+        return result
 
-def durations(project: Project) -> dict[str, float]:
-    """Seconds of the latest execution of each stage that the journal knows; a hint, which no damaged entry may stop."""
-    found = {}
-    for folder in (project.private / "journal").glob("*@*"):
-        entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        if entries:
-            kind, _, name = folder.name.replace("classifier@classifier-", "classifier@").partition("@")
-            stage = kind if name == "all" else stage_name(kind, name)
-            with suppress(TriptychError, TypeError, ValueError):
-                found[stage] = float(read_json(entries[-1])["seconds"])
-    return found
-
-
-def _start(
-    function: Callable,
-    root: Path,
-    variables: Mapping[str, str],
-    *words: Any,  # noqa: ANN401
-    daemon: bool = False,
-) -> Connection:
-    """Call a function in a process of its own; the connection gives what it returns, as JSON.
-
-    A daemon ends with this process, whatever it has done by then.
-    """
-    ours, theirs = PROCESSES.Pipe(duplex=False)
-    with _interrupts_held():  # until it has a handler of its own: it would take ours over, and hear nothing
-        PROCESSES.Process(target=_work, args=(theirs, root, dict(variables), function, words), daemon=daemon).start()
-    theirs.close()
-    return ours
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _answer(connection: Connection) -> object:
-    """What the process returned; None if it was killed."""
-    with connection:
-        try:
-            return json.loads(connection.recv_bytes())
-        except EOFError:
-            return None
-
-
-def _work(connection: Connection, root: Path, variables: Mapping[str, str], function: Callable, words: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.chdir(root)
-    os.environ.update(variables)
-    connection.send_bytes(json.dumps(_guarded(function, *words)).encode())
-
-
-def _guarded(function: Callable, *words: Any) -> object:  # noqa: ANN401
-    """What the function returns, or how it failed in DVC's words."""
-    try:
-        from dvc.repo import Repo
-
-        with Repo(_wait_for_lock=True) as repo:
-            return function(repo, *words)
-    except KeyboardInterrupt:
-        _wait_for_stage()
-        return "interrupted"
-    except Exception as error:
-        causes: list[BaseException | None] = [error]
-        while causes[-1]:
-            causes.append(causes[-1].__cause__)
-        return ": ".join(str(cause) for cause in causes[:-1]) or type(error).__name__
-
-
-def _wait_for_stage() -> None:
-    """An interrupt in the moment before DVC waits for its stage leaves the stage alone, which ends by the same one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
+    repo.scm_context.quiet = True
+    repo.reproduce([name], single_item=True, repro_fn=reproduce_and_record)
+    return ""
 
 
 def _plan(repo: Repo) -> dict[str, Any]:
-    """As `dvc repro` goes about it, except that what depends on a change needs no look."""
+    """Return the fields of a `Plan`, found as `dvc repro` does; stages that depend on a change are not examined."""
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo import lock_repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
@@ -289,9 +133,9 @@ def _plan(repo: Repo) -> dict[str, Any]:
     logging.disable()
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
-        wanted = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
-        stages = [stage for stage in plan_repro(graph, wanted) if stage in wanted]
-        _share_params(stages)
+        pipeline = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
+        stages = [stage for stage in plan_repro(graph, pipeline) if stage in pipeline]
+        _read_params_once(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
             changed = [other.addressing for other in graph.successors(stage) if other.addressing in waits]
@@ -300,42 +144,100 @@ def _plan(repo: Repo) -> dict[str, Any]:
     return {"order": [stage.name for stage in stages], "waits": waits}
 
 
-def _share_params(stages: Sequence[Stage]) -> None:
-    """Let stages compare their settings with one reading of params.yaml.
+def _read_params_once(stages: Sequence[Stage]) -> None:
+    """Let all stages compare their settings with one reading of params.yaml.
 
-    DVC parses the file once a stage, and walks all of it for each key: both grow with the square of the experiments.
+    DVC parses the file once per stage and searches all of it for each key: its time grows with the square of the number
+    of experiments.
     """
     from dvc.dependency import ParamsDependency
     from dvc.dependency.param import read_param_file
 
-    read = cache(lambda dependency_path, fs: read_param_file(fs, dependency_path))
-    for dependency in (each for stage in stages for each in stage.deps):
+    read = cache(lambda path, fs: read_param_file(fs, path))
+    for dependency in (dependency for stage in stages for dependency in stage.deps):
         if isinstance(dependency, ParamsDependency) and dependency.params and dependency.exists:
-            found = _chosen(read(dependency.fs_path, dependency.fs), dependency.params)
-            dependency.read_params = partial(dict, found)
+            values = _values_of(dependency.params, read(dependency.fs_path, dependency.fs))
+            dependency.read_params = partial(dict, values)
 
 
-def _chosen(settings: object, keys: Sequence[str]) -> dict[str, Any]:
-    """The values of these dotted keys, as far as there are any."""
-    found = {}
+def _values_of(keys: Sequence[str], settings: object) -> dict[str, Any]:
+    """Return the values of the dotted keys that exist in the settings."""
+    values = {}
     for key in keys:
         with suppress(KeyError, TypeError):
-            found[key] = reduce(lambda part, name: part[name], key.split("."), settings)
-    return found
+            values[key] = reduce(lambda part, name: part[name], key.split("."), settings)
+    return values
 
 
-def reproduce(repo: Repo, name: str, order: list[str]) -> str:
-    """Let DVC reproduce one stage alone, and put its entry into `dvc.lock` at its place in the order."""
+def _start_worker(
+    function: Callable,
+    root: Path,
+    variables: Mapping[str, str],
+    *arguments: Any,  # noqa: ANN401
+    daemon: bool = False,
+) -> Connection:
+    """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    def and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's)
-        done = stage.reproduce(**options)
-        if done:
-            lock = stage.dvcfile._lockfile
-            if not splice(Path(lock.path), done, order):
-                done.dump(update_pipeline=False)
-            repo.scm_context.track_file(lock.relpath)
-        return done
+    A daemon is ended when this process ends.
+    """
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
+    with _interrupts_blocked():  # a fork inherits our handler, and would lose an interrupt before it sets its own
+        process.start()
+    sender.close()
+    return receiver
 
-    repo.scm_context.quiet = True
-    repo.reproduce([name], single_item=True, repro_fn=and_record)
-    return ""
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _receive(connection: Connection) -> object:
+    """Return the result of a worker, or None if it was killed."""
+    with connection:
+        try:
+            return json.loads(connection.recv_bytes())
+        except EOFError:
+            return None
+
+
+def _work(
+    connection: Connection, root: Path, variables: Mapping[str, str], function: Callable, arguments: tuple
+) -> None:
+    """Run a worker process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.chdir(root)
+    os.environ.update(variables)
+    connection.send_bytes(json.dumps(_call(function, arguments)).encode())
+
+
+def _call(function: Callable, arguments: tuple) -> object:
+    """Return the result of the function, or the messages of the exception and of its causes."""
+    try:
+        from dvc.repo import Repo
+
+        with Repo(_wait_for_lock=True) as repo:
+            return function(repo, *arguments)
+    except KeyboardInterrupt:
+        _wait_for_stage()
+        return INTERRUPTED
+    except Exception as error:
+        messages, cause = [], error
+        while cause:
+            messages.append(str(cause))
+            cause = cause.__cause__
+        return ": ".join(messages) or type(error).__name__
+
+
+def _wait_for_stage() -> None:
+    """Wait for the stage to end if the interrupt came just before DVC began to wait for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()

@@ -1,16 +1,13 @@
-"""`triptych repro`: DVC's pipeline, with the checks that DVC cannot make."""
+"""`triptych repro`: run the pipeline, with checks that DVC cannot make."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from triptych.data.raw_images import read_origin
-from triptych.data.sources import resolve_source
-from triptych.data.user_folder import folder_checksum
-from triptych.runner import fork_server, parallel
+from triptych.runner import dvc, fork_server, parallel
+from triptych.runner.gpus import gpu_groups
+from triptych.runner.schedule import default_workers, overload_warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,67 +15,61 @@ if TYPE_CHECKING:
     from triptych.core.project import Project
     from triptych.settings.params import Settings
 
-DVC_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 
+def begin_planning(project: Project, arguments: Sequence[str]) -> parallel.Planning | None:
+    """Start a process that finds out which stages to run, so that the caller can import modules meanwhile.
 
-def dvc(project: Project, *words: str, **variables: str) -> int:
-    """Run a DVC command of this environment, with these variables added, in the project; return its exit status."""
-    command = [sys.executable, "-m", "dvc", *words]
-    environment = {**os.environ, **DVC_QUIET, **variables}
-    process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 (the user's own words)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # DVC and its stage have been told too; they leave everything in order
-            continue
-
-
-def stale_sources(project: Project, settings: Settings) -> list[str]:
-    """Data sets that would come out differently now: DVC watches neither the user's folder nor `TRIPTYCH_DATA`."""
-    kind, stale = resolve_source(settings.active.source), []
-    for name, dataset in settings.datasets.items():
-        if project.raw(name).exists():
-            fetched, source = read_origin(project.raw(name))
-            if fetched != kind or (kind == "folder" and folder_checksum(dataset.images) not in source):
-                stale.append(name)
-    return stale
-
-
-def begin(project: Project, words: Sequence[str]) -> parallel.Look | None:
-    """Begin to look for what there is to do, which takes seconds: what else there is to read can be read meanwhile.
-
-    With words, which are DVC's to understand, there is no look.
+    Return None if plain `dvc repro` runs the stages: because it gets these arguments, or because the tests of
+    `runner/parallel.py` did not run with the installed version of DVC.
     """
-    versioned = (project.root / ".git").exists() or project.commit()[0] != "none"
-    local = project.root / ".dvc" / "config.local"
-    without_git = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
-    if versioned == without_git:  # an unpacked archive has no history; DVC must be told
-        dvc(project, "config", "--local", *(["--unset", "core.no_scm"] if versioned else ["core.no_scm", "true"]))
-    return None if words else parallel.begin_look(project)
+    _configure_scm(project)
+    if arguments:
+        return None
+    version = dvc.installed_version()
+    if version not in dvc.TESTED_VERSIONS:
+        tested = ", ".join(dvc.TESTED_VERSIONS)
+        print(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}", flush=True)
+        return None
+    return parallel.begin_planning(project)
+
+
+def _configure_scm(project: Project) -> None:
+    """Set DVC's local option `core.no_scm` if the project is not in a git repository, such as an unpacked archive."""
+    has_git = (project.root / ".git").exists() or project.commit()[0] != "none"
+    config = project.root / ".dvc" / "config.local"
+    no_scm = config.exists() and "no_scm" in config.read_text(encoding="utf-8")
+    if has_git == no_scm:
+        option = ["--unset", "core.no_scm"] if has_git else ["core.no_scm", "true"]
+        dvc.run_dvc(project, "config", "--local", *option)
 
 
 def repro(
-    project: Project, settings: Settings, look: parallel.Look | None, words: Sequence[str], jobs: int | None = None
+    project: Project,
+    settings: Settings,
+    planning: parallel.Planning | None,
+    arguments: Sequence[str],
+    jobs: int | None = None,
 ) -> int:
-    """Bring everything up to date, after fetching anew whatever the user's folder has changed.
+    """Bring all results up to date; return the exit status.
 
-    With words, `dvc repro` of these; without, `jobs` stages at a time, or as many as the machine can feed.
+    Data sets are fetched again first if the user's images have changed. With a planning process, run `jobs` stages at a
+    time, by default as many as the machine allows. Without, run `dvc repro` with the arguments.
     """
-    stale = [f"fetch@{name}" for name in stale_sources(project, settings)]
+    stale = [f"fetch@{name}" for name in dvc.stale_sources(project, settings)]
     if stale:
-        status = dvc(project, "--wait-for-lock", "repro", "--quiet", "--force", "--single-item", *stale)
+        status = dvc.run_dvc(project, "--wait-for-lock", "repro", "--quiet", "--force", "--single-item", *stale)
         if status:
             return status
-        look = look and parallel.begin_look(project)
-    plan = look and look()
+        planning = planning and parallel.begin_planning(project)
+    plan = planning and planning()
     if plan and not plan.waits:
         print("Data and pipelines are up to date.")
         return 0
-    with fork_server.helper({**os.environ, **DVC_QUIET}) as variables:
-        if plan:
-            count = min(jobs or parallel.default_lanes(settings.runtime), len(plan.waits))
-            if crowded := parallel.crowding(count, settings.runtime.threads * settings.runtime.processes):
-                print(crowded, flush=True)
-            found = {**DVC_QUIET, **variables}
-            return parallel.run(project, plan, count, found, parallel.gpus_for(settings.runtime))
-        return dvc(project, "repro", *words, **variables)
+    with fork_server.running({**os.environ, **dvc.NO_TELEMETRY}) as variables:
+        if not plan:
+            return dvc.run_dvc(project, "repro", *arguments, **variables)
+        workers = min(jobs or default_workers(settings.runtime), len(plan.waits))
+        warning = overload_warning(workers, settings.runtime.threads * settings.runtime.processes)
+        if warning:
+            print(warning, flush=True)
+        return parallel.run(project, plan, workers, {**dvc.NO_TELEMETRY, **variables}, gpu_groups(settings.runtime))

@@ -1,8 +1,8 @@
-"""A training in several processes on this machine: `torchrun`, started by the stage.
+"""Train in several processes on this machine, with PyTorch's `torchrun`.
 
-The stage is torchrun's agent: it starts the processes and waits, and when one of them dies, or a signal comes, it ends
-the others. Each of them, a fresh interpreter, runs this module. What goes wrong in one is left to the stage to say, so
-that it is said once.
+The command `triptych train` is torchrun's agent: it starts the processes, waits, and ends all of them if one dies or if
+it receives a signal. Each process runs `triptych train` in a new interpreter. Only the agent prints errors, so that
+each error is printed once.
 """
 
 from __future__ import annotations
@@ -12,98 +12,115 @@ import logging
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.process_ids import COMMAND_VARIABLE
+from triptych.runner import fork_server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+    from torch.distributed.launcher.api import LaunchConfig
 
-LAUNCHER_VARIABLE = "TRIPTYCH_LAUNCHER"  # the stage's process
-ENDING = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-)  # what ends all, unless `nohup` or a shell has it ignored
+LAUNCHER_VARIABLE = "TRIPTYCH_LAUNCHER"  # the process id of the command that started this process
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 PR_SET_PDEATHSIG = 1
 
 
 def launch(experiment: str, processes: int) -> None:
-    """Train the experiment in so many processes. Raises TriptychError if one fails, and KeyboardInterrupt by Ctrl-C."""
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    """Train the experiment in this number of processes.
 
+    Raises TriptychError if one of them fails, and KeyboardInterrupt after Ctrl-C.
+    """
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    os.environ.pop(fork_server.VARIABLE, None)  # a fork would not be a child of the agent
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     if sys.platform == "linux":
-        os.environ.setdefault(COMMAND_VARIABLE, str(os.getpid()))  # who waits for us waits for them
+        os.environ.setdefault(COMMAND_VARIABLE, str(os.getpid()))
     failures: Collection[ProcessFailure] = ()
-    ended: signal.Signals | None = None
-    logging.disable()  # torchrun's own account of what we say in a sentence
+    ended_by: signal.Signals | None = None
+    logging.disable()  # torchrun logs the errors that this module reports in one sentence
     with TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=f"{experiment}-{os.getpid()}",
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            signals_to_handle=",".join(each.name for each in ENDING if signal.getsignal(each) != signal.SIG_IGN),
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
-        )
+        config = _configuration(f"{experiment}-{os.getpid()}", processes, folder)
         try:
-            elastic_launch(config, sys.executable)("-P", "-m", "triptych.runner.torchrun", experiment)
+            elastic_launch(config, sys.executable)("-P", "-m", "triptych", "train", experiment)
         except ChildFailedError as error:
             failures = error.failures.values()
         except SignalException as error:
-            ended = error.sigval
+            ended_by = error.sigval
     logging.disable(logging.NOTSET)
-    if ended == signal.SIGINT:
+    if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
-    if ended:
-        signal.signal(ended, signal.SIG_DFL)
-        os.kill(os.getpid(), ended)
+    if ended_by:
+        signal.signal(ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by)
     if failures:
-        explain(experiment, processes, failures)
+        raise_first_failure(experiment, processes, failures)
 
 
-def explain(experiment: str, processes: int, failures: Collection[ProcessFailure]) -> NoReturn:
-    """Raise what the first failure was; those that it drew after it failed by torchrun's signal, or for want of it."""
+def _configuration(run: str, processes: int, log_folder: str) -> LaunchConfig:
+    """Return torchrun's configuration for one machine. Signals that `nohup` or a shell ignores stay ignored."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    handled = [number.name for number in END_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=run,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        signals_to_handle=",".join(handled),
+        logs_specs=DefaultLogsSpecs(log_dir=log_folder),
+    )
+
+
+def raise_first_failure(experiment: str, processes: int, failures: Collection[ProcessFailure]) -> NoReturn:
+    """Raise the error of the process that failed first.
+
+    The other processes failed because torchrun sent them SIGTERM, or because they lost the connection.
+    """
     for failure in failures:
         if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:
             raise TriptychError(
                 f"{experiment}: one of its {processes} processes was ended by {failure.signal_name()}, and the others "
-                "with it: run it again, and it goes on from its last checkpoint"
+                "with it: run it again, and it continues from its last checkpoint"
             )
-    told = [failure for failure in failures if isinstance(failure.error_file_data.get("message"), dict)]
-    for failure in told:
-        kind, _, words = failure.error_file_data["message"]["message"].partition(": ")
+    recorded = [failure for failure in failures if isinstance(failure.error_file_data.get("message"), dict)]
+    for failure in recorded:
+        kind, _, message = failure.error_file_data["message"]["message"].partition(": ")
         if kind in (TriptychError.__name__, DivergenceError.__name__):
-            raise TriptychError(words)
-    for failure in told:
+            raise TriptychError(message)
+    for failure in recorded:
         print(failure.error_file_data["message"]["extraInfo"]["py_callstack"], file=sys.stderr)
     raise RuntimeError(f"{experiment}: one of its {processes} processes failed")
 
 
-def main() -> None:
-    """One of the processes."""
-    launcher = int(os.environ[LAUNCHER_VARIABLE])
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:
-        sys.exit(1)
-    try:
-        from triptych.cli.stages import open_project, train_here
+@contextmanager
+def errors_for_launcher() -> Iterator[None]:
+    """In a process that `launch` has started: record an error for the launcher, and end when the launcher ends.
 
-        train_here(*open_project(), sys.argv[1])
+    In any other process nothing happens.
+    """
+    launcher = os.environ.get(LAUNCHER_VARIABLE)
+    if not launcher:
+        yield
+        return
+    _end_with(int(launcher))
+    try:
+        yield
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C arrives twice: from the terminal and from the launcher
         sys.exit(1)
     except Exception as error:
         from torch.distributed.elastic.multiprocessing.errors import get_error_handler
@@ -112,5 +129,9 @@ def main() -> None:
         sys.exit(1)
 
 
-if __name__ == "__main__":
-    main()
+def _end_with(launcher: int) -> None:
+    """Let the system kill this process when the launcher ends; exit at once if it has already ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:
+        sys.exit(1)
