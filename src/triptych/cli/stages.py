@@ -109,7 +109,7 @@ def classifier(dataset: str) -> None:
             data=data,
             output=model,
             metrics=metrics,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code_hash(["triptych.stages.classifier"]),
             tracker=tracker,
         )
@@ -180,7 +180,7 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
             runtime=settings.runtime,
             data=data,
             output=model,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )
@@ -211,7 +211,7 @@ def evaluate(experiment: str) -> None:
             reference=project.reference(chosen.reference),
             metrics=metrics,
             plots=plots,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )
@@ -242,7 +242,7 @@ def study(name: str) -> None:
             output=model,
             metrics=metrics,
             plots=plots,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )

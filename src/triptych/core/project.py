@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
 
+CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
 DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
 
 
@@ -86,6 +88,12 @@ class Project:
     def private(self) -> Path:
         """What git and DVC do not track: journal, records, checkpoints, downloads."""
         return self.home / ".triptych"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for the checkpoints of unfinished runs."""
+        named = os.environ.get(CHECKPOINTS_VARIABLE)
+        return Path(named) if named else self.private / "checkpoints"
 
     def commit(self) -> tuple[str, bool]:
         """The git commit and whether the tree differs from it; ("none", False) outside git."""

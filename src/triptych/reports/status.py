@@ -78,7 +78,7 @@ def _of_study(project: Project, lock: Lock, name: str) -> tuple[str, str, str]:
 
 def _trained(project: Project, state: str, name: str) -> tuple[str, str]:
     """A word on the training and the reason; where it was stopped, how far it came."""
-    indices = [place / INDEX for place in (project.private / "checkpoints").glob(f"{name}@*")]
+    indices = [place / INDEX for place in project.checkpoints.glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:
         return "stopped", f"a run was stopped after step {max(steps):,}; with its settings it goes on from there"
