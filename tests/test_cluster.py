@@ -20,13 +20,7 @@ from triptych.cluster import collect as collecting
 from triptych.cluster.collect import OUTDATED, collect
 from triptych.cluster.job import RESTARTS_VARIABLE, Job, stage_environment
 from triptych.cluster.results import add_lock_entries
-from triptych.cluster.submission import (
-    checkpoint_folder,
-    new_submission_folder,
-    result_folder,
-    stages_of,
-    write_submission,
-)
+from triptych.cluster.submission import Submission, stages_of
 from triptych.cluster.submit import SlurmOptions, submit
 from triptych.core.errors import TriptychError
 from triptych.core.lock_file import HEAD, entry_in, with_entry
@@ -131,18 +125,18 @@ def test_entries_move_from_one_lock_file_to_another() -> None:
 
 def test_lock_entries_of_results_are_added(project: Project) -> None:
     lock, order = project.root / "dvc.lock", ["fetch@a", "fetch@b", "fetch@c"]
-    folder = new_submission_folder(project)
+    submission = Submission.create(project)
     one, two, old = ("  fetch@a:\n    cmd: x\n", "  fetch@b:\n    cmd: y\n", "  fetch@b:\n    cmd: old\n")
     for stage, entry in (("fetch@a", one), ("fetch@b", two)):
-        write(result_folder(folder, stage), {"dvc.lock": HEAD + entry})
+        write(submission.result(stage), {"dvc.lock": HEAD + entry})
     lock.write_text(HEAD + old)
-    add_lock_entries(project, folder, ["fetch@c"], order)
+    add_lock_entries(project, submission, ["fetch@c"], order)
     assert lock.read_text() == HEAD + old
-    add_lock_entries(project, folder, order, order)
+    add_lock_entries(project, submission, order, order)
     assert lock.read_text() == HEAD + one + two
     lock.write_text("<<<<<<< HEAD\n")
     with pytest.raises(TriptychError, match="git checkout dvc.lock"):
-        add_lock_entries(project, folder, order, order)
+        add_lock_entries(project, submission, order, order)
 
 
 def refused(project: Project, *names: str) -> str:
@@ -179,9 +173,9 @@ def test_states_of_jobs(project: Project, tmp_path: Path, monkeypatch: pytest.Mo
     queue = collecting.in_queue()
     assert queue == {"7_0": "RUNNING", "7_1": "PENDING"}
     jobs = {"vae-20d": "7_0", "planar-samples": "7_1", "failed": "7_2", "finished": "7_3"}
-    folder = new_submission_folder(project)
-    submission = write_submission(folder, "commit", jobs, {name: [f"study@{name}"] for name in jobs})
-    result_folder(folder, "study@finished").mkdir(parents=True)
+    submission = Submission.create(project)
+    submission.write("commit", jobs, {name: [f"study@{name}"] for name in jobs})
+    submission.result("study@finished").mkdir(parents=True)
     missing = ["evaluate@vae-20d", "study@planar-samples", "report"]
     found = collecting._summary(load(project.params), [submission], missing, queue)
     assert found.collected == []
@@ -262,12 +256,12 @@ def test_a_job_continues_on_another_node(
     with code.open("a") as file:
         file.write(DIE_ONCE.format(name=Workplace.__name__, marker=str(tmp_path / "killed")))
     git(project, "commit", "-qam", "die once")
-    folder = new_submission_folder(project)
+    submission = Submission.create(project)
     commit, _ = project.commit()
-    job = Job(project.root, commit, folder, name, [stage], [], [stage], tmp_path / "node1")
+    job = Job(project, commit, submission, name, [stage], [], [stage], tmp_path / "node1")
     with pytest.raises(TriptychError, match=f"{stage} failed"):
         job()
-    checkpoints = checkpoint_folder(folder, name)
+    checkpoints = submission.checkpoints(name)
     [lock] = checkpoints.glob(f"{name}@*.lock")
     from filelock import FileLock
 
@@ -277,7 +271,7 @@ def test_a_job_continues_on_another_node(
     said = capfd.readouterr().err
     assert "going on after iteration 3" in said
     assert list(checkpoints.glob("*@*/")) == []
-    submission = write_submission(folder, commit, {name: "1"}, {name: [stage]})
+    submission.write(commit, {name: "1"}, {name: [stage]})
     assert submission.is_finished(name)
     assert collect(project, load(project.params)).collected == [name]
     weights = (project.model(name) / "weights.safetensors").read_bytes()

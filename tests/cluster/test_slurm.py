@@ -59,7 +59,7 @@ class Home:
 
     def submit(self, *words: str) -> Submission:
         print(self.run("triptych", "submit", *words))
-        return list(submissions(self.project))[-1]
+        return submissions(self.project)[-1]
 
     def checkpoints(self) -> list[Path]:
         """Return the index files of all checkpoints of the jobs."""

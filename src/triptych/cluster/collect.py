@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from getpass import getuser
 from typing import TYPE_CHECKING
 
-from triptych.cluster.results import take_journal, take_results
+from triptych.cluster.results import take_results
 from triptych.cluster.submission import SHARED, Submission, stages_of, submissions
 from triptych.core.errors import TriptychError
 from triptych.records.mlflow.store import warn
@@ -38,7 +38,7 @@ class Collected:
 
 def collect(project: Project, settings: Settings) -> Collected:
     """Take finished results into the project; no model is trained. Raises TriptychError if nothing was submitted."""
-    found = list(submissions(project))
+    found = submissions(project)
     if not found:
         raise TriptychError("nothing was submitted from this project: run `triptych submit` first")
     queue = in_queue()  # before the results are read, so that a job which ends now is not reported as failed
@@ -47,7 +47,6 @@ def collect(project: Project, settings: Settings) -> Collected:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     missing = [stage for stage in plan.order if stage in plan.waits]
     for submission in reversed(found):
-        take_journal(project, submission)
         missing = take_results(project, submission, missing, plan.order)
     if missing == [REPORT]:
         if dvc(project, "--wait-for-lock", "repro", "--quiet", "--single-item", REPORT):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.cluster.results import add_lock_entries, check_out_inputs, save_result
-from triptych.cluster.submission import checkpoint_folder, copy_settings, result_folder
+from triptych.cluster.submission import Submission, copy_settings
 from triptych.core.errors import TriptychError
+from triptych.core.files import copy_file
 from triptych.core.project import CHECKPOINTS_VARIABLE, Project
 from triptych.records.mlflow.store import URI_VARIABLE
 from triptych.runner.repro import DVC_QUIET
@@ -34,11 +35,10 @@ IGNORE_SIGNALS = ["sh", "-c", 'trap "" TERM CONT USR1 USR2; exec "$@"', "sh"]
 class Job:
     """Run stages one after the other. If SLURM starts the job again, on any node, it continues where it stopped."""
 
-    home: Path
+    home: Project
     """The project from which the job was submitted."""
     commit: str
-    submission: Path
-    """The folder of the submission, in the project."""
+    submission: Submission
     name: str
     stages: Sequence[str]
     shared: Sequence[str]
@@ -53,16 +53,17 @@ class Job:
         folder = self._folder()
         shutil.rmtree(folder, ignore_errors=True)  # an earlier start on this node may have left it
         project = check_out(self.home, self.commit, folder)
-        copy_settings(self.submission, project.root)
+        copy_settings(self.submission.folder, project.root)
         add_lock_entries(project, self.submission, [*self.shared, *self.stages], self.order)
-        checkpoints = checkpoint_folder(self.submission, self.name)
+        checkpoints = self.submission.checkpoints(self.name)
         if int(os.environ.get(RESTARTS_VARIABLE, "0")):
             release_locks(checkpoints)
         for stage in self.stages:
-            result = result_folder(self.submission, stage)
+            result = self.submission.result(stage)
             if not result.exists():
                 check_out_inputs(project, stage)
                 self._run(project, stage, checkpoints)
+                copy_journal(project, self.home)
                 save_result(project, stage, result)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -86,19 +87,19 @@ class Job:
 
     def _folder(self) -> Path:
         place = self.scratch or Path(os.environ.get(SCRATCH_VARIABLE) or tempfile.gettempdir())
-        return place / f"triptych-{self.submission.name}-{self.name}"
+        return place / f"triptych-{self.submission.folder.name}-{self.name}"
 
 
-def check_out(home: Path, commit: str, folder: Path) -> Project:
+def check_out(home: Project, commit: str, folder: Path) -> Project:
     """Clone the project at that commit into `folder`; the clone uses the DVC cache of `home`."""
     from dvc.config import Config
 
-    top, inside = (_git(home, "rev-parse", word) for word in ("--show-toplevel", "--show-prefix"))
+    top, inside = (_git(home.root, "rev-parse", word) for word in ("--show-toplevel", "--show-prefix"))
     folder.parent.mkdir(parents=True, exist_ok=True)
     _git(folder.parent, "clone", "--quiet", "--no-checkout", top, str(folder))
     _git(folder, "checkout", "--quiet", "--detach", commit)
     project = Project(folder / inside)
-    cache = Config(str(home / ".dvc"))["cache"].get("dir") or home / ".dvc" / "cache"
+    cache = Config(str(home.root / ".dvc"))["cache"].get("dir") or home.root / ".dvc" / "cache"
     with Config(str(project.root / ".dvc")).edit("local") as config:
         config["cache"]["dir"] = str(cache)
     return project
@@ -112,6 +113,12 @@ def release_locks(checkpoints: Path) -> None:
     """
     for lock in checkpoints.glob("*.lock"):
         lock.unlink(missing_ok=True)
+
+
+def copy_journal(project: Project, home: Project) -> None:
+    """Copy the journal of a job's checkout to the project from which the job was submitted."""
+    for path in (project.private / "journal").rglob("*.json"):
+        copy_file(path, home.private / path.relative_to(project.private))
 
 
 def stage_environment(project: Project, checkpoints: Path) -> dict[str, str]:

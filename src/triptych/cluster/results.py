@@ -7,18 +7,16 @@ result holds the rest:
 | --- | --- |
 | `dvc.lock` | the entry of the stage in the job's lock file |
 | `files/` | outputs that are not in DVC's cache (`cache: false` in `dvc.yaml`): the metrics |
-| `journal/` | the entry of the stage in the job's journal |
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.cluster.submission import LOCK, Submission, result_folder
+from triptych.cluster.submission import LOCK, Submission
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, copy_file
 from triptych.core.lock_file import HEAD, entry_in, with_entry
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
     from triptych.core.project import Project
 
-FILES, JOURNAL = "files", "journal"
+FILES = "files"
 
 
 def check_out_inputs(project: Project, stage: str) -> None:
@@ -60,24 +58,12 @@ def save_result(project: Project, stage: str, folder: Path) -> None:
         (draft / LOCK).write_text(HEAD + entry, encoding="utf-8")
         for path in uncached:
             copy_file(path, draft / FILES / path.relative_to(project.root))
-        if (project.private / JOURNAL).exists():
-            shutil.copytree(project.private / JOURNAL, draft / JOURNAL)
 
 
-def add_lock_entries(project: Project, submission: Path, stages: Iterable[str], order: Sequence[str]) -> None:
+def add_lock_entries(project: Project, submission: Submission, stages: Iterable[str], order: Sequence[str]) -> None:
     """Add the lock entries of these stages, as far as they have results, to the project's lock file."""
     lock = project.root / LOCK
     _write(lock, _with_results(_read(lock), submission, stages, order))
-
-
-def take_journal(project: Project, submission: Submission) -> None:
-    """Copy the journal entries of a submission that the project does not have yet."""
-    journal = project.private / JOURNAL
-    for folder in (submission.folder / "results").glob(f"*/{JOURNAL}"):
-        for path in folder.rglob("*.json"):
-            target = journal / path.relative_to(folder)
-            if not target.exists():
-                copy_file(path, target)
 
 
 def take_results(project: Project, submission: Submission, missing: Sequence[str], order: Sequence[str]) -> list[str]:
@@ -88,20 +74,20 @@ def take_results(project: Project, submission: Submission, missing: Sequence[str
     that do not fit are then removed. No stage runs.
     """
     lock = project.root / LOCK
-    before, found = _read(lock), [stage for stage in missing if result_folder(submission.folder, stage).exists()]
+    before, found = _read(lock), [stage for stage in missing if submission.result(stage).exists()]
     if not found:
         return list(missing)
-    candidate = _with_results(before, submission.folder, found, order)
+    candidate = _with_results(before, submission, found, order)
     taken: list[str] = []
     with _open_repo(project) as repo, repo.lock:
         try:
             _write(lock, candidate)
             stages = {stage.addressing: stage for stage in repo.index.stages}
             for name in found:
-                if _take(project, repo, stages[name], result_folder(submission.folder, name) / FILES):
+                if _take(project, repo, stages[name], submission.result(name) / FILES):
                     taken.append(name)
         finally:
-            _write(lock, _with_results(before, submission.folder, taken, order))
+            _write(lock, _with_results(before, submission, taken, order))
     return [stage for stage in missing if stage not in taken]
 
 
@@ -130,9 +116,9 @@ def _open_repo(project: Project) -> Iterator[Repo]:
         yield repo
 
 
-def _with_results(text: str, submission: Path, stages: Iterable[str], order: Sequence[str]) -> str:
+def _with_results(text: str, submission: Submission, stages: Iterable[str], order: Sequence[str]) -> str:
     """Return the text of a lock file with the entries of these stages, as far as they have results."""
-    locks = [result_folder(submission, stage) / LOCK for stage in stages]
+    locks = [submission.result(stage) / LOCK for stage in stages]
     entries = "".join(path.read_text(encoding="utf-8").removeprefix(HEAD) for path in locks if path.exists())
     if not entries:
         return text

@@ -9,14 +9,7 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 from triptych.cluster.job import Job
-from triptych.cluster.submission import (
-    SHARED,
-    Submission,
-    new_submission_folder,
-    stages_of,
-    submitit_folder,
-    write_submission,
-)
+from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.records.mlflow.store import brief
 from triptych.runner import parallel
@@ -86,10 +79,11 @@ def submit(
     if not stages:
         raise TriptychError("there is nothing to submit: all of it is up to date")
     shared = _needed(plan, [stage for own in stages.values() for stage in own])
-    folder = new_submission_folder(project)
-    job = Job(project.root, commit, folder, SHARED, shared, [], plan.order, scratch)
-    numbers = _queue(options.executor(submitit_folder(folder)), job, stages)
-    return write_submission(folder, commit, numbers, {SHARED: shared, **stages})
+    submission = Submission.create(project)
+    job = Job(project, commit, submission, SHARED, shared, [], plan.order, scratch)
+    numbers = _queue(options.executor(submission.submitit_folder), job, stages)
+    submission.write(commit, numbers, {SHARED: shared, **stages})
+    return submission
 
 
 def _committed(project: Project) -> str:
