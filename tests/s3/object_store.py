@@ -16,7 +16,7 @@ from typing import Any
 from conftest import wait_until
 
 HOST, REGION = "127.0.0.1", "us-east-1"
-ACTIONS = ("create_user", "create_access_key", "put_user_policy", "create_bucket")  # before the server checks credentials
+ACTIONS = ("create_user", "create_access_key", "put_user_policy", "create_bucket")  # allowed without credentials
 POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 REMOTE = "bucket"
 NOWHERE = f"{os.devnull}/none"  # hides the files of the user
