@@ -1,14 +1,15 @@
-"""Many machines, as far as one without SLURM shows them: folders in a remote, jobs, and what comes home."""
+"""Jobs of `triptych submit` as local processes: checkouts, checkpoints, results, and the messages of both commands."""
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 from submitit import LocalExecutor, LocalJob
@@ -16,24 +17,42 @@ from submitit import LocalExecutor, LocalJob
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink, wait_until
 from triptych.cli.main import cli
 from triptych.cluster import collect as collecting
-from triptych.cluster.checkpoints import SHELVED, Courier, fetch_checkpoints
-from triptych.cluster.collect import collect
-from triptych.cluster.job import variables
-from triptych.cluster.remote import ADVICE, INDEX, PLACE, Shelf
-from triptych.cluster.stages import stages_of, workplace_of
-from triptych.cluster.submission import keep, new_folder
-from triptych.cluster.submit import Wish, submit
+from triptych.cluster.collect import OUTDATED, collect
+from triptych.cluster.job import RESTARTS_VARIABLE, Job, stage_environment
+from triptych.cluster.results import add_lock_entries
+from triptych.cluster.submission import Submission, stages_of
+from triptych.cluster.submit import SlurmOptions, submit
 from triptych.core.errors import TriptychError
 from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.project import Project
 from triptych.records.journal import look_up
 from triptych.settings.params import load
-from triptych.settings.seeds import set_seeds, write_for_dvc
+from triptych.training import checkpoint
 from triptych.training.checkpoint import CheckpointFolder
 
+STUDIES = ("planar-samples", "planar-again")
+KEPT = ("vae-20d", *STUDIES)
+DIE_ONCE = """
+_save = {name}.save
 
-class Processes(LocalExecutor):
-    """Jobs that are processes of this machine; the first is waited for before others start, as SLURM would."""
+
+def _save_and_die_once(self, step, *words):
+    import os
+    from pathlib import Path
+
+    _save(self, step, *words)
+    marker = Path({marker!r})
+    if step == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), 9)
+
+
+{name}.save = _save_and_die_once
+"""
+
+
+class LocalProcesses(LocalExecutor):
+    """Run jobs as processes of this machine. The first job ends before others start, as with SLURM's `afterok`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -44,30 +63,30 @@ class Processes(LocalExecutor):
         wait_until(job.paths.result_pickle.exists)
 
 
-class Here(Wish):
+class LocalOptions(SlurmOptions):
     def executor(self, folder: Path) -> LocalExecutor:
-        return Processes(folder)
+        return LocalProcesses(folder)
 
 
-HERE = Here(minutes=10, cores=1, at_a_time=2, slurm={})
-KEPT = ("vae-20d", "planar-samples")
+LOCAL = LocalOptions(minutes=10, cores=1, at_a_time=2, more={})
 
 
 def git(project: Project, *words: str) -> None:
     subprocess.run(["git", *words], cwd=project.root, env=environment(), check=True)
 
 
-def make_project(root: Path, kept: tuple[str, ...] = KEPT) -> Project:
-    """A tiny project, committed, that meets its jobs in the folder `remote` beside it."""
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A tiny committed project with one experiment, and one study with two seeds."""
+    root = tmp_path / "project"
     copy_project(root)
     yaml = YAML()
     params = shrink(yaml.load(root / "params.yaml"), (*ONE_A_FAMILY, *ONE_STUDY))
+    params["studies"]["planar-again"] = copy.deepcopy(params["studies"]["planar-samples"]) | {"seed": 1}
     for part in (params["experiments"], params["studies"]):
-        for name in set(part) - set(kept):
+        for name in set(part) - set(KEPT):
             del part[name]
     yaml.dump(params, root / "params.yaml")
-    with (root / ".dvc" / "config").open("a", encoding="utf-8") as config:
-        config.write("    remote = shared\n['remote \"shared\"']\n    url = ../../remote\n")
     project = Project(root)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "tiny"]):
         git(project, *words)
@@ -75,15 +94,9 @@ def make_project(root: Path, kept: tuple[str, ...] = KEPT) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "project")
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    from dvc.fs import LocalFileSystem
-
-    return Shelf(LocalFileSystem(), str(tmp_path / "remote" / PLACE))
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -93,221 +106,174 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def read(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_folder_comes_out_of_the_remote_as_it_went_in(shelf: Shelf, tmp_path: Path) -> None:
-    files = {"a": "1", "deep/b": "2", "deep/c": "2"}
-    assert not shelf.get("x/one", tmp_path / "out")
-    shelf.put(write(tmp_path / "in", files), "x/one")
-    assert shelf.get("x/one", tmp_path / "out")
-    assert read(tmp_path / "out") == files
-    assert shelf.names("x") == ["x/one"]
-    assert shelf.names("y") == []
-
-
-def test_a_new_version_replaces_the_old_one_whole(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.put(write(tmp_path / "in", {"a": "1", "b": "2"}), "x")
-    (tmp_path / "in" / "b").unlink()
-    shelf.put(write(tmp_path / "in", {"a": "3"}), "x")
-    assert shelf.get("x", tmp_path / "out")
-    assert read(tmp_path / "out") == {"a": "3"}
-    assert len(read(Path(shelf.root) / "x")) == 2  # it, and its index
-    shelf.drop("x")
-    assert not shelf.get("x", tmp_path / "again")
-    assert shelf.names("x") == []
-
-
-def test_what_is_half_written_is_never_taken_and_written_again(shelf: Shelf, tmp_path: Path) -> None:
-    source = write(tmp_path / "in", {"a": "whole"})
-    shelf.put(source, "x")
-    (found,) = (path for path in (Path(shelf.root) / "x").iterdir() if path.name != INDEX)
-    found.write_text("who")
-    assert not shelf.get("x", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    shelf.put(source, "x")
-    assert shelf.get("x", tmp_path / "out")
-    (Path(shelf.root) / "x" / INDEX).write_text('{"a": ')
-    assert not shelf.get("x", tmp_path / "again")
-    found.unlink()
-    assert not shelf.get("x", tmp_path / "again")
-
-
-def test_a_name_that_leads_out_of_its_folder_is_refused(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.put(write(tmp_path / "in", {"a": "1"}), "x")
-    index = Path(shelf.root) / "x" / INDEX
-    index.write_text(json.dumps({"../a": json.loads(index.read_text())["a"]}))
-    with pytest.raises(TriptychError, match="leads out"):
-        shelf.get("x", tmp_path / "out")
-
-
-def test_another_machine_goes_on_from_a_checkpoint(shelf: Shelf, tmp_path: Path) -> None:
-    here, there = Project(tmp_path / "here"), Project(tmp_path / "there")
-    place = here.private / "checkpoints" / "a-seed-1@key"
-    place.mkdir(parents=True)
-    CheckpointFolder(place, 0).save(1, {"w": torch.ones(2)}, [{"epoch": 0, "loss": 1.0}], 2.0)
-    CheckpointFolder(place, 0).save(2, {"w": torch.zeros(2)}, [{"epoch": 0, "loss": 1.0}], 4.0)
-    write(place, {"epoch-0000.safetensors": "a snapshot", ".draft.part": "half"})
-    write(here.private / "checkpoints" / "b@key", {INDEX: "another experiment's"})
-    courier = Courier(shelf, here, "train-seed@a-seed-1")
-    courier.start()
-    courier.finish()
-    assert shelf.names(SHELVED) == [f"{SHELVED}/a-seed-1@key"]
-    assert fetch_checkpoints(shelf, there, "train-seed@a-seed-1") == [f"{SHELVED}/a-seed-1@key"]
-    assert fetch_checkpoints(shelf, there, "evaluate-seed@a-seed-1") == []
-    found = there.private / "checkpoints" / "a-seed-1@key"
-    step, tensors, _, seconds = CheckpointFolder(found, 0).load()
-    assert (step, tensors["w"].tolist(), seconds) == (2, [0.0, 0.0], 4.0)
-    assert (found / "epoch-0000.safetensors").read_text() == "a snapshot"
-    assert not (found / ".draft.part").exists()
-    courier.forget()
-    assert shelf.names(SHELVED)
-    for path in place.iterdir():
-        path.unlink()
-    place.rmdir()
-    courier.forget()
-    assert shelf.names(SHELVED) == []
-
-
-def test_a_checkpoint_that_is_being_replaced_is_left_for_the_next_look(shelf: Shelf, tmp_path: Path) -> None:
-    here = Project(tmp_path)
-    write(here.private / "checkpoints" / "a@key", {INDEX: '{"state": "000001.state.safetensors"}'})
-    courier = Courier(shelf, here, "train@a")
-    courier.start()
-    courier.finish()
-    assert shelf.names(SHELVED) == []
-    write(here.private / "checkpoints" / "a@key", {"000001.state.safetensors": "x"})
-    again = Courier(shelf, here, "train@a")
-    again.start()
-    again.finish()
-    assert shelf.names(SHELVED) == [f"{SHELVED}/a@key"]
-
-
-def test_stages_and_their_checkpoints_by_name(project: Project) -> None:
-    set_seeds(project.params, load(project.params), 2)
+def test_stages_of_experiments_and_studies(project: Project) -> None:
     settings = load(project.params)
     assert stages_of(settings, "vae-20d") == ["train@vae-20d", "evaluate@vae-20d"]
     assert stages_of(settings, "planar-samples") == ["study@planar-samples"]
-    repeats = [name for name in settings.measured if "-seed-" in name]
-    stages = [stage for name in repeats for stage in stages_of(settings, name)]
-    assert [stage.partition("@")[0] for stage in stages] == ["train-seed", "evaluate-seed", "study-seed"]
-    assert [workplace_of(stage) for stage in stages] == [repeats[0], f"evaluate-{repeats[0]}", repeats[1]]
-    assert workplace_of("classifier@mnist") == "classifier-mnist"
-    with pytest.raises(TriptychError, match="knows"):
-        stages_of(settings, "nobody")
+    with pytest.raises(TriptychError, match="no experiments.unknown"):
+        stages_of(settings, "unknown")
 
 
-def test_seeds_by_name_are_not_written_over(project: Project) -> None:
-    before = project.params.read_text()
-    project.params.write_text(before.replace("seeds: 1", "seeds: {vae-20d: 2}"))
-    with pytest.raises(TriptychError, match="by name"):
-        set_seeds(project.params, load(project.params), 3)
-    set_seeds(project.params, load(project.params), 3, ["planar-samples"])
-    assert project.params.read_text() == before.replace("seeds: 1", "seeds: {vae-20d: 2, planar-samples: 3}")
-    project.params.write_text(before.replace("seeds: 1", "seeds: [4]"))
-    set_seeds(project.params, load(project.params), 1, ["vae-20d"])
-    found = load(project.params).seeds
-    assert found["vae-20d"] == 1
-    assert found["planar-samples"] == [4]
-    project.params.write_text(before.replace("seeds: 1", "seeds:\n  vae-20d: 2"))
-    with pytest.raises(TriptychError, match="in several lines"):
-        set_seeds(project.params, load(project.params), 3, ["vae-20d"])
-
-
-def test_an_entry_moves_from_one_lock_to_another() -> None:
+def test_entries_move_from_one_lock_file_to_another() -> None:
     one, two = "  fetch@a:\n    cmd: x\n", "  fetch@b:\n    cmd: y\n"
     assert entry_in(HEAD + one + two, "fetch@b") == two
     assert entry_in(HEAD + one, "fetch@b") is None
     assert entry_in("", "fetch@b") is None
     assert with_entry(HEAD + two, one, ["fetch@a", "fetch@b"]) == HEAD + one + two
+    assert with_entry(HEAD, two + one, ["fetch@a", "fetch@b"]) == HEAD + one + two
+
+
+def test_lock_entries_of_results_are_added(project: Project) -> None:
+    lock, order = project.root / "dvc.lock", ["fetch@a", "fetch@b", "fetch@c"]
+    submission = Submission.create(project)
+    one, two, old = ("  fetch@a:\n    cmd: x\n", "  fetch@b:\n    cmd: y\n", "  fetch@b:\n    cmd: old\n")
+    for stage, entry in (("fetch@a", one), ("fetch@b", two)):
+        write(submission.result(stage), {"dvc.lock": HEAD + entry})
+    lock.write_text(HEAD + old)
+    add_lock_entries(project, submission, ["fetch@c"], order)
+    assert lock.read_text() == HEAD + old
+    add_lock_entries(project, submission, order, order)
+    assert lock.read_text() == HEAD + one + two
+    lock.write_text("<<<<<<< HEAD\n")
+    with pytest.raises(TriptychError, match="git checkout dvc.lock"):
+        add_lock_entries(project, submission, order, order)
 
 
 def refused(project: Project, *names: str) -> str:
     with pytest.raises(TriptychError) as caught:
-        submit(project, load(project.params), names, HERE, None)
+        submit(project, load(project.params), names, LOCAL, None)
     return str(caught.value)
 
 
-def test_what_cannot_run_elsewhere_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no experiments.nobody" in refused(project, "nobody")
+def test_submissions_that_cannot_run_are_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no experiments.unknown" in refused(project, "unknown")
     code = project.root / "src" / "triptych" / "extra.py"
     code.write_text("")
-    assert "src/triptych/extra.py is not in it" in refused(project)
+    assert "src/triptych/extra.py: commit it first" in refused(project)
     code.unlink()
     ignored = project.root / ".gitignore"
     ignored.write_text(ignored.read_text() + "/more\n")
-    assert ".gitignore is not in it" in refused(project)
-    git(project, "checkout", "-q", ".gitignore")
-    config = project.root / ".dvc" / "config"
-    config.write_text("[core]\n    analytics = false\n")
-    git(project, "commit", "-qam", "no remote")
-    assert refused(project) == ADVICE
+    assert ".gitignore: commit it first" in refused(project)
     assert not (project.private / "cluster").exists()
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(project.root)
     assert "no SLURM here" in str(CliRunner().invoke(cli, ["submit"]).exception)
 
 
-def test_without_a_commit_there_is_nothing_to_check_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     copy_project(tmp_path / "project")
     assert "commit the project" in refused(Project(tmp_path / "project"))
 
 
-def test_what_slurm_says_of_jobs(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_of_jobs(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = write(tmp_path / "bin", {"squeue": "#!/bin/sh\necho 7_0 RUNNING\necho 7_1 PENDING\n"}) / "squeue"
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
     queue = collecting.in_queue()
     assert queue == {"7_0": "RUNNING", "7_1": "PENDING"}
-    jobs = {"vae-20d": "7_0", "planar-samples": "7_1", "gone": "7_2", "other": "7_3"}
-    submission = keep(new_folder(project), jobs, "commit")
+    jobs = {"vae-20d": "7_0", "planar-samples": "7_1", "failed": "7_2", "finished": "7_3"}
+    submission = Submission.create(project)
+    submission.write("commit", jobs, {name: [f"study@{name}"] for name in jobs})
+    submission.result("study@finished").mkdir(parents=True)
     missing = ["evaluate@vae-20d", "study@planar-samples", "report"]
-    found = collecting._summary(load(project.params), [submission], missing, queue, {"7_3"})
-    assert found.home == []
-    assert found.elsewhere["vae-20d"] == "running"
-    assert found.elsewhere["planar-samples"] == "waiting"
-    assert found.elsewhere["other"].startswith("made, but of other settings")
-    assert str(submission.log("gone")) in found.elsewhere["gone"]
+    found = collecting._summary(load(project.params), [submission], missing, queue)
+    assert found.collected == []
+    assert found.states["vae-20d"] == "running"
+    assert found.states["planar-samples"] == "waiting"
+    assert found.states["finished"] == OUTDATED
+    assert str(submission.log("failed")) in found.states["failed"]
     fake.write_text("#!/bin/sh\nexit 1\n")
     assert collecting.in_queue() == {}
 
 
-def test_a_stage_of_a_job_runs_the_code_of_its_checkout_and_has_its_own_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_of_a_stage_in_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage runs the code of the checkout, has MLflow records of its own, and checkpoints where the job says."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////shared/mlflow.db")
     copy_project(tmp_path / "checkout")
-    found = variables(Project(tmp_path / "checkout"))
+    found = stage_environment(Project(tmp_path / "checkout"), tmp_path / "checkpoints")
     assert "MLFLOW_TRACKING_URI" not in found
     command = ["triptych", "--version"]
     assert subprocess.run(command, env=found, check=False, capture_output=True).returncode == 0
     script = "import triptych; print(triptych.__file__)"
     done = subprocess.run(["python", "-c", script], env=found, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "checkout")
+    script = "from pathlib import Path; from triptych.core.project import Project; print(Project(Path()).checkpoints)"
+    done = subprocess.run(["python", "-c", script], env=found, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(tmp_path / "checkpoints")
 
 
-def test_jobs_of_two_seeds_come_home(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes of this machine, each in a checkout of its own, and what needs the others left alone."""
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
-    set_seeds(project.params, load(project.params), 2)
+@pytest.mark.usefixtures("clean_environment")
+def test_results_of_jobs_are_collected(project: Project, tmp_path: Path) -> None:
+    """Two jobs run as local processes. Stages that were not submitted stay as they are."""
     settings = load(project.params)
-    write_for_dvc(settings, project.seeds)
-    names = list(settings.all_studies)
-    submission = submit(project, settings, list(settings.studies), HERE, tmp_path / "scratch")
-    assert list(submission.jobs) == names
-    results = [LocalJob(submission.logs, number).paths.result_pickle for number in submission.jobs.values()]
+    submission = submit(project, settings, STUDIES, LOCAL, tmp_path / "scratch")
+    assert list(submission.jobs) == list(STUDIES)
+    results = [LocalJob(submission.submitit_folder, number).paths.result_pickle for number in submission.jobs.values()]
     wait_until(lambda: all(path.exists() for path in results))
     assert list((tmp_path / "scratch").iterdir()) == []
-    assert not project.metrics(names[1]).exists()
+    assert not project.metrics(STUDIES[1]).exists()
     found = collect(project, settings)
-    assert found.home == names
-    assert found.elsewhere == {}
+    assert found.collected == list(STUDIES)
+    assert found.states == {}
     assert "train@vae-20d" in found.missing
-    assert not {stage for name in names for stage in stages_of(settings, name)} & set(found.missing)
-    for name in names:
+    assert not {stage for name in STUDIES for stage in stages_of(settings, name)} & set(found.missing)
+    for name in STUDIES:
         assert json.loads(project.metrics(name).read_text())["weights_sha256"]
         assert look_up(project, "study", name, project.model(name) / "manifest.json")["seconds"] > 0
-    assert refused(project, *names) == "there is nothing to submit: all of it is up to date"
+    assert refused(project, *STUDIES) == "there is nothing to submit: all of it is up to date"
+    check_that_other_settings_are_not_collected(project)
+
+
+def check_that_other_settings_are_not_collected(project: Project) -> None:
+    """With changed settings, `collect` leaves lock file and results alone. With the earlier settings it takes them."""
+    before, lock = project.params.read_text(), project.root / "dvc.lock"
+    locked, metrics = lock.read_bytes(), project.metrics(STUDIES[0])
+    yaml = YAML()
+    params = yaml.load(before)
+    params["studies"][STUDIES[0]]["iterations"]["quick"] = 10
+    yaml.dump(params, project.params)
+    lock.unlink()
+    metrics.write_text("{}")
+    found = collect(project, load(project.params))
+    assert found.states == {STUDIES[0]: OUTDATED}
+    assert found.collected == [STUDIES[1]]
+    assert metrics.read_text() == "{}"
+    assert entry_in(lock.read_text(), f"study@{STUDIES[0]}") is None
+    project.params.write_text(before)
+    assert collect(project, load(project.params)).collected == list(STUDIES)
+    assert lock.read_bytes() == locked
+    assert metrics.read_text() != "{}"
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_a_job_continues_on_another_node(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """The first start is killed after a checkpoint, and leaves a lock that another node could not acquire."""
+    name, stage = STUDIES[0], f"study@{STUDIES[0]}"
+    code = project.root / Path(checkpoint.__file__).relative_to(Path(checkpoint.__file__).parents[3])
+    with code.open("a") as file:
+        file.write(DIE_ONCE.format(name=CheckpointFolder.__name__, marker=str(tmp_path / "killed")))
+    git(project, "commit", "-qam", "die once")
+    submission = Submission.create(project)
+    commit, _ = project.commit()
+    job = Job(project, commit, submission, name, [stage], [], [stage], tmp_path / "node1")
+    with pytest.raises(TriptychError, match=f"{stage} failed"):
+        job()
+    checkpoints = submission.checkpoints(name)
+    [lock] = checkpoints.glob(f"{name}@*.lock")
+    from filelock import FileLock
+
+    with FileLock(lock):
+        monkeypatch.setenv(RESTARTS_VARIABLE, "1")
+        replace(job, scratch=tmp_path / "node2")()
+    said = capfd.readouterr().err
+    assert "going on after iteration 3" in said
+    assert list(checkpoints.glob("*@*/")) == []
+    submission.write(commit, {name: "1"}, {name: [stage]})
+    assert submission.is_finished(name)
+    assert collect(project, load(project.params)).collected == [name]
+    weights = (project.model(name) / "weights.safetensors").read_bytes()
+    subprocess.run(["dvc", "repro", "-q", "-f", "-s", stage], cwd=project.root, env=environment(), check=True)
+    assert (project.model(name) / "weights.safetensors").read_bytes() == weights

@@ -1,6 +1,6 @@
-"""A real SLURM on this machine: a controller and two nodes, each a daemon, in a folder of their own.
+"""A real SLURM on this machine: a controller and two nodes, which run as daemons and keep their files in one folder.
 
-Neither root nor systemd nor control groups are needed, and nothing that other programs of this machine use is touched.
+It needs neither root nor systemd nor control groups, and it does not change the machine outside of its folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from conftest import environment, wait_until
 
 NODES = ("node1", "node2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
-PLACES = ("/usr/sbin", "/sbin")  # of daemons, which not everybody has on the path
+PLACES = ("/usr/sbin", "/sbin")  # daemons are here, which is often not on the path
 CONFIGURATION = """\
 ClusterName=triptych
 SlurmctldHost=localhost(127.0.0.1)
@@ -60,11 +60,11 @@ PROLOG = """\
 #!/bin/sh
 mkdir -p {folder}/disk-$SLURMD_NODENAME
 echo export SLURM_TMPDIR={folder}/disk-$SLURMD_NODENAME
-"""  # what a cluster's own prolog does: each node has a disk of its own
+"""  # gives each node a disk of its own, as the prolog of a real cluster does
 
 
 def missing() -> str:
-    """What is to be installed, if something is."""
+    """Return a message if SLURM is not installed, else an empty string."""
     if all(map(_program, PROGRAMS)):
         return ""
     return "there is no SLURM here: install it, on Debian with `apt-get install slurm-wlm munge`"
@@ -76,7 +76,7 @@ def _program(name: str) -> str | None:
 
 @dataclass
 class Cluster:
-    """The daemons, and what SLURM's commands say."""
+    """The daemons of the cluster, and its command-line tools."""
 
     folder: Path
     daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
@@ -118,31 +118,38 @@ class Cluster:
                 process.kill()
 
     def revive(self, node: str) -> None:
-        """Start a node, or start it again."""
+        """Start a node, for the first time or after `cut_power`."""
         self._start("slurmd", "-D", "-N", node, name=node)
 
     def ask(self, *words: str) -> str:
-        """What one of SLURM's commands says."""
+        """Run a SLURM command and return its output."""
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     def nodes(self) -> dict[str, str]:
-        """The state of each node; none as long as the controller does not answer."""
+        """Return the state of each node, or nothing while the controller does not answer."""
         with suppress(subprocess.CalledProcessError):
             return dict(line.split() for line in self.ask("sinfo", "-h", "-N", "-o", "%N %t").splitlines())
         return {}
 
     def queue(self) -> dict[str, str]:
-        """The state of each job that has not ended."""
+        """Return the state of each job that has not ended."""
         return dict(line.split() for line in self.ask("squeue", "-h", "-r", "-o", "%i %T").splitlines())
 
     def job(self, number: str) -> dict[str, str]:
-        """What SLURM knows of a job, by its own names: `BatchHost`, `Restarts`, `JobState`, ..."""
+        """Return SLURM's fields of a job, such as `BatchHost`, `Restarts` and `JobState`."""
         words = self.ask("scontrol", "show", "job", "--oneliner", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
+    def start_soon(self, number: str) -> None:
+        """Start a requeued job without SLURM's delay of two minutes, but not in the second in which it was stopped.
+
+        SLURM refuses a start in the same second: "Job credential revoked".
+        """
+        self.ask("scontrol", "update", f"jobid={number}", "starttime=now+5")
+
     def cut_power(self, node: str) -> None:
-        """End a node with all that runs there, its daemon first, so that nobody can tell; and lose its disk."""
+        """Kill a node's daemon first, then all its processes, so that SLURM gets no message; remove the node's disk."""
         self.daemons[node].kill()
         self.daemons.pop(node).wait()
         ours = [process for process in self._processes() if _variable(process, "SLURMD_NODENAME") == node]
@@ -153,7 +160,7 @@ class Cluster:
         shutil.rmtree(self.folder / f"disk-{node}")
 
     def _processes(self) -> list[psutil.Process]:
-        """All that this cluster's jobs have started."""
+        """Return all processes that the jobs of this cluster have started."""
         place = str(self.folder / "slurm.conf")
         return [
             process

@@ -1,7 +1,7 @@
-"""`make cluster`: a real SLURM with two nodes runs the jobs; one node dies, one job is sent away, all comes home.
+"""`make cluster`: jobs on a real SLURM with two nodes. One node dies, one job is preempted, all results are collected.
 
-The project is a tiny one or, at its last commit, the one that TRIPTYCH_PROJECT names, with as many seeds as
-TRIPTYCH_SEEDS says.
+The project is a tiny one or, at its last commit, the project in TRIPTYCH_PROJECT. TRIPTYCH_SEEDS sets the number of
+seeds.
 """
 
 from __future__ import annotations
@@ -20,18 +20,15 @@ from ruamel.yaml import YAML
 
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, shrink
 from slurm import NODES, Cluster, missing
-from triptych.cluster.checkpoints import SHELVED
-from triptych.cluster.remote import INDEX, PLACE
 from triptych.cluster.submission import SHARED, Submission, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.settings.params import load
-from triptych.settings.seeds import stage_name
-from triptych.training.checkpoint import STATE
+from triptych.training.checkpoint import INDEX
 
-LONG = 800  # epochs of what is to be met while it trains
-GOING_ON = re.compile(r"resuming after (?:epoch|iteration) (\d+)")
+LONG = 800  # epochs of the training that must not end before it is disturbed
+GOING_ON = re.compile(r"going on after (?:epoch|iteration) (\d+)")
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +44,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 class Home:
-    """The project that submits, and the folder where it and its jobs meet."""
+    """The project that submits the jobs."""
 
     def __init__(self, root: Path, cluster: Cluster) -> None:
-        self.root, self.cluster, self.remote = root, cluster, root.with_name("remote")
+        self.root, self.cluster = root, cluster
         self.project = Project(root)
 
     def run(self, *words: str) -> str:
@@ -62,30 +59,29 @@ class Home:
 
     def submit(self, *words: str) -> Submission:
         print(self.run("triptych", "submit", *words))
-        return list(submissions(self.project))[-1]
+        return submissions(self.project)[-1]
 
     def checkpoints(self) -> list[Path]:
-        """Those in the remote."""
-        return sorted((self.remote / PLACE / SHELVED).glob(f"*@*/{INDEX}"))
+        """Return the index files of all checkpoints of the jobs."""
+        return sorted((self.project.private / "cluster" / "checkpoints").glob(f"*/*@*/{INDEX}"))
 
     def in_training(self) -> list[str]:
-        """Experiments that are, by their checkpoints in the remote, at most half through their training."""
+        """Return the experiments with a checkpoint from the first half of their training."""
         settings = load(self.project.params)
         found = []
         for path in self.checkpoints():
             name = path.parent.name.partition("@")[0]
-            steps = [int(file.removesuffix(f".{STATE}")) for file in index_at(path) if file.endswith(f".{STATE}")]
-            experiment = settings.all_experiments.get(name)
-            if experiment and steps and 2 * steps[0] <= getattr(experiment.epochs, settings.profile):
+            experiment = settings.experiments.get(name)
+            if experiment and 0 < 2 * step_of(path) <= getattr(experiment.epochs, settings.profile):
                 found.append(name)
         return found
 
 
-def index_at(path: Path) -> dict[str, str]:
-    """What an index holds; nothing if it is just being removed."""
+def step_of(index: Path) -> int:
+    """Return the step of a checkpoint, or 0 if it is just being removed."""
     with suppress(TriptychError):
-        return read_json(path)
-    return {}
+        return read_json(index)["step"]
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -102,36 +98,35 @@ def home(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Home:
         data["experiments"]["vae-20d"]["epochs"]["quick"] = LONG
         yaml.dump(data, root / "params.yaml")
         home.run("git", "init", "--quiet")
-    params, often = home.project.params, r"\1 1.0"  # which is no result's business
+    params, often = home.project.params, r"\1 1.0"  # results do not depend on it
     params.write_text(re.sub(r"(?m)^( +checkpoint_seconds:) \S+", often, params.read_text()))
-    home.run("dvc", "remote", "add", "--default", "shared", str(home.remote))
     home.run("git", "add", "--all")
     home.run("git", "commit", "--quiet", "--message", "for the cluster")
     return home
 
 
 def wait_for(cluster: Cluster, condition: Callable[[], bool]) -> None:
-    """Wait for what must happen, as long as there are jobs that may make it so."""
+    """Wait until the condition holds; fail if all jobs have ended before."""
     while not condition():
-        assert cluster.queue(), "all jobs have ended, and it has not happened"
+        assert cluster.queue(), "all jobs have ended, but the condition does not hold"
         time.sleep(0.2)
 
 
-def meet(home: Home, submission: Submission) -> str:
-    """Wait until a training's checkpoint is in the remote while its job runs; say whose."""
+def wait_for_training(home: Home, submission: Submission) -> str:
+    """Wait until the job of an experiment is running and has a checkpoint; return the name of the experiment."""
     found: list[str] = []
 
-    def met() -> bool:
+    def has_started() -> bool:
         queue = home.cluster.queue()
         found[:] = [name for name in home.in_training() if queue.get(submission.jobs.get(name, "")) == "RUNNING"]
         return bool(found)
 
-    wait_for(home.cluster, met)
+    wait_for(home.cluster, has_started)
     return found[0]
 
 
 def finish(home: Home, submission: Submission, victim: str) -> None:
-    """Wait until all jobs have ended, and collect: everything is there, and the victim has gone on where it was."""
+    """Wait until all jobs have ended, and collect. All results must be there, and the victim must have continued."""
     wait_for_end(home.cluster)
     ended = {name: home.cluster.job(number)["JobState"] for name, number in submission.jobs.items()}
     assert ended == dict.fromkeys(submission.jobs, "COMPLETED"), submission.log(victim).read_text()
@@ -151,7 +146,8 @@ def finish(home: Home, submission: Submission, victim: str) -> None:
     client = MlflowClient(f"sqlite:///{home.root / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()], max_results=50_000)
     states = {run.data.tags.get("triptych_experiment"): run.info.status for run in runs}
-    assert {name: states.get(name) for name in settings.measured} == dict.fromkeys(settings.measured, "FINISHED")
+    names = [*settings.experiments, *settings.studies]
+    assert {name: states.get(name) for name in names} == dict.fromkeys(names, "FINISHED")
 
 
 def wait_for_end(cluster: Cluster) -> None:
@@ -159,38 +155,38 @@ def wait_for_end(cluster: Cluster) -> None:
         time.sleep(0.5)
 
 
-def test_a_node_dies_in_the_middle_of_a_training(cluster: Cluster, home: Home) -> None:
+def test_a_node_dies_during_a_training(cluster: Cluster, home: Home) -> None:
     seeds = os.environ.get("TRIPTYCH_SEEDS")
     submission = home.submit(*(["--seeds", seeds] if seeds else []), "--hours", "10")
-    victim = meet(home, submission)
+    victim = wait_for_training(home, submission)
     number = submission.jobs[victim]
     node = cluster.job(number)["BatchHost"]
     cluster.cut_power(node)
     wait_for(cluster, lambda: cluster.job(number)["Restarts"] == "1")
-    cluster.ask("scontrol", "update", f"jobid={number}", "starttime=now")  # else SLURM lets two minutes pass
+    cluster.start_soon(number)
     wait_for(cluster, lambda: cluster.job(number)["JobState"] == "RUNNING")
     assert cluster.job(number)["BatchHost"] in set(NODES) - {node}
     cluster.revive(node)
     finish(home, submission, victim)
     lock = home.root / "dvc.lock"
     before = lock.read_bytes()
-    home.run("dvc", "repro", "--force", "--single-item", stage_name("train", victim))
-    assert lock.read_bytes() == before  # undisturbed it would have been the same
+    home.run("dvc", "repro", "--force", "--single-item", f"train@{victim}")
+    assert lock.read_bytes() == before  # an undisturbed training gives the same bytes
 
 
-def test_a_job_is_sent_away_and_goes_on_later(cluster: Cluster, home: Home) -> None:
-    """With a second seed, of which alone there is something to do."""
+def test_a_job_is_preempted_and_continues(cluster: Cluster, home: Home) -> None:
+    """A second seed is added, so that one job remains to be done."""
     if "TRIPTYCH_PROJECT" in os.environ:
-        pytest.skip("the tiny project has a training that is sure to be long enough")
-    repeat = f"vae-20d-seed-{load(home.project.params).experiment('vae-20d').seed + 1}"
+        pytest.skip("only the tiny project has a training that is long enough")
+    added = f"vae-20d-seed-{load(home.project.params).experiment('vae-20d').seed + 1}"
     submission = home.submit("--seeds", "2", "vae-20d")
     assert SHARED not in submission.jobs
-    assert list(submission.jobs) == [repeat]
-    number = submission.jobs[meet(home, submission)]
+    assert list(submission.jobs) == [added]
+    number = submission.jobs[wait_for_training(home, submission)]
     cluster.ask("scancel", "--signal=USR2", number)
     wait_for(cluster, lambda: cluster.job(number)["Restarts"] == "1")
-    cluster.ask("scontrol", "update", f"jobid={number}", "starttime=now")
+    cluster.start_soon(number)
     wait_for_end(cluster)
     assert cluster.job(number)["JobState"] == "COMPLETED"
-    assert GOING_ON.search(submission.log(repeat).read_text())
-    assert repeat in home.run("triptych", "collect")
+    assert GOING_ON.search(submission.log(added).read_text())
+    assert added in home.run("triptych", "collect")

@@ -1,4 +1,4 @@
-"""A real S3 server for a test: moto's, on this machine alone, which asks for credentials as S3 does."""
+"""An S3 server for tests: moto on this machine. It checks credentials as S3 does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Any
 from conftest import wait_until
 
 HOST, REGION = "127.0.0.1", "us-east-1"
-ACTIONS = ("create_user", "create_access_key", "put_user_policy", "create_bucket")  # until it asks who is there
+ACTIONS = ("create_user", "create_access_key", "put_user_policy", "create_bucket")  # allowed without credentials
 POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 REMOTE = "bucket"
-NOWHERE = f"{os.devnull}/none"  # instead of what the user may have at home
+NOWHERE = f"{os.devnull}/none"  # hides the files of the user
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A server with one bucket, and one user who may do everything in it."""
+    """A server with one bucket and one user, who may read and write it."""
 
     endpoint: str
     bucket: str
@@ -34,7 +34,7 @@ class ObjectStore:
     @classmethod
     @contextmanager
     def serve(cls, bucket: str = "triptych") -> Iterator[ObjectStore]:
-        """Serve while the block runs; what the bucket held is then forgotten."""
+        """Run the server while the block runs. The content of the bucket is lost afterwards."""
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = probe.getsockname()[1]
@@ -55,18 +55,18 @@ class ObjectStore:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The variables by which the user's programs know who they are."""
+        """The environment variables with the credentials of the user."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",  # nobody is asked for others
+            "AWS_EC2_METADATA_DISABLED": "true",  # no other source of credentials
             "AWS_CONFIG_FILE": NOWHERE,
             "AWS_SHARED_CREDENTIALS_FILE": NOWHERE,
         }
 
     def configure(self, root: Path, environment: Mapping[str, str], folder: str = "results") -> None:
-        """Make the bucket the default remote of a DVC project; what is written there holds no secret."""
+        """Make the bucket the default remote of a DVC project. No secret is written to the project."""
         place = f"s3://{self.bucket}/{folder}"
         for words in (
             ["remote", "add", "--default", "--force", REMOTE, place],
@@ -75,7 +75,7 @@ class ObjectStore:
             subprocess.run(["dvc", *words, "--quiet"], cwd=root, env=environment, check=True)
 
     def names(self, folder: str = "results") -> set[str]:
-        """What a folder of the bucket holds."""
+        """Return the names of the objects in a folder of the bucket."""
         pages = client("s3", self.endpoint, self.key, self.secret).get_paginator("list_objects_v2")
         found = (page.get("Contents", ()) for page in pages.paginate(Bucket=self.bucket, Prefix=f"{folder}/"))
         return {entry["Key"].removeprefix(f"{folder}/") for entries in found for entry in entries}
@@ -95,7 +95,7 @@ def answers(port: int) -> bool:
 
 
 def _open_account(endpoint: str, bucket: str) -> dict[str, str]:
-    """Everything that has to happen before the server asks who is there."""
+    """Create user and bucket, which must happen before the server checks credentials."""
     accounts = client("iam", endpoint, "nobody", "nothing")
     accounts.create_user(UserName="student")
     made = accounts.create_access_key(UserName="student")["AccessKey"]

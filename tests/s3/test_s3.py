@@ -1,4 +1,4 @@
-"""`make s3`: results shared between machines by a bucket, on a real S3 server."""
+"""`make s3`: machines share results through a bucket, on a real S3 server."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from object_store import REMOTE, ObjectStore
 
 from conftest import wait_until
 from test_pipeline import Clone, make_clone
-from triptych.cluster.remote import Shelf
-from triptych.cluster.stages import open_repo, restore, send
-from triptych.core.project import Project
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +22,7 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="session")
 def origin(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The machine that has the results, and has shared them."""
+    """Return a clone that has all results and has pushed them."""
     made = make_clone(tmp_path_factory.mktemp("machines") / "origin", store.credentials)
     store.configure(made.root, made.environment)
     made.succeed("triptych", "repro")
@@ -37,7 +34,7 @@ def origin(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Clon
 
 @pytest.fixture
 def other(origin: Clone, tmp_path: Path, store: ObjectStore) -> Clone:
-    """Another machine, which has what git carries."""
+    """Return another clone, which has only the files in git."""
     subprocess.run(["git", "clone", "-q", origin.root, tmp_path / "other"], check=True)
     return Clone(tmp_path / "other", store.credentials)
 
@@ -53,8 +50,8 @@ def test_a_fresh_clone_has_nothing_to_do(origin: Clone, other: Clone, store: Obj
     assert store.secret not in tracked
 
 
-def test_what_another_machine_has_trained_is_not_trained_again(origin: Clone, other: Clone, tmp_path: Path) -> None:
-    """Its settings are not the committed ones: the run cache tells."""
+def test_results_of_another_machine_are_not_trained_again(origin: Clone, other: Clone, tmp_path: Path) -> None:
+    """The settings are not committed: DVC finds the results in the run cache."""
     shutil.copytree(origin.root, tmp_path / "third", symlinks=True)
     third = Clone(tmp_path / "third", origin.environment)
     for clone in (third, other):
@@ -66,7 +63,7 @@ def test_what_another_machine_has_trained_is_not_trained_again(origin: Clone, ot
     assert (other.root / "dvc.lock").read_bytes() == (third.root / "dvc.lock").read_bytes()
 
 
-def test_an_interrupted_push_is_taken_up(origin: Clone, other: Clone, store: ObjectStore) -> None:
+def test_an_interrupted_push_is_completed(origin: Clone, other: Clone, store: ObjectStore) -> None:
     folder, whole = "interrupted", store.names()
     store.configure(origin.root, origin.environment, folder)
     words = ["dvc", "push", "--run-cache", "--jobs", "1", "--quiet"]
@@ -76,7 +73,7 @@ def test_an_interrupted_push_is_taken_up(origin: Clone, other: Clone, store: Obj
     push.wait()
     assert len(store.names(folder)) < len(whole)
     origin.succeed("dvc", "push", "--run-cache")
-    assert store.names(folder) <= whole  # which a test before may have added to
+    assert store.names(folder) <= whole  # earlier tests may have added files to `whole`
     store.configure(other.root, other.environment, folder)
     other.succeed("dvc", "pull", "--run-cache")
     assert other.ran(other.succeed("dvc", "repro")) == []
@@ -84,26 +81,26 @@ def test_an_interrupted_push_is_taken_up(origin: Clone, other: Clone, store: Obj
     store.configure(origin.root, origin.environment)
 
 
-NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
 
 
-def test_a_profile_says_who_it_is(origin: Clone, store: ObjectStore, tmp_path: Path) -> None:
+def test_credentials_from_a_profile(origin: Clone, store: ObjectStore, tmp_path: Path) -> None:
     credentials = tmp_path / "credentials"
     credentials.write_text(f"[work]\naws_access_key_id = {store.key}\naws_secret_access_key = {store.secret}\n")
     names = {"AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_PROFILE": "work"}
-    assert "Everything is up to date" in origin.succeed("dvc", "push", **NOBODY, **names)
+    assert "Everything is up to date" in origin.succeed("dvc", "push", **NO_CREDENTIALS, **names)
 
 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, "Forbidden"),
+        ({"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN"}, "Forbidden"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "Forbidden"),
-        (NOBODY, "Unable to locate credentials"),
+        (NO_CREDENTIALS, "Unable to locate credentials"),
         ({"PYTHONPATH": ""}, "requires 'dvc-s3' to be installed"),
     ],
 )
-def test_who_may_not_push_is_told_why(origin: Clone, variables: dict[str, str], said: str) -> None:
+def test_errors_of_credentials(origin: Clone, variables: dict[str, str], said: str) -> None:
     assert said in error(origin, **variables)
 
 
@@ -114,7 +111,7 @@ def test_who_may_not_push_is_told_why(origin: Clone, variables: dict[str, str], 
         ("endpointurl", "http://127.0.0.1:9", "Could not connect to the endpoint URL"),
     ],
 )
-def test_a_remote_that_is_not_there_is_named(origin: Clone, key: str, value: str, said: str) -> None:
+def test_errors_of_a_missing_remote(origin: Clone, key: str, value: str, said: str) -> None:
     origin.succeed("dvc", "remote", "modify", "--local", REMOTE, key, value)
     try:
         assert said in error(origin)
@@ -123,44 +120,9 @@ def test_a_remote_that_is_not_there_is_named(origin: Clone, key: str, value: str
 
 
 def error(clone: Clone, **variables: str) -> str:
-    """The line in which `dvc push` says why it does not."""
+    """Return the error message of `dvc push`."""
     done = clone.run("dvc", "push", **variables)
     assert done.returncode
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     return line
-
-
-def test_jobs_of_a_cluster_meet_in_a_bucket(
-    origin: Clone, other: Clone, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What `triptych submit` and `collect` need of a remote: checkpoints, journals, and results stage by stage."""
-    for name, value in store.credentials.items():
-        monkeypatch.setenv(name, value)
-    for clone in (origin, other):
-        store.configure(clone.root, clone.environment, "jobs")
-    checkpoint = tmp_path / "checkpoint"
-    (checkpoint / "deep").mkdir(parents=True)
-    (checkpoint / "state").write_bytes(b"one")
-    (checkpoint / "deep" / "piece").write_bytes(b"piece")
-    stages = ["fetch@binarized_mnist", "prepare@binarized_mnist", "train@vae-20d"]
-    with open_repo(Project(origin.root)) as repo:
-        shelf = Shelf.of(repo)
-        shelf.put(checkpoint, "checkpoints/vae-20d@1")
-        (checkpoint / "state").write_bytes(b"two")
-        shelf.put(checkpoint, "checkpoints/vae-20d@1")
-        for stage in stages:
-            send(repo, stage)
-    with open_repo(Project(other.root)) as repo:
-        shelf = Shelf.of(repo)
-        assert shelf.names("checkpoints") == ["checkpoints/vae-20d@1"]
-        assert shelf.get("checkpoints/vae-20d@1", tmp_path / "taken")
-        assert not shelf.get("checkpoints/nobody@1", tmp_path / "nothing")
-        for stage in stages:
-            assert restore(repo, stage, stages)
-        shelf.drop("checkpoints/vae-20d@1")
-        assert shelf.names("checkpoints") == []
-    assert (tmp_path / "taken" / "state").read_bytes() == b"two"
-    assert (tmp_path / "taken" / "deep" / "piece").read_bytes() == b"piece"
-    model = Path("models") / "vae-20d" / "weights.safetensors"
-    assert (other.root / model).read_bytes() == (origin.root / model).read_bytes()

@@ -1,4 +1,4 @@
-"""The commands for many machines: `submit` and `collect`. Nothing heavy is imported here."""
+"""The commands `submit` and `collect` for a SLURM cluster. They import heavy modules only when they run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import click
 from triptych.cli.stages import open_project
 
 
-def _options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+    """Split NAME=VALUE."""
     pairs = [word.partition("=") for word in words]
     for name, sign, value in pairs:
         if not (name and sign and value) or name.startswith("-"):
             raise click.BadParameter(f"{name}: write NAME=VALUE, such as partition=gpu")
         if name == "time":
-            raise click.BadParameter("time: say --hours")
+            raise click.BadParameter("time: use --hours")
     return {name: value for name, _, value in pairs}
 
 
@@ -24,30 +25,30 @@ def _options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> d
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    help="first write into params.yaml how many trainings each, or each of NAMES, has",
+    help="first set in params.yaml how many seeds each experiment, or each of NAMES, has",
 )
 @click.option(
     "--hours",
     type=click.FloatRange(min=0.0, min_open=True),
     default=24.0,
     show_default=True,
-    help="a job's time; one that needs more goes on in the queue",
+    help="time limit of a job; a job that needs more is queued again and continues",
 )
-@click.option("--cores", type=click.IntRange(min=1), help="of a job  [default: runtime.threads]")
+@click.option("--cores", type=click.IntRange(min=1), help="CPU cores of a job  [default: runtime.threads]")
 @click.option(
-    "--at-a-time", type=click.IntRange(min=1), default=256, show_default=True, help="jobs that run side by side"
+    "--at-a-time", type=click.IntRange(min=1), default=256, show_default=True, help="number of jobs that run at a time"
 )
 @click.option(
     "--slurm",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_options,
+    callback=_slurm_options,
     help="any other option of sbatch, such as partition=gpu or gpus-per-node=1",
 )
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
-    help="where the jobs work, on each node  [default: $SLURM_TMPDIR, or its folder for temporary files]",
+    help="folder on each node for the checkouts of the jobs  [default: $SLURM_TMPDIR, or the temporary folder]",
 )
 def submit(
     names: tuple[str, ...],
@@ -59,49 +60,49 @@ def submit(
     slurm: dict[str, str],
     scratch: Path | None,
 ) -> None:
-    """Send experiments and studies NAMES (or all) that are not up to date to SLURM, a job each, and one a repeat."""
+    """Submit the experiments and studies NAMES, or all, that are not up to date: one SLURM job for each."""
     from triptych.cluster.submission import SHARED
-    from triptych.cluster.submit import Wish, refuse_without_slurm
+    from triptych.cluster.submit import SlurmOptions, refuse_without_slurm
     from triptych.cluster.submit import submit as run
 
     refuse_without_slurm()
     if seeds:
-        from triptych.core.project import Project
-        from triptych.settings.params import load
-        from triptych.settings.seeds import set_seeds, write_for_dvc
-
-        project = Project.find(Path.cwd())
-        settings = load(project.params)
-        for name in names:
-            settings.entry(name)
-        set_seeds(project.params, settings, seeds, names)
-        write_for_dvc(load(project.params), project.seeds)
+        names = _with_seeds(names, seeds)
     project, settings = open_project()
-    wish = Wish(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
-    done = run(project, settings, names, wish, scratch)
-    jobs = {name: number for name, number in done.jobs.items() if name != SHARED}
-    if SHARED in done.jobs:
-        click.echo(f"job {done.jobs[SHARED]} makes what all share; after it:")
-    for name, number in jobs.items():
-        click.echo(f"job {number}: {name}")
-    click.echo("`triptych collect` brings home what is ready")
+    options = SlurmOptions(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
+    submission = run(project, settings, names, options, scratch)
+    if SHARED in submission.jobs:
+        click.echo(f"job {submission.jobs[SHARED]}: stages that the other jobs need; they start after it")
+    for name, number in submission.jobs.items():
+        if name != SHARED:
+            click.echo(f"job {number}: {name}")
+    click.echo("run `triptych collect` to get finished results")
+
+
+def _with_seeds(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """Set the number of seeds in params.yaml; return the names to submit, none for all."""
+    from triptych.core.project import Project
+    from triptych.settings.seeds import set_seeds
+
+    added, _ = set_seeds(Project.find(Path.cwd()).params, count, names)
+    return (*names, *added) if names else ()
 
 
 @click.command()
 def collect() -> None:
-    """Bring home what the jobs of `triptych submit` have made, and say where the rest is; nothing is run here."""
+    """Take the finished results of `triptych submit` into the project, and show the state of the other jobs."""
     from triptych.cluster.collect import collect as run
     from triptych.records.mlflow.sync import sync
 
     project, settings = open_project()
     found = run(project, settings)
     total, rebuilt = sync(project, settings)
-    for state in sorted(set(found.elsewhere.values())):
-        click.echo(f"{state}: {', '.join(name for name in found.elsewhere if found.elsewhere[name] == state)}")
-    click.echo(f"home: {', '.join(found.home) or 'nothing yet'}")
+    for state in sorted(set(found.states.values())):
+        click.echo(f"{state}: {', '.join(name for name in found.states if found.states[name] == state)}")
+    click.echo(f"collected: {', '.join(found.collected) or 'nothing yet'}")
     if found.missing:
-        click.echo(f"not up to date here: {', '.join(found.missing)}")
-    click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
+        click.echo(f"not up to date: {', '.join(found.missing)}")
+    click.echo(f"MLflow shows {total} runs, of which {rebuilt} were rebuilt now")
 
 
 COMMANDS = (submit, collect)

@@ -109,7 +109,7 @@ def classifier(dataset: str) -> None:
             data=data,
             output=model,
             metrics=metrics,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code_hash(["triptych.stages.classifier"]),
             tracker=tracker,
         )
@@ -181,7 +181,7 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
             runtime=settings.runtime,
             data=data,
             output=model,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )
@@ -212,7 +212,7 @@ def evaluate(experiment: str) -> None:
             reference=project.reference(chosen.reference),
             metrics=metrics,
             plots=plots,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )
@@ -243,7 +243,7 @@ def study(name: str) -> None:
             output=model,
             metrics=metrics,
             plots=plots,
-            checkpoints=project.private / "checkpoints",
+            checkpoints=project.checkpoints,
             code=code,
             tracker=tracker,
         )

@@ -1,1 +1,1 @@
-"""Many machines: SLURM runs the jobs, DVC's remote carries what goes in and what comes out."""
+"""Training on a SLURM cluster: submit jobs, run one job on a node, collect the results."""

@@ -1,23 +1,20 @@
-"""`triptych submit`: jobs for SLURM, one for what all share, then one for each experiment and study."""
+"""`triptych submit`: a SLURM job for each experiment or study, after one for the stages that several of them need."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
-from triptych.cluster.job import Job, copy_settings, settings_of
-from triptych.cluster.remote import Shelf, remote_errors
-from triptych.cluster.stages import above, open_repo, send, stages_of
-from triptych.cluster.submission import SHARED, Submission, keep, logs_in, new_folder
+from triptych.cluster.job import Job
+from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
 from triptych.runner import parallel
 from triptych.runner.dvc import stale_sources
-from triptych.settings.seeds import grouped
+from triptych.runner.schedule import Plan
 
 if TYPE_CHECKING:
     from submitit import Executor
@@ -25,24 +22,24 @@ if TYPE_CHECKING:
     from triptych.core.project import Project
     from triptych.settings.params import Settings
 
-TRAVELS = (":!params.yaml", ":!seeds.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # by DVC or with the submission
+UNCOMMITTED = (":!params.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # jobs get these without a commit
 CODE = "src"
-TIMEOUTS = 1000  # a job that has run out of time goes on in the queue, so often
-NOTICE = 120  # seconds before its time is over in which a job is told
+TIMEOUTS = 1000  # how often a job whose time is over is queued again
+NOTICE = 120  # seconds before the end of its time at which SLURM signals a job
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the jobs are to have."""
+class SlurmOptions:
+    """The resources of each job."""
 
     minutes: int
     cores: int
     at_a_time: int
-    slurm: Mapping[str, str]
-    """Any further options of `sbatch`, by their long names."""
+    more: Mapping[str, str]
+    """Other options of `sbatch`, by their long names."""
 
     def executor(self, folder: Path) -> Executor:
-        """The way to SLURM, with submitit's files in `folder`."""
+        """Return submitit's executor for these options; it keeps its files in `folder`."""
         from submitit import SlurmExecutor
 
         executor = SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
@@ -52,76 +49,82 @@ class Wish:
             cpus_per_task=self.cores,
             array_parallelism=self.at_a_time,
             signal_delay_s=NOTICE,
-            additional_parameters={"requeue": True, **self.slurm},
+            additional_parameters={"requeue": True, **self.more},
         )
         return executor
 
 
 def refuse_without_slurm() -> None:
-    """Raises TriptychError on a machine that is no part of a SLURM cluster."""
+    """Raise TriptychError if this machine does not belong to a SLURM cluster."""
     if not all(map(which, ("sbatch", "srun"))):
-        raise TriptychError("there is no SLURM here (no sbatch): run this on a node from which jobs are submitted")
+        raise TriptychError("there is no SLURM here (no sbatch): run this on a login node of the cluster")
 
 
-def submit(project: Project, settings: Settings, names: Sequence[str], wish: Wish, scratch: Path | None) -> Submission:
-    """Submit what of these, repeats and all, or of everything, is not up to date.
+def submit(
+    project: Project, settings: Settings, names: Sequence[str], options: SlurmOptions, scratch: Path | None
+) -> Submission:
+    """Submit the named experiments and studies, or all, that are not up to date.
 
-    Raises TriptychError where jobs could not run.
+    Raises TriptychError if the jobs could not run, or if nothing is to do.
     """
     commit = _committed(project)
-    groups = grouped((*settings.all_experiments, *settings.all_studies))
-    chosen = (each for name in names or groups for each in groups.get(name, [name]))
-    jobs = {name: stages_of(settings, name) for name in chosen}
+    stages = {name: stages_of(settings, name) for name in names or (*settings.experiments, *settings.studies)}
     stale = stale_sources(project, settings)
     if stale:
         fetches = " ".join(f"fetch@{name}" for name in stale)
         raise TriptychError(f"the images have changed: run `triptych repro {fetches}` first")
-    with remote_errors(), open_repo(project) as repo:
-        shelf = Shelf.of(repo)
     plan = parallel.begin_planning(project)()
     if plan is None:
         raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
-    jobs = {name: stages for name, stages in jobs.items() if any(stage in plan.waits for stage in stages)}
-    if not jobs:
+    stages = {name: own for name, own in stages.items() if not plan.waits.keys().isdisjoint(own)}
+    if not stages:
         raise TriptychError("there is nothing to submit: all of it is up to date")
-    targets = [stage for stages in jobs.values() for stage in stages]
-    with remote_errors(), open_repo(project) as repo:
-        shared = above(repo, plan.order, targets)
-        for stage in (*shared, *targets):
-            if stage not in plan.waits:
-                send(repo, stage)
-    folder = new_folder(project)
-    with tempfile.TemporaryDirectory() as place:
-        copy_settings(project.root, Path(place))
-        shelf.put(Path(place), settings_of(folder.name))
-    common = Job(project.root, commit, folder.name, SHARED, [s for s in shared if s in plan.waits], plan.order, scratch)
-    return keep(folder, _queue(wish.executor(logs_in(folder)), common, jobs), commit)
+    shared = _needed(plan, [stage for own in stages.values() for stage in own])
+    submission = Submission.create(project)
+    job = Job(project, commit, submission, SHARED, shared, [], plan.order, scratch)
+    numbers = _queue(options.executor(submission.submitit_folder), job, stages)
+    submission.write(commit, numbers, {SHARED: shared, **stages})
+    return submission
 
 
 def _committed(project: Project) -> str:
-    """The commit that the jobs are to check out. Raises TriptychError if something would not be in it."""
+    """Return the commit that the jobs check out. Raises TriptychError if it does not contain all changes."""
     commit, _ = project.commit()
     if commit == "none":
         raise TriptychError("the jobs check out a commit, and this is no git repository with one: commit the project")
-    changed = [*project.changed(".", *TRAVELS), *project.changed(CODE, untracked=True)]
+    changed = [*project.changed(".", *UNCOMMITTED), *project.changed(CODE, untracked=True)]
     if changed:
-        raise TriptychError(f"the jobs check out a commit, and {changed[0]} is not in it as it is: commit it first")
+        raise TriptychError(f"the jobs check out a commit, which does not contain your {changed[0]}: commit it first")
     return commit
 
 
-def _queue(executor: Executor, common: Job, jobs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _needed(plan: Plan, stages: Iterable[str]) -> list[str]:
+    """Return the stages that must run before these, in DVC's order."""
+    targets = set(stages)
+    found, unseen = set(targets), [stage for stage in targets if stage in plan.waits]
+    while unseen:
+        new = set(plan.waits[unseen.pop()]) - found
+        found |= new
+        unseen += new
+    return [stage for stage in plan.order if stage in found - targets]
+
+
+def _queue(executor: Executor, shared: Job, stages: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Submit the jobs; return the number of each. Raises TriptychError if SLURM refuses."""
     from submitit.core.utils import FailedJobError
 
-    found = {}
+    numbers = {}
     try:
-        if common.stages:
-            first = executor.submit(replace(common, shared=True))
-            found[SHARED] = first.job_id
-            more = {"dependency": f"afterok:{first.job_id}", "kill-on-invalid-dep": "yes"}
-            executor.update_parameters(additional_parameters=executor.parameters["additional_parameters"] | more)
+        if shared.stages:
+            first = executor.submit(shared)
+            numbers[SHARED] = first.job_id
+            condition = {"dependency": f"afterok:{first.job_id}", "kill-on-invalid-dep": "yes"}
+            executor.update_parameters(additional_parameters=executor.parameters["additional_parameters"] | condition)
         with executor.batch():
-            array = {name: executor.submit(replace(common, name=name, stages=stages)) for name, stages in jobs.items()}
+            jobs = {
+                name: executor.submit(replace(shared, name=name, stages=own, shared=shared.stages))
+                for name, own in stages.items()
+            }
     except FailedJobError as error:
         raise TriptychError(f"SLURM refuses the jobs: {one_line(error)}") from None
-    return found | {name: job.job_id for name, job in array.items()}
+    return numbers | {name: job.job_id for name, job in jobs.items()}

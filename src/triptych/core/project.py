@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
 
+CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
 DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
 
 
@@ -89,6 +91,12 @@ class Project:
     def private(self) -> Path:
         """The folder of journal, records, checkpoints and downloads, which git and DVC do not track."""
         return self.home / ".triptych"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for the checkpoints of unfinished runs."""
+        named = os.environ.get(CHECKPOINTS_VARIABLE)
+        return Path(named) if named else self.private / "checkpoints"
 
     def commit(self) -> tuple[str, bool]:
         """Return the git commit, and whether the working tree differs from it; ("none", False) outside git."""

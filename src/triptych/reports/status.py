@@ -79,7 +79,7 @@ def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
 
 def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
     state, name = lock.state(stage), stage.partition("@")[2]
-    indices = [folder / INDEX for folder in (project.private / "checkpoints").glob(f"{name}@*")]
+    indices = [folder / INDEX for folder in project.checkpoints.glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:
         return State("stopped", f"a run stopped after step {max(steps):,}; with the same settings it continues there")
