@@ -165,7 +165,7 @@ def _train(bench: Bench, name: str, epochs: int, stopwatch: Stopwatch, folder: P
 
 
 def _family_class(name: str, bench: Bench) -> type:
-    from triptych.models.registry import build
+    from triptych.models.common.registry import build
 
     experiment = bench.settings.experiment(name)
     return type(build(experiment.family, experiment.model_at("full"), (28, 28)))

@@ -16,7 +16,7 @@ from triptych.evaluation.gan.over_training import sentence
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.settings.params import Settings, parse
 from triptych.training.loop import Duration, Trainer
 

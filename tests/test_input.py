@@ -32,7 +32,7 @@ from triptych.core.json_files import Document, read_json
 from triptych.data import npz_files, sources
 from triptych.data.npz_files import MOST_IMAGES, read_npz
 from triptych.data.readers import read_amat, read_idx
-from triptych.models.load import load_family
+from triptych.models.common.load import load_family
 from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
 from triptych.settings.params import load, parse
 from triptych.training.reproducible import deterministic

@@ -21,9 +21,9 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
 from test_page import Outline
-from triptych.core.code_hash import PACKAGE, closure, family_modules
+from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock
 from triptych.runner import parallel
@@ -587,12 +587,12 @@ def declared(stage: str, item: dict) -> set[Path]:
 
 STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "reference", "report")]
 STAGES += [
-    (stage, {"family": family}, family_modules(family, evaluation=stage == "evaluate"))
-    for stage in ("train", "evaluate")
-    for family in FAMILIES
+    (stage, {"family": family}, modules)
+    for family, entry in FAMILIES.items()
+    for stage, modules in (("train", entry.training_modules), ("evaluate", entry.evaluation_modules))
 ]
 STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
-OF_ALL_FAMILIES = closure([module for family in FAMILIES for module in family_modules(family, evaluation=True)])
+OF_ALL_FAMILIES = closure([module for entry in FAMILIES.values() for module in entry.evaluation_modules])
 FIGURES = {path for path in OF_ALL_FAMILIES if path.parent.name == "figures"}
 OF_ALL_STUDIES = closure([module for kind in STUDIES for module in study_modules(kind)])
 

@@ -14,7 +14,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from triptych.core.errors import TriptychError
 from triptych.evaluation.vae.importance import LATENTS_AT_ONCE, PIECE, importance_sampling
 from triptych.evaluation.vae.measure import posterior_variance
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.models.vae.family import VaeFamily, standard_error
 from triptych.models.vae.settings import Model
 from triptych.settings.params import Settings

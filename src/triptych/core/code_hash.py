@@ -53,14 +53,6 @@ def closure(modules: Iterable[str]) -> list[Path]:
     return sorted(path for path in found if path.name != "__init__.py")
 
 
-def family_modules(family: str, *, evaluation: bool) -> list[str]:
-    """The modules that the registry loads by name for this family."""
-    modules = [f"triptych.models.{family}.{part}" for part in ("settings", "family")]
-    if evaluation:
-        modules += [f"triptych.evaluation.{family}.{part}" for part in ("measure", "pictures")]
-    return modules
-
-
 def code_hash(modules: Iterable[str]) -> str:
     """One SHA-256 over the closure's files."""
     digest = hashlib.sha256()

@@ -1,8 +1,8 @@
 """What is done to pixels before a model sees them.
 
 The noise is an argument, so that the caller owns the random numbers, and so that numpy arrays (in the prepare stage)
-and torch tensors (in training) go through the same lines. The log determinants of dequantisation, and the preparations
-that a flow inverts, are in `triptych.models.flow.preparation`.
+and torch tensors (in training) go through the same lines. The log determinants of dequantisation are in
+`triptych.models.flow.dequantization`, and the preparations that a flow inverts in `triptych.models.flow.preparation`.
 """
 
 from __future__ import annotations

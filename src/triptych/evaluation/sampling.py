@@ -27,7 +27,7 @@ def write_samples(model: Path, count: int, seed: int, device: str, output: Path)
 
     from triptych.core.files import atomic_file
     from triptych.figures.grids import tile
-    from triptych.models.load import load_family
+    from triptych.models.common.load import load_family
     from triptych.training.reproducible import pick_device
 
     if output.suffix not in (".png", ".npy"):

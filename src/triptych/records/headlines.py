@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from triptych.core.json_files import flatten, read_json
 from triptych.core.project import Project
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.studies.kinds import STUDIES
 
 

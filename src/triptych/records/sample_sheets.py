@@ -40,7 +40,7 @@ def keep_samples(record: Record, model: Path) -> None:
     from triptych.evaluation.context import COLUMNS, shown_latents
     from triptych.evaluation.quantization import quantize
     from triptych.figures.grids import tile
-    from triptych.models.load import load_family
+    from triptych.models.common.load import load_family
     from triptych.training.checkpoint import snapshot_name
     from triptych.training.weights import load_into
 

@@ -20,7 +20,7 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
 from triptych.evaluation.quantization import quantize
 from triptych.figures.grids import SHEET, tile
-from triptych.models.load import load_family, open_model
+from triptych.models.common.load import load_family, verified_manifest
 from triptych.training.checkpoint import Workplace, read_history, snapshot_name
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator, machine_facts, run_key, seeded
@@ -62,7 +62,7 @@ def evaluate(
     settings and `code` (a hash) are the same. Raises TriptychError if a file is missing or damaged, or if the model
     gives NaN.
     """
-    prepared, manifest = PreparedData.open(data), open_model(model)
+    prepared, manifest = PreparedData.open(data), verified_manifest(model)
     measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in EVALUATION)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = Reference.load(reference)

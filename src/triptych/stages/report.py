@@ -17,7 +17,7 @@ from triptych.figures.comparison import seeds as dots
 from triptych.figures.grids import sheets
 from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
 from triptych.figures.twin import twins
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.settings.seeds import grouped, is_repeat
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.evaluation.gan.over_training import over_training
-from triptych.models.gan.critic import CriticFamily
+from triptych.models.gan.critic_family import CriticFamily
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation

@@ -15,7 +15,7 @@ from triptych.figures.curves import Curve, curves
 from triptych.figures.grids import grids, strips
 from triptych.figures.style import save, save_grey, save_images
 from triptych.figures.twin import twins
-from triptych.models.gan.critic import CriticFamily
+from triptych.models.gan.critic_family import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
 

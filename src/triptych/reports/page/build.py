@@ -15,7 +15,7 @@ from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.manifests import Metrics, read_document
 from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.records.journal import look_up
 from triptych.records.run_folder import record_of
 from triptych.reports.page.charts import CHARTS, charts

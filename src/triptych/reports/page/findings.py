@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.over_seeds import differ
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
