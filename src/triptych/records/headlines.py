@@ -1,69 +1,44 @@
-"""What MLflow's lists are sorted by: of each family, and of each kind of study, one number."""
+"""The headline number of each family, of each kind of study and of classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from triptych.core.json_files import flatten, read_json
 from triptych.core.project import Project
-from triptych.models.common.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES, FIDELITY, Headline
 from triptych.studies.kinds import STUDIES
 
-
-@dataclass(frozen=True)
-class Headline:
-    """A metric that all runs of a family have in common."""
-
-    metric: str
-    words: str
-    higher_is_better: bool
-    curves: tuple[str, ...]
-    """What shows it, or stands for it, in the course of training."""
-
-    @property
-    def direction(self) -> str:
-        return f"{'higher' if self.higher_is_better else 'lower'} is better"
-
-
-INCEPTION = "fid"  # the same number where Inception judges
-FIDELITY = Headline(
-    "fid_classifier",
-    f"FID on classifier features, or `{INCEPTION}` where Inception judges",
-    False,
-    ("snapshot_fid_classifier", f"snapshot_{INCEPTION}"),
-)
-HEADLINES = {
-    "vae": Headline(
-        "test.log_likelihood",
-        "log-likelihood of a test image, a bound in nats",
-        True,
-        ("valid_negative_elbo",),
+INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor is Inception
+OTHERS = {
+    "classifier": Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",)),
+    "planar": Headline(
+        "kl", "KL divergence between flow and density in nats", False, ("negative_log_likelihood", "kl")
     ),
-    "flow": Headline(
-        "test.bits_per_dimension", "bits per dimension of test images", False, ("valid_bits_per_dimension",)
-    ),
-    "classifier": Headline("accuracy.test", "share of test images that it labels rightly", True, ("valid_accuracy",)),
-    "planar": Headline("kl", "KL divergence between flow and density, nats", False, ("negative_log_likelihood", "kl")),
     "dirac": Headline(
-        "generator_distance", "distance of the judged generator from the equilibrium", False, ("distance",)
+        "generator_distance", "distance of the measured generator from the equilibrium", False, ("distance",)
     ),
 }
-TITLES = {**FAMILIES, **STUDIES, "classifier": "Classifiers, whose features give FID, KID and IS a meaning"}
+CLASSIFIERS = "Classifiers, whose features FID, KID and IS can use"
 
 
 def headline_of(family: str) -> Headline:
-    """A family that is not listed is compared by what all have: the fidelity of its samples."""
-    return HEADLINES.get(family, FIDELITY)
+    """Return the headline of a family, a kind of study or classifiers; of an unknown family it is the FID."""
+    return FAMILIES[family].headline if family in FAMILIES else OTHERS.get(family, FIDELITY)
+
+
+def titles() -> dict[str, str]:
+    """Return the titles of families, kinds of studies and classifiers, by name."""
+    return {**{name: entry.title for name, entry in FAMILIES.items()}, **STUDIES, "classifier": CLASSIFIERS}
 
 
 def title_of(family: str) -> str:
-    """The family, or the kind of study, in words."""
-    return TITLES.get(family, family)
+    """Return the title of a family, a kind of study or classifiers; an unknown name is returned as it is."""
+    return titles().get(family, family)
 
 
 def likelihood(row: Mapping[str, object]) -> str:
-    """What a row knows of likelihoods; nothing where the model has none."""
+    """Return the likelihoods in a row of the summary, in words; an empty string if there are none."""
     found = [
         _number(row["test_elbo"], "ELBO {:.2f}"),
         _number(row["test_log_likelihood"], "log p {:.2f} nats"),
@@ -73,7 +48,7 @@ def likelihood(row: Mapping[str, object]) -> str:
 
 
 def study_headline(project: Project, name: str) -> str:
-    """The headline of each configuration: its number, or where that is a word, who shares it."""
+    """Return the headline of each configuration of a study. Configurations with the same word are listed together."""
     metrics = read_json(project.metrics(name))
     found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
     if all(isinstance(value, str) for value in found.values()):

@@ -38,7 +38,7 @@ def keep_samples(record: Record, model: Path) -> None:
     from PIL import Image
 
     from triptych.evaluation.context import COLUMNS, shown_latents
-    from triptych.evaluation.quantization import quantize
+    from triptych.evaluation.uint8_images import to_uint8
     from triptych.figures.grids import tile
     from triptych.models.common.load import load_family
     from triptych.training.checkpoint import snapshot_name
@@ -50,7 +50,7 @@ def keep_samples(record: Record, model: Path) -> None:
     with atomic_folder(record.samples_folder) as folder:
 
         def draw(epoch: int) -> None:
-            images = quantize(family.sample(latents), f"samples of {record.name} after epoch {epoch}").numpy()
+            images = to_uint8(family.sample(latents), f"samples of {record.name} after epoch {epoch}").numpy()
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
 
         draw(int(record.history[-1]["epoch"]))

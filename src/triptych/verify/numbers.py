@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.manifests import PROTOCOL
+from triptych.models.common.registry import FAMILIES
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.verify.baseline import baseline_file
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+PROSE = {"samples_are", "not_defined", "likelihood_is", "interval", "sentence", "numbers_are", "headline_is"}
 MACHINE = ("device", "instruction_set", "threads", "torch")  # what the last digits depend on besides the inputs
 
 
@@ -45,7 +47,7 @@ def _named(project: Project, path: Path) -> str:
 
 def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
     what, against, kept = f"metrics/{name}.json", _named(project, path), read_json(path)
-    if found == {key: kept.get(key) for key in found}:
+    if _results(found) == _results({key: kept.get(key) for key in found}):
         return Finding(what, against, Verdict.EQUAL)
     manifest = read_json(project.model(name) / MANIFEST)
     now, then = _numbers(found), _numbers(kept)
@@ -60,7 +62,7 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
         return Finding(what, against, Verdict.CHANGED, detail)
     if _unsettled(manifest):
         detail = (
-            f"fewer than {SETTLED:,} updates of a GAN, of a flow or on importance weights; {_machines(here, there)}"
+            f"after fewer than {SETTLED:,} updates of this model rounding can change all digits; {_machines(here, there)}"
         )
         return Finding(what, against, Verdict.NOT_COMPARED, detail)
     drifts = {key: drift(key, value, then.get(key)) for key, value in now.items()}
@@ -70,6 +72,11 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
         f"({drifts[worst]:.0%} of the tolerance); {_machines(here, there)}"
     )
     return Finding(what, against, Verdict.DRIFTED if drifts[worst] > 1 else Verdict.AGREES, detail)
+
+
+def _results(metrics: Json) -> Json:
+    """Return the flattened metrics without sentences that only explain them."""
+    return {key: value for key, value in flatten(metrics).items() if PROSE.isdisjoint(key.split("."))}
 
 
 def _numbers(metrics: Json) -> dict[str, float]:
@@ -101,9 +108,11 @@ def _differing(now: dict[str, float], then: dict[str, float]) -> str:
 
 
 def _unsettled(manifest: Json) -> bool:
-    settings = manifest["settings"]
-    wild = manifest["family"] in ("gan", "flow") or settings.get("model", {}).get("importance_samples", 1) > 1
-    return wild and manifest["epoch_updates"] * settings["epochs"] < SETTLED
+    """Return whether rounding can still change all digits of the model's numbers."""
+    settings, entry = manifest["settings"], FAMILIES.get(manifest["family"])
+    if entry is None or not entry.unsettled(settings.get("model", {})):
+        return False
+    return manifest["epoch_updates"] * settings["epochs"] < SETTLED
 
 
 def _journal(project: Project, name: str, manifest: Json) -> Json:

@@ -1,18 +1,26 @@
-"""How far a number may be from the committed one on a machine that computes the last digits otherwise.
+"""The tolerances for numbers from machines that round differently.
 
-Set from runs of all experiments under profile quick: at one thread and at two, which differ in the order of their sums
-alone, and with AVX2 and AVX-512. Likelihoods of VAEs and flows moved by up to 2e-5 of their value, studies not at all.
-What a classifier judges moved with the classifier: FID by 6 %, KID by 19 %, IS by 3 %, recognised shares by 0.11, and
-precision, which hangs on a few balls where samples are all alike, by up to 0.45. A GAN in its
-first updates makes whole numbers of last digits (FID 27 and 42 after 40 updates): it has no tolerance before it has
-settled. Nor has a flow, which single batches throw back at the documents' rate, unclipped (a RealNVP whose weights are
-1e-7 off has a loss of 1,516 or 1,729 after 78 updates, where it had 1,403; with oneDNN's products 1,259), or a VAE in
-its first updates on importance weights, exponentials of hundreds of nats in float32: after 117 of them sums in another
-order moved its ELBO by 1 %. What the ELBO misses, a small difference of large numbers, moved by 0.2 %.
+They were set from runs of all experiments with profile quick: with one and with two threads, which differ only in the
+order of summation, and with AVX2 and AVX-512.
+
+| numbers | largest difference |
+| --- | --- |
+| likelihoods of VAEs and flows | 2e-5 of the value |
+| the gap between log-likelihood and ELBO, a small difference of large numbers | 0.2 % |
+| studies | none |
+| FID, KID, IS (they change with the classifier) | 6 %, 19 %, 3 % |
+| share of recognised samples | 0.11 |
+| precision, which depends on few balls if samples are similar | 0.45 |
+
+Some models have no tolerance before `SETTLED` updates (`FamilyEntry.unsettled`). The FID of a GAN after 40 updates was
+27 and 42. Without gradient clipping, single batches change the loss of a flow suddenly: a RealNVP with weights that
+differed by 1e-7 had a loss of 1,516 or 1,729 after 78 updates in place of 1,403, and 1,259 with oneDNN's products. The
+ELBO of a VAE that was trained on importance weights changed by 1 % after 117 updates, because of the order of summation.
 """
 
 from __future__ import annotations
 
+# Keys of both tables are words in the names of numbers. The last key that fits counts.
 RELATIVE = {
     "fid": 0.15,
     "kid": 0.3,
@@ -25,14 +33,13 @@ RELATIVE = {
     "gap": 0.01,
 }
 ABSOLUTE = {"precision": 0.6, "recall": 0.6, "recognised": 0.2, "accuracy": 0.1, "classes": 2.0, "entropy": 0.3}
-"""Both by words in the number's name, of which the last that fits counts."""
-OTHERS = 1e-3  # relative: of likelihoods, and whatever else no classifier has a part in
-FLOOR = 1e-9  # for numbers that are zero
+OTHERS = 1e-3  # relative tolerance of likelihoods and all other numbers that no classifier influences
+FLOOR = 1e-9  # absolute tolerance of numbers that are zero
 SETTLED = 1000  # updates
 
 
 def tolerance(key: str, kept: float) -> float:
-    """The largest difference from the kept number that is a matter of rounding, in the number's own unit."""
+    """Return the largest difference from the kept number that rounding can cause, in the number's unit."""
     name = f"_{key.replace('.', '_')}_"
     absolute = [limit for word, limit in ABSOLUTE.items() if f"_{word}_" in name]
     relative = [share for word, share in RELATIVE.items() if f"_{word}_" in name]

@@ -29,7 +29,7 @@ def experiment_note(family: str, experiment_id: str) -> str:
     return (
         f"{title_of(family)}: a run a training, named as in `params.yaml`{children}. "
         f"[Sort by the headline]({address_of(experiment_id)}), `{headline.metric}`: {headline.direction}.\n\n"
-        f"The headline is the {headline.words}. Compare runs of the same data set and profile alone. How to compare "
+        f"The headline is the {headline.meaning}. Compare runs of the same data set and profile alone. How to compare "
         "runs, and to sample from their models, is in the project's `docs/mlflow.md`."
     )
 
