@@ -11,12 +11,12 @@ import torch
 from scipy.stats import spearmanr
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.models.common.registry import build
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.models.common.registry import build
 from triptych.settings.params import Settings, parse
 from triptych.training.loop import Duration, Trainer
 

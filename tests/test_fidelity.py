@@ -17,11 +17,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, ClassifierExtractor, Extractor, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
-from triptych.evaluation.fidelity.measures import precision_and_recall, measure, scores
+from triptych.evaluation.fidelity.measures import measure, precision_and_recall, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import Origin, Reference
-from triptych.evaluation.uint8_images import to_uint8
 from triptych.evaluation.settings import Fidelity
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.classifier.network import DigitClassifier
 from triptych.settings.params import Settings
 

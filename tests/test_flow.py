@@ -14,16 +14,16 @@ from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
+from triptych.models.common.registry import build
 from triptych.models.flow.architectures import build_flow, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
+from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow, Transform
-from triptych.models.common.registry import build
 from triptych.settings.params import Settings, parse
 
 SEEDS = st.integers(0, 2**32 - 1)

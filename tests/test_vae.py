@@ -262,7 +262,7 @@ def test_impossible_models_are_refused(wrong: dict) -> None:
 
 def test_grey_images_are_refused() -> None:
     family = vae()
-    with pytest.raises(TriptychError, match="pixels of 0 and 1, but these go up to 200"):
+    with pytest.raises(TriptychError, match="pixels of 0 and 1, but the largest pixel is 200"):
         family.bound(IMAGES * 200)
     with pytest.raises(TriptychError, match="pixels of 0 and 1"):
         family.encode(IMAGES * 200, 1)

@@ -62,7 +62,8 @@ def _compare(project: Project, name: str, found: Json, path: Path) -> Finding:
         return Finding(what, against, Verdict.CHANGED, detail)
     if _unsettled(manifest):
         detail = (
-            f"after fewer than {SETTLED:,} updates of this model rounding can change all digits; {_machines(here, there)}"
+            f"after fewer than {SETTLED:,} updates rounding can change all digits of this model's numbers; "
+            f"{_machines(here, there)}"
         )
         return Finding(what, against, Verdict.NOT_COMPARED, detail)
     drifts = {key: drift(key, value, then.get(key)) for key, value in now.items()}

@@ -15,7 +15,7 @@ order of summation, and with AVX2 and AVX-512.
 Some models have no tolerance before `SETTLED` updates (`FamilyEntry.unsettled`). The FID of a GAN after 40 updates was
 27 and 42. Without gradient clipping, single batches change the loss of a flow suddenly: a RealNVP with weights that
 differed by 1e-7 had a loss of 1,516 or 1,729 after 78 updates in place of 1,403, and 1,259 with oneDNN's products. The
-ELBO of a VAE that was trained on importance weights changed by 1 % after 117 updates, because of the order of summation.
+ELBO of a VAE trained on importance weights changed by 1 % after 117 updates, because of the order of summation.
 """
 
 from __future__ import annotations

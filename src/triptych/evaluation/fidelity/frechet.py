@@ -1,8 +1,8 @@
 """The Frechet distance between two Gaussians (Dowson and Landau 1982), computed in a symmetric form.
 
 The trace of (S1 S2)^(1/2) equals the trace of (R S1 R)^(1/2), where R is the square root of S2. R S1 R is symmetric, so
-its eigenvalues are real, not negative and cheap to compute. R is computed once for all models that are compared with the
-same real images. Heusel et al. 2017 introduced the distance for features of images (FID).
+its eigenvalues are real, not negative and cheap to compute. R is computed once per set of real images. Heusel et al.
+2017 introduced the distance for features of images (FID).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def square_root(covariance: Tensor) -> Tensor:
 def squared_distance(ours: Gaussian, theirs: Gaussian, root: Tensor) -> float:
     """Return |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), given the square root (f, f) of the covariance of `theirs`.
 
-    If both covariances have full rank, the result equals that of torch-fidelity to 1e-9 relative. With fewer images than
-    features, or with constant features, eigenvalues that should be zero are rounding errors, and their square roots
-    enter both results. Then the two results agree to 1e-7, and both are equally close to the exact value.
+    If both covariances have full rank, the result equals that of torch-fidelity to 1e-9 relative. With fewer images
+    than features, or with constant features, eigenvalues that should be zero are rounding errors, and their square
+    roots enter both results. Then the two results agree to 1e-7, and both are equally close to the exact value.
     """
     product = root @ ours.covariance @ root
     values = torch.linalg.eigvalsh((product + product.T) / 2)  # the product is symmetric only up to rounding

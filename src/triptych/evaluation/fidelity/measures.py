@@ -94,8 +94,8 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Row
 def precision_and_recall(generated: Features, reference: Reference) -> Rows:
     """Return precision and recall from features (Kynkaanniemi et al. 2019).
 
-    Precision is the share of generated images inside a ball around a real image. The radius of a ball is the distance to
-    the third nearest real image. Recall is the same with the roles exchanged. Both depend on the numbers of images.
+    Precision is the share of generated images inside a ball around a real image. The radius of a ball is the distance
+    to the third nearest real image. Recall is the same with the roles exchanged. Both depend on the numbers of images.
     """
     ours, theirs = generated[FEATURES].double(), reference.features.double()
     if min(len(ours), len(theirs)) <= NEIGHBOURS:

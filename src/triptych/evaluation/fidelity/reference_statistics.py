@@ -99,7 +99,7 @@ class Reference:
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"])
 
     def require_shape(self, shape: Sequence[int], key: str) -> None:
-        """Raise TriptychError, which names the settings' `key`, unless generated images have the shape of the real ones."""
+        """Raise TriptychError, which names the settings' `key`, unless the shape equals that of the real images."""
         if list(shape) != self.origin.image_shape:
             raise TriptychError(
                 f"{key}: images of shape {list(shape)} cannot be compared with those of {self.split}, which are "

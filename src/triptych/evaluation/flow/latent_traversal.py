@@ -75,6 +75,6 @@ def _pairs(labels: Tensor) -> list[tuple[int, int]]:
         if len(pairs) == PAIRS:
             return pairs
     raise TriptychError(
-        f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set with "
-        f"at least {2 * PAIRS} classes"
+        f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set "
+        f"with at least {2 * PAIRS} classes"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from triptych.evaluation.presentation import Chart, Presentation, training_and_validation
 
 BITS = (
-    "Negative log-likelihood of the 8-bit images in bits per dimension; lower is better. A uniform model has 8 bits per "
-    "dimension."
+    "Negative log-likelihood of the 8-bit images in bits per dimension; lower is better. A uniform model has 8 bits "
+    "per dimension."
 )
 NATS = "The same log-likelihood in nats per image; higher is better."
 SAMPLES = "Samples: 25 latents mapped through the inverse of the flow, the same latents in each panel."

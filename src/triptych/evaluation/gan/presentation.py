@@ -10,11 +10,11 @@ from triptych.evaluation.presentation import Chart, Metrics, Presentation
 from triptych.figures.curves import Curve
 
 CAPTIONS = {
-    "U2.5-losses": "The losses of both networks. A discriminator that cannot distinguish real from generated images has "
-    "the loss 2 log 2 = 1.386, and its generator log 2 = 0.693. Validation uses images that training does not use.",
+    "U2.5-losses": "The losses of both networks. A discriminator that cannot distinguish real from generated images "
+    "has the loss 2 log 2 = 1.386, and its generator log 2 = 0.693. Validation images are not used in training.",
     "U2.6-samples": "Samples: generated images of 25 latents, the same latents in each panel.",
-    "U2.7-interpolations": "From one sample to a sample of another digit, over seven latents between them. If the images "
-    "between them show no digit, the generator covers only separate regions of the latent space.",
+    "U2.7-interpolations": "From one sample to a sample of another digit, over seven latents between them. If these "
+    "images show no digit, the generator covers only separate regions of the latent space.",
     "M2.7-losses": "The critic's loss is its negative estimate plus the penalty, if there is one.",
     "M2.7a-samples": "Images of 100 latents from the averaged generator, after training.",
     "M2.7a-stages": "Images of 25 latents, the same latents in each panel.",
@@ -44,8 +44,7 @@ def notes(metrics: Metrics) -> Iterator[str]:
         return
     found = metrics["over_training"]
     yield f"M2.7d: {found['correlation']['sentence']}. The interval is {found['correlation']['interval']}."
-    snapshots = "; ".join(f"{words} {_scores(found[key])}" for key, words in (("best", "lowest FID,"), ("last", "last,")))
-    yield f"M2.7b, scores of snapshots: {snapshots}."
+    yield f"M2.7b: best snapshot, {_scores(found['best'])}; last snapshot, {_scores(found['last'])}."
 
 
 def _scores(snapshot: Mapping[str, float]) -> str:
@@ -59,7 +58,9 @@ def _scores(snapshot: Mapping[str, float]) -> str:
 
 def findings(experiments: Mapping[str, Any], metrics: Mapping[str, Metrics]) -> Iterator[str]:
     """Yield a sentence for each sign of the correlation between the critic's estimate and FID over snapshots."""
-    found = {name: metrics[name]["over_training"]["correlation"] for name in metrics if "over_training" in metrics[name]}
+    found = {
+        name: metrics[name]["over_training"]["correlation"] for name in metrics if "over_training" in metrics[name]
+    }
     known = {name: each for name, each in found.items() if "value" in each}  # a few snapshots have no correlation
     positive = [name for name, each in known.items() if each["low"] > 0]
     negative = [name for name, each in known.items() if each["high"] < 0]

@@ -83,8 +83,8 @@ def _bound(reconstruction: Tensor, kl: Tensor, pixels: int) -> dict[str, float |
 def posterior_variance(family: VaeFamily, pixels: Tensor) -> Tensor:
     """Return the variance over the images of E[z|x], (d,), which is near 0 for an unused latent unit.
 
-    With planar layers E[z|x] has no closed form, so it is estimated by means of draws. The covariance of two independent
-    means is used, because their sampling noise does not enter it.
+    With planar layers E[z|x] has no closed form, so it is estimated by means of draws. The covariance of two
+    independent means is used, because their sampling noise does not enter it.
     """
     chunks = pixels.split(ENCODED_AT_ONCE)
     halves = [family.encode(chunk, DRAWS).unflatten(1, (2, -1)).mean(2).cpu().double() for chunk in chunks]

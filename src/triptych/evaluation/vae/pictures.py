@@ -23,7 +23,7 @@ RECONSTRUCTED, POINTS = 25, 2500  # images in a picture
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """Draw U1.12 reconstructions, U1.13 bound over training, U1.14 samples and, with two latents, U1.15 latent plane."""
+    """Draw U1.12 reconstructions, U1.13 bound over training, U1.14 samples and, with two latents, U1.15 plane."""
     title = f"U1.13  Evidence lower bound of {evaluation.name}"
     CHARTS["U1.13-elbo"].draw(evaluation, "U1.13-elbo", title)
     _draw_samples(evaluation)

@@ -7,14 +7,14 @@ from triptych.evaluation.presentation import presentations
 CAPTIONS = {  # of comparisons and studies; families have their own in `evaluation/<family>/presentation.py`
     "M3.10-bounds": "From the ELBO to the log-likelihood. The length of a line is the mean divergence of the encoder's "
     "posterior from the true one, as far as importance sampling estimates it.",
-    "M3.2-transformation": "A planar layer moves points along u, by an amount that depends on w'z + b. It can split, shear "
-    "or squeeze a density. If w'u is below -1, it folds the plane and has no inverse.",
+    "M3.2-transformation": "A planar layer moves points along u, by an amount that depends on w'z + b. It can split, "
+    "shear or squeeze a density. If w'u is below -1, it folds the plane and has no inverse.",
     "M3.7-densities": "The densities of flows from data to base, fitted to samples of the densities on the left.",
     "M3.7-samples": "Base points mapped through the inverse of these flows, beside samples of the data.",
     "M3.7-likelihood": "Mean over new samples. On average, no model is below the entropy.",
     "M3.9-samples": "Samples of flows from base to data, from the same base points; grey: the density that they fit.",
-    "M3.9-kl": "Estimated from the training batches. A gap in a line is an estimate of zero or less. While the energy is "
-    "still annealed, the flow is wider than the density.",
+    "M3.9-kl": "Estimated from the training batches. A gap in a line is an estimate of zero or less. While the energy "
+    "is still annealed, the flow is wider than the density.",
     "M2.6-trajectories": "The data point is 0, the generator is theta, and the critic has the slope psi0. Without a "
     "penalty W1 circles forever. R1 leads to the equilibrium (cross), a one-centred penalty to a circle around it. The "
     "average of theta is close to 0 in both cases.",
