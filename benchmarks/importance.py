@@ -12,7 +12,7 @@ from harness import PROGRESS, Table
 from plain_loops.importance import log_likelihoods
 from plain_loops.vae import ACTIVATIONS, Vae
 from triptych.evaluation.vae.importance import importance_sampling
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.training.reproducible import deterministic
 from worker_process import WorkerProcess
 

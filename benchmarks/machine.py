@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from harness import seconds
-from triptych.models.linear import linear
+from triptych.models.common.linear import linear
 from triptych.training.machine import uses_onednn
 
 SIDE = 2048  # of the matrices that are multiplied

@@ -164,7 +164,7 @@ def _train(context: Context, name: str, epochs: int, stopwatch: Stopwatch, folde
 
 
 def _family_class(name: str, context: Context) -> type:
-    from triptych.models.registry import build
+    from triptych.models.common.registry import build
 
     experiment = context.settings.experiment(name)
     return type(build(experiment.family, experiment.model_at("full"), (28, 28)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.core.progress import Progress
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.training.images import TrainingImages
 from triptych.training.reproducible import deterministic, seeded
 from triptych.training.trainer import Duration, Trainer

@@ -11,12 +11,12 @@ import torch
 from scipy.stats import spearmanr
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
-from triptych.evaluation.gan.over_training import sentence
+from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.models.common.registry import build
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.models.registry import build
 from triptych.settings.params import Settings, parse
 from triptych.training.trainer import Duration, Trainer
 
@@ -216,9 +216,9 @@ def test_rank_correlation_is_spearmans_with_bonett_and_wrights_interval() -> Non
 
 
 def test_the_sentence_says_no_more_than_the_interval() -> None:
-    assert "both tell progress" in sentence(RankCorrelation(0.8, 0.5, 0.9), 50)
-    assert "the reverse" in sentence(RankCorrelation(-0.8, -0.9, -0.5), 50)
-    assert "only FID" in sentence(RankCorrelation(0.5, -0.1, 0.9), 50)
+    assert "both measure progress" in sentence(RankCorrelation(0.8, 0.5, 0.9), 50)
+    assert "increases" in sentence(RankCorrelation(-0.8, -0.9, -0.5), 50)
+    assert "no relation" in sentence(RankCorrelation(0.5, -0.1, 0.9), 50)
     assert "too few" in sentence(None, 2)
 
 

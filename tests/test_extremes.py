@@ -15,8 +15,9 @@ from test_flow import STACKS, additive, convolution, coupling, randomised
 from test_planar import flow_of
 from test_vae import IMAGES, exact_log_likelihood, vae
 from triptych.models.flow.architectures import build_flow
+from triptych.models.flow.dequantization import Dequantize
 from triptych.models.flow.normalization import ActNorm, Scaling
-from triptych.models.flow.preparation import Dequantize, Logit, Scale
+from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow, Transform
 from triptych.models.vae.family import VaeFamily

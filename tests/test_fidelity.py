@@ -17,11 +17,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, ClassifierExtractor, Extractor, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
-from triptych.evaluation.fidelity.measures import coverage, measure, scores
+from triptych.evaluation.fidelity.measures import measure, precision_and_recall, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import Origin, Reference
-from triptych.evaluation.quantization import quantize
 from triptych.evaluation.settings import Fidelity
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.classifier.network import DigitClassifier
 from triptych.settings.params import Settings
 
@@ -173,9 +173,9 @@ def test_precision_and_recall_of_clusters() -> None:
     points = torch.rand(400, 2, generator=torch.Generator().manual_seed(0)).double()
     real = torch.cat([points[:100], points[100:200] + 50])
     for ours, precision, recall in ((real, 1.0, 1.0), (points[200:] + 900, 0.0, 0.0)):
-        found = coverage(judged(ours), reference_of(real))
+        found = precision_and_recall(judged(ours), reference_of(real))
         assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (precision, recall)
-    found = coverage(judged(points[:100]), reference_of(real))
+    found = precision_and_recall(judged(points[:100]), reference_of(real))
     assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (1.0, 0.5)
     assert found["recall_classifier"] | {"value": 0} == {
         "value": 0, "neighbours": 3, "samples": 100, "reference": "mnist/test", "reference_images": 200,
@@ -212,16 +212,16 @@ def test_what_is_no_image_never_becomes_a_score(tiny: Settings) -> None:
     broken = torch.rand(4, 28, 28)
     broken[1, 2, 3] = float("nan")
     with pytest.raises(TriptychError, match=r"samples of x: 25\.0% of the images hold NaN"):
-        quantize(broken, "samples of x")
+        to_uint8(broken, "samples of x")
     with pytest.raises(TriptychError, match=r"x: intensities from -1 to 0\.5, but they must lie in \[0, 1\]"):
-        quantize(torch.tensor([[[-1.0, 0.5]]]), "samples of x")
+        to_uint8(torch.tensor([[[-1.0, 0.5]]]), "samples of x")
     classifier = ClassifierExtractor(DigitClassifier(tiny.classifier("mnist").model))
     with pytest.raises(TypeError, match="uint8"):
         Extractor(classifier, "classifier", "a test", "w").extract(torch.rand(4, 28, 28))
 
 
 def test_quantisation_rounds_and_clamps_what_rounding_did() -> None:
-    assert quantize(torch.tensor([[[-1e-6, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 1.001]]]), "x").tolist() == [
+    assert to_uint8(torch.tensor([[[-1e-6, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 1.001]]]), "x").tolist() == [
         [[0, 0, 0, 1, 255, 255]]
     ]
 
@@ -231,7 +231,7 @@ def test_too_few_samples_are_refused() -> None:
     with pytest.raises(TriptychError, match="kid_subset_size"):
         measure(few, reference_of(few[FEATURES]), PROTOCOL)
     with pytest.raises(TriptychError, match="more than 3 images"):
-        coverage(judged(torch.randn(3, 3)), reference_of(few[FEATURES]))
+        precision_and_recall(judged(torch.randn(3, 3)), reference_of(few[FEATURES]))
 
 
 @pytest.mark.parametrize(
@@ -271,9 +271,9 @@ def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
 
 def test_images_of_another_shape_are_not_compared() -> None:
     reference = reference_of(torch.randn(9, 3))
-    reference.refuse_other_images((28, 28), "experiments.x.reference")
+    reference.require_shape((28, 28), "experiments.x.reference")
     with pytest.raises(TriptychError, match=r"experiments\.x\.reference: images of shape \[3, 32, 32\]"):
-        reference.refuse_other_images((3, 32, 32), "experiments.x.reference")
+        reference.require_shape((3, 32, 32), "experiments.x.reference")
 
 
 def test_features_are_whole_float32() -> None:

@@ -14,15 +14,16 @@ from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
+from triptych.models.common.registry import build
 from triptych.models.flow.architectures import build_flow, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.image import Reorder, Reshape, Split, Squeeze
-from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
+from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
-from triptych.models.flow.preparation import Dequantize, Logit, Scale, VariationalDequantize
+from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow, Transform
-from triptych.models.registry import build
 from triptych.settings.params import Settings, parse
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -300,10 +301,10 @@ def test_flows_invert_images_to_1e_5(params: dict, name: str) -> None:
 def test_the_way_back_ends_at_the_sample(tiny: Settings) -> None:
     family = build("flow", tiny.experiment("nice-mnist").model, (28, 28))
     z = torch.randn(3, 784)
-    way = family.layers.way_back(z)
+    way = family.layers.inverse_steps(z)
     assert len(way) == 1 + tiny.experiment("nice-mnist").model.couplings
     assert torch.equal(way[0], z)
-    assert torch.equal(family.shown(way[-1]), family.decode(z))
+    assert torch.equal(family.to_intensities(way[-1]), family.decode(z))
     assert (way[-1] - family.layers.inverse(z)[0]).abs().max() == 0
 
 

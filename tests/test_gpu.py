@@ -11,7 +11,7 @@ from rank import CASES
 from test_processes import compare_states, state, train_in_one_and_two
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.models.load import load_family
+from triptych.models.common.load import load_family
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training.images import HeldOutImages

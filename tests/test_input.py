@@ -34,7 +34,7 @@ from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
 from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_folder
-from triptych.models.load import load_family
+from triptych.models.common.load import load_family
 from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
 from triptych.settings.params import load, parse
 from triptych.training.reproducible import deterministic

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from triptych.models import linear as module
-from triptych.models.linear import WORTH_IT, Linear, linear
+from triptych.models.common import linear as module
+from triptych.models.common.linear import LARGE_PRODUCT, Linear, linear
 
 ROWS, INPUTS, OUTPUTS = 128, 200, 256
 
@@ -38,7 +38,7 @@ def operands(dtype: torch.dtype) -> list[torch.Tensor]:
 
 
 def test_numbers_and_gradients_are_those_of_float64(onednn: bool, changed_layout: list[torch.Tensor]) -> None:
-    assert ROWS * INPUTS * OUTPUTS >= WORTH_IT
+    assert ROWS * INPUTS * OUTPUTS >= LARGE_PRODUCT
     found = []
     for dtype in (torch.float32, torch.float64):
         given = operands(dtype)

@@ -9,7 +9,7 @@ import torch
 
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.models.classifier.network import DigitClassifier, build_classifier
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.settings.params import Settings, parse
 from triptych.training.trainer import Duration, Trainer
 

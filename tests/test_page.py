@@ -8,15 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-import triptych.evaluation.flow.pictures as flow_pictures
-import triptych.evaluation.gan.pictures as gan_pictures
-import triptych.evaluation.vae.pictures as vae_pictures
 from triptych.core.json_files import write_json
 from triptych.core.project import Project
+from triptych.evaluation import presentation
 from triptych.evaluation.over_seeds import Spread
 from triptych.figures.style import COLOURS
+from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.build import provenance
-from triptych.reports.page.charts import DRAWN, charts
+from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
 
 PLAYERS = ("discriminator", "critic", "generator")
@@ -32,39 +31,19 @@ HISTORY = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("module", "draw", "names"),
-    [
-        (vae_pictures, vae_pictures._draw_bound, ["U1.13-elbo"]),
-        (
-            gan_pictures,
-            lambda of: gan_pictures._draw_losses(of, "discriminator", "loss (nats)", "", "U2.5-losses.png"),
-            ["U2.5-losses"],
-        ),
-        (
-            gan_pictures,
-            lambda of: gan_pictures._draw_losses(of, "critic", "loss", "", "M2.7-losses.png"),
-            ["M2.7-losses"],
-        ),
-        (
-            flow_pictures,
-            lambda of: flow_pictures._draw_curves(of, "U3.8"),
-            ["U3.8-bits-per-dimension", "U3.8-log-likelihood"],
-        ),
-        (
-            flow_pictures,
-            lambda of: flow_pictures._draw_curves(of, "R1"),
-            ["R1-bits-per-dimension", "R1-log-likelihood"],
-        ),
-    ],
-)
-def test_a_chart_shows_what_its_picture_shows(module, draw, names, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_chart_shows_what_its_picture_shows(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, saved = [], []
-    monkeypatch.setattr(module, "curves", lambda history, lines, title, label, **_: drawn.append((label, tuple(lines))))
-    monkeypatch.setattr(module, "save", lambda figure, path: saved.append(path.stem))
-    draw(SimpleNamespace(name="it", history=HISTORY, folder=Path()))
-    assert saved == names
-    assert [DRAWN[name] for name in saved] == drawn
+    monkeypatch.setattr(
+        presentation, "curves", lambda history, lines, title, label, **_: drawn.append((label, tuple(lines)))
+    )
+    monkeypatch.setattr(presentation, "save", lambda figure, path: saved.append(path.stem))
+    charts_of_family = presentation.presentation_of(family).charts
+    for picture, chart in charts_of_family.items():
+        chart.draw(SimpleNamespace(history=HISTORY, folder=Path()), picture, "title")
+    assert saved == list(charts_of_family)
+    assert drawn == [(chart.y_label, chart.curves) for chart in charts_of_family.values()]
+    assert set(saved) <= chart_names()
 
 
 @pytest.fixture

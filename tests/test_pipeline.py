@@ -21,9 +21,9 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink
 from test_page import Outline
-from triptych.core.code_hash import PACKAGE, closure, family_modules
+from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock
 from triptych.runner import parallel
@@ -317,7 +317,7 @@ def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
     fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
     assert stale() == {"study@planar-samples", "report"}
     shutil.rmtree(fresh.root / "plots" / "gan-mnist")
-    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "plane.py").write_text("")
+    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "latent_plane.py").write_text("")
     assert {"evaluate@gan-mnist", "evaluate@vae-20d"} < stale()
     said = fresh.succeed("triptych", "status")
     assert "studies.planar-samples.learning_rate was " in said
@@ -587,12 +587,12 @@ def declared(stage: str, item: dict) -> set[Path]:
 
 STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "reference", "report")]
 STAGES += [
-    (stage, {"family": family}, family_modules(family, evaluation=stage == "evaluate"))
-    for stage in ("train", "evaluate")
-    for family in FAMILIES
+    (stage, {"family": family}, modules)
+    for family, entry in FAMILIES.items()
+    for stage, modules in (("train", entry.training_modules), ("evaluate", entry.evaluation_modules))
 ]
 STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
-OF_ALL_FAMILIES = closure([module for family in FAMILIES for module in family_modules(family, evaluation=True)])
+OF_ALL_FAMILIES = closure([module for entry in FAMILIES.values() for module in entry.evaluation_modules])
 FIGURES = {path for path in OF_ALL_FAMILIES if path.parent.name == "figures"}
 OF_ALL_STUDIES = closure([module for kind in STUDIES for module in study_modules(kind)])
 

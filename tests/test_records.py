@@ -29,7 +29,7 @@ from triptych.core.json_files import read_json, write_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.models.registry import FAMILIES
+from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
 from triptych.records.mlflow import saved_view

@@ -204,7 +204,7 @@ def test_names_of_pictures_begin_with_their_identifiers(results: Path, name: str
             assert min(image.size) > 300
         assert picture.stat().st_size <= LARGEST
     curve = pd.read_csv(folder / "curves.csv")
-    assert curve.columns.tolist() == ["epoch", "valid", "train"]
+    assert curve.columns.tolist() == ["epoch", "label", "valid", "train"]
     assert curve["epoch"].tolist() == [0, 1, 2, 3]
     numbers = dict(line.split(": ") for line in (folder / "numbers.yaml").read_text().splitlines())
     assert float(numbers["fid_classifier.value"]) == read_json(results / f"{name}.json")["fid_classifier"]["value"]

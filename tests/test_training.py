@@ -18,7 +18,7 @@ from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock

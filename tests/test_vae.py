@@ -14,7 +14,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from triptych.core.errors import TriptychError
 from triptych.evaluation.vae.importance import LATENTS_AT_ONCE, PIECE, importance_sampling
 from triptych.evaluation.vae.measure import posterior_variance
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.models.vae.family import VaeFamily, standard_error
 from triptych.models.vae.settings import Model
 from triptych.settings.params import Settings
@@ -262,7 +262,7 @@ def test_impossible_models_are_refused(wrong: dict) -> None:
 
 def test_grey_images_are_refused() -> None:
     family = vae()
-    with pytest.raises(TriptychError, match="pixels of 0 and 1, but these go up to 200"):
+    with pytest.raises(TriptychError, match="pixels of 0 and 1, but the largest pixel is 200"):
         family.bound(IMAGES * 200)
     with pytest.raises(TriptychError, match="pixels of 0 and 1"):
         family.encode(IMAGES * 200, 1)

@@ -156,7 +156,7 @@ def test_without_scripts_every_curve_is_an_image(report: Open) -> None:
     assert curves.count() == page.locator("script.curves").count() > 0
     assert curves.evaluate_all("images => images.every((image) => image.naturalWidth > 0)")
     assert page.locator(".compared tbody tr").count() > 1
-    expect(page.get_by_text("Choose a heading to sort.")).to_be_hidden()
+    expect(page.get_by_text("Click a heading to sort.")).to_be_hidden()
 
 
 def sort_keys(table: Locator, column: int) -> list[str]:

@@ -37,7 +37,7 @@ from triptych.data.user_folder import FOLDER_VARIABLE
 from triptych.evaluation.fidelity.reference_statistics import Reference
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
-from triptych.models.load import load_family, open_model
+from triptych.models.common.load import load_family, verified_manifest
 from triptych.reports.page.build import read_summary
 from triptych.settings.params import Settings, load, parse
 from triptych.stages.classifier import train_classifier
@@ -417,7 +417,7 @@ def prepared_data(results: PipelineResults, folder: Path, chance: Random) -> Cal
 
 def model(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     copied = _damaged(results, "model", folder, chance)
-    return lambda: (open_model(copied), load_family(copied, CPU), read_history(copied / "history.csv"))
+    return lambda: (verified_manifest(copied), load_family(copied, CPU), read_history(copied / "history.csv"))
 
 
 def statistics(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:

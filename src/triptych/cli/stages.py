@@ -157,9 +157,10 @@ def train(experiment: str) -> None:
 
 def train_here(project: Project, settings: Settings, experiment: str) -> None:
     """Train the experiment in this process, or in this one of those that share it, of which the first records it."""
-    from triptych.core.code_hash import code_hash, family_modules
+    from triptych.core.code_hash import code_hash
     from triptych.core.tracker import Silent
     from triptych.data.prepared import PreparedData
+    from triptych.models.common.registry import FAMILIES
     from triptych.records.stage_tracker import training
     from triptych.stages.run_inputs import train_inputs
 
@@ -169,7 +170,7 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
     from triptych.stages.train import train as run
     from triptych.training.distributed import process_group, rank
 
-    code = code_hash(["triptych.stages.train", *family_modules(chosen.family, evaluation=False)])
+    code = code_hash(["triptych.stages.train", *FAMILIES[chosen.family].training_modules])
     with (
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
         nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
@@ -191,7 +192,8 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
 @item("experiment")
 def evaluate(experiment: str) -> None:
     """Stage: measure EXPERIMENT and draw its pictures."""
-    from triptych.core.code_hash import code_hash, family_modules
+    from triptych.core.code_hash import code_hash
+    from triptych.models.common.registry import FAMILIES
     from triptych.records.stage_tracker import evaluation
 
     project, settings = open_project()
@@ -199,7 +201,7 @@ def evaluate(experiment: str) -> None:
     from triptych.stages.evaluate import evaluate as run
 
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
-    code = code_hash(["triptych.stages.evaluate", *family_modules(chosen.family, evaluation=True)])
+    code = code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules])
     with evaluation(project, experiment, model, metrics, plots) as tracker:
         run(
             name=experiment,

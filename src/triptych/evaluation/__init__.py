@@ -1,1 +1,1 @@
-"""How good the samples are."""
+"""The numbers and pictures of trained models: per family, and the fidelity of samples."""

@@ -1,4 +1,4 @@
-"""What a family's evaluation is given."""
+"""What the stage `evaluate` passes to a family's measures and pictures."""
 
 from __future__ import annotations
 
@@ -24,79 +24,79 @@ SHOWN, COLUMNS = 25, 5  # samples in a picture
 
 
 def shown_latents(family: Family, seed: int) -> Tensor:
-    """The latents (25, latent) of the samples that pictures of an experiment show, the same at every time."""
+    """Return the latents (25, latent) of the samples in all pictures of an experiment."""
     return family.draw_latents(SHOWN, generator(seed, "shown samples"))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A trained family, images by split, and the way it took."""
+    """A trained family with its images, history and snapshots."""
 
     name: str
     family: Family
     splits: Mapping[str, HeldOutImages]
-    """`valid` and `test`."""
+    """The images of `valid` and `test`."""
     training: HeldOutImages
-    """The first so many training images."""
+    """The first training images."""
     history: History
     snapshots: Mapping[int, Path]
-    """What samples are made by, by epoch, in order, before the end of training."""
+    """Weights of the averaged networks by epoch, in ascending order, without the end of training."""
     weights: Path
-    """The final weights, of everything."""
+    """Final weights of all networks."""
     shown: Tensor
-    """Latents of the samples that pictures show."""
+    """Latents of the samples in pictures, from `shown_latents`."""
     classify: Callable[[Tensor], Tensor]
-    """Labels (n,) that the reference's classifier gives to uint8 images (n, ...)."""
+    """Returns the labels (n,) that the reference's classifier assigns to uint8 images (n, ...)."""
     score: Callable[[Tensor], dict[str, Any]]
-    """FID, KID and IS, each with its protocol, of uint8 images (n, ...) against the reference's real ones."""
-    samples_to_judge: int
-    """How many images a score is of."""
+    """Returns FID, KID and IS, with their protocol, of uint8 images (n, ...) against the reference's real images."""
+    fidelity_samples: int
+    """The number of images for `score`."""
     likelihood: Likelihood
     epoch_updates: int
-    """Updates in an epoch of its training."""
+    """Updates per epoch of training."""
     seed: int
     workplace: Path
-    """A folder for pieces of a long measurement, kept until the evaluation is done."""
+    """A folder for parts of a long measurement; it is kept until the evaluation is complete."""
     folder: Path
-    """Where pictures go."""
+    """The folder for pictures."""
 
     def labels(self, split: str) -> Tensor:
-        """Labels (n,) of a split's 8-bit images: the data set's own, or the classifier's where it has none."""
+        """Return the labels (n,) of a split's images: those of the data set, or else those of the classifier."""
         images = self.splits[split]
         if images.data.has_labels(split):
             return torch.from_numpy(images.data.labels(split)).long()
         return self.classify(images.pixels).cpu()
 
-    def over_training(self, show: Callable[[Family], Tensor], epochs: Collection[int]) -> dict[int, Tensor]:
-        """What `show` makes of the family after these epochs; afterwards it has its final weights."""
+    def at_epochs(self, function: Callable[[Family], Tensor], epochs: Collection[int]) -> dict[int, Tensor]:
+        """Return `function(family)` by epoch, with the weights after each epoch. Afterwards, load the final weights."""
         device = next(self.family.networks.parameters()).device
-        seen = {}
+        found = {}
         for epoch in epochs:
             if epoch in self.snapshots:
                 load_into(self.family.averaged, self.snapshots[epoch], device)
             else:
                 load_into(self.family.networks, self.weights, device)
             with torch.no_grad():
-                seen[epoch] = show(self.family)
+                found[epoch] = function(self.family)
         load_into(self.family.networks, self.weights, device)
-        return seen
+        return found
 
     @property
     def last(self) -> int:
-        """The epoch at the end of training."""
+        """The last epoch of training."""
         return int(self.history[-1]["epoch"])
 
     @property
-    def stages(self) -> list[int]:
-        """Three epochs for pictures: the first snapshot, the one nearest to half way, and the end."""
+    def shown_epochs(self) -> list[int]:
+        """Three epochs for pictures: the first snapshot, the one nearest to half of the training, and the end."""
         middle = min(self.snapshots, key=lambda epoch: abs(epoch - self.last / 2))
         return sorted({min(self.snapshots), middle, self.last})
 
     def samples(self) -> dict[int, Tensor]:
-        """Images (n, ...) in [0, 1] from the same latents, by epoch."""
-        return self.over_training(lambda family: family.sample(self.shown), self.stages)
+        """Return images (25, ...) in [0, 1] from the same latents, by epoch."""
+        return self.at_epochs(lambda family: family.sample(self.shown), self.shown_epochs)
 
 
 def at_epoch(epoch: int) -> str:
-    """The heading of what a model gives at that time."""
+    """Return the heading of a picture that shows a model after this epoch."""
     return f"after epoch {epoch}" if epoch else "before training"

@@ -1,4 +1,4 @@
-"""Images from trained models, from a seed."""
+"""Draw images from trained models with a given seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.quantization import quantize
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -16,22 +16,25 @@ if TYPE_CHECKING:
 
 
 def draw(family: Family, count: int, seed: int) -> np.ndarray:
-    """uint8 images (count, 28, 28): the same for the same model, count and seed."""
-    return quantize(family.sample(family.draw_latents(count, generator(seed, "samples"))), "samples").numpy()
+    """Return uint8 images (count, ...), which depend on the model, the count and the seed alone."""
+    return to_uint8(family.sample(family.draw_latents(count, generator(seed, "samples"))), "samples").numpy()
 
 
 def write_samples(model: Path, count: int, seed: int, device: str, output: Path) -> None:
-    """Draw from the model folder and write a grid (`.png`) or an array (`.npy`), by the ending of `output`."""
+    """Draw images from the model folder and write them to `output`: as a grid (`.png`) or as an array (`.npy`).
+
+    Raises TriptychError if the output has another ending, or if the model is missing or damaged.
+    """
     import numpy as np
     from PIL import Image
 
     from triptych.core.files import atomic_file
     from triptych.figures.image_grids import tile
-    from triptych.models.load import load_family
-    from triptych.training.machine import pick_device
+    from triptych.models.common.load import load_family
+    from triptych.training.reproducible import pick_device
 
     if output.suffix not in (".png", ".npy"):
-        raise TriptychError(f"{output} must end in .png, for a grid, or in .npy, for an array")
+        raise TriptychError(f"{output} has an unknown ending: use .png for a grid or .npy for an array")
     images = draw(load_family(model, pick_device(device)), count, seed)
     with atomic_file(output) as draft, draft.open("wb") as file:
         if output.suffix == ".npy":

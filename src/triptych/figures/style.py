@@ -29,8 +29,7 @@ COLOURS = {
     "jsd": "#0072B2",
     "w1": "#D55E00",
 }
-FAMILY_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#F0E442", "#CC79A7", "#0072B2")  # in the registry's order
-CLASS_COLOURS = (  # of ten classes: the palette and two more shades
+CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart from it
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
 )  # fmt: skip
 SHADES = 16  # of grey in a figure of grey images

@@ -1,1 +1,1 @@
-"""The model families, and the classifier that judges their samples."""
+"""The networks of the model families, and the classifiers."""

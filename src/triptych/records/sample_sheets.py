@@ -39,9 +39,9 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
     from PIL import Image
 
     from triptych.evaluation.context import COLUMNS, shown_latents
-    from triptych.evaluation.quantization import quantize
+    from triptych.evaluation.uint8_images import to_uint8
     from triptych.figures.image_grids import tile
-    from triptych.models.load import load_family
+    from triptych.models.common.load import load_family
     from triptych.training.checkpoint import snapshot_name
     from triptych.training.weights import load_into
 
@@ -51,7 +51,7 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
     with atomic_folder(run.samples_folder) as folder:
 
         def draw(epoch: int) -> None:
-            images = quantize(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
+            images = to_uint8(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
 
         draw(int(run.history[-1]["epoch"]))  # load_family has loaded the final weights

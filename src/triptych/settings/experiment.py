@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from triptych.core.schema import Profile, Section, first_problem, resolve, shown
-from triptych.models.registry import FAMILIES, load_settings_model
+from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.training.settings import TrainingSettings
 
 

@@ -30,7 +30,7 @@ from triptych.core.schema import (
 from triptych.data.settings import Dataset, Embedded
 from triptych.evaluation.settings import Fidelity, Likelihood, Reference
 from triptych.models.classifier.settings import IMAGES, Classifier
-from triptych.models.registry import load_settings_model
+from triptych.models.common.registry import load_settings_model
 from triptych.settings.experiment import Experiment
 from triptych.settings.seeds import further_seeds, is_repeat, repeat_name
 from triptych.studies.kinds import parse_study

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from triptych.models.registry import FAMILIES, load_settings_model
+from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.settings.params import Settings
 from triptych.studies.kinds import STUDIES, load_study_settings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,13 +13,14 @@ from triptych.core.files import atomic_folder
 from triptych.core.json_files import flatten, is_number, write_json
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
-from triptych.evaluation.fidelity.extractors import Judge
+from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
-from triptych.evaluation.quantization import quantize
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import SHEET, tile
-from triptych.models.load import load_family, open_model
+from triptych.models.common.load import load_family, verified_manifest
+from triptych.models.common.registry import FAMILIES, load_evaluation
 from triptych.training.checkpoint import snapshot_name
 from triptych.training.checkpoint_locks import checkpoint_folder
 from triptych.training.history import read_history
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from triptych.settings.experiment import Experiment
     from triptych.training.family import Family
     from triptych.training.settings import Runtime
-
-FAMILY_MODULES = ("measure", "pictures")  # in triptych.evaluation.<family>
 
 
 def evaluate(
@@ -64,8 +62,8 @@ def evaluate(
     and `code` (a hash) are the same.
     Raises TriptychError if a file is missing or damaged, or if the model's output is NaN.
     """
-    prepared, manifest = PreparedData.open(data), open_model(model)
-    measures, pictures = (import_module(f"triptych.evaluation.{experiment.family}.{part}") for part in FAMILY_MODULES)
+    prepared, manifest = PreparedData.open(data), verified_manifest(model)
+    measures, pictures = load_evaluation(experiment.family)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = Reference.load(reference)
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
@@ -76,9 +74,9 @@ def evaluate(
     ):
         tracker.note(**machine_facts(device))
         family = load_family(model, device)
-        judging = Judge.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
-        real.refuse_other_weights(judging, reference)
-        real.refuse_other_images(prepared.manifest["image_shape"], f"experiments.{name}.reference")
+        extractors = Extractors.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
+        real.require_weights(extractors, reference)
+        real.require_shape(prepared.manifest["image_shape"], f"experiments.{name}.reference")
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -88,9 +86,9 @@ def evaluate(
             snapshots={epoch: model / snapshot_name(epoch) for epoch in manifest["snapshots"]},
             weights=model / WEIGHTS,
             shown=shown_latents(family, experiment.seed),
-            classify=judging.label,
-            score=lambda images: scores(judging.extractor.extract(images), real, protocol),
-            samples_to_judge=protocol.samples,
+            classify=extractors.label,
+            score=lambda images: scores(extractors.features.extract(images), real, protocol),
+            fidelity_samples=protocol.samples,
             likelihood=likelihood,
             epoch_updates=manifest["epoch_updates"],
             seed=experiment.seed,
@@ -100,12 +98,12 @@ def evaluate(
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
         samples = _samples(name, family, experiment, protocol, tracker)
-        fidelity = measure(judging.examine(samples), real, protocol)
+        fidelity = measure(extractors.extract(samples), real, protocol)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
-        sheet = tile(quantize(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
+        sheet = tile(to_uint8(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
         Image.fromarray(sheet).save(folder / SHEET)
-        _write_curve(folder / "curves.csv", evaluation.history)
+        _write_curve(folder / "curves.csv", evaluation.history, FAMILIES[experiment.family].curve)
         result = {
             **numbers,
             **fidelity,
@@ -130,14 +128,14 @@ def _samples(name: str, family: Family, experiment: Experiment, protocol: Fideli
     began = time.monotonic()
     images = family.sample(latents)
     tracker.note(seconds_per_sample=(time.monotonic() - began) / protocol.samples)
-    return quantize(images, f"samples of {name}")
+    return to_uint8(images, f"samples of {name}")
 
 
-def _write_curve(path: Path, history: list[dict[str, float]]) -> None:
-    """Write the first validation number of the history, and the same number on training images, per epoch."""
-    headline = next(name for name in history[0] if name.startswith("valid_")).removeprefix("valid_")
-    lines = [f"{row['epoch']},{row[f'valid_{headline}']!r},{row[f'train_{headline}']!r}" for row in history]
-    path.write_text("\n".join(["epoch,valid,train", *lines]) + "\n", encoding="utf-8")
+def _write_curve(path: Path, history: list[dict[str, float]], label: str) -> None:
+    """Write the first validation metric and the same metric in training, with the label of both in each row."""
+    metric = next(name for name in history[0] if name.startswith("valid_")).removeprefix("valid_")
+    lines = [f'{row["epoch"]},"{label}",{row[f"valid_{metric}"]!r},{row[f"train_{metric}"]!r}' for row in history]
+    path.write_text("\n".join(["epoch,label,valid,train", *lines]) + "\n", encoding="utf-8")
 
 
 def _write_numbers(path: Path, result: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import torch
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.fidelity.extractors import Judge
+from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Origin, Reference
@@ -48,7 +48,7 @@ def measure_reference(
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
         tracker.note(**machine_facts(device))
-        judging = Judge.open(settings.extractor_at(profile), name, classifier, device)
+        extractors = Extractors.open(settings.extractor_at(profile), name, classifier, device)
         real = torch.from_numpy(prepared.images(settings.split))
         origin = Origin(
             dataset=settings.dataset,
@@ -56,21 +56,21 @@ def measure_reference(
             images=len(real),
             image_shape=list(real.shape[1:]),
             data_sha256=prepared.checksum,
-            kind=judging.extractor.kind,
-            extractor=judging.extractor.name,
-            weights_sha256=judging.extractor.weights_sha256,
-            classifier=judging.classifier.name,
-            classifier_sha256=judging.classifier.weights_sha256,
+            kind=extractors.features.kind,
+            extractor=extractors.features.name,
+            weights_sha256=extractors.features.weights_sha256,
+            classifier=extractors.classifier.name,
+            classifier_sha256=extractors.classifier.weights_sha256,
         )
-        examined = judging.examine(real)
-        if not all(values.isfinite().all() for values in examined.values()):
+        extracted = extractors.extract(real)
+        if not all(values.isfinite().all() for values in extracted.values()):
             raise TriptychError(
-                f"the features that {judging.classifier.name} computes of real images are not finite: "
+                f"what {extractors.classifier.name} makes of real images is not finite: "
                 f"lower classifiers.{settings.dataset}.learning_rate"
             )
-        reference = Reference.of(examined, origin)
+        reference = Reference.of(extracted, origin)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
-        reference = replace(reference, validation=measure(judging.examine(unseen), reference, protocol))
+        reference = replace(reference, validation=measure(extractors.extract(unseen), reference, protocol))
     with atomic_folder(output) as folder:
         reference.save(folder)
         shutil.copytree(classifier, folder / CLASSIFIER)

@@ -15,8 +15,8 @@ from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.image_grids import image_panels
 from triptych.figures.metric_and_fid import metric_and_fid
-from triptych.figures.style import FAMILY_COLOURS, save, save_images, save_reduced
-from triptych.models.registry import FAMILIES
+from triptych.figures.style import save, save_images, save_reduced
+from triptych.models.common.registry import FAMILIES
 from triptych.settings.seeds import grouped, is_repeat
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _bars(measure: str, judged: Mapping[str, Metrics], families: Mapping[str, st
     protocol = next(found[name_of("fid", found)] for found in judged.values())
     return bars(
         names=list(judged),
-        colours=[FAMILY_COLOURS[list(FAMILIES).index(families[name])] for name in judged],
+        colours=[FAMILIES[families[name]].colour for name in judged],
         values=[row["value"] for row in rows],
         errors=[row.get("standard_deviation", 0.0) for row in rows],
         errors_are="standard deviation over parts" if measure.startswith("is") else "standard deviation over subsets",
@@ -137,7 +137,7 @@ def _over_seeds(repeated: Mapping[str, Sequence[Metrics]], families: Mapping[str
             f"{name}-{of}",
             values_per_seed(
                 names=list(values),
-                colours=[FAMILY_COLOURS[list(FAMILIES).index(families[base])] for base in values],
+                colours=[FAMILIES[families[base]].colour for base in values],
                 values=list(values.values()),
                 title=f"X2  {words.split(' (')[0].split(', ')[0]} over seeds, {of}",
                 label=words,

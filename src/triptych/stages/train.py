@@ -12,7 +12,7 @@ from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
 from triptych.data.prepared import PreparedData
-from triptych.models.registry import build
+from triptych.models.common.registry import build
 from triptych.stages.run_inputs import train_inputs
 from triptych.training import distributed
 from triptych.training.checkpoint import snapshot_name

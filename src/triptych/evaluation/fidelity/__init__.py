@@ -1,1 +1,1 @@
-"""How far generated images are from real ones, by torch-fidelity."""
+"""FID, KID, IS, precision and recall of generated images, computed by torch-fidelity."""

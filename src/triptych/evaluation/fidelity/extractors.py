@@ -1,7 +1,7 @@
-"""What turns images into features: Inception as torch-fidelity has it, or a classifier of our own.
+"""Feature extractors for the fidelity measures: Inception as in torch-fidelity, or a classifier of this project.
 
-Inception knows photographs, not digits, and has to be downloaded; a classifier trained on the reference data has
-neither fault, but its numbers compare models judged by the same classifier, and nothing else.
+Inception was trained on photographs, not on digits, and must be downloaded. A classifier that was trained on the
+reference data has neither drawback, but its numbers can only be compared with numbers of the same classifier.
 """
 
 from __future__ import annotations
@@ -30,11 +30,89 @@ if TYPE_CHECKING:
 Kind = Literal["classifier", "inception"]
 Features = dict[str, Tensor]
 FEATURES, LOGITS, CLASSES = "features", "logits", "classes"
-BATCH = {"classifier": 500, "inception": 64}  # images at once
+BATCH = {"classifier": 500, "inception": 64}  # images per forward pass
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """The feature extractor, and the classifier of the reference's data set, which labels images.
+
+    If the feature extractor is the classifier, both are the same object.
+    """
+
+    features: Extractor
+    classifier: Extractor
+
+    @classmethod
+    def open(cls, kind: Kind, reference: str, folder: Path, device: torch.device) -> Extractors:
+        """Return the extractors for the entry `reference` of `references`, with the classifier of a folder.
+
+        Raises TriptychError if weights are missing or damaged.
+        """
+        classifier = open_classifier(folder, device)
+        return cls(classifier if kind == "classifier" else open_inception(reference, device), classifier)
+
+    def extract(self, images: Tensor) -> Features:
+        """Return features and logits of uint8 images (n, ...), and the classifier's logits (n, c) as `classes`."""
+        found = self.features.extract(images)
+        same = self.features is self.classifier
+        return {**found, CLASSES: found[LOGITS] if same else self.classifier.extract(images)[LOGITS]}
+
+    def label(self, images: Tensor) -> Tensor:
+        """Return the class (n,) that the classifier assigns to each uint8 image, on its device."""
+        return self.classifier.network.classifier.label(images)
+
+
+def open_classifier(folder: Path, device: torch.device) -> Extractor:
+    """Return the trained classifier of a folder. Raises TriptychError if it is missing or damaged."""
+    network = ClassifierExtractor(load_classifier(folder, device))
+    name = read_json(folder / MANIFEST)["extractor"]
+    return Extractor(network, "classifier", name, sha256_of_file(folder / WEIGHTS))
+
+
+def open_inception(reference: str, device: torch.device) -> Extractor:
+    """Return Inception for the entry `reference` of `references`. Raises TriptychError without its weights."""
+    weights = find_weights(reference)
+    digest = sha256_of_file(weights)
+    return Extractor(load_inception(weights, device), "inception", f"{NAME} (weights {digest[:8]})", digest)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network with two outputs, features and logits."""
+
+    network: FeatureExtractorBase
+    kind: Kind
+    name: str
+    """The name that is written beside each number."""
+    weights_sha256: str
+
+    @torch.no_grad()
+    def extract(self, images: Tensor) -> Features:
+        """Return features (n, f) and logits (n, c), on the CPU, of uint8 images (n, h, w) or (n, 3, h, w).
+
+        Inception receives grey images in three equal channels. Raises TypeError if the images are not uint8: the caller
+        must round them and check their range.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(f"fidelity is measured on uint8 images, not on {images.dtype}")
+        if self.kind == "inception" and images.ndim == 3:
+            images = images[:, None].expand(-1, 3, -1, -1)
+        device = next(self.network.parameters()).device
+        found, seen, progress = [], 0, Progress(self.name, len(images), 0)
+        with _without_tf32():
+            for batch in images.split(BATCH[self.kind]):
+                found.append([values.cpu() for values in self.network(batch.to(device))])
+                seen += len(batch)
+                if progress.due():
+                    progress.report(seen, "features")
+        progress.finish()
+        features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return {FEATURES: features, LOGITS: logits}
 
 
 class ClassifierExtractor(FeatureExtractorBase):
-    """A classifier as torch-fidelity wants an extractor: hidden activations for FID and KID, logits for IS."""
+    """A classifier with torch-fidelity's interface: hidden activations for FID and KID, logits for IS."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__("triptych-classifier", [FEATURES, LOGITS])
@@ -53,93 +131,17 @@ class ClassifierExtractor(FeatureExtractorBase):
         return False
 
     def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """Features (n, f) and logits (n, c) of uint8 images."""
+        """Return features (n, f) and logits (n, c) of uint8 images."""
         features = self.classifier.features(input)
         return features, self.classifier.head(features)
 
 
 @contextmanager
-def _whole_float32() -> Iterator[None]:
-    """Convolutions without TF32, whose ten bits would make a GPU's features other ones than a CPU's."""
+def _without_tf32() -> Iterator[None]:
+    """Compute convolutions without TF32, whose ten-bit mantissa would change a GPU's features."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """A network with two outputs, features and logits, and what to say about it."""
-
-    network: FeatureExtractorBase
-    kind: Kind
-    name: str
-    """As it stands beside each number."""
-    weights_sha256: str
-
-    @torch.no_grad()
-    def extract(self, images: Tensor) -> Features:
-        """Features (n, f) and logits (n, c), on the CPU, of uint8 images (n, h, w) or (n, 3, h, w).
-
-        Inception sees one channel three times. Raises TypeError for other images than uint8: rounding and range are
-        for the caller to see to, where it can still be told what is wrong.
-        """
-        if images.dtype != torch.uint8:
-            raise TypeError(f"fidelity is measured on uint8 images, not on {images.dtype}")
-        if self.kind == "inception" and images.ndim == 3:
-            images = images[:, None].expand(-1, 3, -1, -1)
-        device = next(self.network.parameters()).device
-        found, seen, progress = [], 0, Progress(self.name, len(images), 0)
-        with _whole_float32():
-            for batch in images.split(BATCH[self.kind]):
-                found.append([values.cpu() for values in self.network(batch.to(device))])
-                seen += len(batch)
-                if progress.due():
-                    progress.report(seen, "features")
-        progress.finish()
-        features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return {FEATURES: features, LOGITS: logits}
-
-
-def open_classifier(folder: Path, device: torch.device) -> Extractor:
-    """The trained classifier of a folder as an extractor. Raises TriptychError if it is missing or damaged."""
-    network = ClassifierExtractor(load_classifier(folder, device))
-    name = read_json(folder / MANIFEST)["extractor"]
-    return Extractor(network, "classifier", name, sha256_of_file(folder / WEIGHTS))
-
-
-def open_inception(reference: str, device: torch.device) -> Extractor:
-    """Inception for the entry `reference` of `references`. Raises TriptychError if its weights cannot be had."""
-    weights = find_weights(reference)
-    digest = sha256_of_file(weights)
-    return Extractor(load_inception(weights, device), "inception", f"{NAME} (weights {digest[:8]})", digest)
-
-
-@dataclass(frozen=True)
-class Judge:
-    """An extractor, and the classifier of the reference's data set, which names classes whatever the extractor is."""
-
-    extractor: Extractor
-    classifier: Extractor
-    """The extractor itself where that is the classifier."""
-
-    @classmethod
-    def open(cls, kind: Kind, reference: str, folder: Path, device: torch.device) -> Judge:
-        """For the entry `reference` of `references`, with the classifier of a folder.
-
-        Raises TriptychError if weights are missing or damaged.
-        """
-        classifier = open_classifier(folder, device)
-        return cls(classifier if kind == "classifier" else open_inception(reference, device), classifier)
-
-    def examine(self, images: Tensor) -> Features:
-        """What the extractor makes of uint8 images, and under `classes` the classifier's logits (n, c)."""
-        found = self.extractor.extract(images)
-        same = self.extractor is self.classifier
-        return {**found, CLASSES: found[LOGITS] if same else self.classifier.extract(images)[LOGITS]}
-
-    def label(self, images: Tensor) -> Tensor:
-        """The class (n,) that the classifier names for each uint8 image, on its own device."""
-        return self.classifier.network.classifier.label(images)

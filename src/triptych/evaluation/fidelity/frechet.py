@@ -1,8 +1,8 @@
-"""The Frechet distance of Gaussians (Dowson and Landau 1982), by the symmetric form.
+"""The Frechet distance between two Gaussians (Dowson and Landau 1982), computed in a symmetric form.
 
-The trace of the root of S1 S2 is that of the root of R S1 R, where R is the root of S2 (Heusel et al. 2017 use it to
-compare features). R S1 R is symmetric, so its eigenvalues are real, not below zero, and cheap; and R is computed once
-for all models that are compared with the same real images.
+The trace of (S1 S2)^(1/2) equals the trace of (R S1 R)^(1/2), where R is the square root of S2. R S1 R is symmetric, so
+its eigenvalues are real, not negative and cheap to compute. R is computed once per set of real images. Heusel et al.
+2017 introduced the distance for features of images (FID).
 """
 
 from __future__ import annotations
@@ -23,26 +23,32 @@ class Gaussian:
 
     @classmethod
     def fit(cls, features: Tensor) -> Gaussian:
-        """The Gaussian of features (n, f), n at least 2, with the unbiased covariance."""
+        """Return the Gaussian of features (n, f), n at least 2, with the unbiased covariance."""
         found = fid_features_to_statistics(features.double())
-        covariance = torch.atleast_2d(torch.as_tensor(found["sigma"]))  # of one feature it is a number
+        covariance = torch.atleast_2d(torch.as_tensor(found["sigma"]))  # for a single feature it is a scalar
         return cls(torch.from_numpy(found["mu"]), covariance)
 
 
 def square_root(covariance: Tensor) -> Tensor:
-    """The symmetric root (f, f) of a covariance (f, f), which may be of any rank."""
+    """Return the symmetric square root (f, f) of a covariance (f, f) of any rank.
+
+    >>> import torch
+    >>> square_root(torch.diag(torch.tensor([4.0, 9.0])))
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def squared_distance(ours: Gaussian, theirs: Gaussian, root: Tensor) -> float:
-    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), given the root of their covariance.
+    """Return |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), given the square root (f, f) of the covariance of `theirs`.
 
-    Equal to torch-fidelity's to 1e-9 relative where both covariances have full rank. With fewer images than features,
-    or a feature that never changes, each of the missing eigenvalues is zero but for rounding and adds the root of that
-    to either result: then they are equal to 1e-7, and as close to the truth.
+    If both covariances have full rank, the result equals that of torch-fidelity to 1e-9 relative. With fewer images
+    than features, or with constant features, eigenvalues that should be zero are rounding errors, and their square
+    roots enter both results. Then the two results agree to 1e-7, and both are equally close to the exact value.
     """
     product = root @ ours.covariance @ root
-    values = torch.linalg.eigvalsh((product + product.T) / 2)  # rounding has left it not quite symmetric
+    values = torch.linalg.eigvalsh((product + product.T) / 2)  # the product is symmetric only up to rounding
     traces = ours.covariance.trace() + theirs.covariance.trace() - 2 * values.clamp(min=0).sqrt().sum()
     return float((ours.mean - theirs.mean).square().sum() + traces)

@@ -1,7 +1,7 @@
-"""torch-fidelity's `inception-v3-compat`: the network of published FID, KID and IS, from weights that are checked.
+"""The network of published FID, KID and IS, torch-fidelity's `inception-v3-compat`, from verified weights.
 
-torch-fidelity itself takes whatever file it is given and unpickles it. Here the file's SHA-256 must begin with the
-digits that its publisher put into its name, and nothing but tensors is read from it.
+torch-fidelity loads any file and unpickles it. This module checks that the file's SHA-256 begins with the digits in the
+published file name, and that only tensors are loaded.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from triptych.core.hashing import sha256_of_file
 from triptych.training.reproducible import seeded
 
 NAME = "inception-v3-compat"
-LAYERS = ["2048", "logits_unbiased"]  # of FID and KID, and of IS, as torch-fidelity chooses them
+LAYERS = ["2048", "logits_unbiased"]  # for FID and KID, and for IS, as in torch-fidelity
 VARIABLE = "TRIPTYCH_INCEPTION_WEIGHTS"
 FILE = URL_INCEPTION_V3.rsplit("/", 1)[1]
-DIGITS = "6726825d"  # the SHA-256 of the published file begins so
-TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # tells torch.load to unpickle nothing, whoever calls it
+DIGITS = "6726825d"  # the first digits of the published file's SHA-256
+TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # makes every torch.load refuse anything but tensors
 
 
 def find_weights(reference: str) -> Path:
-    """The file with the published weights: the one that the user names, or torch-fidelity's download.
+    """Return the file with the published weights: the one that the user names, or torch-fidelity's download.
 
-    Raises TriptychError, which says how the entry `reference` of `references` can do without, if there is no such file
-    and no network, or if a file is not the published one.
+    Raises TriptychError if the file is missing and cannot be downloaded, or if it is not the published one. The message
+    says how the entry `reference` of `references` can use the classifier instead.
     """
     named = os.environ.get(VARIABLE)
     path = expanded(named) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
@@ -51,7 +51,7 @@ def find_weights(reference: str) -> Path:
 
 
 def _download(path: Path, reference: str) -> None:
-    """The published file to where torch-fidelity keeps it; it takes its name only when whole and checked."""
+    """Download the published file to torch-fidelity's folder. It appears there only after its hash was checked."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -64,12 +64,12 @@ def _download(path: Path, reference: str) -> None:
 def _advice(reference: str) -> str:
     return (
         f"get {FILE} from torch-fidelity's releases and set {VARIABLE} to its path, "
-        f"or go on with references.{reference}.extractor: classifier in params.yaml"
+        f"or set references.{reference}.extractor: classifier in params.yaml"
     )
 
 
 def load_inception(weights: Path, device: torch.device) -> FeatureExtractorInceptionV3:
-    """The network on the device, in evaluation mode, from a file that `find_weights` has checked."""
+    """Return the network on the device, in evaluation mode, from a file that `find_weights` has checked."""
     with seeded(0, "overwritten by the weights"), _tensors_only():
         return FeatureExtractorInceptionV3(NAME, LAYERS, feature_extractor_weights_path=str(weights)).to(device)
 

@@ -1,4 +1,4 @@
-"""FID, KID, IS, precision and recall of generated images, each beside the protocol that it was measured under."""
+"""FID, KID, IS, precision and recall of generated images, each with the protocol of its measurement."""
 
 from __future__ import annotations
 
@@ -19,27 +19,57 @@ if TYPE_CHECKING:
     from triptych.evaluation.fidelity.reference_statistics import Reference
     from triptych.evaluation.settings import Fidelity
 
-PARTS = 10  # of the samples, for the spread of IS, as Salimans et al. did
-NEIGHBOURS = 3  # the radius of a ball is the distance to that nearest neighbour, as Kynkaanniemi et al. chose
-CHUNK = 1000  # images whose distances to all others are in memory at once
-CENSUS = 1000  # samples, at most, whose classes are counted
+PARTS = 10  # of the samples, for the standard deviation of IS, as in Salimans et al. 2016
+NEIGHBOURS = 3  # the radius of a ball is the distance to this nearest neighbour, as in Kynkaanniemi et al. 2019
+CHUNK = 1000  # images whose distances to all others are in memory at the same time
+COUNTED = 1000  # largest number of samples whose classes are counted
 
 Rows = dict[str, dict[str, Any]]
 
 
-def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Rows:
-    """FID, KID and IS of what an extractor made of generated images: `fid`, or `fid_classifier`, and so on.
+def measure(extracted: Features, reference: Reference, protocol: Fidelity) -> Rows:
+    """Return all measures of a final model's samples: `scores`, `precision_and_recall`, `recognised` and `classes`.
 
-    FID: squared Frechet distance of Gaussians fitted to the features (Heusel et al. 2017). KID: unbiased squared MMD
-    with a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018). IS: exp E KL(p(y|x) ||
-    p(y)), mean and standard deviation over 10 parts (Salimans et al. 2016), of the generated images alone. All in
-    float64, so that the mean of ten thousand features keeps its digits. Raises TriptychError if the images are too few.
+    `recognised` is the share of images to which the classifier gives one class with the protocol's confidence or more.
+    `classes` is the number of classes among the first samples, with the entropy of their shares in nats. Both decrease
+    if a generator collapses.
+    """
+    logits, count = extracted[CLASSES], len(extracted[CLASSES])
+    compared = comparison(count, reference)
+    named = {"extractor": reference.origin.classifier}
+    confident = {
+        "value": recognised_share(logits, protocol.confidence),
+        "confidence": protocol.confidence,
+        **compared,
+        "real_images": recognised_share(reference.classes, protocol.confidence),
+    }
+    counted, real = count_classes(logits[:COUNTED]), count_classes(reference.classes)
+    classes = {**counted, **compared, "samples": min(COUNTED, count), "real_images": real["entropy"]}
+    return {
+        **scores(extracted, reference, protocol),
+        **precision_and_recall(extracted, reference),
+        "recognised": confident | named,
+        "classes": classes | named,
+    }
+
+
+def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Rows:
+    """Return FID, KID and IS of generated images from their features, as `fid` or `fid_classifier`, and so on.
+
+    - FID: squared Frechet distance between Gaussians fitted to the features (Heusel et al. 2017).
+    - KID: unbiased squared MMD with a cubic kernel, mean and standard deviation over subsets (Binkowski et al. 2018).
+    - IS: exp E KL(p(y|x) || p(y)) of the generated images alone, mean and standard deviation over 10 parts (Salimans
+      et al. 2016).
+
+    All are computed in float64, so that means over ten thousand features keep their digits. Raises TriptychError if
+    there are too few images.
     """
     ours, theirs = generated[FEATURES].double(), reference.features.double()
     needed = protocol.kid_subset_size
     if min(len(ours), len(theirs)) < needed:
         raise TriptychError(
-            f"fidelity.kid_subset_size is {needed}, but there are {len(ours)} samples and {len(theirs)} real images"
+            f"fidelity.kid_subset_size is {needed}, but there are {len(ours)} samples and {len(theirs)} real images: "
+            "use a smaller one"
         )
     fid = squared_distance(Gaussian.fit(ours), reference.gaussian, reference.root)
     kid = kid_features_to_metric(
@@ -61,15 +91,18 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Row
     return _named(found, reference)
 
 
-def coverage(generated: Features, reference: Reference) -> Rows:
-    """Precision and recall (Kynkaanniemi et al. 2019): who lies within whose balls, among the features.
+def precision_and_recall(generated: Features, reference: Reference) -> Rows:
+    """Return precision and recall from features (Kynkaanniemi et al. 2019).
 
-    Precision is the share of generated images within a ball around a real one, its radius the distance to the third
-    nearest real one; recall the same with the roles exchanged. Both depend on how many images there are on either side.
+    Precision is the share of generated images inside a ball around a real image. The radius of a ball is the distance
+    to the third nearest real image. Recall is the same with the roles exchanged. Both depend on the numbers of images.
     """
     ours, theirs = generated[FEATURES].double(), reference.features.double()
     if min(len(ours), len(theirs)) <= NEIGHBOURS:
-        raise TriptychError(f"precision and recall need more than {NEIGHBOURS} images on either side")
+        raise TriptychError(
+            f"precision and recall need more than {NEIGHBOURS} images of each kind, but there are {len(ours)} samples "
+            f"and {len(theirs)} real images"
+        )
     found = prc_features_to_metric(
         ours, theirs, prc_neighborhood=NEIGHBOURS, prc_batch_size=CHUNK, save_cpu_ram=True, verbose=False
     )
@@ -78,34 +111,8 @@ def coverage(generated: Features, reference: Reference) -> Rows:
     return _named({name: {"value": value, **protocol} for name, value in values.items()}, reference)
 
 
-def measure(examined: Features, reference: Reference, protocol: Fidelity) -> Rows:
-    """All that is said of a final model's samples: `scores`, `coverage`, and by the classifier `recognised`, `classes`.
-
-    `recognised`: the share of images that the classifier gives to one class with the protocol's confidence or more.
-    `classes`: how many classes appear among the first samples, and the entropy of their shares in nats: both fall
-    where a generator collapses.
-    """
-    logits, count = examined[CLASSES], len(examined[CLASSES])
-    compared = comparison(count, reference)
-    sure = {
-        "value": recognised(logits, protocol.confidence),
-        "confidence": protocol.confidence,
-        **compared,
-        "real_images": recognised(reference.classes, protocol.confidence),
-    }
-    counted, real = census(logits[:CENSUS]), census(reference.classes)
-    classes = {**counted, **compared, "samples": min(CENSUS, count), "real_images": real["entropy"]}
-    named = {"extractor": reference.origin.classifier}
-    return {
-        **scores(examined, reference, protocol),
-        **coverage(examined, reference),
-        "recognised": sure | named,
-        "classes": classes | named,
-    }
-
-
 def comparison(samples: int, reference: Reference) -> dict[str, object]:
-    """The protocol that all comparisons with real images share."""
+    """Return the protocol that all comparisons with real images share."""
     return {
         "samples": samples,
         "reference": reference.split,
@@ -115,7 +122,7 @@ def comparison(samples: int, reference: Reference) -> dict[str, object]:
 
 
 def _named(found: Rows, reference: Reference) -> Rows:
-    """By the names that say whose features they are, and beside what real validation images score."""
+    """Return the rows under names that contain the extractor, each with the score of real validation images."""
     suffix, rows = SUFFIX[reference.origin.kind], {}
     for measured, row in found.items():
         name = measured + suffix
@@ -124,12 +131,22 @@ def _named(found: Rows, reference: Reference) -> Rows:
     return rows
 
 
-def census(logits: Tensor) -> dict[str, float]:
-    """How many classes are the likeliest one of some image, by logits (n, classes), and the entropy of their shares."""
+def count_classes(logits: Tensor) -> dict[str, float]:
+    """Return the number of classes that are the most probable one of an image, and the entropy of their shares in nats.
+
+    >>> import torch
+    >>> count_classes(torch.tensor([[2.0, 0.0, 0.0], [3.0, 1.0, 0.0]]))
+    {'value': 1, 'entropy': 0.0}
+    """
     shares = logits.argmax(1).bincount(minlength=logits.shape[1]).double() / len(logits)
     return {"value": int((shares > 0).sum()), "entropy": float(torch.special.entr(shares).sum())}
 
 
-def recognised(logits: Tensor, confidence: float) -> float:
-    """The share of images, by logits (n, classes), whose likeliest class has at least that probability."""
+def recognised_share(logits: Tensor, confidence: float) -> float:
+    """Return the share of images, from logits (n, classes), whose largest class probability is at least `confidence`.
+
+    >>> import torch
+    >>> recognised_share(torch.tensor([[9.0, 0.0], [0.0, 0.0]]), 0.9)
+    0.5
+    """
     return float((logits.double().softmax(1).amax(1) >= confidence).double().mean())

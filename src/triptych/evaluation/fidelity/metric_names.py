@@ -1,6 +1,7 @@
-"""What the measures are called: a name says on whose features it was measured.
+"""The names of the fidelity measures, which say whose features they were computed on.
 
-`fid` is the Inception FID alone; on the features of a classifier of ours it is `fid_classifier`. The two never compare.
+`fid` is always the FID on Inception features. On the features of a classifier it is `fid_classifier`. The two cannot be
+compared.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from collections.abc import Mapping
 
 MEASURES = ("fid", "kid", "is", "precision", "recall")
 SUFFIX = {"classifier": "_classifier", "inception": ""}  # by extractor
-ABSENT = "not defined"  # how a cell without a number begins
+ABSENT = "not defined"  # the beginning of a cell without a number
 
 
 def name_of(measure: str, row: Mapping[str, object]) -> str:
-    """The name under which a row holds a measure, `fid_classifier` or `fid`. Raises KeyError if it holds neither."""
+    """Return the name under which a row holds a measure, for example `fid_classifier`. Raises KeyError without one.
+
+    >>> name_of("fid", {"fid_classifier": 12.5})
+    'fid_classifier'
+    """
     for suffix in SUFFIX.values():
         name = measure + suffix
         if name in row and not str(row[name]).startswith(ABSENT):

@@ -1,10 +1,10 @@
-"""Real images that generated ones are compared with: their statistics, on disk as safetensors and JSON.
+"""The reference statistics of the real images that samples are compared with, as safetensors and JSON.
 
-| file | what it holds |
+| file | content |
 | --- | --- |
 | `statistics.safetensors` | `features` (n, f), `classes` (n, c); in float64 `mean` (f,), `covariance`, `root` (f, f) |
-| `manifest.json` | what they are a function of, its hash as `key`, and what real validation images score |
-| `classifier/` | the classifier that named the classes, so that who has the statistics has their judge |
+| `manifest.json` | the origin of the statistics, its hash as `key`, and the scores of real validation images |
+| `classifier/` | the classifier, so that the folder is all that an evaluation needs |
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import ReferenceManifest, read_document
-from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Features, Judge, Kind
+from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
@@ -30,7 +30,7 @@ STATISTICS, CLASSIFIER = "statistics.safetensors", "classifier"
 
 @dataclass(frozen=True)
 class Origin:
-    """All that reference statistics are a function of."""
+    """Everything that reference statistics depend on."""
 
     dataset: str
     split: str
@@ -39,21 +39,21 @@ class Origin:
     data_sha256: str
     kind: Kind
     extractor: str
-    """As it stands beside each number."""
+    """The name of the extractor that is written beside each number."""
     weights_sha256: str
     classifier: str
-    """Who named the classes, likewise."""
+    """The name of the classifier that counts classes."""
     classifier_sha256: str
 
     @property
     def key(self) -> str:
-        """Its SHA-256: other data, another split or other weights are another key."""
+        """The SHA-256 of the origin: other data, another split or other weights give another key."""
         return sha256_of_json(asdict(self))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Statistics of real images, and where they come from."""
+    """Statistics of real images, and their origin."""
 
     features: Tensor
     classes: Tensor
@@ -61,22 +61,22 @@ class Reference:
     root: Tensor
     origin: Origin
     validation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What real validation images score, with the protocol, by measure: what a perfect model would reach."""
+    """The scores of real validation images by measure, with protocol: the scores that a perfect model would have."""
 
     @classmethod
-    def of(cls, examined: Features, origin: Origin) -> Reference:
-        """From what a judge made of the real images."""
-        gaussian = Gaussian.fit(examined[FEATURES])
+    def of(cls, extracted: Features, origin: Origin) -> Reference:
+        """Return the statistics of real images from the result of `Extractors.extract`."""
+        gaussian = Gaussian.fit(extracted[FEATURES])
         root = square_root(gaussian.covariance)
-        return cls(examined[FEATURES], examined[CLASSES], gaussian, root, origin)
+        return cls(extracted[FEATURES], extracted[CLASSES], gaussian, root, origin)
 
     @property
     def split(self) -> str:
-        """As it stands beside each number, such as `mnist/test`."""
+        """The data set and split that are written beside each number, such as `mnist/test`."""
         return f"{self.origin.dataset}/{self.origin.split}"
 
     def save(self, folder: Path) -> None:
-        """Write statistics and manifest into a folder."""
+        """Write statistics and manifest to a folder."""
         tensors = {"features": self.features, "classes": self.classes, "root": self.root, **vars(self.gaussian)}
         save_tensors(folder / STATISTICS, tensors)
         manifest = {
@@ -89,7 +89,7 @@ class Reference:
 
     @classmethod
     def load(cls, folder: Path) -> Reference:
-        """Read what the reference stage wrote. Raises TriptychError if it is missing or damaged."""
+        """Read a folder that the stage `reference` wrote. Raises TriptychError if it is missing or damaged."""
         manifest = read_document(folder / MANIFEST, ReferenceManifest)
         if sha256_of_file(folder / STATISTICS) != manifest["statistics_sha256"]:
             raise TriptychError(f"{folder / STATISTICS} is damaged: delete {folder} and run its stage again")
@@ -98,22 +98,25 @@ class Reference:
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"])
 
-    def refuse_other_images(self, shape: Sequence[int], key: str) -> None:
-        """Raises TriptychError, with the settings' `key`, unless generated images have the shape of the real ones."""
+    def require_shape(self, shape: Sequence[int], key: str) -> None:
+        """Raise TriptychError, which names the settings' `key`, unless the shape equals that of the real images."""
         if list(shape) != self.origin.image_shape:
             raise TriptychError(
                 f"{key}: images of shape {list(shape)} cannot be compared with those of {self.split}, which are "
                 f"{self.origin.image_shape}: choose another entry of references"
             )
 
-    def refuse_other_weights(self, judge: Judge, folder: Path) -> None:
-        """Raises TriptychError unless the judge has the weights that these statistics, in `folder`, were made with."""
+    def require_weights(self, extractors: Extractors, folder: Path) -> None:
+        """Raise TriptychError unless the extractors have the weights with which these statistics were computed.
+
+        `folder` holds the statistics.
+        """
         origin = self.origin
-        made = ((judge.extractor, origin.weights_sha256), (judge.classifier, origin.classifier_sha256))
-        for extractor, wanted in made:
+        pairs = ((extractors.features, origin.weights_sha256), (extractors.classifier, origin.classifier_sha256))
+        for extractor, wanted in pairs:
             if extractor.weights_sha256 != wanted:
                 raise TriptychError(
-                    f"{folder} was made with other weights (sha256 {wanted[:8]}) than those at hand of "
+                    f"{folder} was made with other weights (sha256 {wanted[:8]}) than the present ones of "
                     f"{extractor.name} (sha256 {extractor.weights_sha256[:8]}): "
                     f"run `dvc repro -f -s reference@{folder.name}`"
                 )

@@ -1,1 +1,1 @@
-"""How good a normalizing flow is."""
+"""The numbers and pictures of a normalizing flow, and their presentation on the page."""

@@ -1,28 +1,28 @@
-"""The numbers of a flow: its likelihood, and how exact its inverse is."""
+"""The numbers of a flow: its likelihood, and the error of its inverse."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.evaluation.flow.traversal import traversals
+from triptych.evaluation.flow.latent_traversal import traversals
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
-SAMPLES_ARE = "the flow's images, at the 8-bit level each pixel falls into"
-NOT_DEFINED = {"elbo": "a flow integrates no latent variable out"}
+SAMPLES_ARE = "the flow's images, with each pixel rounded down to its 8-bit level"
+NOT_DEFINED = {"elbo": "a flow has an exact likelihood and needs no bound"}
 
-NOISE = {
-    True: "exact for the dequantised image and in expectation a lower bound for the 8-bit one: "
-    "one draw of uniform noise an image, the same for every model",
-    False: "a lower bound in expectation: variational dequantisation, one draw of learned noise an image",
+LIKELIHOOD_IS = {  # by whether the noise is uniform
+    True: "exact for the dequantised image and in expectation a lower bound for the 8-bit image: one draw of uniform "
+    "noise per image, the same for every model",
+    False: "a lower bound in expectation: variational dequantisation with one draw of learned noise per image",
 }
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
-    """Bits per dimension and nats per image on validation and test, with the error of the inverse (U3.7, U3.8, R1).
+    """Return bits per dimension and nats per image on validation and test, and the error of the inverse.
 
-    And how far the ends of the traversals are from their images (R3), in 8-bit levels.
+    These are U3.7, U3.8 and R1. For R3, the largest error at the ends of the traversals is in 8-bit levels.
     """
     numbers: dict[str, object] = {}
     for split, images in evaluation.splits.items():
@@ -37,7 +37,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     ends = traversals(evaluation)
     return {
         **numbers,
-        "likelihood_is": NOISE[evaluation.family.uniform],
+        "likelihood_is": LIKELIHOOD_IS[evaluation.family.uniform],
         "inverse_error": {"value": evaluation.family.inverse_error(test), "images": len(test)},
         "traversal_end_error": {"value": ends.end_error, "images": 2 * len(ends.points)},
     }

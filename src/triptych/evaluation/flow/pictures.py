@@ -1,4 +1,4 @@
-"""The pictures of a flow: its likelihood over training, its samples and, for NICE, the way through its layers."""
+"""The pictures of a flow: its likelihood over training, its samples and, for NICE, its layers and traversals."""
 
 from __future__ import annotations
 
@@ -7,47 +7,33 @@ from typing import TYPE_CHECKING
 import torch
 
 from triptych.evaluation.context import at_epoch
-from triptych.evaluation.flow.traversal import POINTS, traversals
-from triptych.evaluation.quantization import quantize
-from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.evaluation.flow.latent_traversal import POINTS, traversals
+from triptych.evaluation.flow.presentation import CHARTS
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_grids, image_rows
-from triptych.figures.style import save, save_grey
+from triptych.figures.style import save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
-LAYERWISE = 10  # samples whose way through the layers is shown
+LAYERWISE = 10  # samples in the picture of the layers
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """U3.8, likelihood over training, and samples at the first, middle and last epoch; of a NICE R1, R2 and R3."""
+    """Draw likelihood over training and samples, as U3.8 or for NICE as R1; for NICE also R2 layers, R3 traversals."""
     nice = evaluation.family.architecture == "nice"
-    _draw_curves(evaluation, "R1" if nice else "U3.8")
-    _draw_samples(evaluation, "R1" if nice else "U3.8")
+    identifier = "R1" if nice else "U3.8"
+    for quantity in ("bits-per-dimension", "log-likelihood"):
+        picture = f"{identifier}-{quantity}"
+        CHARTS[picture].draw(evaluation, picture, f"{identifier}  Likelihood of {evaluation.name}")
+    _draw_samples(evaluation, identifier)
     if nice:
         _draw_layers(evaluation)
         _draw_traversals(evaluation)
 
 
-def _draw_curves(evaluation: Evaluation, identifier: str) -> None:
-    title = f"{identifier}  Likelihood of {evaluation.name}"
-    bits = _both("bits_per_dimension", 1)
-    figure = curves_over_epochs(evaluation.history, bits, title, "bits per dimension")
-    save(figure, evaluation.folder / f"{identifier}-bits-per-dimension.png")
-    nats = _both("negative_log_likelihood", -1)
-    figure = curves_over_epochs(evaluation.history, nats, title, "log-likelihood (nats per image)")
-    save(figure, evaluation.folder / f"{identifier}-log-likelihood.png")
-
-
-def _both(quantity: str, factor: int) -> list[Curve]:
-    return [
-        Curve(f"train_{quantity}", "training", "train", factor),
-        Curve(f"valid_{quantity}", "validation", "valid", factor),
-    ]
-
-
 def _draw_samples(evaluation: Evaluation, identifier: str) -> None:
-    panels = [(at_epoch(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
+    panels = [(at_epoch(epoch), to_uint8(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
     figure = image_grids(panels, 5, f"{identifier}  Samples of {evaluation.name} from the same latents")
     save_grey(figure, evaluation.folder / f"{identifier}-samples.png")
 
@@ -55,9 +41,9 @@ def _draw_samples(evaluation: Evaluation, identifier: str) -> None:
 @torch.no_grad()
 def _draw_layers(evaluation: Evaluation) -> None:
     family = evaluation.family
-    way = family.layers.way_back(evaluation.shown[:LAYERWISE])
-    images = torch.stack([quantize(family.shown(values).cpu(), "a layer") for values in way], 1)
-    count = len(way) - 1
+    steps = family.layers.inverse_steps(evaluation.shown[:LAYERWISE])
+    images = torch.stack([to_uint8(family.to_intensities(values).cpu(), "a layer") for values in steps], 1)
+    count = len(steps) - 1
     between = [f"layer {count - index}" for index in range(count - 1)]
     figure = image_rows(images.numpy(), ["z", *between, "x"], "R2  From z to x: after the inverse of each layer")
     save_grey(figure, evaluation.folder / "R2-layers.png")

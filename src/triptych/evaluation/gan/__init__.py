@@ -1,1 +1,1 @@
-"""How good a GAN is."""
+"""The numbers and pictures of a GAN, and their presentation on the page."""

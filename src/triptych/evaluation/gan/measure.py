@@ -1,4 +1,4 @@
-"""The numbers of a GAN: it has no likelihood, so its losses, and for a critic what its estimate tells."""
+"""The numbers of a GAN, which has no likelihood: losses and, with a critic, the scores of its snapshots."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.evaluation.gan.over_training import over_training
-from triptych.models.gan.critic import CriticFamily
+from triptych.evaluation.gan.critic_progress import critic_progress
+from triptych.models.gan.critic_family import CriticFamily
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
@@ -18,11 +18,12 @@ NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a
 
 @torch.no_grad()
 def measure(evaluation: Evaluation) -> dict[str, object]:
-    """Both players' losses on validation and test, with a discriminator its accuracy, with a critic its estimate.
+    """Return the results of `Family.validate` on validation and test images: losses, and accuracy or estimate.
 
-    With a critic also M2.7b to d: FID, KID and IS of every snapshot's samples, and their correlation with the estimate.
+    With a critic, the result includes FID, KID and IS of every snapshot's samples, and their correlation with the
+    critic's estimate (M2.7b to d).
     """
     losses = {split: evaluation.family.validate(images) for split, images in evaluation.splits.items()}
     if isinstance(evaluation.family, CriticFamily):
-        return {**losses, "over_training": over_training(evaluation)}
+        return {**losses, "over_training": critic_progress(evaluation)}
     return losses

@@ -1,21 +1,20 @@
-"""The pictures of a GAN: its losses and its samples."""
+"""The pictures of a GAN: its losses, its samples, interpolations, and the critic's estimate over training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from triptych.evaluation.context import at_epoch
+from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
-from triptych.evaluation.quantization import quantize
-from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_grids, image_rows
 from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_grey, save_images
-from triptych.models.gan.critic import CriticFamily
+from triptych.models.gan.critic_family import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
 
@@ -25,73 +24,62 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 
-ROWS, POINTS = 5, 9  # of the interpolations: two samples, and seven steps between them
+ROWS, POINTS = 5, 9  # interpolations, and points on each: two samples and seven steps between them
 MANY = 100  # samples in one picture
-DRAWN = 500  # samples among which their ends are found
+CANDIDATES = 500  # samples from which the ends of interpolations are chosen
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """With a discriminator: U2.5, the losses over training; U2.6, 25 samples at three times; U2.7, interpolations.
+    """Draw the pictures of a GAN.
 
-    With a critic: M2.7a, 100 samples, and 25 at three times; M2.7c, what the critic estimates and FID over training.
+    With a discriminator: U2.5 losses over training, U2.6 samples at three epochs, U2.7 interpolations. With a critic:
+    M2.7 losses, M2.7a samples after training and at three epochs, M2.7c the critic's estimate and FID over training.
     """
     if isinstance(evaluation.family, CriticFamily):
-        unit = "loss (nats)" if evaluation.family.metric is jsd else "loss"
-        title = f"M2.7  Losses of the two players, {evaluation.name}"
-        _draw_losses(evaluation, "critic", unit, title, "M2.7-losses.png", apart=True)
-        _draw_many(evaluation)
-        _draw_stages(
-            evaluation,
-            partial(_after_updates, evaluation),
-            f"M2.7a  Samples of {evaluation.name} from the same latents",
-            "M2.7a-stages.png",
-        )
-        panels = [panel(evaluation.name, evaluation.folder / SNAPSHOTS)]
-        figure = metric_and_fid(panels, "M2.7c  What the critic estimates, and FID")
-        save(figure, evaluation.folder / "M2.7c-progress.png")
+        _draw_with_critic(evaluation)
     else:
-        _draw_losses(evaluation, "discriminator", "loss (nats)", "U2.5  Losses of the two players", "U2.5-losses.png")
-        _draw_stages(evaluation, at_epoch, "U2.6  Samples from the same latents", "U2.6-samples.png")
+        CHARTS["U2.5-losses"].draw(evaluation, "U2.5-losses", "U2.5  Losses of the two players")
+        _draw_samples_over_training(evaluation, at_epoch, "U2.6  Samples from the same latents", "U2.6-samples.png")
         _draw_interpolations(evaluation)
 
 
-def _draw_losses(
-    evaluation: Evaluation, opponent: str, unit: str, title: str, file_name: str, *, apart: bool = False
+def _draw_with_critic(evaluation: Evaluation) -> None:
+    name = evaluation.name
+    unit = "loss (nats)" if evaluation.family.metric is jsd else "loss"
+    CHARTS["M2.7-losses"].draw(evaluation, "M2.7-losses", f"M2.7  Losses of the two players, {name}", unit)
+    _draw_many_samples(evaluation)
+
+    def after_updates(epoch: int) -> str:
+        return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
+
+    title = f"M2.7a  Samples of {name} from the same latents"
+    _draw_samples_over_training(evaluation, after_updates, title, "M2.7a-stages.png")
+    figure = metric_and_fid([panel(name, evaluation.folder / SNAPSHOTS)], "M2.7c  The critic's estimate, and FID")
+    save(figure, evaluation.folder / "M2.7c-progress.png")
+
+
+def _draw_samples_over_training(
+    evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str
 ) -> None:
-    lines = [
-        Curve(f"train_{opponent}_loss", f"{opponent}, training", opponent),
-        Curve(f"valid_{opponent}_loss", f"{opponent}, validation", opponent, dashed=True),
-        Curve("train_generator_loss", "generator, training", "generator"),
-        Curve("valid_generator_loss", "generator, validation", "generator", dashed=True),
-    ]
-    known = [line for line in lines if line.column in evaluation.history[-1]]
-    save(curves_over_epochs(evaluation.history, known, title, unit, apart=apart), evaluation.folder / file_name)
-
-
-def _after_updates(evaluation: Evaluation, epoch: int) -> str:
-    return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
-
-
-def _draw_stages(evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str) -> None:
-    panels = [(heading(epoch), quantize(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
+    panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
     save_images(image_grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
 
 
-def _draw_many(evaluation: Evaluation) -> None:
+def _draw_many_samples(evaluation: Evaluation) -> None:
     latents = evaluation.family.draw_latents(MANY, generator(evaluation.seed, "many samples"))
-    images = quantize(evaluation.family.sample(latents), "samples").numpy()
+    images = to_uint8(evaluation.family.sample(latents), "samples").numpy()
     figure = image_grids([(f"{MANY} samples", images)], round(MANY**0.5), f"M2.7a  {evaluation.name}")
     save_images(figure, evaluation.folder / "M2.7a-samples.png", colour=images.ndim == 4)
 
 
 def _draw_interpolations(evaluation: Evaluation) -> None:
-    """Straight lines between the latents of samples that the classifier tells apart."""
-    latents = evaluation.family.draw_latents(DRAWN, generator(evaluation.seed, "interpolations"))
-    labels = evaluation.classify(quantize(evaluation.family.sample(latents), "samples").to(latents.device)).cpu()
+    """Draw straight lines between the latents of samples to which the classifier assigns different classes."""
+    latents = evaluation.family.draw_latents(CANDIDATES, generator(evaluation.seed, "interpolations"))
+    labels = evaluation.classify(to_uint8(evaluation.family.sample(latents), "samples").to(latents.device)).cpu()
     chosen = ends(labels)
     first, last = (latents[list(side)][:, None] for side in zip(*chosen, strict=True))
     points = torch.lerp(first, last, torch.linspace(0, 1, POINTS, device=latents.device)[:, None])
-    images = quantize(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
+    images = to_uint8(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
     figure = image_rows(
         images.view(ROWS, POINTS, *images.shape[1:]).numpy(),
         [f"{index / (POINTS - 1):.3g}" for index in range(POINTS)],
@@ -102,9 +90,9 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
 
 
 def ends(labels: Tensor) -> list[tuple[int, int]]:
-    """Indices of the samples that each row leads from and to: of two classes, each class in its turn.
+    """Return the indices of the first and the last sample of each row, from the labels (n,) of samples.
 
-    Where the samples (n,) are all of one class, a row has it at both ends.
+    The two are of different classes, and all classes are used in turn. If there is only one class, both are of it.
     """
     classes = labels.unique().tolist()
     members = {label: (labels == label).nonzero().squeeze(1).tolist() for label in classes}

@@ -1,4 +1,4 @@
-"""The file that holds what each snapshot of a GAN scored, among the experiment's plots."""
+"""The file `snapshots.csv` among an experiment's plots: the scores of each snapshot of a GAN with a critic."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from triptych.core.files import MOST_TEXT, read_bytes
 from triptych.figures.metric_and_fid import ScoresOverTraining
 
 SNAPSHOTS = "snapshots.csv"
-AGAIN = "run the evaluation that writes it again"
+ADVICE = "run the evaluation that writes it again"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
 FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
 
 
 def write_snapshots(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """One row a snapshot."""
+    """Write one row per snapshot."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -25,22 +25,27 @@ def write_snapshots(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
-    """Under which of these names the critic's estimate and FID stand. Raises ValueError if one has none."""
+    """Return the columns with the critic's estimate and with FID. Raises ValueError if one is missing.
+
+    >>> columns(["epoch", "update", "w1", "fid"])
+    ('w1', 'fid')
+    """
     known = set(names)
     (metric, *_), (fid, *_) = ([name for name in labels if name in known] for labels in (METRIC_LABELS, FID_LABELS))
     return metric, fid
 
 
 def panel(heading: str, path: Path) -> ScoresOverTraining:
-    """What a file of snapshots shows: the critic's estimate and FID, under the names of its columns.
+    """Return the critic's estimate and FID over the snapshots of a file.
 
-    Before training the critic estimates nothing; that snapshot is left out where there are others.
+    The untrained snapshot, whose critic estimates nothing, is left out if there are others. Raises TriptychError if the
+    file is damaged.
     """
     try:
-        first, *later = csv.DictReader(read_bytes(path, MOST_TEXT, AGAIN).decode().splitlines())
+        first, *later = csv.DictReader(read_bytes(path, MOST_TEXT, ADVICE).decode().splitlines())
         rows = later or [first]
         metric, fid = columns(first)
         updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
-    except (KeyError, TypeError, ValueError, csv.Error):  # cells that are missing or no numbers
-        raise TriptychError(f"{path} is damaged: {AGAIN}") from None
+    except (KeyError, TypeError, ValueError, csv.Error):  # cells are missing, or are not numbers
+        raise TriptychError(f"{path} is damaged: {ADVICE}") from None
     return ScoresOverTraining(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])

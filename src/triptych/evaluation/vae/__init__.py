@@ -1,1 +1,1 @@
-"""How good a VAE is."""
+"""The numbers and pictures of a VAE, and their presentation on the page."""

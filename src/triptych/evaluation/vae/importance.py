@@ -1,4 +1,4 @@
-"""log p(x) of a VAE by importance sampling from its posterior (Burda et al. 2016, section 5; Rezende et al. 2014)."""
+"""Estimate log p(x) of a VAE by importance sampling from its posterior (Rezende et al. 2014; Burda et al. 2016)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from triptych.models.vae.family import VaeFamily
 
-LATENTS_AT_ONCE = 2000  # decoded: memory grows with this, not with the number of draws
-PIECE = 500  # images between two savings
+LATENTS_AT_ONCE = 2000  # decoded in one pass; limits the memory
+PIECE = 500  # images per file of intermediate results
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of n images: log p(x) in nats, and the effective sample size of its weights, each (n,) in float64."""
+    """log p(x) of n images in nats, and the effective sample size of the weights, each (n,) in float64."""
 
     log_likelihood: Tensor
     effective_samples: Tensor
@@ -34,11 +34,11 @@ class Estimate:
 def importance_sampling(
     family: VaeFamily, pixels: Tensor, *, samples: int, seed: int, pieces: Path, name: str
 ) -> Estimate:
-    """log 1/K sum_k p(x, z_k) / q(z_k|x) with K = `samples` draws z_k of q(z|x), for images (n, 28, 28) of 0 and 1.
+    """Return log 1/K sum_k p(x, z_k) / q(z_k|x) with K = `samples` draws z_k of q(z|x), for binary images (n, 28, 28).
 
-    In expectation a lower bound on log p(x), above the ELBO. The effective sample size is (sum w)^2 / sum w^2: where it
-    is near 1, a few draws decide and the bound is loose. Finished pieces are kept in the folder `pieces`, and a second
-    call goes on after them.
+    In expectation this is a lower bound on log p(x), and larger than the ELBO (Burda et al. 2016, section 5). The
+    effective sample size is (sum w)^2 / sum w^2; if it is near 1, few draws dominate and the bound is loose. The folder
+    `pieces` keeps intermediate results, and a second call continues after them.
     """
     paths = [pieces / f"importance-{index:05d}.safetensors" for index in range(-(-len(pixels) // PIECE))]
     done = PIECE * sum(path.exists() for path in paths)
@@ -51,14 +51,15 @@ def importance_sampling(
         save_tensors(path, {"log_likelihood": log_likelihood, "effective_samples": effective})
         done += len(piece)
         if progress.due():
-            progress.report(done, f"importance sampling, {samples:,} draws an image")
+            progress.report(done, f"importance sampling, {samples:,} draws per image")
     progress.finish()
     found = [load_tensors(path) for path in paths]
-    return Estimate(*(torch.cat([part[key] for part in found]) for key in ("log_likelihood", "effective_samples")))
+    keys = ("log_likelihood", "effective_samples")
+    return Estimate(*(torch.cat([part[key] for part in found]) for key in keys))
 
 
 def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """The estimate for images that are encoded at once and decoded few at a time."""
+    """Return both estimates for images that are encoded in one pass and decoded in several."""
     posterior = family.networks.encode(images)
     together = max(1, LATENTS_AT_ONCE // samples)
     chunks = [min(LATENTS_AT_ONCE, samples - drawn) for drawn in range(0, samples, LATENTS_AT_ONCE)]

@@ -1,4 +1,4 @@
-"""The numbers of a VAE: the bound, the likelihood behind it, and what its latents hold."""
+"""The numbers of a VAE: the ELBO, the log-likelihood, and the active latent units."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 SAMPLES_ARE = "means of the Bernoulli pixels"
 NOT_DEFINED = {"bits_per_dimension": "the pixels are binary"}
 
-ACTIVE = 0.01  # variance of a latent's posterior mean over images, in units of the prior's (Burda et al. 2016)
-DRAWS = 64  # of z an image, for that variance
-ENCODED_AT_ONCE = 500  # images, for these draws
+ACTIVE = 0.01  # smallest variance of the posterior mean of an active unit; the prior's is 1 (Burda et al. 2016)
+DRAWS = 64  # of z per image, for that variance
+ENCODED_AT_ONCE = 500  # images
 
 
 def measure(evaluation: Evaluation) -> dict[str, object]:
-    """ELBO, reconstruction and KL in nats per image on train, validation and test, one draw of z an image.
+    """Return ELBO, reconstruction and KL in nats per image on each split, with one draw of z per image.
 
-    On test also the importance-sampled log-likelihood, in nats per image, and its distance from the ELBO, each with its
-    standard error over the images. And the number of active latent units.
+    The test split also has the importance-sampled log-likelihood and its gap to the ELBO, in nats per image, each with
+    its standard error over the images. The number of active latent units is included.
     """
     family = evaluation.family
     splits = {"train": evaluation.training, **evaluation.splits}
@@ -57,7 +57,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
             "effective_sample_size": float(estimate.effective_samples.mean()),
             "smallest_effective_sample_size": float(estimate.effective_samples.min()),
         },
-        "likelihood_is": f"a lower bound in expectation, by importance sampling with {samples:,} draws an image",
+        "likelihood_is": f"a lower bound in expectation, by importance sampling with {samples:,} draws per image",
         "active_units": {
             "value": int((posterior_variance(family, test) > ACTIVE).sum()),
             "threshold": ACTIVE,
@@ -81,10 +81,10 @@ def _bound(reconstruction: Tensor, kl: Tensor, pixels: int) -> dict[str, float |
 
 
 def posterior_variance(family: VaeFamily, pixels: Tensor) -> Tensor:
-    """Var over the images of E[z|x], (d,): near 0 for a latent that is left unused, near 1 for one in full use.
+    """Return the variance over the images of E[z|x], (d,), which is near 0 for an unused latent unit.
 
-    The posterior's mean has no closed form behind a flow, so it is a mean of draws; the covariance of two independent
-    such means is not inflated by their noise.
+    With planar layers E[z|x] has no closed form, so it is estimated by means of draws. The covariance of two
+    independent means is used, because their sampling noise does not enter it.
     """
     chunks = pixels.split(ENCODED_AT_ONCE)
     halves = [family.encode(chunk, DRAWS).unflatten(1, (2, -1)).mean(2).cpu().double() for chunk in chunks]

@@ -1,4 +1,4 @@
-"""The pictures of a VAE: reconstructions, the bound over training, samples, and the latent plane."""
+"""The pictures of a VAE: reconstructions, the bound over training, samples and the latent plane."""
 
 from __future__ import annotations
 
@@ -9,46 +9,32 @@ from torch import Tensor
 
 from triptych.data.binarization import stochastic_binarize
 from triptych.evaluation.context import at_epoch
-from triptych.evaluation.quantization import quantize
-from triptych.evaluation.vae.plane import aggregate_posterior, manifold
-from triptych.figures.curves import Curve, curves_over_epochs
+from triptych.evaluation.uint8_images import to_uint8
+from triptych.evaluation.vae.latent_plane import aggregate_posterior, manifold
+from triptych.evaluation.vae.presentation import CHARTS
 from triptych.figures.image_grids import image_grids
 from triptych.figures.style import save, save_grey
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
-GRID, TAIL = 20, 1e-4  # the manifold: points a side, and the quantile that it begins at
+GRID, TAIL = 20, 1e-4  # the manifold: points per side, and the smallest quantile
 RECONSTRUCTED, POINTS = 25, 2500  # images in a picture
 
 
 def draw_pictures(evaluation: Evaluation) -> None:
-    """U1.12, reconstructions; U1.13, the bound over training; U1.14, samples; U1.15, the latent plane if it is one."""
-    _draw_bound(evaluation)
+    """Draw U1.12 reconstructions, U1.13 bound over training, U1.14 samples and, with two latents, U1.15 plane."""
+    title = f"U1.13  Evidence lower bound of {evaluation.name}"
+    CHARTS["U1.13-elbo"].draw(evaluation, "U1.13-elbo", title)
     _draw_samples(evaluation)
     _draw_reconstructions(evaluation)
     if evaluation.family.latent == 2:
         _draw_plane(evaluation)
 
 
-def _draw_bound(evaluation: Evaluation) -> None:
-    lines = [
-        Curve("train_negative_elbo", "training", "train", factor=-1),
-        Curve("valid_negative_elbo", "validation", "valid", factor=-1),
-        Curve("train_negative_iw_bound", "training, importance-weighted", "train", factor=-1, dashed=True),
-        Curve("valid_negative_iw_bound", "validation, importance-weighted", "valid", factor=-1, dashed=True),
-    ]
-    known = [line for line in lines if line.column in evaluation.history[0]]
-    title = f"U1.13  Evidence lower bound of {evaluation.name}"
-    save(
-        curves_over_epochs(evaluation.history, known, title, "bound (nats per image)"),
-        evaluation.folder / "U1.13-elbo.png",
-    )
-
-
 def _draw_samples(evaluation: Evaluation) -> None:
     samples = evaluation.samples()
-    means = {epoch: quantize(images, f"samples after epoch {epoch}") for epoch, images in samples.items()}
+    means = {epoch: to_uint8(images, f"samples after epoch {epoch}") for epoch, images in samples.items()}
     noise = torch.rand(next(iter(means.values())).shape)
     draws = {epoch: stochastic_binarize(images, noise) * 255 for epoch, images in means.items()}
     for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
@@ -59,20 +45,20 @@ def _draw_samples(evaluation: Evaluation) -> None:
 
 def _draw_reconstructions(evaluation: Evaluation) -> None:
     test = evaluation.splits["test"].pixels
-    originals = test[_spread(len(test), RECONSTRUCTED)]
+    originals = test[_evenly_spaced(len(test), RECONSTRUCTED)]
     family = evaluation.family
     panels = [("test images", (originals * 255).cpu().numpy())]
     for heading, draws in (("from one draw of z", 1), ("mean over 100 draws of z", 100)):
         with torch.no_grad():
             latents = family.encode(originals, draws)
             means = family.decode(latents.flatten(0, 1)).unflatten(0, (-1, draws)).mean(1)
-        panels.append((heading, quantize(means.cpu(), "reconstructions").numpy()))
+        panels.append((heading, to_uint8(means.cpu(), "reconstructions").numpy()))
     figure = image_grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
     save_grey(figure, evaluation.folder / "U1.12-reconstructions.png")
 
 
-def _spread(available: int, count: int) -> Tensor:
-    """Evenly spaced indices: a test set may be sorted by digit."""
+def _evenly_spaced(available: int, count: int) -> Tensor:
+    """Return indices at equal distances, since a test set may be sorted by digit."""
     return torch.linspace(0, available - 1, min(count, available)).round().long()
 
 
@@ -82,11 +68,11 @@ def _draw_plane(evaluation: Evaluation) -> None:
     rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     plane = torch.stack([columns, rows], -1).view(-1, 2)
     device = next(evaluation.family.networks.parameters()).device
-    seen = evaluation.over_training(lambda family: family.sample(plane.to(device)), evaluation.stages)
-    panels = [(at_epoch(epoch), quantize(images, "manifold").numpy()) for epoch, images in seen.items()]
+    found = evaluation.at_epochs(lambda family: family.sample(plane.to(device)), evaluation.shown_epochs)
+    panels = [(at_epoch(epoch), to_uint8(images, "manifold").numpy()) for epoch, images in found.items()]
     save_grey(manifold(panels, GRID, TAIL), evaluation.folder / "U1.15-manifold.png")
     test = evaluation.splits["test"].pixels
-    chosen = test[_spread(len(test), POINTS)]
+    chosen = test[_evenly_spaced(len(test), POINTS)]
     latents = evaluation.family.encode(chosen, 1).squeeze(1)
     labels = evaluation.classify(chosen * 255)
     figure = aggregate_posterior(latents.cpu().numpy(), labels.cpu().numpy(), f"{len(chosen):,} test images")

@@ -1,4 +1,4 @@
-"""Two small classifiers: convolutions for digits, and a residual network for photographs."""
+"""Two small classifiers: a convolutional network for digits, and a residual network for photographs."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLASSES = 10
-CHUNK = 1000  # images at once
+CHUNK = 1000  # images per forward pass
 
 
 class Classifier(nn.Module):
-    """A body that makes features of images, and a head that makes logits of features."""
+    """A body that maps images to features, and a head that maps features to logits."""
 
     body: nn.Module
     head: nn.Module
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        """Images (n, channels, h, w) for the body from 8-bit ones."""
+        """Return the body's input (n, channels, h, w) from 8-bit images (n, ...)."""
         raise NotImplementedError
 
     def features(self, pixels: Tensor) -> Tensor:
-        """The last hidden activations (n, features) of 8-bit images (n, ...)."""
+        """Return the last hidden activations (n, features) for 8-bit images (n, ...)."""
         return self.body(self.scaled(pixels))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (n, 10) of 8-bit images (n, ...)."""
+        """Return logits (n, 10) for 8-bit images (n, ...)."""
         return self.head(self.features(pixels))
 
     @torch.no_grad()
     def label(self, pixels: Tensor) -> Tensor:
-        """The class (n,) that the network names for each 8-bit image (n, ...), in evaluation mode."""
+        """Return the most probable class (n,) of 8-bit images (n, ...), with the network in evaluation mode."""
         self.eval()
         return torch.cat([self(part).argmax(1) for part in pixels.split(CHUNK)])
 
 
 class DigitClassifier(Classifier):
-    """For images (n, 28, 28): two convolutions with pooling, one hidden layer (the features), ten logits."""
+    """For images (n, 28, 28): two convolutions with pooling, and one hidden layer of features."""
 
     def __init__(self, settings: Model) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def _convolution(inputs: int, outputs: int, *, pool: bool = False) -> nn.Sequent
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside the identity (He et al. 2016)."""
+    """The input plus two convolutions of it (He et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class ResidualBlock(nn.Module):
 class LargestActivations(nn.Module):
     """The largest activation of each channel over the image: (n, c, h, w) to (n, c).
 
-    As AdaptiveMaxPool2d, whose gradient has no deterministic form on a GPU.
+    `AdaptiveMaxPool2d` computes the same, but its gradient on a GPU is not deterministic.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,10 +92,10 @@ class LargestActivations(nn.Module):
 
 
 class ResidualClassifier(Classifier):
-    """For images (n, 3, h, w): a ResNet of eight convolutions, at full size, a half, a quarter and an eighth.
+    """For images (n, 3, h, w): a ResNet of eight convolutions, at full size, a half, a quarter and an eighth of it.
 
-    Its features are the largest activation of each of the last channels, over the image. The layout, after Page's
-    "How to train your ResNet" (2018), is small and quick to train.
+    Its features are the largest activations of the last channels. The layout follows Page, "How to train your ResNet"
+    (2018), since it is small and trains fast.
     """
 
     def __init__(self, settings: Model) -> None:
@@ -119,20 +119,23 @@ NETWORKS = {"convolutional": DigitClassifier, "residual": ResidualClassifier}
 
 
 def build_classifier(settings: Model) -> Classifier:
-    """A freshly initialised network, drawn from torch's global generator; `channels` is of one profile."""
+    """Return a new network, initialised from torch's global generator. `channels` must be resolved for one profile."""
     return NETWORKS[settings.architecture](settings)
 
 
 def load_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The trained classifier of a folder, in evaluation mode. Refuses one that is missing, damaged or misshapen."""
+    """Return the trained classifier of a folder, on the device and in evaluation mode.
+
+    Raises TriptychError if the folder is missing or damaged.
+    """
     path = folder / MANIFEST
     manifest = read_document(path, ClassifierManifest)
     try:
         settings = Model.model_validate(manifest["settings"]["model"])
     except ValidationError:
-        raise TriptychError(f"{path} is damaged: its settings.model is no classifier; {MAKE_AGAIN}") from None
+        raise TriptychError(f"{path} is damaged: settings.model is not valid; {MAKE_AGAIN}") from None
     network = build_classifier(settings)
     if sha256_of_file(folder / WEIGHTS) != manifest["weights_sha256"]:
-        raise TriptychError(f"{folder / 'weights.safetensors'} is damaged: {MAKE_AGAIN}")
+        raise TriptychError(f"{folder / WEIGHTS} is damaged: {MAKE_AGAIN}")
     load_into(network, folder / WEIGHTS, device)
     return network.eval()

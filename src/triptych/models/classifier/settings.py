@@ -1,4 +1,4 @@
-"""The settings of a classifier's network."""
+"""The settings of a classifier and its training."""
 
 from typing import ClassVar, Literal, Self
 
@@ -6,12 +6,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
 from triptych.core.schema import Budget, Images, Profile, Rate, Section, Seed, Weight, Width, Widths, resolve
 
-WIDTHS = {"convolutional": 2, "residual": 4}  # entries of `channels` by architecture
-IMAGES = {"convolutional": "grey", "residual": "colour"}  # that an architecture takes
+WIDTHS = {"convolutional": 2, "residual": 4}  # length of `channels`, by architecture
+IMAGES = {"convolutional": "grey", "residual": "colour"}  # kind of images, by architecture
 
 
 class ChannelsByProfile(Section):
-    """Narrower networks where the budget is small."""
+    """Channels for each profile."""
 
     quick: Widths
     full: Widths
@@ -24,33 +24,35 @@ class Model(Section):
 
     architecture: Literal["convolutional", "residual"]
     channels: Widths | ChannelsByProfile
-    features: Width | None = Field(default=None, description="of the hidden layer, convolutional")
-    dropout: NonNegativeFloat = Field(lt=1.0, description="before the logits")
+    features: Width | None = Field(default=None, description="width of the hidden layer, convolutional")
+    dropout: NonNegativeFloat = Field(lt=1.0, description="dropout rate before the logits")
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
         wanted, channels = WIDTHS[self.architecture], self.channels
         lists = [channels] if isinstance(channels, list) else [channels.quick, channels.full]
         if any(len(widths) != wanted for widths in lists):
-            raise ValueError(f"channels of architecture {self.architecture} are {wanted} numbers")
+            raise ValueError(f"architecture {self.architecture} needs {wanted} numbers in channels")
         if (self.features is not None) != (self.architecture == "convolutional"):
-            raise ValueError("features belongs to architecture convolutional, and only there; residual has channels[3]")
+            raise ValueError("features belongs to architecture convolutional, and only there")
         return self
 
 
 class Classifier(Section):
-    """What names the classes of images, and may be the feature extractor behind FID, KID and IS."""
+    """A classifier, which counts the classes of samples and can be the feature extractor of FID, KID and IS."""
 
     epochs: Budget
-    batch_size: Images = Field(description="images of an update")
+    batch_size: Images = Field(description="images per update")
     optimizer: Literal["adam", "sgd"]
-    learning_rate: Rate = Field(description="the largest, of one cycle")
+    learning_rate: Rate = Field(description="maximum of the one-cycle schedule")
     weight_decay: Weight
-    augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
-    max_shift: NonNegativeInt = Field(le=4, description="pixels")
+    augmentation: Literal["shift", "shift_and_mirror"] = Field(
+        description="shift: per batch; shift_and_mirror: per image"
+    )
+    max_shift: NonNegativeInt = Field(le=4, description="largest shift in pixels")
     seed: Seed
     model: Model
 
     def model_at(self, profile: Profile) -> Model:
-        """The `model:` section under a profile."""
+        """Return the `model:` section under a profile."""
         return Model.model_validate(resolve(self.model.model_dump(mode="json"), profile))

@@ -1,4 +1,4 @@
-"""The flows by name: RealNVP, NICE with a diagonal scale, and a convolutional flow of two scales."""
+"""The flows by name: RealNVP, NICE with a diagonal scaling, and a convolutional flow with two scales."""
 
 from __future__ import annotations
 
@@ -10,22 +10,55 @@ import torch
 
 from triptych.core.errors import TriptychError
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.image import Reorder, Reshape, Shape, Split, Squeeze
-from triptych.models.flow.network import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
+from triptych.models.flow.image_shapes import Reorder, Reshape, Shape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
-from triptych.models.flow.preparation import Dequantize, Logit, Scale, VariationalDequantize
+from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.transform import Composition, Flow, Transform
 
 if TYPE_CHECKING:
     from triptych.models.flow.settings import Dequantizer, Model
 
 
-def realnvp(model: Model, image_shape: tuple[int, ...]) -> Composition:
-    """Affine couplings on a checkerboard and its reverse, by turns, with multilayer perceptrons.
+def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
+    """Return a new flow from 8-bit images (n, *image_shape) to the standard normal base (n, D).
 
-    They act on pixels in the order that `checkerboard` gives. The normalisation, where asked for, stands before the
-    first: one shift and one factor for all pixels. With one a pixel, the noise at the border would be as large as the
-    strokes.
+    Its four transforms are: dequantise, prepare, flatten, and the layers as one composition. Raises TriptychError if
+    the architecture does not fit the image.
+    """
+    return Flow(
+        [
+            _dequantizer(model.variational_dequantization, image_shape),
+            Logit(model.alpha) if model.preparation == "logit" else Scale(),
+            _flattening(model, image_shape),
+            LAYERS[model.architecture](model, image_shape),
+        ]
+    )
+
+
+def _dequantizer(settings: Dequantizer | None, image_shape: tuple[int, ...]) -> Transform:
+    if settings is None:
+        return Dequantize()
+    size = math.prod(image_shape)
+    return VariationalDequantize(
+        checkerboard(image_shape),
+        (perceptron_coupling(size, index, settings.hidden, context=size) for index in range(settings.couplings)),
+    )
+
+
+def _flattening(model: Model, image_shape: tuple[int, ...]) -> Transform:
+    """Return the map from images (n, *image_shape) to vectors (n, D), in the order that the couplings expect."""
+    flat = Reshape(image_shape, (math.prod(image_shape),))
+    return Composition([flat, Reorder(checkerboard(image_shape))]) if model.architecture == "realnvp" else flat
+
+
+def _realnvp(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Return affine couplings with perceptrons, alternating between a checkerboard and its reverse.
+
+    The pixels are already in the order that `checkerboard` returns. If asked for, an ActNorm with one shift and one
+    factor for all pixels comes first. With one factor per pixel, noise at the border, where pixels hardly vary, would
+    become as large as the strokes.
     """
     size = math.prod(image_shape)
     normalization = [ActNorm((1,))] if model.activation_norm else []
@@ -34,18 +67,15 @@ def realnvp(model: Model, image_shape: tuple[int, ...]) -> Composition:
 
 
 def perceptron_coupling(size: int, index: int, hidden: list[int], context: int) -> AffineCoupling:
-    """Coupling number `index` of so many dimensions, affine; its network also sees `context` numbers."""
+    """Return affine coupling number `index` of `size` dimensions, whose network also receives `context` numbers."""
     sizes = halves(size)
-    kept, moved = (sizes[1], sizes[0]) if index % 2 else sizes
-    network = multilayer_perceptron([kept + context, *hidden, 2 * moved], zero=True)
-    return AffineCoupling(sizes, index % 2, network, (moved,))
+    kept, changed = (sizes[1], sizes[0]) if index % 2 else sizes
+    network = multilayer_perceptron([kept + context, *hidden, 2 * changed], zero=True)
+    return AffineCoupling(sizes, index % 2, network, (changed,))
 
 
-def nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
-    """Additive couplings on halves of the flattened image, by turns, each followed by a factor a dimension.
-
-    Raises TriptychError if the number of pixels is odd.
-    """
+def _nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Return additive couplings on alternating halves of the flattened image, each followed by a `Scaling`."""
     size = math.prod(image_shape)
     if size % 2:
         shape = " by ".join(map(str, image_shape))
@@ -58,12 +88,11 @@ def nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
     return Composition(layer(index) for index in range(model.couplings))
 
 
-def multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
-    """Squeeze, couplings at half the size, squeeze, split, couplings at a quarter (Dinh et al. 2017, section 3.6).
+def _multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Return couplings at a half and, after a split, at a quarter of the image size (Dinh et al. 2017, section 3.6).
 
-    The first couplings stand on the checkerboard of the full image, which a squeeze turns into two pairs of channels,
-    first and last, second and third; their networks work at half the size, at a quarter of the arithmetic. Raises
-    TriptychError if the image cannot be squeezed twice.
+    A squeeze turns the checkerboard of the full image into two pairs of channels: first and last, second and third.
+    The first couplings act on these pairs, so their networks work at half the image size.
     """
     upper = Squeeze((1, *image_shape))
     lower = Squeeze(upper.squeezed)
@@ -75,18 +104,18 @@ def multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
             Reshape((math.prod(image_shape),), (1, *image_shape)),
             upper,
             Reorder(pairs),
-            *_convolutional(model, upper.squeezed, first),
+            *_channel_couplings(model, upper.squeezed, first),
             Reorder(pairs.argsort()),
-            *_convolutional(model, upper.squeezed, first),
+            *_channel_couplings(model, upper.squeezed, first),
             lower,
-            Split(Composition(_convolutional(model, rest, second))),
+            Split(Composition(_channel_couplings(model, rest, second))),
             Reshape(lower.squeezed, (math.prod(image_shape),)),
         ]
     )
 
 
-def _convolutional(model: Model, shape: Shape, width: int) -> Iterator[Transform]:
-    """Couplings on halves of the channels, by turns."""
+def _channel_couplings(model: Model, shape: Shape, width: int) -> Iterator[Transform]:
+    """Yield affine couplings on alternating halves of the channels."""
     sizes = halves(shape[0])
     for index in range(model.couplings):
         if model.activation_norm:
@@ -95,37 +124,4 @@ def _convolutional(model: Model, shape: Shape, width: int) -> Iterator[Transform
         yield AffineCoupling(sizes, index % 2, network, (sizes[1], 1, 1))
 
 
-def flattening(model: Model, image_shape: tuple[int, ...]) -> Transform:
-    """Images (n, *image_shape) to vectors (n, D), in the order in which the architecture's couplings split them."""
-    flat = Reshape(image_shape, (math.prod(image_shape),))
-    return Composition([flat, Reorder(checkerboard(image_shape))]) if model.architecture == "realnvp" else flat
-
-
-LAYERS = {"realnvp": realnvp, "nice": nice, "multiscale": multiscale}
-
-
-def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
-    """From 8-bit images (n, *image_shape) to a standard normal base (n, D).
-
-    Its four steps: dequantise, prepare, flatten, and the layers as one composition. Raises TriptychError if the
-    architecture does not fit the image.
-    """
-    return Flow(
-        [
-            dequantizer(model.variational_dequantization, image_shape),
-            Logit(model.alpha) if model.preparation == "logit" else Scale(),
-            flattening(model, image_shape),
-            LAYERS[model.architecture](model, image_shape),
-        ]
-    )
-
-
-def dequantizer(settings: Dequantizer | None, image_shape: tuple[int, ...]) -> Transform:
-    """Uniform noise, or noise from a conditional flow, whose couplings stand on the checkerboard."""
-    if settings is None:
-        return Dequantize()
-    size = math.prod(image_shape)
-    return VariationalDequantize(
-        checkerboard(image_shape),
-        (perceptron_coupling(size, index, settings.hidden, context=size) for index in range(settings.couplings)),
-    )
+LAYERS = {"realnvp": _realnvp, "nice": _nice, "multiscale": _multiscale}

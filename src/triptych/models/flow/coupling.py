@@ -1,4 +1,4 @@
-"""Couplings: one part of the dimensions stays and decides how the rest moves (Dinh et al. 2015 and 2017)."""
+"""Coupling layers: one part of the dimensions stays and determines how the other part changes."""
 
 from __future__ import annotations
 
@@ -9,84 +9,92 @@ from triptych.models.flow.transform import Transform
 
 
 def checkerboard(image_shape: tuple[int, ...]) -> Tensor:
-    """The pixels' places in the flattened image, those on squares of the first pixel's colour first."""
+    """Return the indices (D,) of the flattened pixels, those with the colour of the first square first.
+
+    >>> checkerboard((2, 3))
+    tensor([0, 2, 4, 1, 3, 5])
+    """
     rows, columns = image_shape[-2:]
     board = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
     return board.expand(image_shape).flatten().argsort(stable=True)
 
 
 def halves(size: int) -> tuple[int, int]:
-    """The sizes of two parts of so many dimensions; of an odd number the first part has one more."""
+    """Return the sizes of two halves; if `size` is odd, the first is larger by one.
+
+    >>> halves(5)
+    (3, 2)
+    """
     return size - size // 2, size // 2
 
 
 class Coupling(Transform):
-    """Splits dimension 1 in two parts of the given sizes: the first stays if `parity` is 0, else the second.
+    """Split dimension 1 into two parts of the given sizes. With `parity` 0 the first part stays, else the second.
 
-    The network sees the part that stays and answers for the other, which is the same function as feeding it the masked
-    input, at half the arithmetic. A checkerboard is this split in the order that `checkerboard` gives: parts that lie
-    together in memory need not be gathered at every layer.
+    The network maps the part that stays to the parameters for the other part. This is the same function as with a
+    masked input, at half of the arithmetic. For checkerboard masks, the pixels are first put into the order that
+    `checkerboard` returns, so that each part is contiguous in memory.
     """
 
     def __init__(self, sizes: tuple[int, int], parity: int, network: nn.Module) -> None:
         super().__init__()
         self.sizes, self.parity, self.network = sizes, parity, network
 
-    def _part(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What stays and what moves."""
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the part that stays and the part that changes."""
         first, second = x.split(self.sizes, 1)
         return (second, first) if self.parity else (first, second)
 
-    def _join(self, kept: Tensor, moved: Tensor) -> Tensor:
-        return torch.cat((moved, kept) if self.parity else (kept, moved), 1)
+    def _join(self, kept: Tensor, changed: Tensor) -> Tensor:
+        return torch.cat((changed, kept) if self.parity else (kept, changed), 1)
 
 
 class AdditiveCoupling(Coupling):
-    """z_b = x_b + t(x_a): volume stays (Dinh et al. 2015, NICE, section 3.2). Network: kept (n, a) to t (n, b)."""
+    """z_b = x_b + t(x_a), with log det 0 (Dinh et al. 2015, NICE, section 3.2). The network is t: (n, a) to (n, b)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z and log |det dz/dx| = 0, from x of shape (n, d)."""
-        kept, moved = self._part(x)
-        return self._join(kept, moved + self.network(kept).to(x.dtype)), x.new_zeros(len(x))
+        """Return z and log |det dz/dx| = 0, from x (n, d)."""
+        kept, changed = self._split(x)
+        return self._join(kept, changed + self.network(kept).to(x.dtype)), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """x and log |det dx/dz| = 0, from z of shape (n, d)."""
-        kept, moved = self._part(z)
-        return self._join(kept, moved - self.network(kept).to(z.dtype)), z.new_zeros(len(z))
+        """Return x and log |det dx/dz| = 0, from z (n, d)."""
+        kept, changed = self._split(z)
+        return self._join(kept, changed - self.network(kept).to(z.dtype)), z.new_zeros(len(z))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """The last bias takes what moves to mean 0."""
+        """Set the network's last bias so that the part that changes has mean 0."""
         last = list(self.network.modules())[-1]
-        last.bias.sub_(self._part(self(x)[0])[1].mean(0))
+        last.bias.sub_(self._split(self(x)[0])[1].mean(0))
 
 
 class AffineCoupling(Coupling):
     """z_b = x_b exp(s(x_a)) + t(x_a) (Dinh et al. 2017, RealNVP, equations 4 and 5).
 
-    s goes through tanh, times a learned factor, as in the paper's own code: without the factor no layer can stretch by
-    more than e, and training is far slower. Network: kept (n, a, ...) to (n, 2 b, ...), s before tanh and then t; it
-    starts at zero, and the coupling as the identity.
+    As in the paper's code, s is the tanh of the network's output times a learned factor. Without the factor no layer
+    can scale by more than e, and training is far slower. The network maps (n, a, ...) to (n, 2 b, ...): first s before
+    tanh, then t. If its last layer starts at zero, the coupling starts as the identity.
     """
 
     def __init__(self, sizes: tuple[int, int], parity: int, network: nn.Module, factor_shape: tuple[int, ...]) -> None:
-        """`factor_shape` (b, ...) broadcasts against what moves of one example."""
+        """Set up the coupling; `factor_shape` (b, ...) broadcasts against the part of one example that changes."""
         super().__init__(sizes, parity, network)
         self.factor = nn.Parameter(torch.ones(factor_shape))
 
-    def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        seen = kept if context is None else torch.cat([kept, context], 1)
-        raw_scale, shift = self.network(seen).to(kept.dtype).chunk(2, dim=1)
-        return raw_scale.tanh() * self.factor, shift
-
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z and log |det dz/dx| = sum of s, from x (n, d, ...); the network also sees the context (n, c, ...)."""
-        kept, moved = self._part(x)
+        """Return z and log |det dz/dx| = sum of s, from x (n, d, ...) and a context (n, c, ...) for the network."""
+        kept, changed = self._split(x)
         log_scale, shift = self._scale_and_shift(kept, context)
-        return self._join(kept, moved * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
+        return self._join(kept, changed * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x and log |det dx/dz| = -sum of s, from z (n, d, ...)."""
-        kept, moved = self._part(z)
+        """Return x and log |det dx/dz| = -sum of s, from z (n, d, ...)."""
+        kept, changed = self._split(z)
         log_scale, shift = self._scale_and_shift(kept, context)
-        return self._join(kept, (moved - shift) * (-log_scale).exp()), -log_scale.flatten(1).sum(1)
+        return self._join(kept, (changed - shift) * (-log_scale).exp()), -log_scale.flatten(1).sum(1)
+
+    def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        inputs = kept if context is None else torch.cat([kept, context], 1)
+        raw_scale, shift = self.network(inputs).to(kept.dtype).chunk(2, dim=1)
+        return raw_scale.tanh() * self.factor, shift

@@ -1,4 +1,4 @@
-"""The flow as the loop sees it."""
+"""The normalizing flow as a trainable family: training step, validation and sampling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS
 from triptych.models.flow.architectures import build_flow
-from triptych.models.flow.preparation import Dequantize
+from triptych.models.flow.dequantization import Dequantize
 from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
 from triptych.training.family import Family, Update
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from triptych.models.flow.settings import Model
     from triptych.training.images import HeldOutImages
 
-CHUNK = 500
-INITIALISED_FROM = 2000  # training images, about, evenly spaced
+CHUNK = 500  # images per forward pass in validation
+INITIALISATION_IMAGES = 2000  # approximately; training images at equal distances
+
+
+def build(model: Model, image_shape: tuple[int, ...]) -> FlowFamily:
+    """Return a flow with new networks. Raises TriptychError if the architecture does not fit the image."""
+    return FlowFamily(build_flow(model, image_shape), model, image_shape)
 
 
 class FlowFamily(Family):
-    """Minimises the negative log-likelihood of 8-bit images, in nats per image, from one draw of noise each.
+    """Minimises the negative log-likelihood of 8-bit images, in nats per image, with one draw of noise per image.
 
-    It is exact for the dequantised image, and in expectation a bound for the 8-bit one.
+    The likelihood is exact for the dequantised image. In expectation it is a lower bound for the 8-bit image.
     """
 
     first_snapshot: ClassVar[int] = 1
@@ -39,12 +44,12 @@ class FlowFamily(Family):
 
     @property
     def uniform(self) -> bool:
-        """Whether the noise of dequantisation is uniform, so that a fixed dequantised copy can be judged."""
+        """Whether the noise of the dequantisation is uniform, so that the stored dequantised images can be used."""
         return isinstance(self.networks.transforms[0], Dequantize)
 
     @property
     def continuous(self) -> Composition:
-        """The flow behind the dequantisation: from values (n, *image_shape) in [0, 1) to latents (n, D)."""
+        """The flow after the dequantisation: from values (n, *image_shape) in [0, 1) to latents (n, D)."""
         return Composition(self.networks.transforms[1:])
 
     @property
@@ -52,13 +57,13 @@ class FlowFamily(Family):
         """The layers alone, from prepared values (n, D) to latents (n, D)."""
         return self.networks.transforms[-1]
 
-    def shown(self, prepared: Tensor) -> Tensor:
-        """Images (n, *image_shape) of intensities from values (n, D) anywhere between two layers."""
+    def to_intensities(self, prepared: Tensor) -> Tensor:
+        """Return images (n, *image_shape) of intensities from values (n, D) between any two layers."""
         preparation = Flow(self.networks.transforms[:-1])
         return preparation.sample(prepared) / (LEVELS - 1)
 
     def initialise(self, pixels: Tensor) -> None:
-        self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISED_FROM)])
+        self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISATION_IMAGES)])
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         loss = -self.networks.calc_likelihood(pixels).mean()
@@ -69,12 +74,24 @@ class FlowFamily(Family):
     def validate(self, images: HeldOutImages) -> dict[str, float]:
         return self.likelihood(images)
 
-    @torch.no_grad()
-    def nats(self, images: HeldOutImages) -> Tensor:
-        """log p of held-out images, (n,), in nats, float64 on the CPU.
+    def likelihood(self, images: HeldOutImages) -> dict[str, float]:
+        """Return mean bits per dimension and mean nats per image of held-out images.
 
-        Where noise is uniform it is their dequantised copy that is judged, the same for every model. Raises
-        TriptychError, naming the layer, where one is not finite.
+        The nats come with their standard error.
+        """
+        negative = -self.log_likelihoods(images)
+        return {
+            "bits_per_dimension": float(bits_per_dimension(negative.mean(), self.latent)),
+            "negative_log_likelihood": float(negative.mean()),
+            "negative_log_likelihood_standard_error": float(negative.std() / len(negative) ** 0.5),
+        }
+
+    @torch.no_grad()
+    def log_likelihoods(self, images: HeldOutImages) -> Tensor:
+        """Return log p of held-out images, (n,) in nats per image, float64 on the CPU.
+
+        With uniform noise, the stored dequantised images are used, which are the same for every model. Raises
+        TriptychError, which names the layer, if a value is not finite.
         """
         if self.uniform:
             parts = images.continuous.split(CHUNK)
@@ -91,32 +108,18 @@ class FlowFamily(Family):
 
     def culprit(self, pixels: Tensor) -> str:
         for part in pixels.split(CHUNK):
-            found = self.networks.culprit(part)
+            found = self.networks.first_non_finite(part)
             if found:
                 return f", first after {found}"
         return ""
 
-    def likelihood(self, images: HeldOutImages) -> dict[str, float]:
-        """Mean bits per dimension and nats per image of held-out images, with the standard error of the nats."""
-        negative = -self.nats(images)
-        return {
-            "bits_per_dimension": float(bits_per_dimension(negative.mean(), self.latent)),
-            "negative_log_likelihood": float(negative.mean()),
-            "negative_log_likelihood_standard_error": float(negative.std() / len(negative) ** 0.5),
-        }
-
     @torch.no_grad()
     def inverse_error(self, values: Tensor) -> float:
-        """Largest |y - inverse(forward(y))| over dequantised images, in units of full intensity."""
+        """Return the largest |y - inverse(forward(y))| of dequantised images y (n, ...) in [0, 1)."""
         flow = self.continuous
         errors = [(flow.inverse(flow(part)[0])[0] - part).abs().max() for part in values.split(CHUNK)]
         return float(torch.stack(errors).max())
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The 8-bit levels that the latents stand for, as intensities."""
+        """Return the 8-bit levels of the images, as intensities (n, *image_shape), from latents (n, D)."""
         return self.networks.sample(latents) / (LEVELS - 1)
-
-
-def build(model: Model, image_shape: tuple[int, ...]) -> FlowFamily:
-    """A freshly initialised flow. Raises TriptychError if the architecture does not fit the image."""
-    return FlowFamily(build_flow(model, image_shape), model, image_shape)

@@ -5,60 +5,62 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from triptych.core.schema import Depth, Section, SomeWidths, Width
+from triptych.models.common.settings import FamilySettings
 
-OWN = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # keys by architecture
-
+KEYS = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # by architecture
 
 Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
 
-class WidthsByProfile(Section):
-    """Narrower networks where the budget is small."""
+class ChannelsByProfile(Section):
+    """Channels for each profile."""
 
     quick: Channels
     full: Channels
 
 
 class Dequantizer(Section):
-    """The conditional flow behind variational dequantisation: affine couplings on checkerboards."""
+    """The conditional flow of variational dequantisation: affine couplings on checkerboards."""
 
     couplings: Depth
     hidden: SomeWidths
 
 
-class Model(Section):
+class Model(FamilySettings):
     """The `model:` section of an experiment with `family: flow`."""
 
     pixels: ClassVar[str] = "dequantized"
-    players: ClassVar[tuple[str, ...]] = ("model",)
-    least_batch: ClassVar[int] = 1
-    batches_a_step: ClassVar[int] = 1
-    parallel: ClassVar[bool] = False
 
     architecture: Literal["realnvp", "nice", "multiscale"] = Field(description="the kind of couplings")
-    preparation: Literal["logit", "scale"] = Field(default="logit", description="of [0, 1) for the flow")
-    alpha: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far the logit keeps from 0 and 1")
-    couplings: Depth = Field(description="of each scale, where there are several")
-    hidden: SomeWidths | None = Field(default=None, description="widths, realnvp and nice")
-    channels: Channels | WidthsByProfile | None = Field(
-        default=None, description="widths at a half and at a quarter of the size, multiscale"
+    preparation: Literal["logit", "scale"] = Field(
+        default="logit", description="the map from [0, 1) to the inputs of the couplings"
     )
-    blocks: Depth | None = Field(default=None, description="residual blocks a coupling, multiscale")
+    alpha: float | None = Field(
+        default=None, gt=0.0, lt=0.5, description="share of [0, 1] by which the logit avoids 0 and 1"
+    )
+    couplings: Depth = Field(description="coupling layers, with multiscale: per scale")
+    hidden: SomeWidths | None = Field(default=None, description="widths of the hidden layers, realnvp and nice")
+    channels: Channels | ChannelsByProfile | None = Field(
+        default=None, description="channels of the networks at a half and at a quarter of the image size, multiscale"
+    )
+    blocks: Depth | None = Field(default=None, description="residual blocks per coupling, multiscale")
     activation_norm: bool = Field(
-        default=False, description="a data-initialised affine: one for all pixels; multiscale, one a channel"
+        default=False, description="ActNorm: one for all pixels; with multiscale one per channel, before each coupling"
     )
-    data_initialisation: bool = Field(default=False, description="of nice's factors and shifts")
+    data_initialisation: bool = Field(
+        default=False, description="initialisation of the factors and shifts from data, nice"
+    )
     variational_dequantization: Dequantizer | None = Field(default=None, description="in place of uniform noise")
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The kinds that the architecture can model."""
+        """The kinds of images that the architecture accepts."""
         return ("grey", "colour") if self.architecture == "realnvp" else ("grey",)
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
         for key in ("hidden", "channels", "blocks"):
-            belongs, given = key in OWN[self.architecture], getattr(self, key) is not None
+            belongs, given = key in KEYS[self.architecture], getattr(self, key) is not None
             if belongs and not given:
                 raise ValueError(f"architecture {self.architecture} needs {key}")
             if given and not belongs:

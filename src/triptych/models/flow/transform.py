@@ -1,4 +1,4 @@
-"""One interface for every step of a flow, their composition, and a flow: a composition with a base density."""
+"""Invertible transforms with log determinants, their composition, and the flow with its base density."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from triptych.objectives.flow import log_likelihood
 
 
 class Transform(nn.Module):
-    """An invertible map. Both directions return the mapped tensor and log |det J| of that direction, (n,), in nats."""
+    """An invertible map. Each direction returns the mapped tensor and its own log |det J|, (n,) in nats."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """From data towards the base: z and log |det dz/dx|."""
+        """Map data towards the base: return z and log |det dz/dx|."""
 
     @abstractmethod
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """From the base towards data: x and log |det dx/dz|."""
+        """Map the base towards data: return x and log |det dx/dz|."""
 
     def initialise(self, x: Tensor) -> None:
-        """Set what starts from data, given some of what `forward` will be given; most transforms have nothing."""
+        """Set the parameters that are initialised from data, given inputs x of `forward`; by default there are none."""
 
 
 class Composition(Transform):
-    """Transforms one after another; the log determinants add up."""
+    """Transforms one after another. Their log determinants add up."""
 
     def __init__(self, transforms: Iterable[Transform]) -> None:
         super().__init__()
@@ -53,32 +53,32 @@ class Composition(Transform):
             transform.initialise(x)
             x, _ = transform(x)
 
-    def way_back(self, z: Tensor) -> list[Tensor]:
-        """z, and what it is after the inverse of each transform, the last one first; the end of the list is x."""
-        seen = [z]
+    def inverse_steps(self, z: Tensor) -> list[Tensor]:
+        """Return z and the result after the inverse of each transform, in the order of the inverse; x is last."""
+        steps = [z]
         for transform in reversed(self.transforms):
-            seen.append(transform.inverse(seen[-1])[0])
-        return seen
+            steps.append(transform.inverse(steps[-1])[0])
+        return steps
 
     @torch.no_grad()
-    def culprit(self, x: Tensor) -> str | None:
-        """The first transform that makes x, or its log determinant, not finite: its place and name; or None."""
+    def first_non_finite(self, x: Tensor) -> str | None:
+        """Return the name and place of the first transform whose output or log determinant is not finite, or None."""
         for place, transform in enumerate(self.transforms, 1):
             z, log_det = transform(x)
             if not (z.isfinite().all() and log_det.isfinite().all()):
-                inside = isinstance(transform, Composition) and transform.culprit(x)
+                inside = isinstance(transform, Composition) and transform.first_non_finite(x)
                 return inside or f"{type(transform).__name__}, layer {place} of {len(self.transforms)}"
             x = z
         return None
 
 
 class Flow(Composition):
-    """A composition from data to a standard normal base N(0, I)."""
+    """A composition from data to the standard normal base N(0, I)."""
 
     def calc_likelihood(self, x: Tensor) -> Tensor:
-        """log p(x), (n,), in nats (Rezende and Mohamed 2015, equation 5)."""
+        """Return log p(x), (n,) in nats per example (Rezende and Mohamed 2015, equation 5)."""
         return log_likelihood(*self(x))
 
     def sample(self, latents: Tensor) -> Tensor:
-        """x from latents z ~ N(0, I): the inverse alone."""
+        """Return x from latents z ~ N(0, I)."""
         return self.inverse(latents)[0]

@@ -1,4 +1,4 @@
-"""Convolutions whose gradient is differentiated in turn, as a gradient penalty asks."""
+"""A convolution for networks with a gradient penalty, whose gradient is differentiated once more."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from torch.nn.functional import conv2d
 
 
 class PenalisedConv2d(nn.Conv2d):
-    """nn.Conv2d of stride 1, with derivatives that are convolutions again, of any order.
+    """`nn.Conv2d` with stride 1, whose derivatives of any order are computed as convolutions and weight gradients.
 
-    Where PyTorch differentiates a convolution twice, it forms gradients by the weights as convolutions with the images
-    for filters, which libraries are slow at. Here they are what a library calls a weight gradient at every order, as in
-    the code of Karras et al. 2021.
+    PyTorch computes the second derivative of a convolution by convolutions that use the images as filters, for which
+    libraries are slow. This class uses the libraries' weight gradient instead, as the code of Karras et al. 2021 does.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kind = input.device.type
-        if torch.is_autocast_enabled(kind):  # derivatives run with and without autocast: one type for all of them
+        if torch.is_autocast_enabled(kind):  # autocast may be off in the derivatives, so one type is fixed here
             input, weight = (value.to(torch.get_autocast_dtype(kind)) for value in (input, weight))
-        found = _Convolve.apply(input, weight, self.padding[0])
+        found = _Convolution.apply(input, weight, self.padding[0])
         return found if bias is None else found + bias.to(found.dtype).view(-1, 1, 1)
 
 
-class _Convolve(Function):
-    """Images (n, a, h, w) with filters (b, a, k, k)."""
+class _Convolution(Function):
+    """Convolve images (n, a, h, w) with filters (b, a, k, k)."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, filters: Tensor, padding: int) -> Tensor:  # noqa: ANN401 (autograd's)
@@ -38,16 +37,19 @@ class _Convolve(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
         images, filters = ctx.saved_tensors
-        by_images, by_filters, _ = ctx.needs_input_grad
+        for_images, for_filters, _ = ctx.needs_input_grad
         return (
-            _by_images(gradient, filters, ctx.padding) if by_images else None,
-            _ByFilters.apply(images, gradient, filters, ctx.padding) if by_filters else None,
+            _image_gradient(gradient, filters, ctx.padding) if for_images else None,
+            _FilterGradient.apply(images, gradient, filters, ctx.padding) if for_filters else None,
             None,
         )
 
 
-class _ByFilters(Function):
-    """The gradient by the filters, from images and the gradient by what came out; `filters` gives the shape alone."""
+class _FilterGradient(Function):
+    """The gradient with respect to the filters, from the images and the gradient with respect to the output.
+
+    Of `filters` only the shape is used.
+    """
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, gradient: Tensor, filters: Tensor, padding: int) -> Tensor:  # noqa: ANN401
@@ -61,15 +63,15 @@ class _ByFilters(Function):
     @staticmethod
     def backward(ctx: Any, direction: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
         images, gradient = ctx.saved_tensors
-        by_images, by_gradient, _, _ = ctx.needs_input_grad
+        for_images, for_gradient, _, _ = ctx.needs_input_grad
         return (
-            _by_images(gradient, direction, ctx.padding) if by_images else None,
-            _Convolve.apply(images, direction, ctx.padding) if by_gradient else None,
+            _image_gradient(gradient, direction, ctx.padding) if for_images else None,
+            _Convolution.apply(images, direction, ctx.padding) if for_gradient else None,
             None,
             None,
         )
 
 
-def _by_images(gradient: Tensor, filters: Tensor, padding: int) -> Tensor:
-    """The gradient by the images: what came out, convolved with the turned filters."""
-    return _Convolve.apply(gradient, filters.transpose(0, 1).flip(2, 3), filters.shape[2] - 1 - padding)
+def _image_gradient(gradient: Tensor, filters: Tensor, padding: int) -> Tensor:
+    """Return the gradient with respect to the images: the output's gradient, convolved with the flipped filters."""
+    return _Convolution.apply(gradient, filters.transpose(0, 1).flip(2, 3), filters.shape[2] - 1 - padding)

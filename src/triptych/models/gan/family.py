@@ -1,11 +1,11 @@
-"""The GAN that an experiment names, by its architecture."""
+"""Choose the kind of GAN by its architecture."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.models.gan.critic import CriticFamily
-from triptych.models.gan.discriminator import DiscriminatorFamily
+from triptych.models.gan.critic_family import CriticFamily
+from triptych.models.gan.discriminator_family import DiscriminatorFamily
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
@@ -15,5 +15,5 @@ ARCHITECTURES = {"mlp": DiscriminatorFamily, "resnet": CriticFamily}
 
 
 def build(model: Model, image_shape: tuple[int, ...]) -> Family:
-    """A freshly initialised pair of players; `width` is of one profile."""
+    """Return a GAN with new networks. `model.width` must be resolved for one profile."""
     return ARCHITECTURES[model.architecture](model, image_shape)

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from triptych.models.linear import Linear
+from triptych.models.common.linear import Linear
 
 
 class Generator(nn.Module):
-    """Latents to images in (-1, 1): linear layers, batch normalisation after all but the first, LeakyReLU, tanh."""
+    """Linear layers with LeakyReLU, batch normalisation after all hidden layers but the first, and a final tanh."""
 
     def __init__(self, latent: int, hidden: list[int], image_shape: tuple[int, ...], leak: float) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, Linear(hidden[-1], math.prod(image_shape)), nn.Tanh())
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Images (n, *image_shape) from latents (n, latent)."""
+        """Return images (n, *image_shape) in (-1, 1) from latents (n, latent)."""
         return self.layers(latents).view(-1, *self.image_shape)
 
 
 class Discriminator(nn.Module):
-    """Images to one logit, positive for real: linear layers, LeakyReLU, dropout."""
+    """Linear layers with LeakyReLU and dropout."""
 
     def __init__(self, image_shape: tuple[int, ...], hidden: list[int], leak: float, dropout: float) -> None:
         super().__init__()
@@ -37,5 +37,5 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, Linear(hidden[-1], 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n,) from images (n, ...)."""
+        """Return logits (n,), positive for real, from images (n, ...)."""
         return self.layers(images.flatten(1)).squeeze(1)

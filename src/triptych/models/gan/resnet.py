@@ -9,11 +9,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.synchronized_batch_norm import BatchNorm2d
 
-START = 4  # pixels a side of what the generator begins with
+START = 4  # height and width of the generator's first feature map
 
 
 def convolution(inputs: int, outputs: int, size: int = 3, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
-    """A convolution that keeps the image's size, its weights drawn by Xavier's rule (Glorot and Bengio 2010)."""
+    """Return a convolution that keeps the image's size, with Xavier initialisation (Glorot and Bengio 2010)."""
     layer = kind(inputs, outputs, size, padding=size // 2)
     nn.init.xavier_uniform_(layer.weight, 2**0.5 if size > 1 else 1.0)
     nn.init.zeros_(layer.bias)
@@ -21,7 +21,10 @@ def convolution(inputs: int, outputs: int, size: int = 3, kind: type[nn.Conv2d] 
 
 
 class UpBlock(nn.Module):
-    """Twice the size: normalise, ReLU, enlarge, convolve; normalise, ReLU, convolve; plus the enlarged input."""
+    """A residual block that doubles height and width.
+
+    The main branch is: batch norm, ReLU, upsampling, convolution, batch norm, ReLU, convolution.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -35,7 +38,7 @@ class UpBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Latents (n, latent) to images (n, colours, 32, 32) in (-1, 1)."""
+    """A linear layer, three upsampling blocks and a convolution with tanh."""
 
     def __init__(self, latent: int, width: int, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -46,15 +49,17 @@ class ResidualGenerator(nn.Module):
         self.norm, self.last = BatchNorm2d(width), convolution(width, image_shape[0])
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Return images (n, colours, 32, 32) in (-1, 1) from latents (n, latent)."""
         h = self.start(latents)
         h = self.blocks(h.view(len(h), -1, START, START))
         return self.last(relu(self.norm(h))).tanh()
 
 
 class CriticBlock(nn.Module):
-    """Two convolutions beside a shortcut, halving the size if `down`. The first block takes the image as it is.
+    """A residual block of two convolutions, which halves height and width if `down`.
 
-    The shortcut is 1 by 1, so it may come after its pooling: the same function on a quarter of the pixels.
+    The first block has no ReLU before its first convolution. The shortcut's pooling comes before its 1 by 1
+    convolution, which gives the same function as the other order from a quarter of the pixels.
     """
 
     def __init__(self, inputs: int, outputs: int, kind: type[nn.Conv2d], *, down: bool, first: bool = False) -> None:
@@ -73,10 +78,10 @@ class CriticBlock(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Images (n, colours, 32, 32) to one number (n,), positive for real; no normalisation of activations.
+    """Four residual blocks, sum pooling and a linear layer, without normalisation of activations.
 
-    With `spectral`, every weight is divided by its largest singular value, estimated by one step of the power method
-    each time the critic is asked in training mode. `penalised` says that its gradient is differentiated in turn.
+    With `spectral`, each weight matrix is divided by its largest singular value, which one step of power iteration
+    estimates in each forward pass in training mode. `penalised` says that the loss has a gradient penalty.
     """
 
     def __init__(self, width: int, image_shape: tuple[int, ...], *, spectral: bool, penalised: bool) -> None:
@@ -97,5 +102,6 @@ class ResidualCritic(nn.Module):
                     spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the critic's values (n,), larger for real images, from images (n, colours, 32, 32)."""
         h = relu(self.blocks(images)).sum((2, 3))
         return self.last(h).squeeze(1).float()

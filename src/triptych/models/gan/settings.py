@@ -5,67 +5,67 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from triptych.core.schema import Depth, Section, SomeWidths, Weight, Width
+from triptych.models.common.settings import FamilySettings
 
-OWN = {  # keys by architecture
+KEYS = {  # by architecture
     "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},
     "resnet": {"width", "loss_type", "reg_type", "reg_cf", "spectral_normalization", "critic_steps"},
 }
 
 
 class WidthByProfile(Section):
-    """Narrower networks where the budget is small."""
+    """A width for each profile."""
 
     quick: Width
     full: Width
 
 
-class Model(Section):
+class Model(FamilySettings):
     """The `model:` section of an experiment with `family: gan`."""
 
-    pixels: ClassVar[str] = "8-bit"
-    least_batch: ClassVar[int] = 2  # batch normalisation has no statistics of one
+    least_batch: ClassVar[int] = 2  # batch normalisation needs two examples
 
     architecture: Literal["mlp", "resnet"]
-    latent: Width = Field(description="dimensions of z")
+    latent: Width = Field(description="dimensions of the latent variable z")
 
-    generator: SomeWidths | None = Field(default=None, description="widths of the hidden layers")
-    discriminator: SomeWidths | None = Field(default=None, description="the same")
+    generator: SomeWidths | None = Field(default=None, description="widths of the generator's hidden layers")
+    discriminator: SomeWidths | None = Field(default=None, description="widths of the discriminator's hidden layers")
     leak: PositiveFloat | None = Field(default=None, lt=1.0, description="slope of LeakyReLU below zero")
-    dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="in the discriminator")
+    dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="dropout rate in the discriminator")
     label_noise: NonNegativeFloat | None = Field(
-        default=None, lt=0.5, description="share of labels that the discriminator sees flipped"
+        default=None, lt=0.5, description="share of flipped labels in the discriminator's loss"
     )
 
     width: Width | WidthByProfile | None = Field(default=None, description="channels of both networks")
-    loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="what the critic estimates")
-    reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty of the critic")
-    reg_cf: Weight | None = Field(default=None, description="the penalty's coefficient")
-    spectral_normalization: bool | None = Field(default=None, description="of the critic's weights")
-    critic_steps: Depth | None = Field(default=None, description="for each step of the generator")
+    loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="the distance that the critic estimates")
+    reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty in the critic's loss")
+    reg_cf: Weight | None = Field(default=None, description="coefficient of the penalty")
+    spectral_normalization: bool | None = Field(default=None, description="spectral normalisation of the critic")
+    critic_steps: Depth | None = Field(default=None, description="updates of the critic per update of the generator")
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The kind that the architecture is made for."""
+        """The kinds of images that the architecture accepts."""
         return ("colour",) if self.architecture == "resnet" else ("grey",)
 
     @property
     def batches_a_step(self) -> int:
-        """Batches of real images that an update uses up."""
+        """Batches of real images that one update consumes."""
         return self.critic_steps or 1
 
     @property
     def parallel(self) -> bool:
-        """Whether several processes can share a training of it."""
+        """Whether several processes can share one training run."""
         return self.architecture == "resnet"
 
     @property
     def players(self) -> tuple[str, ...]:
-        """Who has an optimiser."""
+        """The names of the optimisers."""
         return ("generator", "critic" if self.architecture == "resnet" else "discriminator")
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
-        for architecture, keys in OWN.items():
+        for architecture, keys in KEYS.items():
             for key in sorted(keys):
                 belongs, given = architecture == self.architecture, getattr(self, key) is not None
                 if belongs and not given:
@@ -73,5 +73,7 @@ class Model(Section):
                 if given and not belongs:
                     raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")
         if self.reg_type is not None and (self.reg_type == "none") != (self.reg_cf == 0.0):
-            raise ValueError(f"reg_cf is {self.reg_cf:g} for {self.reg_type}: none goes with 0, a penalty with more")
+            raise ValueError(
+                f"reg_cf is {self.reg_cf:g} with reg_type {self.reg_type}: none goes with 0, a penalty with more than 0"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Batch normalisation of a batch that several processes share."""
+"""Batch normalisation over a batch that is split between several processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from triptych.training import distributed
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d, in training by the statistics of all processes' rows.
+    """`nn.BatchNorm2d` which, in training, uses the statistics of the examples of all processes.
 
-    As nn.SyncBatchNorm, which is for GPUs alone; the same numbers as one process has for the whole batch, to rounding.
+    The numbers equal those of one process with the whole batch, up to rounding. `nn.SyncBatchNorm` does the same, but
+    only on GPUs.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -20,14 +21,17 @@ class BatchNorm2d(nn.BatchNorm2d):
         x = input.float()
         own = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])
         means, variances = distributed.all_gather(own).unbind(1)
-        mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)  # of equal shares
-        self._follow(mean.detach(), variance.detach(), distributed.world_size() * x.numel() // x.shape[1])
+        # The processes hold equal shares of the batch.
+        mean, variance = means.mean(0), variances.mean(0) + means.var(0, correction=0)
+        self._update_running_statistics(
+            mean.detach(), variance.detach(), distributed.world_size() * x.numel() // x.shape[1]
+        )
         scale = self.weight * (variance + self.eps).rsqrt()
         return torch.addcmul((self.bias - mean * scale)[:, None, None], x, scale[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics, of which the variance is the unbiased one."""
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Update the running mean and the running variance, which is the unbiased one of `count` values."""
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)

@@ -1,4 +1,4 @@
-"""The VAE as the loop sees it."""
+"""The VAE as a trainable family: training step, validation and sampling."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 DECODED_AT_ONCE = 2000  # latents
 
 
-class VaeFamily(Family):
-    """Minimises the negative ELBO with one draw of z an image or, with several draws, the importance-weighted bound."""
+def build(model: Model, image_shape: tuple[int, ...]) -> VaeFamily:
+    """Return a VAE with new networks."""
+    return VaeFamily(model, image_shape)
 
-    def __init__(self, network: Vae, latent: int, kl_warmup: float, importance_samples: int) -> None:
-        self.networks, self.latent = network, latent
-        self.kl_warmup, self.importance_samples = kl_warmup, importance_samples
-        self.recordable = not kl_warmup
+
+class VaeFamily(Family):
+    """Minimises the negative ELBO with one draw of z per image, or the importance-weighted bound with several draws."""
+
+    def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
+        self.networks, self.latent = Vae(model, image_shape), model.latent
+        self.kl_warmup, self.importance_samples = model.kl_warmup, model.importance_samples
+        self.recordable = not model.kl_warmup
 
     def sampled_terms(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
-        """Reconstruction and regularisation of each draw z of q(z|x), each (n, samples) in nats.
+        """Return -log p(x|z) and log q(z|x) - log p(z) for draws z of q(z|x), each (n, samples) in nats.
 
-        -log p(x|z) and log q(z|x) - log p(z): minus their sum is the log weight of the draw.
+        The negative sum of the two is the log importance weight of the draw.
         """
         latents, log_q = posterior.draw(samples)
         logits = self.networks.logits(latents.flatten(0, 1)).unflatten(0, log_q.shape)
@@ -40,10 +45,10 @@ class VaeFamily(Family):
         return -log_p_x, log_q - log_likelihood_standard_normal(latents, leading=2)
 
     def bound_terms(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction and KL, each (n,) in nats, from one draw of z.
+        """Return the reconstruction and the KL of the negative ELBO, each (n,) in nats, from one draw of z per image.
 
-        The KL of the Gaussian is in closed form; what the flow behind it adds is log p(z_0) - log p(z) - log det for
-        the draw (Rezende and Mohamed 2015, equation 15, with the expectations known in closed form put in).
+        The KL of the Gaussian is in closed form. Planar layers add log p(z_0) - log p(z) - log det, estimated from the
+        draw (Rezende and Mohamed 2015, equation 15, with the known expectations inserted).
         """
         posterior = self.networks.encode(images)
         start, _ = posterior.draw_gaussian(1)
@@ -84,19 +89,20 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def bound_parts(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction and KL of images (n, 28, 28), each (n,) in nats, float64 on the CPU.
+        """Return the reconstruction and the KL of images (n, 28, 28), each (n,) in nats, float64 on the CPU.
 
-        Raises TriptychError unless pixels are 0 and 1.
+        Raises TriptychError unless all pixels are 0 or 1.
         """
-        _refuse_grey(pixels)
+        _require_binary(pixels)
         parts = [self.bound_terms(chunk.float()) for chunk in pixels.split(DECODED_AT_ONCE)]
         reconstruction, kl = (torch.cat(part).cpu().double() for part in zip(*parts, strict=True))
         return reconstruction, kl
 
     def bound(self, pixels: Tensor) -> dict[str, float]:
-        """Means over the images of the negative ELBO, its two parts (nats per image), and the mean's standard error.
+        """Return the means over the images of the negative ELBO and its two parts, in nats per image.
 
-        With several importance samples also the bound that they give. Raises TriptychError unless pixels are 0 and 1.
+        The negative ELBO comes with its standard error. With several importance samples, the importance-weighted bound
+        is included. Raises TriptychError unless all pixels are 0 or 1.
         """
         reconstruction, kl = self.bound_parts(pixels)
         total = reconstruction + kl
@@ -112,7 +118,7 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def iw_bound(self, pixels: Tensor) -> Tensor:
-        """The importance-weighted bound of images (n, 28, 28), (n,) in nats, with as many draws as in training."""
+        """Return the importance-weighted bound of images (n, 28, 28), (n,) in nats, with the draws of training."""
         size, bounds = max(1, DECODED_AT_ONCE // self.importance_samples), []
         for chunk in pixels.split(size):
             images = chunk.float()
@@ -122,38 +128,29 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, samples: int) -> Tensor:
-        """Draws of z (n, samples, d) from q(z|x) of images (n, 28, 28) of 0 and 1."""
-        _refuse_grey(pixels)
-        return torch.cat(
-            [self.networks.encode(chunk.float()).draw(samples)[0] for chunk in pixels.split(DECODED_AT_ONCE)]
-        )
+        """Return draws z (n, samples, d) of q(z|x) for binary images (n, 28, 28)."""
+        _require_binary(pixels)
+        chunks = pixels.split(DECODED_AT_ONCE)
+        return torch.cat([self.networks.encode(chunk.float()).draw(samples)[0] for chunk in chunks])
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The means of the Bernoulli variables."""
+        """Return the means of the Bernoulli pixels, (n, *image_shape), from latents (n, d)."""
         return self.networks.logits(latents).sigmoid()
 
 
 def standard_error(values: Tensor) -> float:
-    """Of the mean of values (n,)."""
+    """Return the standard error of the mean of values (n,).
+
+    >>> import torch
+    >>> round(standard_error(torch.tensor([1.0, 3.0])), 4)
+    1.0
+    """
     return float(values.std() / len(values) ** 0.5)
 
 
-def _refuse_grey(pixels: Tensor) -> None:
+def _require_binary(pixels: Tensor) -> None:
     if len(pixels) and pixels.max() > 1:
         raise TriptychError(
-            f"a Bernoulli decoder models pixels of 0 and 1, but these go up to {int(pixels.max())}: "
+            f"the Bernoulli decoder models pixels of 0 and 1, but the largest pixel is {int(pixels.max())}: "
             "choose a data set with a binarization"
         )
-
-
-def build(model: Model, image_shape: tuple[int, ...]) -> VaeFamily:
-    """A freshly initialised VAE."""
-    network = Vae(
-        image_shape,
-        latent=model.latent,
-        hidden=model.hidden,
-        activation=model.activation,
-        decoder_shift=model.decoder_shift,
-        planar_layers=model.planar_layers,
-    )
-    return VaeFamily(network, model.latent, model.kl_warmup, model.importance_samples)

@@ -4,32 +4,34 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from triptych.core.schema import Section, Width, Widths
+from triptych.core.schema import Width, Widths
+from triptych.models.common.settings import FamilySettings
 
 
-class Model(Section):
+class Model(FamilySettings):
     """The `model:` section of an experiment with `family: vae`."""
 
     pixels: ClassVar[str] = "binary"
-    players: ClassVar[tuple[str, ...]] = ("model",)
-    images: ClassVar[tuple[str, ...]] = ("grey", "colour")
-    least_batch: ClassVar[int] = 1
-    batches_a_step: ClassVar[int] = 1
-    parallel: ClassVar[bool] = False
 
-    latent: Width = Field(description="dimensions of z")
-    hidden: Widths = Field(description="of the encoder's hidden layers; the decoder has them in reverse")
-    activation: Literal["tanh", "relu", "elu"] = Field(description="of the hidden layers")
-    decoder_shift: float = Field(ge=-1e4, le=1e4, description="added to the decoder's logits")
-    planar_layers: NonNegativeInt = Field(default=0, le=256, description="of the flow that the posterior goes through")
-    kl_warmup: NonNegativeFloat = Field(default=0.0, le=1e6, description="epochs until the KL counts whole")
-    importance_samples: PositiveInt = Field(default=1, le=10_000, description="draws in the bound; more than one: IWAE")
+    latent: Width = Field(description="dimensions of the latent variable z")
+    hidden: Widths = Field(description="widths of the encoder's hidden layers; the decoder has them in reverse order")
+    activation: Literal["tanh", "relu", "elu"] = Field(description="activation of the hidden layers")
+    decoder_shift: float = Field(ge=-1e4, le=1e4, description="constant that is added to the decoder's logits")
+    planar_layers: NonNegativeInt = Field(
+        default=0, le=256, description="layers of the planar flow that transforms the posterior"
+    )
+    kl_warmup: NonNegativeFloat = Field(
+        default=0.0, le=1e6, description="epochs during which the weight of the KL rises from 0 to 1"
+    )
+    importance_samples: PositiveInt = Field(
+        default=1, le=10_000, description="draws of z per image in the bound; with more than one it is an IWAE"
+    )
 
     @model_validator(mode="after")
-    def _warm_up_has_something_to_weigh(self) -> Self:
+    def _warm_up_needs_the_elbo(self) -> Self:
         if self.kl_warmup and self.importance_samples > 1:
             raise ValueError(
-                "kl_warmup weighs the KL of the ELBO, which the bound of several importance_samples does not have: "
-                "set one of the two"
+                "kl_warmup weights the KL of the ELBO, but with several importance_samples the bound has no KL term: "
+                "set only one of the two"
             )
         return self

@@ -28,7 +28,7 @@ def experiment_note(family: str, experiment_id: str) -> str:
     children = " The configurations of a study are child runs." if family in STUDIES else ""
     return (
         f"{title_of(family)}. Each run is one training run, named as in `params.yaml`.{children}\n\n"
-        f"The headline metric is `{headline.metric}`: the {headline.words}; {headline.direction}. "
+        f"The headline metric is `{headline.metric}`: the {headline.meaning}; {headline.direction}. "
         f"[Open the list of runs]({address_of(experiment_id)}). Compare only runs of the same data set and profile. "
         "The project's `docs/mlflow.md` explains how to compare runs, and how to sample from their models."
     )

@@ -62,7 +62,7 @@ class Sampler:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from triptych.models.load import load_family
+        from triptych.models.common.load import load_family
 
         self.family = load_family(folder, torch.device("cpu"))
 

@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from triptych.core.errors import TriptychError
-from triptych.records.headlines import TITLES
+from triptych.records.headlines import titles
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.mlflow.store import ENVIRONMENT, Store
 
@@ -54,7 +54,7 @@ def serve(project: Project, port: int) -> int:
 def experiment_lines(store: Store, address: str) -> str:
     """Return one line per family with the address of its runs, because MLflow's front page does not lead to them."""
     names = [experiment.name for experiment in store.client.search_experiments(order_by=["name"])]
-    shown = [(name, store.experiment_id(name)) for name in names if name in TITLES]
+    shown = [(name, store.experiment_id(name)) for name in names if name in titles()]
     return "".join(f"\n  {name:<11} {address}/{address_of(number)}" for name, number in shown)
 
 

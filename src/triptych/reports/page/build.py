@@ -15,10 +15,11 @@ from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.json_schemas import Metrics, read_document
 from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
-from triptych.models.registry import FAMILIES
+from triptych.evaluation.presentation import presentation_of
+from triptych.models.common.registry import FAMILIES
 from triptych.records.journal import look_up
 from triptych.records.run_folder import run_folder_of
-from triptych.reports.page.charts import CHARTS, charts
+from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.findings import findings
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.table import (
@@ -164,7 +165,8 @@ def _commit(facts: dict[str, Any]) -> str:
 
 
 def _by_family(sections: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    return {family: [each for each in sections if each["family"] == family] for family in FAMILIES.values()}
+    titles = [entry.title for entry in FAMILIES.values()]
+    return {title: [each for each in sections if each["family"] == title] for title in titles}
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -233,12 +235,13 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
     evaluate = look_up(project, "evaluate", name, project.metrics(name))
     return {
         "name": name,
-        "family": FAMILIES[family],
+        "family": FAMILIES[family].title,
         "metrics": metrics,
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
-        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in CHARTS),
+        "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in chart_names()),
         "charts": charts(project, name, metrics),
+        "notes": list(presentation_of(family).notes(metrics)),
         "train": train,
         "evaluate": evaluate,
         "origin": origin(project, stage_name("evaluate", name), name, metrics, evaluate),

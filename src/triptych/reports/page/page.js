@@ -1,5 +1,5 @@
 "use strict";
-// What the page can do beyond being read: tables sort, curves show their values. Without this it is the same page.
+// Sort tables, and draw curves as charts that show values. Without this script the page has the same content.
 
 const HEIGHT = 250, TOP = 10, BOTTOM = 40, LEFT = 62, RIGHT = 12; // pixels
 
@@ -7,14 +7,14 @@ for (const table of document.querySelectorAll("table.sortable")) makeSortable(ta
 for (const data of document.querySelectorAll("script.curves")) {
   const figure = data.closest("figure");
   const charts = JSON.parse(data.textContent).map(makeChart);
-  figure.classList.remove("wide"); // a chart needs no more than a column
+  figure.classList.remove("wide"); // a chart fits into one column
   figure.querySelector("img").replaceWith(...charts.map((chart) => chart.element));
   const draw = () => charts.forEach((chart) => chart.draw());
   draw();
   addEventListener("resize", draw);
 }
 
-/** Each heading becomes a button: ascending, descending, as it was. */
+/** Make each heading a button that sorts: ascending, descending, original order. */
 function makeSortable(table) {
   const body = table.tBodies[0];
   const rows = [...body.rows];
@@ -35,7 +35,7 @@ function makeSortable(table) {
   });
 }
 
-/** Numbers by value, words by letter; a cell without either is last, whichever way. */
+/** Compare two cells: numbers by value, words alphabetically. Empty cells are last in both directions. */
 function compare(one, other, sign) {
   const [a, b] = [one.dataset.sort, other.dataset.sort];
   if (!sign) return 0;
@@ -64,7 +64,7 @@ function show(value) {
   return new Intl.NumberFormat("en", style).format(value);
 }
 
-/** Round places between two values, about as many as asked for. */
+/** Return about `count` round numbers between two values, at distances of `least` or more. */
 function ticks(low, high, count, least = 0) {
   const rough = (high - low) / count || 1;
   const unit = 10 ** Math.floor(Math.log10(rough));
@@ -74,7 +74,7 @@ function ticks(low, high, count, least = 0) {
   return places;
 }
 
-/** One chart: lines over steps, whose legend tells the values at the step under the pointer, or chosen with the arrows. */
+/** Make a chart of lines over steps. The legend shows the values at the step under the pointer; arrow keys also select it. */
 function makeChart({ x, y, steps, lines }) {
   const last = steps.length - 1;
   const later = Math.max(1, Math.floor(steps.length / 10));
@@ -83,12 +83,12 @@ function makeChart({ x, y, steps, lines }) {
     return values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
   };
   const spread = (from) => range(from)[1] - range(from)[0];
-  const dwarfed = steps.length >= 5 && spread(0) > 3 * spread(later); // the start dwarfs the rest
-  let first = dwarfed ? later : 0;
+  const largeStart = steps.length >= 5 && spread(0) > 3 * spread(later); // the first values hide the later changes
+  let first = largeStart ? later : 0;
   let chosen = last;
 
   const picture = svg("svg", { role: "img", tabindex: 0 });
-  picture.setAttribute("aria-label", `${y} by ${x}: ${lines.map((line) => line.label).join("; ")}. Arrow keys choose the ${x}.`);
+  picture.setAttribute("aria-label", `${y} by ${x}: ${lines.map((line) => line.label).join("; ")}. Arrow keys select the ${x}.`);
   const place = html("b", {});
   const values = lines.map(() => html("b", {}));
   const legend = html("p", { className: "legend" }, html("span", {}, `${x} `, place));
@@ -99,7 +99,7 @@ function makeChart({ x, y, steps, lines }) {
     legend.append(html("span", {}, swatch, `${line.label} `, values[index]));
   });
   const element = html("div", { className: "chart" }, html("p", { className: "axis" }, y), picture, legend);
-  if (dwarfed) {
+  if (largeStart) {
     const button = html("button", { type: "button" });
     const say = () => (button.textContent = first ? `Show from ${x} ${steps[0]} on` : `Show from ${x} ${steps[later]} on`);
     button.addEventListener("click", () => {

@@ -1,4 +1,4 @@
-"""Trained models from disk."""
+"""Load trained models from their folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_schemas import ModelManifest, read_document
-from triptych.models.registry import FAMILIES, build, load_settings_model
+from triptych.models.common.registry import FAMILIES, build, load_settings_model
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into
 
@@ -23,28 +23,32 @@ if TYPE_CHECKING:
     from triptych.training.family import Family
 
 
-def open_model(folder: Path) -> Document:
-    """The manifest of a model folder, each of whose files is what training wrote, or TriptychError names it."""
+def verified_manifest(folder: Path) -> Document:
+    """Return the manifest of a model folder after all files in it have been verified.
+
+    Raises TriptychError, which names the file, if a file is missing or differs from the one that training wrote.
+    """
     manifest = read_document(folder / MANIFEST, ModelManifest)
     for name, expected in manifest["files"].items():
-        _refuse_damage(folder / name, expected)
+        _verify(folder / name, expected)
     return manifest
 
 
 def load_family(folder: Path, device: torch.device) -> Family:
-    """The trained family of a model folder, built from the settings in its manifest, on the device.
+    """Return the trained family of a model folder, on the device, with its networks in evaluation mode.
 
-    The networks are in evaluation mode. Raises TriptychError if the folder is missing or damaged.
+    The networks are built from the settings in the manifest. Raises TriptychError if the folder is missing or damaged.
     """
-    manifest = read_document(folder / MANIFEST, ModelManifest)
-    _refuse_damage(folder / WEIGHTS, manifest["weights_sha256"])
+    path = folder / MANIFEST
+    manifest = read_document(path, ModelManifest)
+    _verify(folder / WEIGHTS, manifest["weights_sha256"])
     name = manifest["settings"]["family"]
     if name not in FAMILIES:
-        raise TriptychError(f"{folder / MANIFEST} is damaged: there is no family {name}; train again")
+        raise TriptychError(f"{path} is damaged: settings.family is {name}, which is no family; train the model again")
     try:
         model = load_settings_model(name).model_validate(manifest["settings"]["model"])
     except ValidationError:
-        raise TriptychError(f"{folder / MANIFEST} is damaged: its settings.model is no model; train again") from None
+        raise TriptychError(f"{path} is damaged: settings.model is not valid; train the model again") from None
     with seeded(0, "overwritten by the weights"):
         family = build(name, model, tuple(manifest["data"]["image_shape"]))
     load_into(family.networks, folder / WEIGHTS, device)
@@ -52,6 +56,6 @@ def load_family(folder: Path, device: torch.device) -> Family:
     return family
 
 
-def _refuse_damage(path: Path, expected: str) -> None:
+def _verify(path: Path, expected: str) -> None:
     if not path.exists() or sha256_of_file(path) != expected:
-        raise TriptychError(f"{path} is missing or damaged: run `dvc checkout {path.parent}` or train again")
+        raise TriptychError(f"{path} is missing or damaged: run `dvc checkout {path.parent}` or train the model again")

@@ -1,4 +1,4 @@
-"""Rank correlation with its uncertainty."""
+"""Spearman's rank correlation with a confidence interval."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-QUANTILE = 1.959963984540054  # of the standard normal at 97.5 %
+QUANTILE = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 ROUNDING = 1e-12  # of a correlation
-FEWEST = 4  # pairs, for an interval
+FEWEST = 4  # pairs for an interval
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rho and the ends of its 95 % interval."""
+    """Spearman's rho and its 95 % interval."""
 
     value: float
     low: float
@@ -21,11 +21,14 @@ class RankCorrelation:
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCorrelation | None:
-    """Spearman's rho of n pairs with an interval, on Fisher's scale +- 1.96 sqrt((1 + rho^2 / 2) / (n - 3)).
+    """Return Spearman's rho of n pairs with the 95 % interval of Bonett and Wright (2000), or None if it is undefined.
 
-    The interval is that of Bonett and Wright (2000). Where all ranks agree, which Fisher's scale has no place for, it
-    reaches from there to the end of that of the next smaller rho, one exchange of neighbours away. None where rho is
-    not defined: for fewer than 4 pairs, or if one of the two is constant.
+    On Fisher's scale the interval is rho +- 1.96 sqrt((1 + rho^2 / 2) / (n - 3)). For rho = 1, where Fisher's scale is
+    infinite, it extends from the lower end of the next smaller rho to 1; rho = -1 is treated alike. Rho is undefined
+    for fewer than 4 pairs or if one sequence is constant.
+
+    >>> rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]).value
+    1.0
     """
     import pandas as pd
 
@@ -34,6 +37,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCor
     rho = float(pd.Series(first).rank().corr(pd.Series(second).rank()))
     if abs(rho) < 1 - ROUNDING:
         return RankCorrelation(rho, *_interval(rho, len(first)))
+    # The next smaller rho belongs to one exchange of two neighbours.
     low, _ = _interval(1 - 12 / (len(first) ** 3 - len(first)), len(first))
     return RankCorrelation(1.0, low, 1.0) if rho > 0 else RankCorrelation(-1.0, -1.0, -low)
 

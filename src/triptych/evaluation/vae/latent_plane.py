@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-REACH = 4.0  # of the plane that is shown, in standard deviations of the prior
+REACH = 4.0  # half of the shown width, in standard deviations of the prior
 
 
 def manifold(panels: Sequence[tuple[str, np.ndarray]], side: int, tail: float) -> Figure:
-    """What each point of a plane of latents decodes to: per panel a heading and uint8 images (side * side, h, w).
+    """Return a figure of decoded images over the latent plane.
 
-    The points stand at equal steps of the prior's quantiles from `tail` to 1 - `tail`, the first row at the top.
+    Each panel is a heading and uint8 images (side * side, h, w), the first row at the top. The latents are at equal
+    steps of the prior's quantiles, from `tail` to 1 - `tail`.
     """
     prior = NormalDist()
     end = prior.inv_cdf(1 - tail)
@@ -41,7 +42,10 @@ def manifold(panels: Sequence[tuple[str, np.ndarray]], side: int, tail: float) -
 
 
 def aggregate_posterior(latents: np.ndarray, labels: np.ndarray, of: str) -> Figure:
-    """Draws of z (n, 2), one an image, in the colour of the image's label; circles of one and two deviations."""
+    """Return a scatter plot of draws z (n, 2), one per image, coloured by the image's label (n,).
+
+    Circles show one and two standard deviations of the prior. `of` names the images.
+    """
     from matplotlib.patches import Circle
 
     figure = new_figure(8.2, 6.2)

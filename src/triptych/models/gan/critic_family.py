@@ -1,4 +1,4 @@
-"""A generator against a critic that estimates a distance: the Jensen-Shannon divergence, or Wasserstein's."""
+"""A GAN with a critic, which estimates the Jensen-Shannon divergence or the Wasserstein-1 distance."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
     from triptych.training.images import HeldOutImages
 
-CHUNK = 250  # images at once where nothing is learned
+CHUNK = 250  # images per forward pass in validation
 
 
 class CriticFamily(Family):
-    """The critic moves first, `critic_steps` times and each time on fresh images, then the generator once.
+    """Each step updates the critic `critic_steps` times, each time on new images, and then the generator once.
 
-    The generator's batch normalisation uses each batch's own statistics in training; what judges it, the moving average
-    of its weights in evaluation mode, takes over the running statistics as they are.
+    In training, the generator's batch normalisation uses the statistics of each batch. The averaged generator, from
+    which samples are drawn, uses a copy of the running statistics.
     """
 
     recordable = True
@@ -45,28 +45,29 @@ class CriticFamily(Family):
         return self.generator
 
     def compiled(self) -> list[nn.Module]:
-        """The compiler does not differentiate twice, which a gradient penalty needs."""
+        """Return the modules to compile: not a penalised critic, since torch.compile differentiates only once."""
         return [self.generator] if self.penalised else [self.generator, self.critic]
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {name: list(network.parameters()) for name, network in self.networks.items()}
 
-    def _fakes(self, real: Tensor) -> Tensor:
-        return self.generator(draw_shard(torch.randn, len(real), self.latent, device=real.device))
-
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         for batch in to_signed(pixels).chunk(self.batches_a_step):
             real = shard(batch)
             with torch.no_grad():
-                fake = self._fakes(real)
-            loss, metric = self.terms(real, fake, self.critic)
-            update("critic", loss)
-        forged = self.generator_loss(self.critic(self._fakes(real)))
-        update("generator", forged)
-        return {"critic_loss": loss.detach(), "metric": metric, "generator_loss": forged.detach()}
+                fake = self._generate(real)
+            critic_loss, metric = self.terms(real, fake, self.critic)
+            update("critic", critic_loss)
+        loss = self.generator_loss(self.critic(self._generate(real)))
+        update("generator", loss)
+        return {"critic_loss": critic_loss.detach(), "metric": metric, "generator_loss": loss.detach()}
+
+    def _generate(self, real: Tensor) -> Tensor:
+        """Return as many generated images as there are real ones."""
+        return self.generator(draw_shard(torch.randn, len(real), self.latent, device=real.device))
 
     def validate(self, images: HeldOutImages) -> dict[str, float]:
-        """What the critic estimates, and the generator's loss, on images that neither has seen and as many samples."""
+        """Return the critic's estimate and the generator's loss on held-out images and as many generated ones."""
         parts = images.pixels.split(CHUNK)
         cp = torch.cat([self.critic(to_signed(part)) for part in parts])
         latents = (torch.randn(len(part), self.latent, device=part.device) for part in parts)
@@ -74,5 +75,4 @@ class CriticFamily(Family):
         return {"metric": float(self.metric(cp, cq)), "generator_loss": float(self.generator_loss(cq))}
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The generator's images, from (-1, 1) to (0, 1)."""
         return to_unit(self.generator(latents))

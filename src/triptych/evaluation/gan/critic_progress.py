@@ -1,4 +1,4 @@
-"""What a critic's estimate and FID say of each other over training (M2.7b to d)."""
+"""The critic's estimate and FID over training, and their rank correlation (M2.7b to d)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.json_files import read_json, write_json
 from triptych.core.progress import Progress
-from triptych.evaluation.gan.correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
-from triptych.evaluation.quantization import quantize
+from triptych.evaluation.uint8_images import to_uint8
 from triptych.training.reproducible import generator
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from triptych.training.family import Family
 
 
-def over_training(evaluation: Evaluation) -> dict[str, Any]:
-    """Score the samples of every snapshot, all from the same latents; write them to `snapshots.csv`.
+def critic_progress(evaluation: Evaluation) -> dict[str, Any]:
+    """Score the samples of every snapshot, all from the same latents, and write the scores to `snapshots.csv`.
 
-    Returns the scores of the last snapshot and of the one with the lowest FID, and the rank correlation of the critic's
-    estimate on validation images with FID over all snapshots but the untrained one.
+    Return the scores of the last snapshot and of the snapshot with the lowest FID, and the rank correlation of FID with
+    the critic's estimate on validation images, over all snapshots but the untrained one.
     """
     rows = [_row(evaluation, epoch, scores) for epoch, scores in _scores(evaluation).items()]
     write_snapshots(evaluation.folder / SNAPSHOTS, rows)
@@ -43,18 +43,18 @@ def over_training(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
-    """By epoch. Finished ones are kept in the workplace, and a second call goes on after them."""
+    """Return the scores by epoch. Finished scores are kept in the workplace, and a second call reads them."""
     epochs = sorted({*evaluation.snapshots, evaluation.last})
     paths = {epoch: evaluation.workplace / f"scores-{epoch:04d}.json" for epoch in epochs}
     progress = Progress(evaluation.name, len(epochs), sum(path.exists() for path in paths.values()), "snapshots")
 
     def score(family: Family, path: Path) -> None:
-        latents = family.draw_latents(evaluation.samples_to_judge, generator(evaluation.seed, "samples"))
-        write_json(path, evaluation.score(quantize(family.sample(latents), f"samples of {evaluation.name}")))
+        latents = family.draw_latents(evaluation.fidelity_samples, generator(evaluation.seed, "samples"))
+        write_json(path, evaluation.score(to_uint8(family.sample(latents), f"samples of {evaluation.name}")))
 
     for done, (epoch, path) in enumerate(paths.items(), start=1):
         if not path.exists():
-            evaluation.over_training(lambda family, path=path: score(family, path), [epoch])
+            evaluation.at_epochs(lambda family, path=path: score(family, path), [epoch])
         if progress.due():
             progress.report(done, f"FID after epoch {epoch}")
     progress.finish()
@@ -62,7 +62,7 @@ def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
 
 
 def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any]) -> dict[str, float]:
-    """One snapshot: its place, the critic's estimate on validation images, and what its samples score."""
+    """Return the epoch and update of a snapshot, the critic's estimate on validation images, and its scores."""
     estimate = next(row["valid_metric"] for row in evaluation.history if row["epoch"] == epoch)
     row = {"epoch": epoch, "update": epoch * evaluation.epoch_updates, evaluation.family.metric.__name__: estimate}
     for name, found in scores.items():
@@ -73,14 +73,14 @@ def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any]) -> dict[str
 
 
 def sentence(found: RankCorrelation | None, snapshots: int) -> str:
-    """What the correlation supports, and no more."""
+    """Return the conclusion that the interval of the correlation supports."""
     if found is None:
         return f"{snapshots} trained snapshots are too few for a rank correlation of the critic's estimate with FID"
     numbers = (
         f"Spearman's rho {found.value:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}, {snapshots} snapshots"
     )
     if found.low > 0:
-        return f"the critic's estimate falls where FID falls: both tell progress ({numbers})"
+        return f"the critic's estimate decreases when FID decreases, so both measure progress ({numbers})"
     if found.high < 0:
-        return f"the critic's estimate rises where FID falls: FID tells progress, the estimate the reverse ({numbers})"
-    return f"the critic's estimate and FID are not seen to move together: only FID tells progress ({numbers})"
+        return f"the critic's estimate increases when FID decreases, so only FID measures progress ({numbers})"
+    return f"no relation of the critic's estimate to FID is visible, so only FID measures progress ({numbers})"

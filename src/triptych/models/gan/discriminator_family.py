@@ -1,4 +1,4 @@
-"""A generator against a discriminator that tells real from generated."""
+"""A GAN with a discriminator, which classifies images as real or generated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DiscriminatorFamily(Family):
-    """The discriminator moves first, then the generator, each once a batch and each on fakes of its own."""
+    """Each step updates the discriminator once and then the generator once, each with newly generated images."""
 
     recordable = True
 
@@ -35,24 +35,25 @@ class DiscriminatorFamily(Family):
     def players(self) -> dict[str, list[nn.Parameter]]:
         return {name: list(network.parameters()) for name, network in self.networks.items()}
 
-    def _fakes(self, count: int, device: torch.device) -> Tensor:
-        return self.generator(torch.randn(count, self.latent, device=device))
-
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         real = to_signed(pixels)
         with torch.no_grad():
-            fake = self._fakes(len(real), real.device)
-        critic = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
-        update("discriminator", critic)
-        forger = generator_loss(self.discriminator(self._fakes(len(real), real.device)))
-        update("generator", forger)
-        return {"discriminator_loss": critic.detach(), "generator_loss": forger.detach()}
+            fake = self._generate(real)
+        critic_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
+        update("discriminator", critic_loss)
+        loss = generator_loss(self.discriminator(self._generate(real)))
+        update("generator", loss)
+        return {"discriminator_loss": critic_loss.detach(), "generator_loss": loss.detach()}
+
+    def _generate(self, real: Tensor) -> Tensor:
+        """Return as many generated images as there are real ones."""
+        return self.generator(torch.randn(len(real), self.latent, device=real.device))
 
     def validate(self, images: HeldOutImages) -> dict[str, float]:
-        """Both losses on real images that neither player has seen, and the share that the discriminator gets right."""
+        """Return both losses, and the discriminator's accuracy, on held-out images and as many generated ones."""
         real = to_signed(images.pixels)
         real_logits = self.discriminator(real)
-        fake_logits = self.discriminator(self._fakes(len(real), real.device))
+        fake_logits = self.discriminator(self._generate(real))
         return {
             "discriminator_loss": float(discriminator_loss(real_logits, fake_logits)),
             "generator_loss": float(generator_loss(fake_logits)),
@@ -60,5 +61,4 @@ class DiscriminatorFamily(Family):
         }
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The generator's images, from (-1, 1) to (0, 1)."""
         return to_unit(self.generator(latents))

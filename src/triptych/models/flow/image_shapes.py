@@ -1,4 +1,4 @@
-"""Shapes of images: transforms that move numbers about, and the split of a multi-scale flow."""
+"""Transforms that only move the numbers of an image, and the split of a multi-scale flow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Shape = tuple[int, int, int]  # channels, rows, columns
 
 
 class Reshape(Transform):
-    """(n, *inside) to (n, *outside)."""
+    """Reshape (n, *inside) to (n, *outside)."""
 
     def __init__(self, inside: tuple[int, ...], outside: tuple[int, ...]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Reshape(Transform):
 
 
 class Reorder(Transform):
-    """(n, d, ...) with dimension 1 in another order: place i of z is place `order[i]` of x."""
+    """Permute dimension 1 of (n, d, ...): z[:, i] is x[:, order[i]]."""
 
     def __init__(self, order: Tensor) -> None:
         super().__init__()
@@ -41,18 +41,23 @@ class Reorder(Transform):
 
 
 class Squeeze(Transform):
-    """(n, c, h, w) to (n, 4 c, h / 2, w / 2): each square of 2 by 2 becomes channels (Dinh et al. 2017, section 3.6).
+    """Turn each square of 2 by 2 pixels into channels: (n, c, h, w) to (n, 4 c, h / 2, w / 2).
 
-    Of one channel the new ones are top left, top right, bottom left, bottom right.
+    One channel becomes, in this order: top left, top right, bottom left, bottom right (Dinh et al. 2017, section 3.6).
+
+    >>> import torch
+    >>> Squeeze((1, 2, 2))(torch.tensor([[[[1, 2], [3, 4]]]]))[0].flatten()
+    tensor([1, 2, 3, 4])
     """
 
     def __init__(self, shape: Shape) -> None:
-        """`shape` is that of one image coming in. Raises TriptychError if its sides are not even."""
+        """Set up the transform for images of this shape. Raises TriptychError if a side is odd."""
         super().__init__()
         channels, rows, columns = shape
         if rows % 2 or columns % 2:
             raise TriptychError(
-                f"an image of {rows} by {columns} cannot be squeezed: a multi-scale flow needs sides that halve evenly"
+                f"an image of {rows} by {columns} cannot be squeezed: a multi-scale flow needs sides that are even at "
+                "each scale"
             )
         self.squeezed: Shape = (4 * channels, rows // 2, columns // 2)
 
@@ -64,9 +69,9 @@ class Squeeze(Transform):
 
 
 class Split(Transform):
-    """The first half of the channels goes on through `inner`, the second is done (Dinh et al. 2017, section 3.6).
+    """Apply `inner` to the first half of the channels and leave the second half (Dinh et al. 2017, section 3.6).
 
-    (n, c, h, w) to the same shape; `inner` keeps the shape (n, c / 2, h, w) of its half.
+    The shape (n, c, h, w) stays; `inner` keeps the shape (n, c / 2, h, w).
     """
 
     def __init__(self, inner: Transform) -> None:
@@ -74,14 +79,14 @@ class Split(Transform):
         self.inner = inner
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        going, done = x.chunk(2, 1)
-        z, log_det = self.inner(going)
-        return torch.cat([z, done], 1), log_det
+        first, second = x.chunk(2, 1)
+        z, log_det = self.inner(first)
+        return torch.cat([z, second], 1), log_det
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        going, done = z.chunk(2, 1)
-        x, log_det = self.inner.inverse(going)
-        return torch.cat([x, done], 1), log_det
+        first, second = z.chunk(2, 1)
+        x, log_det = self.inner.inverse(first)
+        return torch.cat([x, second], 1), log_det
 
     def initialise(self, x: Tensor) -> None:
         self.inner.initialise(x.chunk(2, 1)[0])

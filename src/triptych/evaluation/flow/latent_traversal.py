@@ -1,4 +1,4 @@
-"""Straight lines through the latents, from one real image to another."""
+"""Straight lines in latent space from one real image to another."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
 
 PAIRS, POINTS = 3, 10
-MIDDLE = 0.5  # of a level: noise that the inverse returns to the same level, whatever it rounds
+MIDDLE = 0.5  # noise in the middle of a level, so that rounding in the inverse cannot change the level
 
 
 @dataclass(frozen=True)
 class Traversals:
-    """`images` are the ends as they are, uint8 (pairs, 2, h, w); `points` what the flow makes of the lines."""
+    """Pairs of test images, and the images of points on the line between their latents."""
 
     images: Tensor
+    """The two ends of each line, uint8 (pairs, 2, h, w)."""
     points: Tensor
-    """(pairs, points, h, w), 8-bit levels."""
+    """The decoded points, 8-bit levels (pairs, points, h, w)."""
     labels: list[tuple[int, int]]
-    """Of the ends."""
+    """The labels of the two ends."""
 
     @property
     def end_error(self) -> float:
-        """The largest difference between an end and its image, in 8-bit levels."""
+        """The largest difference between the first or last point and its test image, in 8-bit levels."""
         return float((self.points[:, [0, -1]].float() - self.images.float()).abs().max())
 
 
 @torch.no_grad()
 def traversals(evaluation: Evaluation) -> Traversals:
-    """Lines between the latents of pairs of test images of different digits."""
+    """Return lines between the latents of pairs of test images with different digits.
+
+    Raises TriptychError if the test images have too few classes.
+    """
     test = evaluation.splits["test"].pixels
     labels = evaluation.labels("test")
     pairs = _pairs(labels)
@@ -53,24 +57,24 @@ def traversals(evaluation: Evaluation) -> Traversals:
 
 
 def _pairs(labels: Tensor) -> list[tuple[int, int]]:
-    """Indices of images, spread over the split: each with the next one of another class that is not taken yet."""
+    """Return pairs of image indices, spread over the split, such that no class occurs twice."""
     pairs: list[tuple[int, int]] = []
     order = torch.linspace(0, len(labels) - 1, min(len(labels), 20 * PAIRS)).round().long().tolist()
-    waiting, seen = dict.fromkeys(order), set()
+    waiting, used = dict.fromkeys(order), set()
     for index in order:
         label = int(labels[index])
-        if index not in waiting or label in seen:
+        if index not in waiting or label in used:
             continue
         del waiting[index]
-        partner = next((other for other in waiting if int(labels[other]) not in seen | {label}), None)
+        partner = next((other for other in waiting if int(labels[other]) not in used | {label}), None)
         if partner is None:
             break
         del waiting[partner]
-        seen |= {label, int(labels[partner])}
+        used |= {label, int(labels[partner])}
         pairs.append((index, partner))
         if len(pairs) == PAIRS:
             return pairs
     raise TriptychError(
-        f"the test images that were looked at show too few classes for {PAIRS} pairs of different digits: "
-        "a traversal needs a test set of at least six classes"
+        f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set "
+        f"with at least {2 * PAIRS} classes"
     )

@@ -1,0 +1,95 @@
+"""How the page presents a GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.presentation import Chart, Metrics, Presentation
+from triptych.figures.curves import Curve
+
+CAPTIONS = {
+    "U2.5-losses": "The losses of both networks. A discriminator that cannot distinguish real from generated images "
+    "has the loss 2 log 2 = 1.386, and its generator log 2 = 0.693. Validation images are not used in training.",
+    "U2.6-samples": "Samples: generated images of 25 latents, the same latents in each panel.",
+    "U2.7-interpolations": "From one sample to a sample of another digit, over seven latents between them. If these "
+    "images show no digit, the generator covers only separate regions of the latent space.",
+    "M2.7-losses": "The critic's loss is its negative estimate plus the penalty, if there is one.",
+    "M2.7a-samples": "Images of 100 latents from the averaged generator, after training.",
+    "M2.7a-stages": "Images of 25 latents, the same latents in each panel.",
+    "M2.7c-progress": "The critic's estimate on validation images and the FID of samples, at each snapshot. If the "
+    "estimate does not follow FID, it does not measure the progress of training.",
+}
+
+
+def _losses(opponent: str) -> tuple[Curve, ...]:
+    """Return the curves of the losses of the generator's opponent and of the generator."""
+    return tuple(
+        Curve(f"{split}_{player}_loss", f"{player}, {words}", player, dashed=dashed)
+        for player in (opponent, "generator")
+        for split, words, dashed in (("train", "training", False), ("valid", "validation", True))
+    )
+
+
+CHARTS = {
+    "U2.5-losses": Chart("loss (nats)", _losses("discriminator")),
+    "M2.7-losses": Chart("loss", _losses("critic"), separate=True),
+}
+
+
+def notes(metrics: Metrics) -> Iterator[str]:
+    """Yield the rank correlation of a critic's estimate with FID (M2.7d), and the scores of two snapshots (M2.7b)."""
+    if "over_training" not in metrics:
+        return
+    found = metrics["over_training"]
+    yield f"M2.7d: {found['correlation']['sentence']}. The interval is {found['correlation']['interval']}."
+    yield f"M2.7b: best snapshot, {_scores(found['best'])}; last snapshot, {_scores(found['last'])}."
+
+
+def _scores(snapshot: Mapping[str, float]) -> str:
+    words = []
+    for measure in ("fid", "kid", "is"):
+        name = name_of(measure, snapshot)
+        deviation = snapshot.get(f"{name}_standard_deviation")
+        words.append(f"{name} {snapshot[name]:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}"))
+    return f"update {snapshot['update']:,}: {', '.join(words)}"
+
+
+def findings(experiments: Mapping[str, Any], metrics: Mapping[str, Metrics]) -> Iterator[str]:
+    """Yield a sentence for each sign of the correlation between the critic's estimate and FID over snapshots."""
+    found = {
+        name: metrics[name]["over_training"]["correlation"] for name in metrics if "over_training" in metrics[name]
+    }
+    known = {name: each for name, each in found.items() if "value" in each}  # a few snapshots have no correlation
+    positive = [name for name, each in known.items() if each["low"] > 0]
+    negative = [name for name, each in known.items() if each["high"] < 0]
+    neither = [name for name in known if name not in positive + negative]
+    if positive:
+        yield (
+            f"The critic's estimate decreases when FID decreases: {_values(positive, known)}. "
+            "In these runs both measure progress."
+        )
+    if negative:
+        yield (
+            f"The critic's estimate increases when FID decreases: {_values(negative, known)}. In these runs only FID "
+            "measures progress, and a growing estimate is no sign of failure."
+        )
+    if neither:
+        yield (
+            f"No relation between the critic's estimate and FID is visible, since the 95 % interval contains 0: "
+            f"{_values(neither, known)}. In these runs only measures of the samples show progress."
+        )
+
+
+def _values(names: Iterable[str], found: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name} (rho {found[name]['value']:.2f}, {found[name]['snapshots']} snapshots)" for name in names)
+
+
+PRESENTATION = Presentation(
+    captions=CAPTIONS,
+    charts=CHARTS,
+    notes=notes,
+    question="Which number shows the progress of a GAN?",
+    findings=findings,
+)

@@ -1,0 +1,58 @@
+"""How the page presents a VAE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from triptych.evaluation.presentation import Chart, Metrics, Presentation, training_and_validation
+
+CAPTIONS = {
+    "U1.13-elbo": "The lower bound on the log-likelihood over training. The first point is the untrained model: about "
+    "-784 log 2 = -543.4 nats if each pixel has probability 1/2. Training values are means over an epoch.",
+    "U1.14-means": "Decoded images of 25 latents, the same latents in each panel: the means of the Bernoulli pixels.",
+    "U1.14-draws": "Draws of the Bernoulli pixels for the same latents: these are samples of the model.",
+    "U1.12-reconstructions": "Test images, and the decoded images of latents drawn from their posterior.",
+    "U1.15-manifold": "Decoded images over the latent plane. Digits change smoothly into each other.",
+    "U1.15-posterior": "Posterior draws of test images. The closer this distribution is to the prior, the better are "
+    "samples from the prior.",
+}
+CHARTS = {
+    "U1.13-elbo": Chart(
+        "bound (nats per image)",
+        training_and_validation("negative_elbo", -1)
+        + training_and_validation("negative_iw_bound", -1, ", importance-weighted", dashed=True),
+    ),
+}
+STANDARD_ERRORS = 2.0  # a larger difference is significant
+
+
+def findings(experiments: Mapping[str, Any], metrics: Mapping[str, Metrics]) -> Iterator[str]:
+    """Yield a comparison of each planar posterior with the same VAE without planar layers, if there is one."""
+    for name, experiment in experiments.items():
+        layers = experiment.model.planar_layers
+        plain = next((other for other in experiments if layers and _plain(experiment) == experiments[other]), None)
+        if plain is not None:
+            yield _comparison(name, plain, layers, metrics[name]["test"], metrics[plain]["test"])
+
+
+def _plain(experiment: Any) -> Any:  # noqa: ANN401 (an experiment's settings)
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"planar_layers": 0})})
+
+
+def _comparison(name: str, plain: str, layers: int, planar_test: Metrics, plain_test: Metrics) -> str:
+    difference = planar_test["log_likelihood"] - plain_test["log_likelihood"]
+    error = sum(test["log_likelihood_standard_error"] ** 2 for test in (planar_test, plain_test)) ** 0.5
+    verdict = "more than" if abs(difference) > STANDARD_ERRORS * error else "not more than"
+    return (
+        f"The log-likelihood of {name} is {planar_test['log_likelihood']:.2f} nats. Without its {layers} planar layers "
+        f"({plain}) it is {plain_test['log_likelihood']:.2f} nats. The difference is {difference:+.2f} nats, {verdict} "
+        f"{STANDARD_ERRORS:g} standard errors ({error:.2f} nats, computed as if the test images were not the same). "
+        f"The gap between log-likelihood and ELBO is {planar_test['gap']:.2f} nats with the layers and "
+        f"{plain_test['gap']:.2f} nats without them."
+    )
+
+
+PRESENTATION = Presentation(
+    captions=CAPTIONS, charts=CHARTS, question="What does a planar posterior improve in a VAE?", findings=findings
+)

@@ -1,0 +1,1 @@
+"""The registry of the model families, and the code that they share."""
