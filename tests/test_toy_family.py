@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from triptych.figures.image_grids import image_grids
+from triptych.verify.check_baseline import check_baseline
 
 from test_stages import assess, compare, judge, lay_out
 from triptych.core.errors import TriptychError
@@ -26,7 +28,6 @@ from triptych.core.tracker import Console
 from triptych.evaluation.presentation import Chart, Presentation, training_and_validation
 from triptych.evaluation.sampling import write_samples
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.figures.grids import grids
 from triptych.figures.style import save_grey
 from triptych.models.common.registry import FAMILIES, FamilyEntry, Headline
 from triptych.models.common.settings import FamilySettings
@@ -40,7 +41,6 @@ from triptych.stages.train import train
 from triptych.training.family import Family, Update
 from triptych.verify.baseline import baseline_file
 from triptych.verify.finding import Verdict
-from triptych.verify.numbers import check_numbers
 
 if TYPE_CHECKING:
     from triptych.evaluation.context import Evaluation
@@ -106,7 +106,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 def draw_pictures(evaluation: Evaluation) -> None:
     PRESENTATION.charts["T1-surprise"].draw(evaluation, "T1-surprise", "T1  Surprise")
     panels = [("samples", to_uint8(evaluation.samples()[evaluation.last], "samples").numpy())]
-    save_grey(grids(panels, 5, "T2  Samples"), evaluation.folder / "T2-samples.png")
+    save_grey(image_grids(panels, 5, "T2  Samples"), evaluation.folder / "T2-samples.png")
 
 
 def findings(experiments: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -220,7 +220,7 @@ def test_its_numbers_are_verified(project: Project, tmp_path: Path, deviation: f
     write_json(copy.model("toy") / "manifest.json", manifest)
     metrics["test"]["log_likelihood"] *= 1.0001
     write_json(baseline_file(copy, "toy", "quick"), metrics | {"settings": manifest["settings"], "run": {"threads": 9}})
-    [finding] = check_numbers(copy, ["toy"])
+    [finding] = check_baseline(copy, ["toy"])
     assert finding.verdict is verdict, finding.detail
 
 
