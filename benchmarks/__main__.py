@@ -11,7 +11,7 @@ from pathlib import Path
 
 from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE
 
-if "OMP_WAIT_POLICY" not in os.environ:  # as for every command of ours, before PyTorch is imported
+if "OMP_WAIT_POLICY" not in os.environ:  # must be set before PyTorch is imported
     os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
 
 from harness import PROGRESS, ROOT, Context

@@ -45,23 +45,25 @@ def measure(context: Context) -> list[Table]:
         update, needed = work(TriptychLoop(context.settings, name, data, profile)), Limits()
         with rates(context, name, data, profile, loop, name) as sides:
             for _ in PROGRESS.rounds(f"families: {name}", context.rounds):
-                our_rate, their_rate = sides.measure()
+                triptych_rate, plain_rate = sides.measure()
                 pair_rate, one_rate = sides.measure_pair(), sides.measure_one()
-                speeds.add(name, "Triptych", our_rate, "images/s")
+                speeds.add(name, "Triptych", triptych_rate, "images/s")
                 speeds.add(name, "two side by side", pair_rate, "images/s")
-                speeds.add(name, "plain loop", their_rate, "images/s")
-                speeds.add(name, "times faster", our_rate / their_rate)
-                speeds.add(name, "two, times faster", pair_rate / their_rate)
+                speeds.add(name, "plain loop", plain_rate, "images/s")
+                speeds.add(name, "times faster", triptych_rate / plain_rate)
+                speeds.add(name, "two, times faster", pair_rate / plain_rate)
                 if sides.mixed:
                     mixed_rate, mixed_pair_rate = sides.measure_mixed()
                     mixed.add(name, "bf16", mixed_rate, "images/s")
                     mixed.add(name, "two side by side", mixed_pair_rate, "images/s")
-                    mixed.add(name, "times faster than float32", mixed_rate / our_rate)
-                    mixed.add(name, "than the plain loop", mixed_rate / their_rate)
-                    mixed.add(name, "two, than the plain loop", mixed_pair_rate / their_rate)
+                    mixed.add(name, "times faster than float32", mixed_rate / triptych_rate)
+                    mixed.add(name, "than the plain loop", mixed_rate / plain_rate)
+                    mixed.add(name, "two, than the plain loop", mixed_pair_rate / plain_rate)
                 flops, copied = needed.flops(), needed.bytes()
-                achieved, moved = (each * our_rate / sides.images_per_step for each in (update.flops, update.bytes))
-                limits.add(name, "update", 1e3 * sides.images_per_step / our_rate, "ms")
+                achieved, moved = (
+                    each * triptych_rate / sides.images_per_step for each in (update.flops, update.bytes)
+                )
+                limits.add(name, "update", 1e3 * sides.images_per_step / triptych_rate, "ms")
                 limits.add(name, "products", achieved / 1e9, "GFLOP/s")
                 limits.add(name, "large product", flops / 1e9, "GFLOP/s")
                 limits.add(name, "share of the product's rate", achieved / flops)
@@ -85,9 +87,9 @@ def _bound(limits: Table, name: str) -> str:
 
 @contextmanager
 def rates(  # noqa: PLR0917
-    context: Context, name: str, data: PreparedData, profile: str, loop: type, baseline: str
+    context: Context, name: str, data: PreparedData, profile: str, loop: type, plain_experiment: str
 ) -> Iterator[Rates]:
-    """Start the sides: an experiment, and a plain loop with the settings of the experiment `baseline`."""
+    """Start the sides: an experiment, and a plain loop with the settings of the experiment `plain_experiment`."""
     threads = context.settings.runtime.threads
     single = with_runtime(context.settings, threads=1)
 
@@ -98,15 +100,15 @@ def rates(  # noqa: PLR0917
         return training(settings), training(settings)
 
     with ExitStack() as sides:
-        ours, two, mixed, mixed_two = training(context.settings), pair(single), None, None
+        triptych, two, mixed, mixed_two = training(context.settings), pair(single), None, None
         if multiplies_bf16():
             mixed = training(with_runtime(context.settings, precision="bf16"))
             mixed_two = pair(with_runtime(single, precision="bf16"))
         pixels = torch.from_numpy(data.images("train"))
-        theirs = sides.enter_context(
-            WorkerProcess(threads, loop, context.settings.experiment(baseline), pixels, profile)
+        plain = sides.enter_context(
+            WorkerProcess(threads, loop, context.settings.experiment(plain_experiment), pixels, profile)
         )
-        yield Rates(ours, two, theirs, mixed, mixed_two)
+        yield Rates(triptych, two, plain, mixed, mixed_two)
 
 
 def with_runtime(settings: Settings, **changes: object) -> Settings:
@@ -123,15 +125,15 @@ class Rates:
 
     def __init__(
         self,
-        ours: WorkerProcess,
+        triptych: WorkerProcess,
         pair: tuple[WorkerProcess, WorkerProcess],
-        theirs: WorkerProcess,
+        plain: WorkerProcess,
         mixed: WorkerProcess | None,
         mixed_pair: tuple[WorkerProcess, WorkerProcess] | None,
     ) -> None:
-        self.ours, self.pair, self.theirs, self.images_per_step = ours, pair, theirs, ours.images_per_step
+        self.triptych, self.pair, self.plain, self.images_per_step = triptych, pair, plain, triptych.images_per_step
         self.mixed, self.mixed_pair = mixed, mixed_pair
-        self.our_steps, self.their_steps = ours.steps_in(WINDOW), theirs.steps_in(WINDOW)
+        self.triptych_steps, self.plain_steps = triptych.steps_in(WINDOW), plain.steps_in(WINDOW)
         self.steps_of_one = max(one.steps_in(WINDOW) for one in pair)
         if mixed and mixed_pair:
             self.mixed_steps = mixed.steps_in(WINDOW)
@@ -139,10 +141,10 @@ class Rates:
 
     def measure(self) -> tuple[float, float]:
         """Return images per second of Triptych and of the plain loop."""
-        ours = self.our_steps / self.ours.seconds(self.our_steps)
-        self.theirs.seconds(WARM)
-        theirs = self.their_steps / self.theirs.seconds(self.their_steps)
-        return ours * self.images_per_step, theirs * self.theirs.images_per_step
+        triptych = self.triptych_steps / self.triptych.seconds(self.triptych_steps)
+        self.plain.seconds(WARM)
+        plain = self.plain_steps / self.plain.seconds(self.plain_steps)
+        return triptych * self.images_per_step, plain * self.plain.images_per_step
 
     def measure_pair(self) -> float:
         """Return images per second of two trainings together."""

@@ -87,7 +87,7 @@ def _filled(folder: Path, source: ProjectCopy, times: int, kept: Collection[str]
     def multiply(data: dict[str, Any]) -> None:
         for part in ("experiments", "studies"):
             data[part] = {
-                numbered(name, number): deepcopy(entry)
+                _numbered(name, number): deepcopy(entry)
                 for name, entry in data[part].items()
                 if not kept or name in kept
                 for number in range(times)
@@ -110,7 +110,7 @@ def _filled(folder: Path, source: ProjectCopy, times: int, kept: Collection[str]
     return project
 
 
-def numbered(name: str, number: int) -> str:
+def _numbered(name: str, number: int) -> str:
     """Return the name of a copy of an entry; the first copy keeps the name."""
     return f"{name}-{number}" if number else name
 
@@ -127,7 +127,7 @@ def _copy_lock_entries(once: ProjectCopy, more: ProjectCopy) -> None:
             stages[stage] = entry
             continue
         for number in range(TIMES):
-            stages[f"{kind}@{numbered(name, number)}"] = _renamed(entry, name, numbered(name, number))
+            stages[f"{kind}@{_numbered(name, number)}"] = _renamed(entry, name, _numbered(name, number))
     with (more.folder / "dvc.lock").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump({**lock, "stages": stages}, file)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Triptych", "loop over images", "times faster")
 EXPERIMENTS, GOAL = ("vae-20d", "vae-100d"), 2.5
-OURS, THEIRS, ALL = 500, 150, 10_000  # images that each side evaluates per round, and images of the test set
+TRIPTYCH_IMAGES, PLAIN_IMAGES = 500, 150  # evaluated per round
+ALL_IMAGES = 10_000  # in the test set
 
 
 class TriptychEstimate:
@@ -72,18 +73,19 @@ def measure(context: Context) -> list[Table]:
     table, settings, threads = Table("importance"), context.settings, context.settings.runtime.threads
     for name in EXPERIMENTS:
         data = prepared(settings, settings.experiment(name).dataset, context.folder)
-        row = f"{name}, {ALL:,} images, {draws(settings)} draws"
+        row = f"{name}, {ALL_IMAGES:,} images, {draws(settings)} draws"
         with (
-            WorkerProcess(threads, TriptychEstimate, settings, name, data, context.folder / "pieces") as ours,
-            WorkerProcess(threads, PlainEstimate, settings, name, data) as theirs,
+            WorkerProcess(threads, TriptychEstimate, settings, name, data, context.folder / "pieces") as triptych,
+            WorkerProcess(threads, PlainEstimate, settings, name, data) as plain,
         ):
             for number in PROGRESS.rounds(f"importance: {name}", context.rounds):
                 if number == 0:
-                    ours.seconds(OURS)
-                    theirs.seconds(THEIRS)
-                our_seconds, their_seconds = (
-                    ALL / images * side.seconds(images) for side, images in ((ours, OURS), (theirs, THEIRS))
+                    triptych.seconds(TRIPTYCH_IMAGES)
+                    plain.seconds(PLAIN_IMAGES)
+                triptych_seconds, plain_seconds = (
+                    ALL_IMAGES / images * side.seconds(images)
+                    for side, images in ((triptych, TRIPTYCH_IMAGES), (plain, PLAIN_IMAGES))
                 )
-                table.compare(row, COLUMNS, our_seconds, their_seconds)
+                table.compare(row, COLUMNS, triptych_seconds, plain_seconds)
         table.set_text(row, "goal", f"{GOAL:g}")
     return [table]

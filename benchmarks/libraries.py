@@ -66,14 +66,14 @@ def measure(context: Context) -> list[Table]:
             **experiment.model_at("full").model_dump(mode="json"),
         }
         row = f"{library}, the model of {name}"
-        with WorkerProcess(threads, TriptychLoop, context.settings, name, data, "full") as ours:
-            steps = ours.steps_in(WINDOW)
+        with WorkerProcess(threads, TriptychLoop, context.settings, name, data, "full") as triptych:
+            steps = triptych.steps_in(WINDOW)
             for _ in PROGRESS.rounds(f"libraries: {library}", context.rounds):
-                our_rate = steps * ours.images_per_step / ours.seconds(steps)
-                their_rate = _rate(python, settings)
-                table.add(row, "Triptych", our_rate, "images/s")
-                table.add(row, "library", their_rate, "images/s")
-                table.add(row, "times faster", our_rate / their_rate)
+                triptych_rate = steps * triptych.images_per_step / triptych.seconds(steps)
+                library_rate = _rate(python, settings)
+                table.add(row, "Triptych", triptych_rate, "images/s")
+                table.add(row, "library", library_rate, "images/s")
+                table.add(row, "times faster", triptych_rate / library_rate)
     return [table]
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 TRAINED = {"vae-20d": 6, "realnvp-mnist": 1}  # epochs of 50,000 images
 STEP, VALIDATION = "step", "validation"
 AROUND = ("batches", "EMA", "NaN checks", VALIDATION)
-ALONE = "step, validation aside"
-TRACKING, PROGRESSING, SAVING, RECORDS = "tracking", "progress", "checkpoints", "these three"
+ALONE = "step, without validation"
+TRACKING, PROGRESSING, SAVING, RECORDS = "tracking", "progress", "checkpoints", "tracking, progress and checkpoints"
 REST = "the rest"
 SAVE = CheckpointFolder.save
 GOALS = {ALONE: "at least 95%", RECORDS: "under 3%"}

@@ -30,12 +30,12 @@ def measure(context: Context) -> list[Table]:
     loops = plain_loops_of(settings)
     row = f"{STUDY}, six flows, {iterations:,} iterations"
     for _ in PROGRESS.rounds("planar", context.rounds):
-        ours, start = our_seconds(context, settings)
-        theirs = {name: their_seconds(loop, iterations) for name, loop in loops.items()}
-        table.add(row, "Triptych", ours, "s")
+        triptych, start = triptych_seconds(context, settings)
+        plain = {name: plain_seconds(loop, iterations) for name, loop in loops.items()}
+        table.add(row, "Triptych", triptych, "s")
         table.add(row, "of which start", start, "s")
-        table.add(row, "plain loops", sum(theirs.values()), "s")
-        table.add(row, "times faster", sum(theirs.values()) / ours)
+        table.add(row, "plain loops", sum(plain.values()), "s")
+        table.add(row, "times faster", sum(plain.values()) / triptych)
     table.set_text(row, "goal", f"{GOAL:g}")
     torch.set_num_threads(context.settings.runtime.threads)
     return [table]
@@ -50,12 +50,12 @@ def plain_loops_of(settings: Settings) -> dict[str, Loop]:
     return loops
 
 
-def their_seconds(loop: Loop, iterations: int) -> float:
+def plain_seconds(loop: Loop, iterations: int) -> float:
     """Return the seconds of a whole run of one plain loop."""
     return iterations / PLAIN_ITERATIONS * seconds(lambda: loop.run(PLAIN_ITERATIONS))
 
 
-def our_seconds(context: Context, settings: Settings) -> tuple[float, float]:
+def triptych_seconds(context: Context, settings: Settings) -> tuple[float, float]:
     """Return the seconds of a whole run of the study, and of its start (the build, and the slow first chunk)."""
     iterations, made = settings.iterations.full, []
     with deterministic(context.settings.runtime.model_copy(update=STUDY_ARITHMETIC)):

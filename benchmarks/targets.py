@@ -13,13 +13,13 @@ from data_sets import prepared
 from families import rates
 from harness import PROGRESS, Table
 from plain_loops import critic, flow, vae
-from planar import STUDY, our_seconds, plain_loops_of, their_seconds
+from planar import STUDY, plain_loops_of, plain_seconds, triptych_seconds
 
 if TYPE_CHECKING:
     from harness import Context
 
 HISTORIES = Path(__file__).parent / "histories"
-TRAINED = (  # the target in words and as a number, the documents' experiment, the tuned one, the plain loop, the goal
+TRAINED = (  # description and value of the target, documented and tuned experiment, plain loop, goal
     ("1.85 bits per dimension", 1.85, "realnvp-mnist", "realnvp-mnist-tuned", flow.Loop, 12.0),
     ("ELBO -102", 102.0, "vae-20d", "vae-20d-tuned", vae.Loop, 5.0),
 )
@@ -41,22 +41,22 @@ def epochs_to(target: float, experiment: str) -> float:
 def measure(context: Context) -> list[Table]:
     """Fill the table `targets`."""
     table = Table("targets")
-    for words, target, baseline, tuned, loop, goal in TRAINED:
+    for description, target, documented, tuned, loop, goal in TRAINED:
         data = prepared(context.settings, context.settings.experiment(tuned).dataset, context.folder)
         images = len(data.images("train"))
-        ours_needed, theirs_needed = epochs_to(target, tuned), epochs_to(target, baseline)
-        row = f"{words}: {tuned} against {baseline}"
-        with rates(context, tuned, data, "full", loop, baseline) as sides:
-            for _ in PROGRESS.rounds(f"targets: {words}", context.rounds):
-                our_rate, their_rate = sides.measure()
-                theirs = theirs_needed * images / their_rate
-                table.compare(row, COLUMNS, ours_needed * images / our_rate, theirs)
+        tuned_epochs, documented_epochs = epochs_to(target, tuned), epochs_to(target, documented)
+        row = f"{description}: {tuned} against {documented}"
+        with rates(context, tuned, data, "full", loop, documented) as sides:
+            for _ in PROGRESS.rounds(f"targets: {description}", context.rounds):
+                triptych_rate, plain_rate = sides.measure()
+                plain = documented_epochs * images / plain_rate
+                table.compare(row, COLUMNS, tuned_epochs * images / triptych_rate, plain)
                 if sides.mixed:
                     mixed = epochs_to(target, f"{tuned}-bf16") * images / sides.measure_mixed()[0]
                     table.add(row, "bf16", mixed, "s")
-                    table.add(row, "bf16, times faster", theirs / mixed)
+                    table.add(row, "bf16, times faster", plain / mixed)
         in_bf16 = f" (bf16: {epochs_to(target, f'{tuned}-bf16'):.1f})"
-        table.set_text(row, "epochs", f"{ours_needed:.1f}{in_bf16} against {theirs_needed:.1f}")
+        table.set_text(row, "epochs", f"{tuned_epochs:.1f}{in_bf16} against {documented_epochs:.1f}")
         table.set_text(row, "goal", f"{goal:g}")
     _planar(context, table)
     _update(context, table)
@@ -70,7 +70,7 @@ def _planar(context: Context, table: Table) -> None:
     torch.set_num_threads(1)
     loop = plain_loops_of(alone)[DEEPEST]
     for _ in PROGRESS.rounds("targets: planar", context.rounds):
-        table.compare(row, COLUMNS, our_seconds(context, alone)[0], their_seconds(loop, iterations))
+        table.compare(row, COLUMNS, triptych_seconds(context, alone)[0], plain_seconds(loop, iterations))
     torch.set_num_threads(context.settings.runtime.threads)
 
 

@@ -30,10 +30,10 @@ class WorkerProcess(AbstractContextManager):
     """A loop in another process, which runs on request and ends with the block."""
 
     def __init__(self, threads: int, make: Callable[..., Loop], *arguments: Any) -> None:  # noqa: ANN401 (of `make`)
-        self.connection, theirs = PROCESSES.Pipe()
-        self.process = PROCESSES.Process(target=_serve, args=(theirs, threads, make, arguments))
+        self.connection, child_end = PROCESSES.Pipe()
+        self.process = PROCESSES.Process(target=_serve, args=(child_end, threads, make, arguments))
         self.process.start()
-        theirs.close()
+        child_end.close()
         self.images_per_step: int = self.connection.recv()
 
     def begin(self, steps: int) -> None:
