@@ -36,7 +36,7 @@ from triptych.evaluation.fidelity.reference_statistics import Reference
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.load import load_family, open_model
-from triptych.reports.page.build import read_summary
+from triptych.reports.summary import read_summary
 from triptych.settings.params import Settings, load, parse
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate

@@ -24,7 +24,7 @@ def _options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> d
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    help="first write into params.yaml how many trainings each, or each of NAMES, has",
+    help="first give each of NAMES, or each of all, this many seeds in params.yaml",
 )
 @click.option(
     "--hours",
@@ -59,7 +59,7 @@ def submit(
     slurm: dict[str, str],
     scratch: Path | None,
 ) -> None:
-    """Send experiments and studies NAMES (or all) that are not up to date to SLURM, a job each, and one a repeat."""
+    """Send the experiments and studies NAMES, or all, that are not up to date to SLURM, with all their seeds."""
     from triptych.cluster.submission import SHARED
     from triptych.cluster.submit import Wish, refuse_without_slurm
     from triptych.cluster.submit import submit as run
@@ -67,15 +67,9 @@ def submit(
     refuse_without_slurm()
     if seeds:
         from triptych.core.project import Project
-        from triptych.settings.params import load
-        from triptych.settings.seeds import set_seeds, write_for_dvc
+        from triptych.settings.seeds import set_seeds
 
-        project = Project.find(Path.cwd())
-        settings = load(project.params)
-        for name in names:
-            settings.entry(name)
-        set_seeds(project.params, settings, seeds, names)
-        write_for_dvc(load(project.params), project.seeds)
+        set_seeds(Project.find(Path.cwd()).params, seeds, names)
     project, settings = open_project()
     wish = Wish(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
     done = run(project, settings, names, wish, scratch)

@@ -26,7 +26,7 @@ from triptych.runner.repro import DVC_QUIET
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-SETTINGS = ("params.yaml", "seeds.yaml", "dvc.lock")  # they need not be committed: they travel with the submission
+SETTINGS = ("params.yaml", "dvc.lock")  # they need not be committed: they travel with the submission
 SCRATCH = "SLURM_TMPDIR"  # where a cluster has it: a folder on the node's own disk
 # A stage goes on through the signals with which SLURM announces a preemption: the job ends it, once the time has come.
 DEAF = ["sh", "-c", 'trap "" TERM CONT USR1 USR2; exec "$@"', "sh"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
 from triptych.runner import parallel
-from triptych.settings.seeds import stage_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,17 +23,16 @@ RUNS = "runs"  # DVC's folder of run caches, in its cache and in a remote
 
 
 def stages_of(settings: Settings, name: str) -> list[str]:
-    """The stages of an experiment, a study or a repeat, in order. Raises TriptychError if there is no such one."""
-    if name in settings.all_studies:
-        return [stage_name("study", name)]
+    """The stages of an experiment or a study, in order. Raises TriptychError if there is no such one."""
+    if name in settings.studies:
+        return [f"study@{name}"]
     settings.experiment(name)
-    return [stage_name("train", name), stage_name("evaluate", name)]
+    return [f"train@{name}", f"evaluate@{name}"]
 
 
 def workplace_of(stage: str) -> str:
     """What a stage's checkpoints are called, before the `@`."""
     kind, _, item = stage.partition("@")
-    kind = kind.removesuffix("-seed")
     return f"{kind}-{item}" if kind in ("evaluate", "classifier") else item
 
 

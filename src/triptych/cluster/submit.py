@@ -17,7 +17,6 @@ from triptych.core.errors import TriptychError
 from triptych.records.mlflow.store import brief
 from triptych.runner import parallel
 from triptych.runner.repro import stale_sources
-from triptych.settings.seeds import grouped
 
 if TYPE_CHECKING:
     from submitit import Executor
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from triptych.core.project import Project
     from triptych.settings.params import Settings
 
-TRAVELS = (":!params.yaml", ":!seeds.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # by DVC or with the submission
+TRAVELS = (":!params.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # by DVC or with the submission
 CODE = "src"
 TIMEOUTS = 1000  # a job that has run out of time goes on in the queue, so often
 NOTICE = 120  # seconds before its time is over in which a job is told
@@ -64,12 +63,12 @@ def refuse_without_slurm() -> None:
 
 
 def submit(project: Project, settings: Settings, names: Sequence[str], wish: Wish, scratch: Path | None) -> Submission:
-    """Submit what of these, repeats and all, or of everything, is not up to date.
+    """Submit the named experiments and studies with all their seeds, or all, that are not up to date.
 
     Raises TriptychError where jobs could not run.
     """
     commit = _committed(project)
-    groups = grouped((*settings.all_experiments, *settings.all_studies))
+    groups = settings.seed_groups()
     chosen = (each for name in names or groups for each in groups.get(name, [name]))
     jobs = {name: stages_of(settings, name) for name in chosen}
     stale = stale_sources(project, settings)

@@ -19,7 +19,6 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
-from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import INDEX
 
 if TYPE_CHECKING:
@@ -41,8 +40,8 @@ LINE = "{:<26} {:<11} {:<8} {:<16} {:>8}  {}"
 def status(project: Project, settings: Settings) -> str:
     """A line an experiment and study, why it is not up to date, and what to do. Raises TriptychError at damage."""
     lock = Lock.read(project)
-    found = {name: _of_experiment(project, lock, name) for name in settings.all_experiments}
-    found |= {name: _of_study(project, lock, name) for name in settings.all_studies}
+    found = {name: _of_experiment(project, lock, name) for name in settings.experiments}
+    found |= {name: _of_study(project, lock, name) for name in settings.studies}
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
     for name, (state, reason, headline) in found.items():
         lines.append(LINE.format(name, state, *_training(project, name), headline).rstrip())
@@ -58,8 +57,8 @@ def status(project: Project, settings: Settings) -> str:
 
 def _of_experiment(project: Project, lock: Lock, name: str) -> tuple[str, str, str]:
     """State, reason and headline."""
-    state, reason = _trained(project, lock.state(stage_name("train", name)), name)
-    evaluated = lock.state(stage_name("evaluate", name))
+    state, reason = _trained(project, lock.state(f"train@{name}"), name)
+    evaluated = lock.state(f"evaluate@{name}")
     if state == CURRENT and evaluated != CURRENT:
         state, reason = ("not judged", "") if evaluated == NEVER else ("judge anew", evaluated)
     headline = ""
@@ -72,7 +71,7 @@ def _of_experiment(project: Project, lock: Lock, name: str) -> tuple[str, str, s
 
 
 def _of_study(project: Project, lock: Lock, name: str) -> tuple[str, str, str]:
-    state, reason = _trained(project, lock.state(stage_name("study", name)), name)
+    state, reason = _trained(project, lock.state(f"study@{name}"), name)
     return state, reason, study_headline(project, name) if project.metrics(name).exists() else ""
 
 

@@ -30,7 +30,6 @@ from triptych.core.json_files import read_json
 from triptych.core.lock_file import splice
 from triptych.core.progress import LANES
 from triptych.runner import gpus
-from triptych.settings.seeds import stage_name
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -205,7 +204,7 @@ def durations(project: Project) -> dict[str, float]:
         entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         if entries:
             kind, _, name = folder.name.replace("classifier@classifier-", "classifier@").partition("@")
-            stage = kind if name == "all" else stage_name(kind, name)
+            stage = kind if name == "all" else f"{kind}@{name}"
             with suppress(TriptychError, TypeError, ValueError):
                 found[stage] = float(read_json(entries[-1])["seconds"])
     return found

@@ -10,7 +10,6 @@ from triptych.core.dvc_cache import cached_files, recorded_outputs
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
-from triptych.settings.seeds import stage_name
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ def stages_of(settings: Settings) -> list[str]:
         "prepare": settings.datasets,
         "classifier": settings.classifiers,
         "reference": settings.references,
-        "train": settings.all_experiments,
-        "evaluate": settings.all_experiments,
-        "study": settings.all_studies,
+        "train": settings.experiments,
+        "evaluate": settings.experiments,
+        "study": settings.studies,
     }
-    return [*(stage_name(stage, name) for stage, names in items.items() for name in names), "report"]
+    return [*(f"{stage}@{name}" for stage, names in items.items() for name in names), "report"]
 
 
 def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ WIDTH = 13
 
 def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     """The table as text, and whether nothing in it needs looking at."""
-    families = {name: experiment.family for name, experiment in settings.all_experiments.items()}
+    families = {name: experiment.family for name, experiment in settings.experiments.items()}
     names = list(settings.measured)
     parts = {
         "outputs, by dvc.lock": check_outputs(project, settings),

@@ -25,7 +25,7 @@ class Model(Section):
     architecture: Literal["convolutional", "residual"]
     channels: Widths | ChannelsByProfile
     features: Width | None = Field(default=None, description="of the hidden layer, convolutional")
-    dropout: NonNegativeFloat = Field(lt=1.0, description="before the logits")
+    dropout: NonNegativeFloat = Field(default=0.0, lt=1.0, description="before the logits")
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
@@ -45,7 +45,7 @@ class Classifier(Section):
     batch_size: Images = Field(description="images of an update")
     optimizer: Literal["adam", "sgd"]
     learning_rate: Rate = Field(description="the largest, of one cycle")
-    weight_decay: Weight
+    weight_decay: Weight = 0.0
     augmentation: Literal["shift", "shift_and_mirror"] = Field(description="of a batch, or of each image by itself")
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     seed: Seed

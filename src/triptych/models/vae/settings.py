@@ -20,7 +20,7 @@ class Model(Section):
     latent: Width = Field(description="dimensions of z")
     hidden: Widths = Field(description="of the encoder's hidden layers; the decoder has them in reverse")
     activation: Literal["tanh", "relu", "elu"] = Field(description="of the hidden layers")
-    decoder_shift: float = Field(ge=-1e4, le=1e4, description="added to the decoder's logits")
+    decoder_shift: float = Field(default=0.0, ge=-1e4, le=1e4, description="added to the decoder's logits")
     planar_layers: NonNegativeInt = Field(default=0, le=256, description="of the flow that the posterior goes through")
     kl_warmup: NonNegativeFloat = Field(default=0.0, le=1e6, description="epochs until the KL counts whole")
     importance_samples: PositiveInt = Field(default=1, le=10_000, description="draws in the bound; more than one: IWAE")

@@ -12,18 +12,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from triptych.core.errors import TriptychError
 from triptych.core.process_ids import is_alive
 from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import SAVED_VIEW, saved_view
 from triptych.records.run_folder import Json, stage_of
-from triptych.settings.seeds import base_of
+from triptych.settings.params import load
 from triptych.training.checkpoint import step_name
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ class Store:
                 client.search_experiments(max_results=1)
             return client
 
+    @cached_property
+    def first_seeds(self) -> dict[str, str]:
+        """Experiments and studies by name: the first one with the same settings, whatever its seed."""
+        with suppress(TriptychError):  # outside of a project that can be read, each run stands for itself
+            groups = load(self.project.params).seed_groups()
+            return {name: first for first, names in groups.items() for name in names}
+        return {}
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep the project's other processes out."""
@@ -142,7 +151,7 @@ class Store:
         run_id = run.info.run_id
         labels = {
             "triptych_experiment": name,
-            "entry": base_of(name),
+            "entry": self.first_seeds.get(name, name),
             "fingerprint": fingerprint,
             "profile": inputs["profile"],
             "family": family,
