@@ -40,8 +40,6 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     for part in (data["experiments"], data["studies"]):
         for name in set(part) - set(kept):
             del part[name]
-    entries = [*data["experiments"].values(), *data["studies"].values()]
-    data["recipes"] = {name: data["recipes"][name] for name in dict.fromkeys(entry["recipe"] for entry in entries)}
     for part, key in (("references", "reference"), ("datasets", "dataset")):
         used = {experiment[key] for experiment in data["experiments"].values()}
         used |= {reference["dataset"] for reference in data["references"].values()} if part == "datasets" else set()

@@ -28,7 +28,7 @@ from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.project import Project
 from triptych.records.journal import look_up
 from triptych.settings.params import load
-from triptych.settings.seeds import set_seeds, write_for_dvc
+from triptych.settings.seeds import set_seeds
 from triptych.training.checkpoint import Workplace
 
 
@@ -150,12 +150,12 @@ def test_another_machine_goes_on_from_a_checkpoint(shelf: Shelf, tmp_path: Path)
     Workplace(place, 0).save(2, {"w": torch.zeros(2)}, [{"epoch": 0, "loss": 1.0}], 4.0)
     write(place, {"epoch-0000.safetensors": "a snapshot", ".draft.part": "half"})
     write(here.private / "checkpoints" / "b@key", {INDEX: "another experiment's"})
-    courier = Courier(shelf, here, "train-seed@a-seed-1")
+    courier = Courier(shelf, here, "train@a-seed-1")
     courier.start()
     courier.finish()
     assert shelf.names(SHELVED) == [f"{SHELVED}/a-seed-1@key"]
-    assert fetch_checkpoints(shelf, there, "train-seed@a-seed-1") == [f"{SHELVED}/a-seed-1@key"]
-    assert fetch_checkpoints(shelf, there, "evaluate-seed@a-seed-1") == []
+    assert fetch_checkpoints(shelf, there, "train@a-seed-1") == [f"{SHELVED}/a-seed-1@key"]
+    assert fetch_checkpoints(shelf, there, "evaluate@a-seed-1") == []
     found = there.private / "checkpoints" / "a-seed-1@key"
     step, tensors, _, seconds = Workplace(found, 0).load()
     assert (step, tensors["w"].tolist(), seconds) == (2, [0.0, 0.0], 4.0)
@@ -185,34 +185,17 @@ def test_a_checkpoint_that_is_being_replaced_is_left_for_the_next_look(shelf: Sh
 
 
 def test_stages_and_their_checkpoints_by_name(project: Project) -> None:
-    set_seeds(project.params, load(project.params), 2)
+    set_seeds(project.params, 2)
     settings = load(project.params)
     assert stages_of(settings, "vae-20d") == ["train@vae-20d", "evaluate@vae-20d"]
     assert stages_of(settings, "planar-samples") == ["study@planar-samples"]
     repeats = [name for name in settings.measured if "-seed-" in name]
     stages = [stage for name in repeats for stage in stages_of(settings, name)]
-    assert [stage.partition("@")[0] for stage in stages] == ["train-seed", "evaluate-seed", "study-seed"]
+    assert [stage.partition("@")[0] for stage in stages] == ["train", "evaluate", "study"]
     assert [workplace_of(stage) for stage in stages] == [repeats[0], f"evaluate-{repeats[0]}", repeats[1]]
     assert workplace_of("classifier@mnist") == "classifier-mnist"
-    with pytest.raises(TriptychError, match="knows"):
+    with pytest.raises(TriptychError, match="known names"):
         stages_of(settings, "nobody")
-
-
-def test_seeds_by_name_are_not_written_over(project: Project) -> None:
-    before = project.params.read_text()
-    project.params.write_text(before.replace("seeds: 1", "seeds: {vae-20d: 2}"))
-    with pytest.raises(TriptychError, match="by name"):
-        set_seeds(project.params, load(project.params), 3)
-    set_seeds(project.params, load(project.params), 3, ["planar-samples"])
-    assert project.params.read_text() == before.replace("seeds: 1", "seeds: {vae-20d: 2, planar-samples: 3}")
-    project.params.write_text(before.replace("seeds: 1", "seeds: [4]"))
-    set_seeds(project.params, load(project.params), 1, ["vae-20d"])
-    found = load(project.params).seeds
-    assert found["vae-20d"] == 1
-    assert found["planar-samples"] == [4]
-    project.params.write_text(before.replace("seeds: 1", "seeds:\n  vae-20d: 2"))
-    with pytest.raises(TriptychError, match="in several lines"):
-        set_seeds(project.params, load(project.params), 3, ["vae-20d"])
 
 
 def test_an_entry_moves_from_one_lock_to_another() -> None:
@@ -292,11 +275,11 @@ def test_jobs_of_two_seeds_come_home(project: Project, tmp_path: Path, monkeypat
     """Two processes of this machine, each in a checkout of its own, and what needs the others left alone."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    set_seeds(project.params, load(project.params), 2)
+    [study] = load(project.params).studies
+    set_seeds(project.params, 2, [study])
     settings = load(project.params)
-    write_for_dvc(settings, project.seeds)
-    names = list(settings.all_studies)
-    submission = submit(project, settings, list(settings.studies), HERE, tmp_path / "scratch")
+    names = list(settings.studies)
+    submission = submit(project, settings, [study], HERE, tmp_path / "scratch")
     assert list(submission.jobs) == names
     results = [LocalJob(submission.logs, number).paths.result_pickle for number in submission.jobs.values()]
     wait_until(lambda: all(path.exists() for path in results))

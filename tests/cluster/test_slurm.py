@@ -27,7 +27,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.settings.params import load
-from triptych.settings.seeds import stage_name
 from triptych.training.checkpoint import STATE
 
 LONG = 800  # epochs of what is to be met while it trains
@@ -75,7 +74,7 @@ class Home:
         for path in self.checkpoints():
             name = path.parent.name.partition("@")[0]
             steps = [int(file.removesuffix(f".{STATE}")) for file in index_at(path) if file.endswith(f".{STATE}")]
-            experiment = settings.all_experiments.get(name)
+            experiment = settings.experiments.get(name)
             if experiment and steps and 2 * steps[0] <= getattr(experiment.epochs, settings.profile):
                 found.append(name)
         return found
@@ -174,7 +173,7 @@ def test_a_node_dies_in_the_middle_of_a_training(cluster: Cluster, home: Home) -
     finish(home, submission, victim)
     lock = home.root / "dvc.lock"
     before = lock.read_bytes()
-    home.run("dvc", "repro", "--force", "--single-item", stage_name("train", victim))
+    home.run("dvc", "repro", "--force", "--single-item", f"train@{victim}")
     assert lock.read_bytes() == before  # undisturbed it would have been the same
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.core.file_names import WEIGHTS
 from triptych.records.mlflow.descriptions import model_note, results_of
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from triptych.records.mlflow.store import Store
     from triptych.records.run_folder import Record
 
+WEIGHTS_HASH = "weights_sha256"
 VERSIONS = "mlflow.modelVersions"  # by this tag MLflow's interface leads from a model to its version
 
 
@@ -45,7 +45,7 @@ def remove_replaced(store: Store, name: str, model_id: str, kept: set[str]) -> N
     """Delete a model and its version, unless its weights are among those `kept`, or somebody has deleted it already."""
     with _already("RESOURCE_DOES_NOT_EXIST"):
         model = store.client.get_logged_model(model_id)
-        weights = model.tags.get(WEIGHTS, "")
+        weights = model.tags.get(WEIGHTS_HASH, "")
         if weights in kept:
             return
         for version in _versions(store, name, weights):
@@ -56,24 +56,24 @@ def remove_replaced(store: Store, name: str, model_id: str, kept: set[str]) -> N
 
 def describe_version(store: Store, record: Record) -> None:
     """Say on the version with the record's weights how good it came out."""
-    for version in _versions(store, record.name, record.inputs[WEIGHTS]):
+    for version in _versions(store, record.name, record.inputs[WEIGHTS_HASH]):
         store.client.update_model_version(record.name, version.version, results_of(record) or "not evaluated")
 
 
 def _versions(store: Store, name: str, weights: str) -> list[ModelVersion]:
-    query = f"name = '{name}' and tags.{WEIGHTS} = '{weights}'{store.ours}"
+    query = f"name = '{name}' and tags.{WEIGHTS_HASH} = '{weights}'{store.ours}"
     return list(store.client.search_model_versions(query))
 
 
 def _tags(store: Store, record: Record) -> dict[str, str]:
     """By these a model and its version are found again; whose they are, others who share the server should know."""
     owner = {} if store.local else {"project": store.project_name}
-    return {"profile": record.inputs["profile"], WEIGHTS: record.inputs[WEIGHTS], **owner}
+    return {"profile": record.inputs["profile"], WEIGHTS_HASH: record.inputs[WEIGHTS_HASH], **owner}
 
 
 def _find(store: Store, record: Record) -> LoggedModel | None:
     experiment = store.experiment_id(record.inputs["family"])
-    query = f"name = '{record.name}' and tags.{WEIGHTS} = '{record.inputs[WEIGHTS]}'{store.ours}"
+    query = f"name = '{record.name}' and tags.{WEIGHTS_HASH} = '{record.inputs[WEIGHTS_HASH]}'{store.ours}"
     return next(
         (model for model in store.client.search_logged_models([experiment], query) if model.status == "READY"), None
     )
@@ -92,7 +92,7 @@ def _log(store: Store, run_id: str, record: Record, folder: Path) -> LoggedModel
 
 def _register(store: Store, run_id: str, record: Record, model: LoggedModel) -> None:
     client, name = store.client, record.name
-    if any(version.source == model.artifact_location for version in _versions(store, name, record.inputs[WEIGHTS])):
+    if any(version.source == model.artifact_location for version in _versions(store, name, record.inputs[WEIGHTS_HASH])):
         return
     with _already("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, {"family": record.inputs["family"]}, model_note(record))
