@@ -24,7 +24,7 @@ from triptych.stages.prepare import prepare
 from triptych.stages.study import study
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", "seeds.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
@@ -36,7 +36,7 @@ ONE_STUDY = ("planar-samples",)
 
 
 def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> dict:
-    """The settings, with these experiments and studies alone, at a size that a test can afford."""
+    """Return the settings with these experiments and studies alone, at a size that a test can afford."""
     for part in (data["experiments"], data["studies"]):
         for name in set(part) - set(kept):
             del part[name]
@@ -69,6 +69,7 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         data["classifiers"]["cifar10"]["model"] |= {"channels": [4, 4, 8, 8]}
     for experiment in data["experiments"].values():
         experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}
+        experiment.setdefault("model", {})
     experiments = data["experiments"]
     experiments["vae-20d"]["model"] |= {"hidden": [32], "latent": 4}
     if "vae-2d" in experiments:

@@ -1,4 +1,4 @@
-"""The committed reference results: of today's settings, whole, small, and the same in the table as in the files."""
+"""The committed baseline: it has the present settings, is complete and small, and its table has the same numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from triptych.core.json_files import read_json
 from triptych.core.schema import resolve
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.settings.params import parse
-from triptych.settings.seeds import base_of, repeat_name
 from triptych.verify.baseline import LARGEST, table
 
 FOLDER = ROOT / "metrics" / "baseline"
@@ -24,12 +23,12 @@ def test_the_table_is_made_from_the_files() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str) -> None:
+def test_a_baseline_result_has_the_present_settings(params: dict, name: str) -> None:
     result, full = read_json(FOLDER / f"{name}.json"), parse(params | {"profile": "full"})
     assert result["profile"] == "full"
     assert result["run"]["git_commit"] != "none"
-    base, seed = base_of(name), result["settings"]["seed"]
-    assert name in (base, repeat_name(base, seed))
+    seed = result["settings"]["seed"]
+    base = name.removesuffix(f"-seed-{seed}")
     if base in full.studies:
         settings = full.study(base).model_dump(mode="json") | {"seed": seed}
         assert result["settings"] == settings | {"iterations": settings["iterations"]["full"]}
@@ -41,7 +40,7 @@ def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str)
     if base in full.experiments:
         wanted = resolve(full.experiment(base).model_dump(mode="json"), "full") | {"seed": seed}
         settings = {**wanted, **result["settings"], "model": {**wanted["model"], **result["settings"]["model"]}}
-        if settings["epoch_updates"]:  # shortened and narrowed where no GPU was at hand; its own fields say so
+        if settings["epoch_updates"]:  # shorter and narrower without a GPU, as its own fields say
             assert settings["epochs"] * settings["epoch_updates"] <= wanted["epochs"] * wanted["epoch_updates"]
             assert settings["model"].pop("width") <= wanted["model"].pop("width")
             for counted in ("epochs", "epoch_updates", "snapshot_epochs"):
@@ -52,22 +51,23 @@ def test_a_reference_result_is_of_the_settings_in_force(params: dict, name: str)
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "plots" / "baseline").iterdir()), ids=lambda path: path.name)
-def test_reference_pictures_are_small(folder: Path) -> None:
+def test_baseline_pictures_are_small(folder: Path) -> None:
     assert folder.name == "comparison" or folder.name in NAMES
     assert all(picture.stat().st_size <= LARGEST for picture in folder.iterdir())
 
 
 def test_results_of_several_seeds_have_a_table_of_their_own(tmp_path: Path) -> None:
     kept = {name: read_json(FOLDER / f"{name}.json") for name in ("vae-20d", "planar-density")}
-    alone = "Over seeds"
+    heading = "Over seeds"
     for name, result in kept.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
-    assert alone not in table(tmp_path)
+    assert heading not in table(tmp_path)
     kept["vae-20d"]["test"]["elbo"] += 2.0
     kept["planar-density"]["arcs-k2"]["kl"] += 1.0
     for name, result in kept.items():
-        (tmp_path / f"{name}-seed-1.json").write_text(json.dumps(result))
-    _, of_vae, of_study = table(tmp_path).split(alone)
+        result["settings"]["seed"] += 1
+        (tmp_path / f"{name}-with-another-name.json").write_text(json.dumps(result))
+    _, of_vae, of_study = table(tmp_path).split(heading)
     elbo, kl = (read_json(FOLDER / f"{name}.json") for name in kept)
     mean, deviation = elbo["test"]["elbo"] + 1.0, 2**0.5
     assert f"| `vae-20d` | 2 | {mean:.5g} ± {deviation:.2g} |" in of_vae

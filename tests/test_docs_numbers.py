@@ -17,15 +17,15 @@ from conftest import ROOT
 from pages import INLINE, PAGES, Table, blocks, tables
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
-from triptych.evaluation.over_seeds import Spread
+from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.reports.closing_table import closing_table
 from triptych.settings.params import load
-from triptych.settings.seeds import grouped, is_repeat
 from triptych.stages.report import extractors_of, summarise
 
 RESULTS = ROOT / "metrics" / "baseline"
 GENERATED = ("settings.md", "speed.md", "scale.md")  # by programs, with other tests
 NAMES = sorted(path.stem for path in RESULTS.glob("*.json"))
+GROUPS = group_by_settings({name: read_json(RESULTS / f"{name}.json")["settings"] for name in NAMES})
 WRITTEN = [page for page in PAGES if page.name not in GENERATED]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w,.]*\d)")
@@ -130,7 +130,7 @@ def expected(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tup
         return result(name), keys
     if corner == "over seeds":
         name, key = OVER_SEEDS[first]
-        found = Spread.of([result(each)[key] for each in grouped(NAMES)[name]])
+        found = Spread.of([result(each)[key] for each in GROUPS[name]])
         keys = {"mean ± standard deviation": ("mean", "deviation"), "seeds": ("n",)}
         return {"mean": found.mean, "deviation": found.deviation, "n": found.n}, keys[heading]
     if corner == "density":
@@ -258,7 +258,7 @@ def test_sentences_equal_the_files() -> None:
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:
     """docs/results.md says so of the five flows."""
-    kept = {name: result(name) for name in NAMES if not is_repeat(name)}
+    kept = {name: result(name) for name in GROUPS}
     flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
     assert len(flows) == 5
     ranked = sorted(flows, key=lambda found: found["test.bits_per_dimension"])

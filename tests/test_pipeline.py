@@ -8,13 +8,16 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
@@ -23,10 +26,12 @@ from conftest import ROOT, copy_project, environment, shrink
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
+from triptych.core.schema import Section
 from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock
 from triptych.runner import parallel
+from triptych.settings.params import Settings
 from triptych.studies.kinds import STUDIES, study_modules
 from triptych.training.history import read_history
 
@@ -119,6 +124,7 @@ def test_lanes_leave_the_lock_and_the_results_of_one_stage_at_a_time(
 KEPT_TAGS = (
     *("fidelity", "profile", "fingerprint", "git_commit", "git_dirty", "stage", "triptych_experiment", "started"),
     "dvc_exp",
+    "entry",
     *("trained", "result", "mlflow.note.content", "mlflow.loggedImages"),
 )
 
@@ -218,7 +224,7 @@ def test_a_sweep_is_recorded_in_the_project_and_leaves_it_as_it_was(fresh: Clone
     lock = (fresh.root / "dvc.lock").read_bytes()
     rates = {"higher": "0.002", "lower": "0.0003"}
     for name, rate in rates.items():
-        changes = (f"experiments.vae-20d.learning_rate={rate}", "experiments.vae-20d.model.latent=3")
+        changes = (f"recipes.vae-20d.learning_rate={rate}", "experiments.vae-20d.model.latent=3")
         fresh.succeed(
             "dvc", "exp", "run", "--temp", "-n", name, *(word for change in changes for word in ("-S", change))
         )
@@ -255,17 +261,21 @@ def curves_of(clone: Clone) -> set[str]:
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
 
 
-def test_a_further_seed_runs_alone_and_every_view_tells_of_it(fresh: Clone) -> None:
-    fresh.edit(lambda data: data.update(seeds={"vae-20d": 2, "planar-samples": [5]}))
-    assert "run `triptych seeds`" in fresh.refuse("triptych", "status")
-    repeats = ["train-seed@vae-20d-seed-1", "evaluate-seed@vae-20d-seed-1", "study-seed@planar-samples-seed-5"]
+def test_another_seed_runs_alone_and_every_view_has_it(fresh: Clone) -> None:
+    before = (fresh.root / "params.yaml").read_bytes()
+    said = fresh.succeed("triptych", "seeds", "2", "vae-20d", "planar-samples")
+    assert said == "params.yaml: added vae-20d-seed-1, planar-samples-seed-1\n"
+    others = ["train@vae-20d-seed-1", "evaluate@vae-20d-seed-1", "study@planar-samples-seed-1"]
     said = fresh.succeed("triptych", "repro")
-    assert sorted(fresh.ran(said)) == sorted([*repeats, "report"])
+    assert sorted(fresh.ran(said)) == sorted([*others, "report"])
     assert re.search(r"^vae-20d .*\(2 seeds\)$", said, re.MULTILINE)
     assert not re.search(r"^vae-20d-seed-1 ", said, re.MULTILINE)
     assert fresh.ran(fresh.succeed("dvc", "repro")) == []
     assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
-    assert {"vae-20d 0.001", "vae-20d-seed-1 0.001", "planar-samples-seed-5 0.0005"} <= set(runs_of(fresh))
+    runs = runs_of(fresh)
+    assert {runs[f"{name} 0.001"]["tags"]["entry"] for name in OF_TWO_SEEDS} == {"vae-20d"}
+    assert runs["planar-samples-seed-1 0.0005"]["tags"]["entry"] == "planar-samples"
+    assert runs["gan-mnist 0.0002"]["tags"]["entry"] == "gan-mnist"
     seeds = pd.read_csv(fresh.root / "metrics" / "seeds.csv").set_index(["experiment", "number"])
     elbos = [json.loads((fresh.root / f"metrics/{name}.json").read_text())["test"]["elbo"] for name in OF_TWO_SEEDS]
     assert elbos[0] != elbos[1]
@@ -273,8 +283,45 @@ def test_a_further_seed_runs_alone_and_every_view_tells_of_it(fresh: Clone) -> N
     assert seeds.loc[("vae-20d", "test.elbo"), "standard_deviation"] == pytest.approx(np.std(elbos, ddof=1))
     assert seeds.loc[("planar-samples", "arcs-k1.kl"), "n"] == 2
     assert seeds.loc[("gan-mnist", "fid_classifier"), "n"] == 1
-    fresh.edit(lambda data: data.update(seeds=1))
+    assert "X2-seeds-fid-mnist.png" in {path.name for path in (fresh.root / "metrics" / "comparison").iterdir()}
+    removed = "params.yaml: removed vae-20d-seed-1, planar-samples-seed-1\n"
+    assert fresh.succeed("triptych", "seeds", "1") == removed
+    assert (fresh.root / "params.yaml").read_bytes() == before
     assert fresh.ran(fresh.succeed("triptych", "repro")) == ["report"]
+
+
+def to_run(clone: Clone) -> set[str]:
+    """The stages that DVC would run."""
+    plan = parallel.begin_look(Project(clone.root))()
+    assert plan
+    return set(plan.waits)
+
+
+def test_a_variant_and_a_recipe_re_run_only_what_depends_on_them(fresh: Clone) -> None:
+    variant = {"family": "vae", "dataset": "binarized_mnist", "reference": "mnist", "recipe": "vae-20d", "seed": 0}
+    variant |= {"epochs": {"quick": 1}, "batch_size": 50, "model": {"latent": 3, "hidden": [16]}}
+    fresh.edit(lambda data: data["experiments"].update({"vae-3d": variant}))
+    new = {"train@vae-3d", "evaluate@vae-3d"}
+    assert to_run(fresh) == {*new, "report"}
+    assert set(fresh.ran(fresh.succeed("triptych", "repro"))) == {*new, "report"}
+    fresh.edit(lambda data: data["recipes"]["vae-20d"].update(learning_rate=0.002))
+    assert to_run(fresh) == {*new, "train@vae-20d", "evaluate@vae-20d", "report"}
+    assert "recipes.vae-20d.learning_rate" in fresh.succeed("dvc", "params", "diff")
+    fresh.edit(lambda data: data["recipes"]["vae-20d"].update(learning_rate=0.001))
+    fresh.edit(lambda data: data["recipes"]["planar"].update(learning_rate=0.002))
+    assert to_run(fresh) == {"study@planar-samples", "report"}
+    fresh.edit(lambda data: data["recipes"]["planar"].update(learning_rate=0.0005))
+    fresh.edit(lambda data: data["recipes"].update(spare={"learning_rate": 1.0}))
+    assert to_run(fresh) == {"report"}
+
+
+def test_all_settings_of_an_experiment_are_printed(clone: Clone) -> None:
+    found = YAML(typ="safe").load(clone.succeed("triptych", "check", "--resolved", "vae-20d"))["vae-20d"]
+    manifest = json.loads((clone.root / "models" / "vae-20d" / "manifest.json").read_text())
+    assert found == manifest["settings"] | {"epochs": {"quick": 3, "full": 3}}
+    study = YAML(typ="safe").load(clone.succeed("triptych", "check", "--resolved", "planar-samples"))
+    assert study["planar-samples"]["smoothing"] == 0.99
+    assert "experiments.nothing" in clone.refuse("triptych", "check", "--resolved", "nothing")
 
 
 OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
@@ -572,17 +619,20 @@ def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -
     assert archive.ran(output) == ["train@vae-20d", "evaluate@vae-20d", "report"]
 
 
-def declared(stage: str, item: dict) -> set[Path]:
-    """The code that `dvc.yaml` declares for a stage, folders opened."""
+def declared_code(stage: str, item: dict) -> dict[str, set[Path]]:
+    """The paths of code that `dvc.yaml` declares for a stage, each with the modules in it."""
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     dependencies = stages[stage].get("do", stages[stage])["deps"]
     named = (re.sub(r"\$\{item\.(\w+)\}", lambda match: item.get(match[1], ""), path) for path in dependencies)
     code = [path for path in named if path.startswith("src")]
-    files: set[Path] = set()
-    for path in (ROOT / name for name in code):
-        assert path.exists(), f"{path} is declared for {stage} but does not exist"
-        files |= set(path.rglob("*.py")) if path.is_dir() else {path}
-    return {PACKAGE / file.relative_to(ROOT / "src" / "triptych") for file in files if file.name != "__init__.py"}
+    assert len(code) <= 10
+    found = {}
+    for path in code:
+        place = ROOT / path
+        assert place.exists(), f"{path} is declared for {stage} but does not exist"
+        files = place.rglob("*.py") if place.is_dir() else [place]
+        found[path] = {PACKAGE / file.relative_to(ROOT / "src" / "triptych") for file in files}
+    return found
 
 
 STAGES = [(stage, {}, []) for stage in ("fetch", "prepare", "classifier", "reference", "report")]
@@ -592,18 +642,97 @@ STAGES += [
     for stage, modules in (("train", entry.training_modules), ("evaluate", entry.evaluation_modules))
 ]
 STAGES += [("study", {"study": kind}, study_modules(kind)) for kind in STUDIES]
-OF_ALL_FAMILIES = closure([module for entry in FAMILIES.values() for module in entry.evaluation_modules])
-FIGURES = {path for path in OF_ALL_FAMILIES if path.parent.name == "figures"}
-OF_ALL_STUDIES = closure([module for kind in STUDIES for module in study_modules(kind)])
 
 
 @pytest.mark.parametrize(
     ("stage", "item", "loaded"), STAGES, ids=["-".join([name, *of.values()]) for name, of, _ in STAGES]
 )
-def test_a_stage_declares_the_code_it_is_made_of(stage: str, item: dict, loaded: list[str]) -> None:
+def test_a_stage_declares_the_code_that_it_imports(stage: str, item: dict, loaded: list[str]) -> None:
+    declared = declared_code(stage, item)
     used = set(closure([f"triptych.stages.{stage}", *loaded]))
-    found = declared(stage, item)
-    assert used - found == set(), f"{stage} uses code that dvc.yaml does not declare"
-    shared = {"study": set(OF_ALL_STUDIES), "evaluate": FIGURES}.get(stage, set())  # one entry for what any kind uses
-    unused = {path for path in found - used - shared if path.parent.name not in ("training", "objectives")}
-    assert unused == set(), f"dvc.yaml declares code that {stage} does not use"
+    covered = set().union(*declared.values())
+    assert used - covered == set(), f"{stage} uses code that dvc.yaml does not declare"
+    # One entry serves all kinds of studies, of which only some use a normalizing flow.
+    kinds = closure([module for kind in STUDIES for module in study_modules(kind)]) if stage == "study" else ()
+    unused = [path for path, modules in declared.items() if not modules & (used | set(kinds))]
+    assert unused == [], f"dvc.yaml declares code that {stage} does not use"
+
+
+NOT_IN_RESULTS = {  # settings that change the speed of a training and not its numbers
+    "runtime.checkpoint_seconds",
+    "runtime.cuda_graphs",
+    "runtime.data_on_device",
+}
+
+
+class SettingsRecorder:
+    """Records which settings are read, by their paths in `params.yaml`."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.places = dict(self._sections(settings, ""))
+        self.read: set[str] = set()
+        recorder = self
+
+        def read(section: Section, name: str) -> object:
+            value = object.__getattribute__(section, name)
+            place = recorder.places.get(id(section))
+            if place is not None and (name == "model_dump" or name in type(section).model_fields):
+                recorder.add(place, name, value)
+            return value
+
+        monkeypatch.setattr(Section, "__getattribute__", read, raising=False)
+
+    def _sections(self, value: object, place: str) -> Iterator[tuple[int, str]]:
+        if isinstance(value, Section):
+            yield id(value), place
+        for name, inner in dict(value).items() if isinstance(value, Section | dict) else ():
+            yield from self._sections(inner, f"{place}.{name}".lstrip("."))
+
+    def add(self, place: str, name: str, value: object) -> None:
+        if name == "model_dump":
+            self.read.add(place)
+        elif id(value) not in self.places and not (
+            isinstance(value, dict) and any(map(self._is_section, value.values()))
+        ):
+            self.read.add(f"{place}.{name}".lstrip("."))
+
+    def _is_section(self, value: object) -> bool:
+        return id(value) in self.places
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "fetch@mnist", "prepare@mnist", "classifier@mnist", "reference@mnist", "train@vae-20d", "evaluate@vae-20d",
+        "evaluate@gan-mnist", "study@planar-samples", "report",
+    ],
+)  # fmt: skip
+def test_a_stage_declares_the_settings_that_it_reads(fresh: Clone, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    """What a stage reads of an experiment may stand in its entry or in its recipe: it declares both."""
+    import triptych.cli.stages as commands
+
+    monkeypatch.chdir(fresh.root)
+    [declared] = [
+        set(dependency.params)
+        for dependency in Repo(str(fresh.root)).stage.load_one(name=stage).deps
+        if isinstance(dependency, ParamsDependency)
+    ]
+    project, settings = commands.open_project()
+    monkeypatch.setattr(commands, "open_project", lambda: (project, settings))
+    monkeypatch.setattr("triptych.reports.page.build.build_page", lambda *_: None)  # the page is not an output of DVC
+    for name in ("MLFLOW_TRACKING_URI", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    recorder = SettingsRecorder(settings, monkeypatch)
+    kind, _, item = stage.partition("@")
+    command = next(command for command in commands.STAGES if command.name == kind)
+    done = CliRunner().invoke(command, [item] if item else [], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    read = recorder.read - NOT_IN_RESULTS
+    if any(f".{settings.profile}." in f"{key}." for key in declared):
+        read.discard("profile")  # the profile is part of a declared key
+    undeclared = {key for key in read if not any(f"{key}.".startswith(f"{known}.") for known in declared)}
+    assert undeclared == set(), f"{stage} reads settings that dvc.yaml does not declare"
+    recipes = {key for key in declared if key.startswith("recipes")}
+    assert bool(recipes) == any(key.startswith(("experiments", "studies")) for key in declared)
+    unread = {key for key in declared - recipes if not any(f"{found}.".startswith(f"{key}.") for found in read)}
+    assert unread - {"profile"} == set(), f"dvc.yaml declares settings that {stage} does not read"

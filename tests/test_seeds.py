@@ -1,4 +1,4 @@
-"""Seeds: which trainings there are, what they are called, and what they say together."""
+"""Seeds: entries of `params.yaml`, groups by settings, mean and deviation over them."""
 
 from __future__ import annotations
 
@@ -6,98 +6,106 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 from scipy import stats
 
+from conftest import ROOT
 from triptych.core.errors import TriptychError
-from triptych.evaluation.over_seeds import Spread, differ, spreads
-from triptych.settings.params import Settings, parse
-from triptych.settings.seeds import base_of, check_for_dvc, for_dvc, further_seeds, grouped, stage_name, write_for_dvc
+from triptych.evaluation.over_seeds import Spread, differ, group_by_settings, spreads
+from triptych.settings.params import load, parse
+from triptych.settings.seeds import set_seeds
 from triptych.stages.report import seed_rows
 
 
-def with_seeds(params: dict, seeds: object) -> Settings:
-    return parse(params | {"seeds": seeds})
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A copy of the committed `params.yaml`."""
+    copy = tmp_path / "params.yaml"
+    copy.write_bytes((ROOT / "params.yaml").read_bytes())
+    return copy
 
 
-@pytest.mark.parametrize(
-    ("wanted", "own", "expected"),
-    [(1, 0, []), (3, 0, [1, 2]), (2, 7, [8]), ([], 0, []), ([5, 9], 0, [5, 9]), ([0, 2, 0, 2], 0, [2])],
-)
-def test_a_number_counts_upwards_and_a_list_is_taken_as_it_is(wanted: object, own: int, expected: list[int]) -> None:
-    assert further_seeds(wanted, own) == expected
-
-
-def test_a_repeat_is_the_experiment_with_another_seed(tiny_params: dict) -> None:
-    settings = with_seeds(tiny_params, {"vae-20d": 3, "planar-samples": [4]})
-    assert [name for name in settings.all_experiments if name.startswith("vae-20d")] == [
-        "vae-20d",
-        "vae-20d-seed-1",
-        "vae-20d-seed-2",
-    ]
-    first, second = settings.experiment("vae-20d"), settings.experiment("vae-20d-seed-2")
-    assert second.model_dump() == first.model_dump() | {"seed": 2}
-    assert settings.study("planar-samples-seed-4").seed == 4
-    assert "planar-samples-seed-4" in settings.measured
-    assert "vae-20d-seed-1" not in settings.experiments
-    every = with_seeds(tiny_params, 2)
-    assert len(every.all_experiments) == 2 * len(every.experiments)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "words"),
-    [
-        (0, "seeds: write a number of trainings, 1 to 1,000, or a list of seeds, not 0"),
-        ("3", "seeds: write a number of trainings, 1 to 1,000, or a list of seeds, not '3'"),
-        ([1, -1], "seeds: write a number of trainings, 1 to 1,000, or a list of seeds, not [1, -1]"),
-        ({"vae-20d": True}, "seeds: vae-20d: write a number of trainings"),
-        ({"vae": 2}, "seeds.vae: there is no experiment or study of that name"),
-        ({"": 2}, "seeds: '' is no name of an experiment or a study"),
-    ],
-)
-def test_impossible_seeds_are_refused_in_a_sentence(tiny_params: dict, seeds: object, words: str) -> None:
-    with pytest.raises(TriptychError) as refused:
-        with_seeds(tiny_params, seeds)
-    assert words in str(refused.value)
-
-
-def test_no_entry_takes_the_name_of_a_repeat(tiny_params: dict) -> None:
-    experiments = tiny_params["experiments"]
-    with pytest.raises(TriptychError, match="that of a repeat"):
-        parse(tiny_params | {"experiments": experiments | {"vae-20d-seed-1": experiments["vae-20d"]}})
-
-
-def test_names_lead_to_stages_and_back() -> None:
-    assert stage_name("train", "vae-20d") == "train@vae-20d"
-    assert stage_name("train", "vae-20d-seed-12") == "train-seed@vae-20d-seed-12"
-    assert stage_name("classifier", "mnist-seed-1") == "classifier@mnist-seed-1"
-    assert (base_of("vae-20d-seed-12"), base_of("vae-20d")) == ("vae-20d", "vae-20d")
-    assert grouped(["a", "a-seed-3", "b"]) == {"a": ["a", "a-seed-3"], "b": ["b"]}
-
-
-def test_dvc_gets_what_its_stages_need(tiny_params: dict, tmp_path: Path) -> None:
-    settings, path = with_seeds(tiny_params, {"vae-20d": 2, "planar-samples": 2}), tmp_path / "seeds.yaml"
-    with pytest.raises(TriptychError, match="run `triptych seeds`"):
-        check_for_dvc(settings, path)
-    assert write_for_dvc(settings, path)
-    assert not write_for_dvc(settings, path)
-    check_for_dvc(settings, path)
-    assert YAML(typ="safe").load(path) == {
-        "experiment_repeats": {
-            "vae-20d-seed-1": {
-                "experiment": "vae-20d",
-                "family": "vae",
-                "dataset": "binarized_mnist",
-                "reference": "mnist",
-            }
-        },
-        "study_repeats": {"planar-samples-seed-1": {"entry": "planar-samples", "study": "planar"}},
+def test_equal_settings_with_other_seeds_are_one_group() -> None:
+    settings = {
+        "a": {"seed": 0, "rate": 1.0, "model": {"width": 2}},
+        "b": {"seed": 0, "rate": 2.0, "model": {"width": 2}},
+        "c": {"model": {"width": 2}, "rate": 1.0, "seed": 7},
+        "d": {"seed": 7, "rate": 1.0, "model": {"width": 2}},  # a copy of c, not another sample
+        "e": {"seed": 1, "rate": 1.0, "model": {"width": 3}},
     }
-    alone = with_seeds(tiny_params, 1)
-    with pytest.raises(TriptychError, match="does not hold the repeats"):
-        check_for_dvc(alone, path)
-    assert YAML(typ="safe").load(for_dvc(alone)) == {"experiment_repeats": {}, "study_repeats": {}}
-    check_for_dvc(alone, tmp_path / "nothing.yaml")
+    assert group_by_settings(settings) == {"a": ["a", "c"], "b": ["b"], "d": ["d"], "e": ["e"]}
+
+
+def test_groups_are_found_by_settings_not_by_names(tiny_params: dict) -> None:
+    experiments = tiny_params["experiments"]
+    more = {"again": experiments["vae-20d"] | {"seed": 4}, "vae-20d-seed-1": experiments["vae-20d"] | {"ema": 0.9}}
+    settings = parse(tiny_params | {"experiments": experiments | more})
+    groups = settings.seed_groups()
+    assert groups["vae-20d"] == ["vae-20d", "again"]
+    assert groups["vae-20d-seed-1"] == ["vae-20d-seed-1"]
+    assert groups["planar-samples"] == ["planar-samples"]
+    assert settings.seed_groups(among=["again"]) == {"again": ["again"]}
+
+
+def test_seeds_are_added_behind_their_experiment_and_removed_again(path: Path) -> None:
+    before = path.read_text(encoding="utf-8")
+    assert set_seeds(path, 3, ["vae-2d", "dirac"]) == (
+        ["vae-2d-seed-1", "vae-2d-seed-2", "dirac-seed-1", "dirac-seed-2"],
+        [],
+    )
+    after = path.read_text(encoding="utf-8")
+    block = "    dataset: binarized_mnist\n    reference: mnist\n    recipe: vae-20d\n    seed: {}\n"
+    block = "    family: vae\n" + block + "    epochs: {{quick: 12}}\n    model: {{latent: 2}}\n"
+    first = "  vae-2d:  # its latent plane can be drawn\n" + block.format(0)
+    assert first in before
+    others = "".join(f"  vae-2d-seed-{seed}:\n{block.format(seed)}" for seed in (1, 2))
+    studies = "".join(
+        f"  dirac-seed-{seed}:\n    study: dirac\n    recipe: dirac\n    seed: {seed}\n" for seed in (1, 2)
+    )
+    assert after == before.replace(first, first + others) + studies
+    settings = load(path)
+    assert settings.experiment("vae-2d-seed-2") == settings.experiment("vae-2d").model_copy(update={"seed": 2})
+    assert set_seeds(path, 2, ["vae-2d"]) == ([], ["vae-2d-seed-2"])
+    assert set_seeds(path, 1) == ([], ["vae-2d-seed-1", "dirac-seed-1", "dirac-seed-2"])
+    assert path.read_text(encoding="utf-8") == before
+    assert set_seeds(path, 1) == ([], [])
+
+
+def test_every_experiment_and_study_gets_seeds(path: Path) -> None:
+    before = load(path)
+    added, removed = set_seeds(path, 2)
+    assert added == [f"{name}-seed-1" for name in (*before.experiments, *before.studies)]
+    assert removed == []
+    assert all(len(names) == 2 for names in load(path).seed_groups().values())
+
+
+def test_other_settings_are_no_surplus_seed(path: Path) -> None:
+    set_seeds(path, 2, ["vae-20d"])
+    text = path.read_text(encoding="utf-8").replace("    seed: 1\n", "    seed: 1\n    ema: 0.9\n")
+    path.write_text(text, encoding="utf-8")
+    assert set_seeds(path, 1, ["vae-20d"]) == ([], [])
+    with pytest.raises(TriptychError, match="already has an entry vae-20d-seed-1"):
+        set_seeds(path, 2, ["vae-20d"])
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("end", ["", "\n", "  # the last comment", "\n\n# the last comment\n"])
+def test_flow_style_comments_and_the_end_of_the_file_stay(path: Path, end: str) -> None:
+    text = path.read_text(encoding="utf-8").partition("  dirac:  #")[0]
+    text += "  # a comment\n  dirac: {study: dirac, seed: 3, recipe: dirac}" + end
+    path.write_text(text, encoding="utf-8")
+    added = "  dirac-seed-4: {study: dirac, seed: 4, recipe: dirac}\n"
+    assert set_seeds(path, 2, ["dirac"]) == (["dirac-seed-4"], [])
+    line, separator, rest = end.partition("\n")
+    assert path.read_text(encoding="utf-8") == text.removesuffix(end) + line + "\n" + added + rest
+    assert set_seeds(path, 1, ["dirac"]) == ([], ["dirac-seed-4"])
+    assert path.read_text(encoding="utf-8") == text + ("" if separator else "\n")
+
+
+def test_an_unknown_name_changes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(TriptychError, match=r"params\.yaml has no experiments\.nobody or studies\.nobody"):
+        set_seeds(path, 2, ["vae-20d", "nobody"])
+    assert path.read_bytes() == before
 
 
 def test_a_spread_is_mean_and_sample_deviation() -> None:
@@ -110,12 +118,13 @@ def test_a_spread_is_mean_and_sample_deviation() -> None:
     assert Spread.of([2.0]) == Spread(2.0, None, 1)
 
 
-def test_seeds_csv_has_a_row_a_number() -> None:
-    found = seed_rows({
+def test_seeds_csv_has_one_row_per_number() -> None:
+    metrics = {
         "a": {"test": {"elbo": -2.0}, "fid": {"value": 1.0, "samples": 9}},
-        "a-seed-1": {"test": {"elbo": -4.0}, "fid": {"value": 1.0, "samples": 9}},
         "b": {"test": {"elbo": -3.0}},
-    })  # fmt: skip
+        "c": {"test": {"elbo": -4.0}, "fid": {"value": 1.0, "samples": 9}},
+    }
+    found = seed_rows(metrics, {"a": ["a", "c"], "b": ["b"]})
     assert found == [
         ("a", "test.elbo", -3.0, pytest.approx(2**0.5), 2),
         ("a", "fid", 1.0, 0.0, 2),
@@ -123,7 +132,7 @@ def test_seeds_csv_has_a_row_a_number() -> None:
     ]
 
 
-def test_what_differs_is_told_by_welchs_test() -> None:
+def test_welchs_test_decides_whether_means_differ() -> None:
     source, answers = np.random.default_rng(0), set()
     for shift in (0.0, 1.0, 2.0, 3.0, 8.0):
         one, other = source.normal(size=3), source.normal(shift, 2.0, size=5)

@@ -1,12 +1,14 @@
-"""Settings: what is wrong is refused in one sentence that names the key."""
+"""Settings: recipes are merged, and a wrong key is refused in one sentence that names it where it stands."""
 
 from __future__ import annotations
 
 import copy
+import difflib
 from functools import reduce
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from conftest import ROOT
 from triptych.core.errors import TriptychError
@@ -15,9 +17,10 @@ from triptych.settings.reference_page import settings_page
 
 
 def changed(params: dict, key: str, value: object) -> dict:
+    """Return the settings with one value set; mappings on the way are created."""
     data = copy.deepcopy(params)
     *path, last = key.split("/")
-    reduce(lambda part, name: part[name], path, data)[last] = value
+    reduce(lambda part, name: part.setdefault(name, {}), path, data)[last] = value
     return data
 
 
@@ -127,11 +130,30 @@ def test_documents_settings(params: dict) -> None:
         ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
         ("runtime/threads", 0, "runtime.threads"),
         ("runtime/processes", 0, "runtime.processes"),
-        ("runtime/processes", 3, "experiments.cifar10-jsd-1.batch_size is 64, which the 3 of runtime.processes cannot"),
+        ("runtime/processes", 3, "recipes.sngan.batch_size is 64, which the 3 of runtime.processes cannot"),
         ("surprise", 1, "surprise"),
+        ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
+        ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
+        ("recipes/vae-20d/epochs/quick", -1, "params.yaml: recipes.vae-20d.epochs.quick: "),
+        ("recipes/vae-20d/batch_size", 10**5, "params.yaml: recipes.vae-20d.batch_size is 100000, more than the 5000"),
+        ("recipes/vae-20d/seed", 0, "params.yaml: recipes.vae-20d.seed: move this key into experiments.vae-20d"),
+        ("recipes/vae-20d", [1], "params.yaml: recipes.vae-20d: write keys and values here, not [1]"),
+        ("recipes/planar/smoothing", 2.0, "params.yaml: recipes.planar.smoothing: "),
+        ("recipes/sngan/players/judge", {"learning_rate": 0.1, "weight_decay": 0.0}, "recipes.sngan.players.judge: "),
+        ("recipes", None, "params.yaml: recipes: "),
+        ("experiments/vae-2d/model/latnet", 2, "params.yaml: experiments.vae-2d.model.latnet: unknown key"),
+        ("experiments/vae-2d/epochs/full", -1, "params.yaml: experiments.vae-2d.epochs.full: "),
+        (
+            "experiments/vae-2d/recipe",
+            "vae-2d",
+            "experiments.vae-2d.recipe: unknown recipe 'vae-2d'; known recipes: vae",
+        ),
+        ("experiments/vae-2d/recipe", [], "params.yaml: experiments.vae-2d.recipe: unknown recipe []"),
+        ("studies/planar-samples/smoothing", 2.0, "params.yaml: studies.planar-samples.smoothing: "),
+        ("studies/planar-samples/study", "ising", "params.yaml: studies.planar-samples: study is 'ising'"),
     ],
 )
-def test_what_is_wrong_is_named(params: dict, key: str, value: object, names: str) -> None:
+def test_a_wrong_key_is_named(params: dict, key: str, value: object, names: str) -> None:
     with pytest.raises(TriptychError) as caught:
         parse(changed(params, key, value))
     sentence = str(caught.value)
@@ -144,11 +166,76 @@ def test_processes_share_no_mps(params: dict) -> None:
         parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})
 
 
-def test_a_missing_key_is_named(params: dict) -> None:
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("recipes/gan-mnist/learning_rate", "params.yaml: recipes.gan-mnist.learning_rate: this key is missing"),
+        ("recipes/vae-20d/model/latent", "params.yaml: recipes.vae-20d.model.latent: this key is missing"),
+        ("recipes/dirac/losses", "params.yaml: recipes.dirac.losses: this key is missing"),
+        ("experiments/gan-mnist/seed", "params.yaml: experiments.gan-mnist.seed: this key is missing"),
+        ("experiments/gan-mnist/family", "params.yaml: experiments.gan-mnist.family: this key is missing"),
+        (
+            "experiments/gan-mnist/recipe",
+            "params.yaml: experiments.gan-mnist.recipe: this key is missing; known recipes",
+        ),
+        ("studies/planar-density/annealing/ramp", "studies.planar-density.annealing.ramp: this key is missing"),
+    ],
+)
+def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
     data = copy.deepcopy(params)
-    del data["experiments"]["gan-mnist"]["learning_rate"]
-    with pytest.raises(TriptychError, match=r"experiments\.gan-mnist\.learning_rate: this key is missing"):
+    *path, last = key.split("/")
+    del reduce(lambda part, name: part[name], path, data)[last]
+    with pytest.raises(TriptychError) as caught:
         parse(data)
+    assert names in str(caught.value)
+
+
+def test_an_experiment_is_its_recipe_with_its_own_settings(params: dict) -> None:
+    data = changed(params, "experiments/vae-2d/model/activation", "relu")
+    data["experiments"]["vae-2d"] |= {"ema": 0.9, "epochs": {"quick": 3}, "betas": [0.5, 0.6]}
+    settings = parse(data)
+    recipe, found = settings.experiment("vae-20d"), settings.experiment("vae-2d")
+    changes = {"ema": 0.9, "betas": [0.5, 0.6], "epochs": recipe.epochs.model_copy(update={"quick": 3})}
+    model = recipe.model.model_copy(update={"latent": 2, "activation": "relu"})
+    assert found == recipe.model_copy(update={**changes, "model": model})
+    assert "recipe" not in found.model_dump()
+
+
+def test_null_turns_an_option_of_the_recipe_off(params: dict) -> None:
+    assert parse(params).experiment("vae-20d-tuned").ema == 0.999
+    assert parse(changed(params, "experiments/vae-20d-tuned/ema", None)).experiment("vae-20d-tuned").ema is None
+
+
+def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
+    settings = parse(changed(params, "recipes/spare", {"anything": 1}))
+    assert settings.experiments == parse(params).experiments
+
+
+@pytest.mark.parametrize(
+    ("override", "line", "value"),
+    [
+        ("profile=full", "profile: quick", "full"),
+        ("recipes.vae-20d.learning_rate=4e-3", "    learning_rate: 1.0e-3", "0.004"),
+        ("recipes.vae-20d.epochs.quick=3", "    epochs: {quick: 8, full: 40}", "quick: 3"),
+        ("experiments.vae-2d.model.latent=3", "    model: {latent: 2}", "latent: 3"),
+        ("+experiments.vae-20d.learning_rate=4e-3", None, "    learning_rate: 0.004"),
+        ("studies.dirac.seed=3", "    seed: 0", "seed: 3"),
+    ],
+)
+def test_setting_one_value_with_dvc_changes_one_line(
+    tmp_path: Path, override: str, line: str | None, value: str
+) -> None:
+    """DVC rewrites the whole file for `dvc exp run -S`: block lists and flow mappings of 80 columns come through."""
+    path = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(before) + "\n", encoding="utf-8")
+    apply_overrides(path, [override])
+    found = [line for line in difflib.ndiff(before, path.read_text(encoding="utf-8").splitlines()) if line[0] in "+-"]
+    added, removed = ([each[2:] for each in found if each[0] == sign] for sign in "+-")
+    assert [each.split("  #")[0] for each in removed] == ([line] if line else [])
+    assert len(added) == 1
+    assert value in added[0]
+    load(path)
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:

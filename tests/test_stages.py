@@ -247,6 +247,7 @@ def test_a_stopped_classifier_training_ends_with_the_same_bytes(
 def test_the_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Path) -> None:
     report(
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
+        groups=tiny.seed_groups(among=tiny.experiments),
         metrics={name: results / f"{name}.json" for name in tiny.experiments},
         studies={},
         samples={name: results / "plots" / name / "samples.png" for name in tiny.experiments},
@@ -364,6 +365,7 @@ def run_report(settings: Settings, project: Project) -> pd.DataFrame:
     """Run the report stage in a project folder; return its table as text."""
     report(
         families={name: experiment.family for name, experiment in settings.experiments.items()},
+        groups=settings.seed_groups(among=settings.experiments),
         metrics={name: project.metrics(name) for name in settings.experiments},
         studies={},
         samples={name: project.plots(name) / "samples.png" for name in settings.experiments},

@@ -17,8 +17,6 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
-from triptych.figures.image_grids import image_grids
-from triptych.verify.check_baseline import check_baseline
 
 from test_stages import assess, compare, judge, lay_out
 from triptych.core.errors import TriptychError
@@ -28,6 +26,7 @@ from triptych.core.tracker import Console
 from triptych.evaluation.presentation import Chart, Presentation, training_and_validation
 from triptych.evaluation.sampling import write_samples
 from triptych.evaluation.uint8_images import to_uint8
+from triptych.figures.image_grids import image_grids
 from triptych.figures.style import save_grey
 from triptych.models.common.registry import FAMILIES, FamilyEntry, Headline
 from triptych.models.common.settings import FamilySettings
@@ -40,6 +39,7 @@ from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training.family import Family, Update
 from triptych.verify.baseline import baseline_file
+from triptych.verify.check_baseline import check_baseline
 from triptych.verify.finding import Verdict
 
 if TYPE_CHECKING:

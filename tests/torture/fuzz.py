@@ -55,7 +55,7 @@ KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")
 SPLITS = {"train": 60, "valid": 24, "test": 24}
 LONGEST = 700  # characters of a sentence
 SECTIONS = (
-    "profile", "seeds", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "experiments",
+    "profile", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "recipes", "experiments",
     "studies",
 )  # fmt: skip
 CPU = torch.device("cpu")
@@ -185,7 +185,7 @@ def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
     evaluate(name=name, experiment=experiment, likelihood=settings.active.likelihood,
              protocol=settings.active.fidelity, data=data, model=model, reference=statistics,
              metrics=folder / "m.json", plots=plots, **shared)  # fmt: skip
-    report(families={name: experiment.family}, metrics={name: folder / "m.json"}, studies={},
+    report(families={name: experiment.family}, groups={name: [name]}, metrics={name: folder / "m.json"}, studies={},
            samples={name: plots / "samples.png"}, snapshots={name: plots / "snapshots.csv"},
            summary=folder / "summary.csv", seeds=folder / "seeds.csv", plots=folder / "comparison",
            tracker=console)  # fmt: skip

@@ -18,6 +18,7 @@ from triptych.cli.cluster import COMMANDS
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.progress import WORKERS_VARIABLE
+from triptych.core.schema import MOST_SEEDS
 from triptych.runner import fork_server
 
 # Idle OpenMP threads spin for some microseconds, then sleep. If they never sleep, a shared machine is up to 25 times
@@ -63,11 +64,8 @@ def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
     from triptych.reports.closing_table import closing_table
     from triptych.reports.page.build import build_page
     from triptych.settings.params import load
-    from triptych.settings.seeds import write_for_dvc
 
     settings = load(project.params)
-    if write_for_dvc(settings, project.seeds):
-        planning = repro.begin_planning(project, arguments)
     status = repro.repro(project, settings, planning, arguments, jobs)
     if status:
         sys.exit(status)
@@ -78,25 +76,32 @@ def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
 
 
 @cli.command()
-def check() -> None:
-    """Check params.yaml; run nothing."""
+@click.option("--resolved", metavar="NAME", help="print all settings of this experiment or study")
+def check(resolved: str | None) -> None:
+    """Check params.yaml without running anything."""
     _, settings = open_project()
+    if resolved:
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        yaml.default_flow_style = None  # one line for each innermost mapping or list
+        yaml.dump({resolved: settings.entry(resolved).model_dump(mode="json")}, sys.stdout)
+        return
     names = ", ".join([*settings.experiments, *settings.studies])
     click.echo(f"params.yaml is in order: profile {settings.profile}, experiments and studies {names}")
 
 
 @cli.command()
-def seeds() -> None:
-    """Bring seeds.yaml, from which DVC takes the repeats, up to date; `triptych repro` does so by itself."""
+@click.argument("count", type=click.IntRange(1, MOST_SEEDS))
+@click.argument("names", nargs=-1)
+def seeds(count: int, names: tuple[str, ...]) -> None:
+    """Edit params.yaml so that each of the experiments and studies NAMES, or each of all, has COUNT seeds."""
     from triptych.core.project import Project
-    from triptych.settings.params import load
-    from triptych.settings.seeds import is_repeat, write_for_dvc
+    from triptych.settings.seeds import set_seeds
 
-    project = Project.find(Path.cwd())
-    settings = load(project.params)
-    write_for_dvc(settings, project.seeds)
-    repeats = [name for name in settings.measured if is_repeat(name)]
-    click.echo(f"seeds.yaml holds {len(repeats)} repeats{': ' if repeats else ''}{', '.join(repeats)}")
+    added, removed = set_seeds(Project.find(Path.cwd()).params, count, names)
+    changes = [f"{verb} {', '.join(found)}" for verb, found in (("added", added), ("removed", removed)) if found]
+    click.echo(f"params.yaml: {'; '.join(changes) or 'nothing to change'}")
 
 
 @cli.command("settings")
@@ -193,20 +198,21 @@ def baseline(experiments: tuple[str, ...], name: str | None) -> None:
 
     In profile quick, only the numbers are kept, for `triptych verify`.
     """
-    from triptych.settings.params import NAME, RESERVED
+    from triptych.settings.consistency import RESERVED
+    from triptych.settings.sections import NAME
     from triptych.verify.baseline import keep_baseline, keep_comparison, write_table
 
     project, settings = open_project()
     for experiment in experiments:
-        if experiment not in settings.studies:
-            settings.experiment(experiment)
+        settings.entry(experiment)
     if name and len(experiments) != 1:
         raise TriptychError("--name is for one experiment: name exactly one")
     if name and (name in RESERVED or not re.fullmatch(NAME, name)):
         raise TriptychError(f"--name is {name!r}: use letters, digits, - and _, but not {', '.join(RESERVED)}")
     chosen = experiments or settings.measured
+    groups = settings.seed_groups()
     for experiment in chosen:
-        keep_baseline(project, experiment, name or experiment)
+        keep_baseline(project, experiment, name or experiment, pictures=experiment in groups)
     if not experiments and settings.profile == "full":
         keep_comparison(project)
     write_table(project)

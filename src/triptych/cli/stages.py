@@ -1,6 +1,6 @@
-"""The stages as `dvc.yaml` calls them: settings and paths from the project, results where the next stage finds them.
+"""The commands that `dvc.yaml` calls: each gives a stage function its settings and its paths in the project.
 
-Nothing heavy is imported here; each command imports what it uses.
+Each command imports the modules that it uses, so that this module imports quickly.
 """
 
 from __future__ import annotations
@@ -22,19 +22,16 @@ if TYPE_CHECKING:
 
 
 def open_project() -> tuple[Project, Settings]:
-    """The project around the working directory, and its settings. Raises TriptychError if either is not in order."""
+    """Return the project around the working directory, and its settings. Raises TriptychError if one is invalid."""
     from triptych.core.project import Project
     from triptych.settings.params import load
-    from triptych.settings.seeds import check_for_dvc
 
     project = Project.find(Path.cwd())
-    settings = load(project.params)
-    check_for_dvc(settings, project.seeds)
-    return project, settings
+    return project, load(project.params)
 
 
 def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:
-    """The argument that says what a stage is of: its name, or the name of DVC's stage, such as `train@vae-20d`."""
+    """Return the argument for the item of a stage: its name, or the name of the DVC stage, such as `train@vae-20d`."""
 
     def last_part(_: click.Context, __: click.Parameter, value: str) -> str:
         return value.rpartition("@")[2]
@@ -45,7 +42,7 @@ def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:
 @click.command()
 @item("dataset")
 def fetch(dataset: str) -> None:
-    """Stage: raw images of DATASET."""
+    """Stage: fetch the raw images of DATASET."""
     from triptych.records.stage_tracker import stage
     from triptych.stages.fetch import fetch as run
 
@@ -66,7 +63,7 @@ def fetch(dataset: str) -> None:
 @click.command()
 @item("dataset")
 def prepare(dataset: str) -> None:
-    """Stage: splits and evaluation copies of DATASET, binarised or dequantised."""
+    """Stage: write the splits of DATASET, and its evaluation copies, binarised or dequantised."""
     from triptych.records.stage_tracker import stage
     from triptych.stages.prepare import prepare as run
 
@@ -88,7 +85,7 @@ def prepare(dataset: str) -> None:
 @click.command()
 @item("dataset")
 def classifier(dataset: str) -> None:
-    """Stage: the classifier of DATASET, which names classes, and may judge samples; an unfinished one is continued."""
+    """Stage: train the classifier of DATASET. An unfinished run continues."""
     from triptych.core.code_hash import code_hash
     from triptych.data.prepared import PreparedData
     from triptych.records.stage_tracker import training
@@ -118,7 +115,7 @@ def classifier(dataset: str) -> None:
 @click.command()
 @item("name", "REFERENCE")
 def reference(name: str) -> None:
-    """Stage: statistics of the real images that REFERENCE names, with which samples are compared."""
+    """Stage: compute the statistics of the real images of REFERENCE, which samples are compared with."""
     from triptych.records.stage_tracker import stage
     from triptych.stages.reference import measure_reference
 
@@ -223,7 +220,7 @@ def evaluate(experiment: str) -> None:
 @click.command()
 @item("name", "STUDY")
 def study(name: str) -> None:
-    """Stage: train, measure and draw all configurations of STUDY; an unfinished run is continued."""
+    """Stage: train, measure and draw all configurations of STUDY. An unfinished run continues."""
     from triptych.core.code_hash import code_hash
     from triptych.records.stage_tracker import training
     from triptych.stages.run_inputs import study_inputs
@@ -253,7 +250,7 @@ def study(name: str) -> None:
 
 @click.command()
 def report() -> None:
-    """Stage: the comparison table and plots; beside them it refreshes report.html."""
+    """Stage: write the comparison tables and plots, and report.html."""
     from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
     from triptych.figures.image_grids import SHEET
     from triptych.records.stage_tracker import stage
@@ -261,13 +258,13 @@ def report() -> None:
     from triptych.stages.report import report as run
 
     project, settings = open_project()
-    families = {name: experiment.family for name, experiment in settings.all_experiments.items()}
-    metrics = {name: project.metrics(name) for name in families}
+    families = {name: experiment.family for name, experiment in settings.experiments.items()}
     with stage(project, "report", "all", project.summary) as tracker:
         run(
             families=families,
-            metrics=metrics,
-            studies={name: project.metrics(name) for name in settings.all_studies},
+            groups=settings.seed_groups(),
+            metrics={name: project.metrics(name) for name in families},
+            studies={name: project.metrics(name) for name in settings.studies},
             samples={name: project.plots(name) / SHEET for name in families},
             snapshots={name: project.plots(name) / SNAPSHOTS for name in families},
             summary=project.summary,

@@ -34,10 +34,6 @@ class Project:
     def params(self) -> Path:
         return self.root / "params.yaml"
 
-    @property
-    def seeds(self) -> Path:
-        return self.root / "seeds.yaml"
-
     def raw(self, dataset: str) -> Path:
         return self.root / "data" / "raw" / f"{dataset}.npz"
 

@@ -1,43 +1,56 @@
-"""What every part of the settings has in common.
+"""The base class and the number types of all settings, and one-sentence reasons for validation errors.
 
-Every number has an upper bound, far beyond what anyone trains here: a slip of a few zeros is told as one, and not by
-the system, hours later, as memory or time that ran out.
+Every number has an upper bound far above realistic values, so that an extra zero is refused before the run starts.
 """
 
+from collections.abc import Mapping
 from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-LONGEST = 60  # characters of a key or a value in a sentence
+LONGEST = 60  # characters of a key or a value in a message
 PROFILES = ("quick", "full")
+MOST_SEEDS = 1000  # seeds of one experiment
 
-
+Profile = Literal["quick", "full"]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
-Steps = Annotated[int, Field(ge=1, le=10_000_000)]  # iterations of a study, updates of an epoch
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]  # iterations of a study, updates per epoch
 Images = Annotated[int, Field(ge=1, le=2_000_000)]
 Draws = Annotated[int, Field(ge=1, le=1_000_000)]
-Width = Annotated[int, Field(ge=1, le=16_384)]  # of a layer, or of a latent
-Depth = Annotated[int, Field(ge=1, le=256)]  # layers
+Width = Annotated[int, Field(ge=1, le=16_384)]  # of a layer or a latent space
+Depth = Annotated[int, Field(ge=1, le=256)]  # number of layers
 Widths = Annotated[list[Width], Field(max_length=32)]
 SomeWidths = Annotated[list[Width], Field(min_length=1, max_length=32)]
-Rate = Annotated[float, Field(gt=0.0, le=1e4)]  # of learning
+Rate = Annotated[float, Field(gt=0.0, le=1e4)]  # learning rate
 Scale = Annotated[float, Field(gt=0.0, le=1e4)]
-MOST_SEEDS = 1000
-Repeats = Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(max_length=MOST_SEEDS)]
-Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # of a penalty
+Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # weight of a penalty
 
 
 class Section(BaseModel):
-    """A part of the settings: unknown keys are refused, nothing is converted, nothing changes afterwards."""
+    """A part of the settings. Unknown keys are refused, types are not converted, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class Budget(Section):
+    """The number of training epochs under each profile."""
+
+    quick: Epochs
+    full: Epochs
+
+
+class Interval(Section):
+    """A number of at least one under each profile."""
+
+    quick: Steps
+    full: Steps
+
+
 def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain data)
-    """The settings under a profile: each `{quick: ..., full: ...}` in them gives way to its value there."""
-    if isinstance(data, dict):
+    """Return the settings under a profile: each `{quick: ..., full: ...}` is replaced by its value."""
+    if isinstance(data, Mapping):
         if set(data) == set(PROFILES):
             return data[profile]
         return {key: resolve(value, profile) for key, value in data.items()}
@@ -45,9 +58,9 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """The place and the reason of the first thing that pydantic found wrong."""
+    """Return the key path and the reason of the first error that pydantic found."""
     problem = error.errors(include_url=False)[0]
-    place = [_key(part) for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words are no keys
+    place = [_key(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         return place, "unknown key; remove it or correct its spelling"
@@ -65,25 +78,8 @@ def _key(part: str | int) -> str:
 
 
 def shown(value: object) -> str:
-    """Whatever a file held, in a few words on one line, however large, deep or recursive it is."""
+    """Return a value as one short line of text, even if it is large, deep or recursive."""
     shortened = Repr()
     shortened.maxlevel, shortened.maxstring, shortened.maxother, shortened.maxlong = 2, LONGEST, LONGEST, LONGEST
     text = shortened.repr(value)
     return text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]}..."
-
-
-Profile = Literal["quick", "full"]
-
-
-class Budget(Section):
-    """How long to train, in epochs, under each profile."""
-
-    quick: Epochs
-    full: Epochs
-
-
-class Interval(Section):
-    """A number, at least one, under each profile."""
-
-    quick: Steps
-    full: Steps

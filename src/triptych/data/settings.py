@@ -40,11 +40,14 @@ class Dataset(Section):
 
     images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="what is fetched")
     binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
+        default="none",
         description="static: drawn once, and published; threshold: at a share of full intensity; stochastic: drawn "
-        "anew at every visit in training, once for evaluation"
+        "anew at every visit in training, once for evaluation",
     )
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
-    dequantization: Literal["none", "uniform"] = Field(description="uniform: noise of one level, for densities")
+    dequantization: Literal["none", "uniform"] = Field(
+        default="none", description="uniform: noise of one level, for densities"
+    )
     splits: SplitsByProfile
     seed: Seed
 

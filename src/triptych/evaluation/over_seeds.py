@@ -1,17 +1,36 @@
-"""Mean and standard deviation over several seeds, and the test whether two means differ."""
+"""Results of several seeds: which experiments belong together, mean and deviation, and Welch's test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Any
 
-CONFIDENCE = 0.95  # that a difference is none of the seeds'
+from triptych.core.json_files import canonical_json
+
+CONFIDENCE = 0.95  # of the test whether two means differ
+
+
+def group_by_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Group the experiments whose settings are equal except for the seed.
+
+    Return the names of each group, in the given order, under the name of its first member. An experiment that also
+    has the seed of another one starts a group of its own: it is a copy, not another sample.
+    """
+    groups: dict[str, list[str]] = {}
+    first_of: dict[str, str] = {}
+    for name, values in settings.items():
+        key = canonical_json({key: value for key, value in values.items() if key != "seed"})
+        first = first_of.setdefault(key, name)
+        seeds = [settings[member]["seed"] for member in groups.get(first, ())]
+        groups.setdefault(name if values["seed"] in seeds else first, []).append(name)
+    return groups
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What a number is over `n` seeds: its mean, and their sample standard deviation (n - 1), None of one seed."""
+    """Mean and sample standard deviation (n - 1) of a number over `n` seeds. One seed has no deviation."""
 
     mean: float
     deviation: float | None
@@ -19,21 +38,21 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least one value."""
+        """Return the spread of one or more values."""
         return cls(mean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
 def spreads(numbers: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, Spread]]:
-    """Every number that each of the trainings has, over all of them."""
+    """Yield the name and the spread of each number that all experiments of a group have."""
     for key in numbers[0]:
         if all(key in other for other in numbers):
             yield key, Spread.of([float(other[key]) for other in numbers])
 
 
 def differ(one: Spread, other: Spread) -> bool | None:
-    """Whether two means differ by more than the seeds make them: Welch's t-test, two-sided, at `CONFIDENCE`.
+    """Return whether two means differ by Welch's two-sided t-test at the level `CONFIDENCE`.
 
-    None where a single seed leaves that open.
+    Return None if one of them is of a single seed.
     """
     if one.deviation is None or other.deviation is None:
         return None

@@ -1,4 +1,4 @@
-"""What `triptych repro` says at the end."""
+"""The table that `triptych repro` prints at the end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
-from triptych.reports.page.build import read_summary
 from triptych.reports.page.table import over_seeds
-from triptych.settings.seeds import grouped
+from triptych.reports.summary import read_summary
 
 if TYPE_CHECKING:
     from triptych.core.project import Project
@@ -16,29 +15,26 @@ if TYPE_CHECKING:
 
 
 def closing_table(project: Project, settings: Settings) -> str:
-    """The headline numbers of all experiments and studies, one line each, and where to look next."""
+    """Return the headline numbers with one line per experiment and study, and where to read on.
+
+    Experiments that differ only in their seeds share one line, with the mean.
+    """
     rows = {row["experiment"]: row for row in read_summary(project)}
+    groups = settings.seed_groups(among=rows)
     lines = [f"{'experiment':<26} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
-    groups = grouped(rows)
-    for name, names in groups.items():
-        means = {key: spread.mean for key, spread in over_seeds([rows[each] for each in names]).items()}
-        row = rows[name] | means
+    for first, names in groups.items():
+        means = {key: spread.mean for key, spread in over_seeds([rows[name] for name in names]).items()}
+        row = rows[first] | means
         fid, kid, inception = (float(row[name_of(measure, row)]) for measure in ("fid", "kid", "is"))
-        lines.append(
-            f"{name:<26} {fid:8.2f} {kid:8.3f} {inception:7.3f}   {likelihood(row) or 'not defined'}"
-            + (f" ({len(names)} seeds)" if len(names) > 1 else "")
-        )
+        seeds = f" ({len(names)} seeds)" if len(names) > 1 else ""
+        lines.append(f"{first:<26} {fid:8.2f} {kid:8.3f} {inception:7.3f}   {likelihood(row) or 'not defined'}{seeds}")
     protocols = {
         f"{row['extractor']}, {row['samples']} samples against {row['reference']}": None for row in rows.values()
     }
     lines.append(f"(FID, KID and IS on {'; '.join(protocols)})")
     if len(rows) > len(groups):
-        lines.append("(of several seeds the mean; standard deviations are in report.html and metrics/seeds.csv)")
-    lines += [study_line(project, name) for name in settings.all_studies if project.metrics(name).exists()]
+        lines.append("(for several seeds: the mean; report.html and metrics/seeds.csv have standard deviations)")
+    measured = [name for name in settings.studies if project.metrics(name).exists()]
+    lines += [f"{name:<26} {study_headline(project, name)}" for name in measured]
     lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
     return "\n".join(lines)
-
-
-def study_line(project: Project, name: str) -> str:
-    """A study's name and headline."""
-    return f"{name:<26} {study_headline(project, name)}"

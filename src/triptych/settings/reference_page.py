@@ -1,4 +1,4 @@
-"""`triptych settings`: every key of `params.yaml`, what it may be and what it means, from the models that check it."""
+"""`triptych settings`: every key of `params.yaml` with its values and its meaning, from the models that check it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from triptych.models.common.registry import FAMILIES, load_settings_model
-from triptych.settings.params import Settings
+from triptych.settings.recipes import ENTRY_KEYS
+from triptych.settings.sections import Settings
 from triptych.studies.kinds import STUDIES, load_study_settings
 
 if TYPE_CHECKING:
@@ -20,16 +21,24 @@ Json = dict[str, Any]
 
 HEAD = """# Settings
 
-Every key of `params.yaml`: a page made by `triptych settings` from the models that check the file. A key that is not
-*off by default* must be there, and an unknown one is refused. Rules that tie several keys together are not listed: a
-file that breaks one is refused in a sentence that says what to do, before anything runs.
+Every key of `params.yaml`. `triptych settings` makes this page from the models that check the file.
+
+- A key without a default must be there. An unknown key is refused.
+- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that
+  differ from its recipe. All its other settings stand in the recipe. Mappings merge key by key:
+  `model: {latent: 2}` changes one key of the recipe's `model`.
+- `key: null` in an entry turns off an option that its recipe turns on.
+- `triptych check --resolved NAME` prints all settings of an experiment or a study.
+- Rules that involve several keys are not listed. A file that breaks one is refused before anything runs, in a sentence
+  that says what to do.
 """
-OPEN = {"Section": "the family's own keys, below", "StudySettings": "the kind's own keys, below"}
+OPEN = {"Section": "the keys of the family, below", "StudySettings": "the keys of the kind, below"}
+RECIPE = "| `recipe` | text | an entry of `recipes`; *in the entry* |"
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}
 
 
 def settings_page() -> str:
-    """The page, Markdown."""
+    """Return the page as Markdown."""
     sections: dict[str, type[Section]] = {"`params.yaml`": Settings}
     sections |= {f"`model` of family `{family}`": load_settings_model(family) for family in FAMILIES}
     sections |= {f"an entry under `studies` with `study: {kind}`": load_study_settings(kind) for kind in STUDIES}
@@ -45,7 +54,7 @@ def settings_page() -> str:
 
 
 def _reached(name: str, definitions: Json) -> Iterator[str]:
-    """A model and those inside it, each after the one that it belongs to."""
+    """Yield a model and the models inside it, each after the one that contains it."""
     yield name
     for inner in _references(definitions[name]):
         yield from _reached(inner, definitions)
@@ -68,17 +77,22 @@ def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[st
     yield f"{_one_line(definition.get('description', ''))}\n"
     yield "| key | value | |"
     yield "| --- | --- | --- |"
+    is_entry = not definition["properties"].keys().isdisjoint(("family", "study"))
+    if is_entry:
+        yield RECIPE
     for key, value in definition["properties"].items():
         default = value.get("default")
         notes = [_one_line(value.get("description", ""))]
         if key not in definition.get("required", ()):
             notes.append("*off by default*" if default in (None, {}, 0, 0.0, 1) else f"*{default} by default*")
+        if is_entry and key in ENTRY_KEYS:
+            notes.append("*in the entry*")
         yield f"| `{key}` | {_value(value, names)} | {'; '.join(filter(None, notes))} |"
     yield ""
 
 
 def _value(node: Json, names: dict[str, str]) -> str:
-    """What may stand for a key."""
+    """Return the values that a key may have, in words."""
     kind = node.get("type")
     if "$ref" in node:
         words = OPEN.get(_target(node)) or f"[{names[_target(node)]}](#{_anchor(names[_target(node)])})"
@@ -89,15 +103,11 @@ def _value(node: Json, names: dict[str, str]) -> str:
     elif kind == "array":
         words = f"list{_count(node)} of {_value(node['items'], names)}"
     elif kind == "object":
-        words = f"by name, {_value(node.get('additionalProperties') or _only(node['patternProperties']), names)}"
+        inner = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
+        words = "settings" if inner is True else f"by name, {_value(inner, names)}"
     else:
         words = " ".join(filter(None, [TYPES[kind], _bounds(node)]))
     return words
-
-
-def _only(entries: Json) -> Json:
-    (entry,) = entries.values()
-    return entry
 
 
 def _bounds(node: Json) -> str:
@@ -124,7 +134,7 @@ def _target(node: Json) -> str:
 
 
 def _words(name: str) -> str:
-    """`SplitsByProfile` as `splits by profile`."""
+    """Return `splits by profile` for `SplitsByProfile`."""
     last = name.rpartition("__")[2]
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in last).strip()
 

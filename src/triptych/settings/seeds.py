@@ -1,117 +1,120 @@
-"""Repeats: further trainings of an experiment or a study, each with a seed of its own, and what they say together.
-
-`params.yaml` says how many there are (`seeds`). A repeat is named `<name>-seed-<seed>`, and is a stage item and a run
-of its own. DVC cannot count: it takes the repeats from `seeds.yaml`, which `triptych seeds` and `triptych repro` write.
-"""
+"""Add and remove seeds of experiments and studies in `params.yaml`. Another seed is another entry."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count as count_from
+from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
+from triptych.settings.params import Settings, parse_text
+from triptych.settings.recipes import SECTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from triptych.settings.params import Settings
-
-REPEAT = re.compile(r"-seed-(\d+)$")
-REPEATED = ("train", "evaluate", "study")  # stages that a repeat has
-SETTING = re.compile(r"(?m)^(seeds: +)(?:\d+|\{[^{}\n]*\}|\[[^\n]*?\])(?= *(?:#.*)?$)")  # of params.yaml, in one line
-HEAD = "# For dvc.yaml, the repeats that `seeds` in params.yaml asks for; written by `triptych seeds`."
-NONE = f"{HEAD}\nexperiment_repeats: {{}}\nstudy_repeats: {{}}\n"  # as good as no file, for whoever is not DVC
+Edit = tuple[int, int, str]
+"""Start and end of a part of the text, and its replacement."""
 
 
-def repeat_name(name: str, seed: int) -> str:
-    """What the training of `name` with a further seed is called."""
-    return f"{name}-seed-{seed}"
+def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Edit `params.yaml` so that each of the experiments and studies `names`, or each of all, has `count` seeds.
 
-
-def base_of(name: str) -> str:
-    """The experiment or study that `name` repeats, or is."""
-    return REPEAT.sub("", name)
-
-
-def is_repeat(name: str) -> bool:
-    """Whether that is the name of a repeat: no entry of `params.yaml` may have such a one."""
-    return REPEAT.search(name) is not None
-
-
-def stage_name(stage: str, name: str) -> str:
-    """What DVC calls a stage of this item: `train@vae-20d`, or `train-seed@vae-20d-seed-1`."""
-    return f"{stage}-seed@{name}" if is_repeat(name) and stage in REPEATED else f"{stage}@{name}"
-
-
-def further_seeds(wanted: int | Sequence[int], own: int) -> list[int]:
-    """The seeds beside its own: of a number n the n - 1 after it, of a list those in it."""
-    if isinstance(wanted, int):
-        return list(range(own + 1, own + wanted))
-    return [seed for seed in dict.fromkeys(wanted) if seed != own]
-
-
-def for_dvc(settings: Settings) -> str:
-    """What `seeds.yaml` is to hold: every repeat, with what the stages in `dvc.yaml` need to know of it."""
-    experiments = {
-        name: {"experiment": base_of(name), **{key: getattr(item, key) for key in ("family", "dataset", "reference")}}
-        for name, item in settings.all_experiments.items()
-        if is_repeat(name)
-    }
-    studies = {
-        name: {"entry": base_of(name), "study": item.study}
-        for name, item in settings.all_studies.items()
-        if is_repeat(name)
-    }
-    lines = [HEAD]
-    for section, found in (("experiment_repeats", experiments), ("study_repeats", studies)):
-        lines += [f"{section}:"] if found else [f"{section}: {{}}"]
-        lines += [f"  {name}: {json.dumps(item)}" for name, item in found.items()]
-    return "\n".join(lines) + "\n"
-
-
-def write_for_dvc(settings: Settings, path: Path) -> bool:
-    """Bring `seeds.yaml` up to date; tell whether there was anything to change."""
-    text = for_dvc(settings)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    with atomic_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-    return True
-
-
-def set_seeds(params: Path, settings: Settings, count: int, names: Sequence[str] = ()) -> None:
-    """Write into `params.yaml` how many trainings each, or each of these, is to have; all else in the file stays.
-
-    Raises TriptychError where that would write over seeds by name, or where they take several lines.
+    A new entry is a copy of the first with the next free seed, named `<first>-seed-<seed>`, and follows the others.
+    Surplus entries are removed, the last first. All other bytes of the file stay. Return the names that were added
+    and those that were removed. Raises TriptychError if a name is unknown or taken.
     """
-    wanted: object = count
-    if names:
-        entries = [*settings.experiments, *settings.studies]
-        before = settings.seeds if isinstance(settings.seeds, dict) else dict.fromkeys(entries, settings.seeds)
-        wanted = {name: each for name, each in before.items() if each != 1} | dict.fromkeys(names, count)
-    elif not isinstance(settings.seeds, int):
-        raise TriptychError(f"{params.name} gives seeds by name, or as a list: change them there, or name experiments")
-    shown = json.dumps(wanted).replace('"', "")  # the names need no quotes
-    text, found = SETTING.subn(rf"\g<1>{shown}", params.read_text(encoding="utf-8"))
-    if not found:
-        raise TriptychError(f"{params.name} gives seeds in several lines: change them there")
-    with atomic_file(params) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-def check_for_dvc(settings: Settings, path: Path) -> None:
-    """Raises TriptychError where `seeds.yaml` holds other repeats than `params.yaml` asks for."""
-    wanted = for_dvc(settings)
-    if (path.read_text(encoding="utf-8") if path.exists() else NONE) != wanted:
-        raise TriptychError(f"{path.name} does not hold the repeats that params.yaml asks for: run `triptych seeds`")
-
-
-def grouped(names: Iterable[str]) -> dict[str, list[str]]:
-    """By experiment or study, its trainings, its own first."""
-    groups: dict[str, list[str]] = {}
+    text = params.read_bytes().decode()
+    settings, entries = parse_text(text.encode(), params.name), _entries(text)
     for name in names:
-        groups.setdefault(base_of(name), []).append(name)
-    return groups
+        settings.entry(name)
+    edits, added, removed = [], [], []
+    for first, group in settings.seed_groups().items():
+        if names and not set(names) & set(group):
+            continue
+        for name in group[count:]:
+            edits.append((*entries[name].lines, ""))
+            removed.append(name)
+        for seed in _next_seeds(settings, group, count - len(group)):
+            name = f"{first}-seed-{seed}"
+            if name in entries:
+                raise TriptychError(f"{params.name} already has an entry {name}, with other settings; rename it")
+            end = entries[group[-1]].lines[1]
+            edits.append((end, end, entries[first].copied(name, seed)))
+            added.append(name)
+    changed = _edited(text, edits).encode()
+    parse_text(changed, params.name)
+    with atomic_file(params) as draft:
+        draft.write_bytes(changed)
+    return added, removed
+
+
+def _next_seeds(settings: Settings, group: Sequence[str], number: int) -> list[int]:
+    taken = {settings.entry(name).seed for name in group}
+    free = (seed for seed in count_from(settings.entry(group[0]).seed + 1) if seed not in taken)
+    return [next(free) for _ in range(number)]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The text of an experiment or a study, with its YAML nodes."""
+
+    text: str
+    key: Any
+    value: Any
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """Where its first line starts, and where its last line ends."""
+        start = self.key.start_mark.index - self.key.start_mark.column
+        end = self.text.find("\n", _end(self.value))
+        return start, end + 1 or len(self.text)
+
+    def copied(self, name: str, seed: int) -> str:
+        """Return the same lines for another name and seed, without the comment behind the name."""
+        first = self.value.start_mark
+        start = first.index if self.value.flow_style else first.index - first.column
+        old = next(value for key, value in self.value.value if key.value == "seed")
+        before, after = self.text[start : old.start_mark.index], self.text[old.end_mark.index : _end(self.value)]
+        separator = " " if self.value.flow_style else "\n"
+        return f"{' ' * self.key.start_mark.column}{name}:{separator}{before}{seed}{after}\n"
+
+
+def _entries(text: str) -> dict[str, _Entry]:
+    """Return all experiments and studies. Raises TriptychError if they stand on one line."""
+    from ruamel.yaml import YAML
+
+    found = {}
+    for section, node in YAML(pure=True).compose(text).value:
+        if section.value not in SECTIONS:
+            continue
+        if node.flow_style and node.value:
+            raise TriptychError(f"params.yaml: {section.value}: write each entry on lines of its own")
+        found |= {key.value: _Entry(text, key, value) for key, value in node.value}
+    return found
+
+
+def _end(node: Any) -> int:  # noqa: ANN401 (a node of ruamel.yaml)
+    """Return where the last character of a node ends, without comments that follow it."""
+    if isinstance(node.value, str) or node.flow_style or not node.value:
+        return node.end_mark.index
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _edited(text: str, edits: Sequence[Edit]) -> str:
+    return "".join(_pieces(text, sorted(edits, key=lambda edit: edit[0])))
+
+
+def _pieces(text: str, edits: Sequence[Edit]) -> Iterator[str]:
+    done = 0
+    for start, end, words in edits:
+        between = text[done:start]
+        yield between
+        if words and between and not between.endswith("\n"):  # the file does not end with a line break
+            yield "\n"
+        yield words
+        done = end
+    yield text[done:]

@@ -6,6 +6,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, mod
 
 from triptych.core.schema import Budget, Images, Interval, Rate, Section, Seed, Weight
 
+Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
+
 
 class Runtime(Section):
     """Where and how the arithmetic runs. The thread count is fixed, since results differ in their last digits."""
@@ -57,16 +59,12 @@ class TrainingSettings(Section):
     snapshot_epochs: Interval | None = Field(default=None, description="between two snapshots that are judged")
     batch_size: Images = Field(description="images of an update")
     learning_rate: Rate = Field(description="of Adam")
-    betas: list[float] = Field(min_length=2, max_length=2, description="of Adam, each below 1")
-    weight_decay: Weight = Field(description="of AdamW, decoupled from the gradient")
+    betas: list[Beta] = Field(default=[0.9, 0.999], min_length=2, max_length=2, description="of Adam")
+    weight_decay: Weight = Field(default=0.0, description="of AdamW, decoupled from the gradient")
     players: dict[str, Player] = Field(default={}, description="rate and decay of single players, by name")
-    schedule: Literal["constant", "cosine"] = Field(description="of the learning rate; cosine: to 0 at the end")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of the learning rate; cosine: to 0 at the end"
+    )
     ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update of averaged weights")
     gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
     max_shift: NonNegativeInt = Field(default=0, le=4, description="pixels of random shift of each training batch")
-
-    @model_validator(mode="after")
-    def _betas_below_one(self) -> Self:
-        if not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise ValueError(f"betas are {self.betas}, but each must lie in [0, 1)")
-        return self

@@ -8,7 +8,6 @@ from triptych.core.dvc_cache import cached_files, content_hash, recorded_outputs
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
-from triptych.settings.seeds import stage_name
 from triptych.verify.finding import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -38,11 +37,11 @@ def _stages_of(settings: Settings) -> list[str]:
         "prepare": settings.datasets,
         "classifier": settings.classifiers,
         "reference": settings.references,
-        "train": settings.all_experiments,
-        "evaluate": settings.all_experiments,
-        "study": settings.all_studies,
+        "train": settings.experiments,
+        "evaluate": settings.experiments,
+        "study": settings.studies,
     }
-    return [*(stage_name(stage, name) for stage, names in items.items() for name in names), "report"]
+    return [*(f"{stage}@{name}" for stage, names in items.items() for name in names), "report"]
 
 
 def _check_output(root: Path, name: str, md5: str) -> Finding:

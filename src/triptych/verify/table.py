@@ -18,7 +18,7 @@ LABEL_WIDTH, COLUMN_WIDTH = 38, 13  # characters
 
 def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     """Return the table as text, and whether it has no problem."""
-    families = {name: experiment.family for name, experiment in settings.all_experiments.items()}
+    families = {name: experiment.family for name, experiment in settings.experiments.items()}
     names = list(settings.measured)
     comparisons = {
         "outputs with dvc.lock": check_outputs(project, settings),

@@ -25,7 +25,7 @@ class Model(Section):
     architecture: Literal["convolutional", "residual"]
     channels: Widths | ChannelsByProfile
     features: Width | None = Field(default=None, description="width of the hidden layer, convolutional")
-    dropout: NonNegativeFloat = Field(lt=1.0, description="dropout rate before the logits")
+    dropout: NonNegativeFloat = Field(default=0.0, lt=1.0, description="dropout rate before the logits")
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
@@ -45,7 +45,7 @@ class Classifier(Section):
     batch_size: Images = Field(description="images per update")
     optimizer: Literal["adam", "sgd"]
     learning_rate: Rate = Field(description="maximum of the one-cycle schedule")
-    weight_decay: Weight
+    weight_decay: Weight = 0.0
     augmentation: Literal["shift", "shift_and_mirror"] = Field(
         description="shift: per batch; shift_and_mirror: per image"
     )

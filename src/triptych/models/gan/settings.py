@@ -1,6 +1,6 @@
 """The settings of a GAN."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
@@ -10,6 +10,12 @@ from triptych.models.common.settings import FamilySettings
 KEYS = {  # by architecture
     "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},
     "resnet": {"width", "loss_type", "reg_type", "reg_cf", "spectral_normalization", "critic_steps"},
+}
+
+
+OFF = {  # options that are off unless the settings say otherwise, by architecture
+    "mlp": {"dropout": 0.0, "label_noise": 0.0},
+    "resnet": {"reg_type": "none", "reg_cf": 0.0, "spectral_normalization": False},
 }
 
 
@@ -42,6 +48,13 @@ class Model(FamilySettings):
     reg_cf: Weight | None = Field(default=None, description="coefficient of the penalty")
     spectral_normalization: bool | None = Field(default=None, description="spectral normalisation of the critic")
     critic_steps: Depth | None = Field(default=None, description="updates of the critic per update of the generator")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_are_off(cls, data: Any) -> Any:  # noqa: ANN401 (any YAML value)
+        if not isinstance(data, dict) or data.get("architecture") not in tuple(OFF):
+            return data
+        return OFF[data["architecture"]] | data
 
     @property
     def images(self) -> tuple[str, ...]:

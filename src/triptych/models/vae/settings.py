@@ -16,7 +16,9 @@ class Model(FamilySettings):
     latent: Width = Field(description="dimensions of the latent variable z")
     hidden: Widths = Field(description="widths of the encoder's hidden layers; the decoder has them in reverse order")
     activation: Literal["tanh", "relu", "elu"] = Field(description="activation of the hidden layers")
-    decoder_shift: float = Field(ge=-1e4, le=1e4, description="constant that is added to the decoder's logits")
+    decoder_shift: float = Field(
+        default=0.0, ge=-1e4, le=1e4, description="constant that is added to the decoder's logits"
+    )
     planar_layers: NonNegativeInt = Field(
         default=0, le=256, description="layers of the planar flow that transforms the posterior"
     )

@@ -9,7 +9,6 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import headline_of, likelihood, title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.run_folder import stage_of
-from triptych.settings.seeds import stage_name
 from triptych.studies.kinds import STUDIES
 from triptych.training.history import step_name
 
@@ -115,7 +114,7 @@ def _results(run: RunFolder) -> str:
 
 def _reproduction(run: RunFolder, facts: Json) -> str:
     stage = stage_of(run.inputs["family"])
-    item = stage_name("evaluate" if stage == "train" else stage, run.name.removeprefix("classifier-"))
+    item = f"{'evaluate' if stage == 'train' else stage}@{run.name.removeprefix('classifier-')}"
     commit = facts.get("git_commit", "none")
     if commit == "none":
         return f"To reproduce this run: `dvc repro {item}` with these parameters. The git commit is not recorded."

@@ -12,19 +12,20 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten
 from triptych.core.process_ids import is_alive
 from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import interface_tags
 from triptych.records.run_folder import Json, stage_of
-from triptych.settings.seeds import base_of
+from triptych.settings.params import load
 from triptych.training.history import step_name
 
 if TYPE_CHECKING:
@@ -101,6 +102,14 @@ class Store:
                 client.search_experiments(max_results=1)
             return client
 
+    @cached_property
+    def first_seeds(self) -> dict[str, str]:
+        """Experiments and studies by name: the first one with the same settings, whatever its seed."""
+        with suppress(TriptychError):  # outside of a project that can be read, each run stands for itself
+            groups = load(self.project.params).seed_groups()
+            return {name: first for first, names in groups.items() for name in names}
+        return {}
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Keep other processes of the project from creating a database or an experiment."""
@@ -152,7 +161,7 @@ class Store:
         run_id = self.client.create_run(self.experiment_id(family), start_time=start, run_name=name).info.run_id
         tags = {
             "triptych_experiment": name,
-            "entry": base_of(name),
+            "entry": self.first_seeds.get(name, name),
             "fingerprint": inputs["fingerprint"],
             "profile": inputs["profile"],
             "family": family,

@@ -1,4 +1,4 @@
-"""The page's tables: the few numbers that matter first, each cell with what it is sorted by."""
+"""The tables of the page: cells with their text, their sort key and their tooltip."""
 
 from __future__ import annotations
 
@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
-WORSE = "*"  # beside a number: not only the seeds make it worse than the best
+WORSE = "*"  # marks a number that differs significantly from the best
 ERROR = "_standard_error"
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
-LIKELIHOODS = {
-    "test_elbo": "ELBO",
-    "test_log_likelihood": "log-likelihood",
-    "test_bits_per_dimension": "bits per dimension",
-}
 BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
 FORMATS = {
     "fid": "{:,.2f}",
@@ -46,7 +41,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, the key of its cells, and what the heading says when pointed at."""
+    """A heading, the key of its cells, and its tooltip."""
 
     heading: str
     key: str
@@ -55,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, what it is sorted by (last, if by nothing), what it says when pointed at, whether it is best."""
+    """Text, sort key (empty: sorted last), tooltip, and whether the number is the best."""
 
     text: str
     sort: str = ""
@@ -64,35 +59,36 @@ class Cell:
 
 
 COLUMNS = (
-    Column("data", "dataset", "the data set that the model is of"),
-    Column("FID", "fid", "Fréchet distance of samples from images; lower is better"),
+    Column("data", "dataset", "the data set that the model is trained on"),
+    Column("FID", "fid", "Fréchet distance between samples and real images; lower is better"),
     Column("log-likelihood", "test_log_likelihood", "nats per test image; higher is better"),
-    Column("bits per dimension", "test_bits_per_dimension", "of the 8-bit test images; lower is better"),
-    Column("recognised", "recognised", "share of samples that a classifier is sure of"),
+    Column("bits per dimension", "test_bits_per_dimension", "on the 8-bit test images; lower is better"),
+    Column("recognised", "recognised", "share of samples that a classifier recognises with confidence"),
     Column("training (s)", "train_seconds", "seconds of training"),
     Column("ELBO", "test_elbo", "nats per test image; higher is better"),
-    Column("KID", "kid", "kernel distance of samples from images, ± standard deviation; lower is better"),
+    Column("KID", "kid", "kernel distance between samples and real images, ± standard deviation; lower is better"),
     Column("IS", "is", "Inception score, ± standard deviation; higher is better"),
-    Column("precision", "precision", "share of samples that are near images; higher is better"),
-    Column("recall", "recall", "share of images that are near samples; higher is better"),
-    Column("classes", "classes", "classes that a classifier finds among the samples"),
-    Column("seeds", "seeds", "trainings, each with a seed of its own: numbers are their mean ± standard deviation"),
-    Column("parameters", "parameters", "numbers that are trained"),
-    Column("epochs", "epochs", "of training"),
-    Column("s per sample", "seconds_per_sample", "seconds to draw one sample, many at once"),
+    Column("precision", "precision", "share of samples that lie near real images; higher is better"),
+    Column("recall", "recall", "share of real images that lie near samples; higher is better"),
+    Column("classes", "classes", "number of classes that a classifier finds among the samples"),
+    Column("seeds", "seeds", "number of seeds; with several, numbers are mean ± standard deviation"),
+    Column("parameters", "parameters", "number of trained parameters"),
+    Column("epochs", "epochs", "epochs of training"),
+    Column("s per sample", "seconds_per_sample", "seconds per sample, drawn in large batches"),
 )
 
 
 def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
-    """The table, as each experiment's name and its cells; the best is told among those that can be compared.
+    """Return the name and the cells of each experiment.
 
-    Measures of fidelity compare under one reference (`protocol`), likelihoods on one data set.
+    The best number of a column is marked: for fidelity among experiments with one reference (`protocol`), for
+    likelihoods among those on one data set.
     """
     return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
 
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
-    """The numbers of an experiment's rows, one a seed, by column."""
+    """Return the spread of each numeric column over the rows of a group, one row per seed."""
     columns = [key for key in rows[0] if all(_is_numeric(row[key]) for row in rows)]
     return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
 
@@ -106,7 +102,10 @@ def _is_numeric(cell: object) -> bool:
 
 
 def configured(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """What a study measured, with each seed: the columns, its headline first, and each configuration's cells."""
+    """Return the columns of a study, headline first, and the cells of each configuration.
+
+    `seeds` are the metrics of the study, one mapping per seed.
+    """
     first = seeds[0]
     found = {name: [flatten(metrics[name]) for metrics in seeds] for name in first["configurations"]}
     shown = [key for rows in found.values() for key in rows[0] if key.rpartition(".")[2] not in PROTOCOL]
@@ -132,7 +131,7 @@ def _title(spread: Spread) -> str:
 
 
 def show_number(value: object) -> str:
-    """A number as people read it; words as they are."""
+    """Return a number with four digits or in scientific notation; return words unchanged."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -155,11 +154,11 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
         return Cell(DASH, title=value)
     if value == NOT_RECORDED:
         return Cell(value)
-    spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # what the journal has is of the first training
+    spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # the journal's numbers are of the first seed
     words = FORMATS[key].format(spread.mean) + (_deviation(key, spread.deviation) if spread.deviation else "")
     titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else ""]
     best = _best_of_data(key, row, rows) if key in BETTER else None
-    return _told_apart(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
+    return _marked(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
 
 
 def _deviation(key: str, deviation: float) -> str:
@@ -172,11 +171,11 @@ def _fidelity(measure: str, row: Row) -> Cell:
     deviation = spread.deviation if spread.n > 1 else within and float(within)
     text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
     title = "; ".join(filter(None, [column, _title(spread)]))
-    return _told_apart(Cell(text, str(spread.mean), title), spread, row["protocol"]["best"][measure])
+    return _marked(Cell(text, str(spread.mean), title), spread, row["protocol"]["best"][measure])
 
 
-def _told_apart(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
-    """The cell, bold if it is the best, marked if not only the seeds make it differ from that."""
+def _marked(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
+    """Return the cell, marked as the best, or as significantly different from the best."""
     if best is None:
         return cell
     if spread.mean == best.mean:

@@ -1,0 +1,137 @@
+"""Checks that involve several sections of `params.yaml`. Each raises SettingsError at the first error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triptych.models.classifier.settings import IMAGES
+from triptych.models.common.registry import load_settings_model
+from triptych.settings.recipes import SettingsError
+
+if TYPE_CHECKING:
+    from triptych.settings.experiment import Experiment
+    from triptych.settings.sections import Settings
+
+RESERVED = ("baseline", "comparison", "summary")  # files and folders beside those of the experiments
+RESERVED_STARTS = ("classifier-", "evaluate-")
+
+
+def check_consistency(settings: Settings) -> None:
+    """Check that all sections fit together. Raises SettingsError at the first key that does not."""
+    if settings.profile not in settings.profiles:
+        raise SettingsError(["profile"], f" is {settings.profile}, but profiles has no entry of this name")
+    for name in settings.classifiers:
+        _check_classifier(settings, name)
+    for name, reference in settings.references.items():
+        if reference.dataset not in settings.classifiers:
+            known = ", ".join(settings.classifiers)
+            raise SettingsError(
+                ["references", name, "dataset"], f": no classifier for {reference.dataset!r}; known: {known}"
+            )
+        _check_fidelity(settings, reference.dataset)
+    for name, experiment in settings.experiments.items():
+        place = ["experiments", name]
+        _check_name(place)
+        _check_data(settings, place, experiment)
+        _check_training(settings, place, experiment)
+    for name in settings.studies:
+        _check_name(["studies", name])
+        if name in settings.experiments:
+            raise SettingsError(["studies", name], ": an experiment has this name; choose another")
+
+
+def _check_classifier(settings: Settings, name: str) -> None:
+    place, architecture = ["classifiers", name], settings.classifiers[name].model.architecture
+    if name not in settings.datasets:
+        raise SettingsError(place, ": datasets has no entry of this name")
+    dataset, images = settings.datasets[name], IMAGES[architecture]
+    if dataset.binarization != "none":
+        raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
+    if dataset.kind != images:
+        raise SettingsError(
+            [*place, "model", "architecture"],
+            f": {architecture} is for {images} images, but {name} has {dataset.kind} images",
+        )
+    _check_batch(settings, place, name, settings.classifiers[name].batch_size)
+
+
+def _check_fidelity(settings: Settings, dataset: str) -> None:
+    for profile, values in settings.profiles.items():
+        sizes, subset = settings.datasets[dataset].sizes(profile), values.fidelity.kid_subset_size
+        if subset > min(sizes.valid, sizes.test):
+            raise SettingsError(
+                ["profiles", profile, "fidelity", "kid_subset_size"],
+                f" is {subset}, more than the {min(sizes.valid, sizes.test)} real images of {dataset} to compare with",
+            )
+
+
+def _check_name(place: list[str]) -> None:
+    if place[1] in RESERVED or place[1].startswith(RESERVED_STARTS):
+        raise SettingsError(place, ": the pipeline has files of this name; choose another")
+
+
+def _check_data(settings: Settings, place: list[str], experiment: Experiment) -> None:
+    if experiment.dataset not in settings.datasets:
+        known = ", ".join(settings.datasets)
+        raise SettingsError([*place, "dataset"], f": unknown data set {experiment.dataset!r}; known: {known}")
+    if experiment.reference not in settings.references:
+        known = ", ".join(settings.references)
+        raise SettingsError([*place, "reference"], f": unknown reference {experiment.reference!r}; known: {known}")
+    dataset = settings.datasets[experiment.dataset]
+    pixels = load_settings_model(experiment.family).pixels
+    binary = dataset.binarization != "none"
+    if binary != (pixels == "binary"):
+        raise SettingsError(
+            [*place, "dataset"],
+            f": the family {experiment.family} models {pixels} pixels, but {experiment.dataset} has "
+            f"{'binary' if binary else '8-bit'} pixels",
+        )
+    if pixels == "dequantized" and dataset.dequantization == "none":
+        raise SettingsError(
+            [*place, "dataset"], f": {experiment.dataset} has dequantization: none, but a density needs uniform"
+        )
+    if dataset.kind not in experiment.model.images:
+        raise SettingsError(
+            [*place, "dataset"],
+            f": {experiment.dataset} has {dataset.kind} images, but this model is for "
+            f"{' or '.join(experiment.model.images)} images",
+        )
+    compared = settings.datasets[settings.references[experiment.reference].dataset].kind
+    if compared != dataset.kind:
+        raise SettingsError(
+            [*place, "reference"],
+            f": {experiment.reference} has {compared} images; {dataset.kind} images cannot be compared with them",
+        )
+
+
+def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
+    model, batch_size = experiment.model, experiment.batch_size
+    for player in experiment.players:
+        if player not in model.players:
+            raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
+    if batch_size < model.least_batch:
+        raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
+    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_a_step)
+    processes = settings.runtime.processes_for(model)
+    if batch_size % processes:
+        raise SettingsError(
+            [*place, "batch_size"],
+            f" is {batch_size}, which the {processes} of runtime.processes cannot share evenly; use a multiple",
+        )
+    for profile, values in settings.profiles.items():
+        train, images = settings.datasets[experiment.dataset].sizes(profile).train, values.likelihood.train_images
+        if images > train:
+            raise SettingsError(
+                ["profiles", profile, "likelihood", "train_images"],
+                f" is {images}, more than the {train} training images of {experiment.dataset}",
+            )
+
+
+def _check_batch(settings: Settings, place: list[str], dataset: str, batch_size: int, batches: int = 1) -> None:
+    train = settings.datasets[dataset].sizes(settings.profile).train
+    if batch_size * batches > train:
+        times = f" times {batches} critic_steps" if batches > 1 else ""
+        raise SettingsError(
+            [*place, "batch_size"],
+            f" is {batch_size}{times}, more than the {train} training images of profile {settings.profile}",
+        )

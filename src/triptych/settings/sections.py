@@ -1,0 +1,101 @@
+"""The sections of `params.yaml` as one validated model.
+
+All numbers stand in the file: the models have defaults only for options that are off, and for Adam's betas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from triptych.core.errors import TriptychError
+from triptych.core.schema import Profile, Section
+from triptych.data.settings import Dataset, Embedded
+from triptych.evaluation.over_seeds import group_by_settings
+from triptych.evaluation.settings import Fidelity, Likelihood, Reference
+from triptych.models.classifier.settings import Classifier
+from triptych.settings.experiment import Experiment
+from triptych.studies.kinds import parse_study
+from triptych.studies.settings import StudySettings
+from triptych.training.settings import Runtime
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]  # also the name of a folder
+Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(parse_study)]
+
+
+class ProfileSettings(Section):
+    """The settings that a profile fixes for all experiments."""
+
+    source: Literal["embedded", "folder", "public", "auto"] = Field(
+        description="embedded: scikit-learn's digits; folder: yours, in `TRIPTYCH_DATA`; public: downloaded; auto: "
+        "folder if you name one, else public"
+    )
+    likelihood: Likelihood
+    fidelity: Fidelity
+
+
+class Settings(Section):
+    """All of `params.yaml`. Experiments and studies are merged with their recipes."""
+
+    profile: Profile = Field(description="quick: minutes, offline; full: the documents' budgets on the real data")
+    profiles: dict[Profile, ProfileSettings] = Field(description="the settings that a profile fixes")
+    embedded: Embedded = Field(description="of the digits that need no network")
+    runtime: Runtime
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    classifiers: dict[Name, Classifier] = Field(min_length=1, description="each for the data set of its name")
+    references: dict[Name, Reference] = Field(min_length=1)
+    recipes: dict[Name, dict[str, Any]] = Field(description="settings that experiments and studies share")
+    experiments: dict[Name, Experiment] = Field(min_length=1, description="one model each, with its recipe")
+    studies: dict[Name, Study] = Field(description="several small models each, trained together, with a recipe")
+
+    @property
+    def active(self) -> ProfileSettings:
+        """The settings of the chosen profile."""
+        return self.profiles[self.profile]
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of all models that have metrics: experiments, studies and classifiers."""
+        return (*self.experiments, *self.studies, *(f"classifier-{name}" for name in self.classifiers))
+
+    def seed_groups(self, among: Container[str] | None = None) -> dict[str, list[str]]:
+        """Group the experiments and studies, or those `among` some names, that differ only in their seeds.
+
+        Return the names of each group under the name of its first member.
+        """
+        entries = {**self.experiments, **self.studies}
+        chosen = {name: item for name, item in entries.items() if among is None or name in among}
+        return group_by_settings({name: item.model_dump(mode="json") for name, item in chosen.items()})
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the data set of this name. Raises TriptychError if the name is unknown."""
+        return _entry(self.datasets, name, f"datasets.{name}")
+
+    def classifier(self, name: str) -> Classifier:
+        """Return the classifier of this data set. Raises TriptychError if the name is unknown."""
+        return _entry(self.classifiers, name, f"classifiers.{name}")
+
+    def reference(self, name: str) -> Reference:
+        """Return the reference of this name. Raises TriptychError if the name is unknown."""
+        return _entry(self.references, name, f"references.{name}")
+
+    def experiment(self, name: str) -> Experiment:
+        """Return the experiment of this name. Raises TriptychError if the name is unknown."""
+        return _entry(self.experiments, name, f"experiments.{name}")
+
+    def study(self, name: str) -> StudySettings:
+        """Return the study of this name. Raises TriptychError if the name is unknown."""
+        return _entry(self.studies, name, f"studies.{name}")
+
+    def entry(self, name: str) -> Experiment | StudySettings:
+        """Return the experiment or study of this name. Raises TriptychError if the name is unknown."""
+        return _entry({**self.experiments, **self.studies}, name, f"experiments.{name} or studies.{name}")
+
+
+def _entry(entries: dict[str, Any], name: str, keys: str) -> Any:  # noqa: ANN401
+    if name not in entries:
+        raise TriptychError(f"params.yaml has no {keys}; known names: {', '.join(entries) or 'none'}")
+    return entries[name]
