@@ -126,7 +126,7 @@ def pipeline() -> dict[str, Any]:
 def items(stage: dict[str, Any]) -> list[str]:
     """What a stage is there for, each: the entries of a section of params.yaml."""
     section = stage["foreach"][2:-1] if "foreach" in stage else None
-    return list(getattr(settings(), section, ())) if section else []  # of repeats none: they are not in params.yaml
+    return list(getattr(settings(), section, ())) if section else []
 
 
 @cache
@@ -295,7 +295,7 @@ def test_the_refusal_that_is_shown_is_the_one_that_is_given(tmp_path: Path) -> N
     shown = next(
         content for _, content in blocks(PAGES[0].read_text(encoding="utf-8")) if "$ triptych check" in content
     )
-    refusal = _refused_settings(["experiments.vae-20d.epochs.quick=-1"], tmp_path)
+    refusal = _refused_settings(["recipes.vae-20d.epochs.quick=-1"], tmp_path)
     assert shown.splitlines()[1] == f"triptych: {refusal}"
 
 
@@ -309,17 +309,17 @@ def test_paths_stages_and_variables_are_known(page: Path) -> None:
     [
         "triptych trian", "triptych sample nobody", "triptych sample vae-20d --coutn 3", "triptych repro --jobs 0",
         "triptych repro train@nobody", "dvc exp rnn", "dvc repro --frce", "dvc repro train@nobody",
-        "dvc exp run -S experiments.vae-20d.learnin_rate=1", "dvc exp run -S experiments.vae-20d.learning_rate=-1",
-        "dvc exp run -S profile=fast", "dvc exp run -S experiments.vae-20d.learning_rate=1,2",
-        "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,-1",
+        "dvc exp run -S recipes.vae-20d.learnin_rate=1", "dvc exp run -S recipes.vae-20d.learning_rate=-1",
+        "dvc exp run -S profile=fast", "dvc exp run -S recipes.vae-20d.learning_rate=1,2",
+        "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,-1",
         "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
         "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
 def test_a_command_that_would_be_refused_is_seen(line: str, tmp_path: Path) -> None:
-    good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S experiments.vae-20d.learning_rate=2e-3 \\\n"
+    good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S recipes.vae-20d.learning_rate=2e-3 \\\n"
     good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="peers --rounds 3"\n'
-    good += "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
+    good += "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
     good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
     block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
     found = [refused(words, tmp_path) for words in commands(block)]

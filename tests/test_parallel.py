@@ -86,7 +86,7 @@ def test_the_latest_entry_of_the_journal_says_how_long_a_stage_takes(tmp_path: P
         os.utime(path, (age, age))
     assert parallel.durations(project) == {
         "train@a": 4.0,
-        "train-seed@a-seed-1": 7.0,
+        "train@a-seed-1": 7.0,
         "classifier@b": 5.0,
         "report": 6.0,
     }

@@ -37,7 +37,7 @@ class Queue:
 
     def add(self, name: str, rates: Sequence[str]) -> None:
         """Put a grid into the queue; of several rates each gets the name with a number."""
-        rate = f"experiments.vae-20d.learning_rate={','.join(rates)}"
+        rate = f"recipes.vae-20d.learning_rate={','.join(rates)}"
         self.succeed("dvc", "exp", "run", "--queue", "-n", name, "-S", self.epochs, "-S", rate, TARGET)
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class Queue:
         if "going on after epoch" not in self.succeed("dvc", "queue", "logs", f"again{number}"):
             return "it began anew"
         undisturbed = self.world.copy(self.world.root.with_name(f"undisturbed-{number}"))
-        change = f"experiments.vae-20d.learning_rate={rates[0]}"
+        change = f"recipes.vae-20d.learning_rate={rates[0]}"
         Queue(undisturbed, 0).succeed("dvc", "exp", "run", "-f", "-S", self.epochs, "-S", change, TARGET)
         if json.loads((undisturbed.root / METRICS).read_text()) != self.metrics(f"again{number}"):
             return "it ended with other numbers"

@@ -92,7 +92,9 @@ def _log(store: Store, run_id: str, record: Record, folder: Path) -> LoggedModel
 
 def _register(store: Store, run_id: str, record: Record, model: LoggedModel) -> None:
     client, name = store.client, record.name
-    if any(version.source == model.artifact_location for version in _versions(store, name, record.inputs[WEIGHTS_HASH])):
+    if any(
+        version.source == model.artifact_location for version in _versions(store, name, record.inputs[WEIGHTS_HASH])
+    ):
         return
     with _already("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, {"family": record.inputs["family"]}, model_note(record))
