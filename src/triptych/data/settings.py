@@ -64,8 +64,8 @@ class Dataset(Section):
     def _preparation_is_possible(self) -> Self:
         if self.images == "binarized_mnist" and self.binarization != "static":
             raise ValueError(
-                f"binarization is {self.binarization}, but the draws of binarized_mnist are fixed: write static, or use "
-                "images: mnist"
+                f"binarization is {self.binarization}, but the draws of binarized_mnist are fixed: write static, or "
+                "use images: mnist"
             )
         if (self.binarization == "threshold") != (self.threshold is not None):
             raise ValueError("threshold is for binarization: threshold, and required there")

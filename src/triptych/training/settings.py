@@ -23,8 +23,8 @@ class Runtime(Section):
     precision: Literal["float32", "bf16"] = Field(description="bf16: mixed precision, for the networks only")
     channels_last: bool = Field(description="the memory format of convolutions")
     compile: bool = Field(
-        description="torch.compile of the networks of convolutional GANs; takes 30 seconds or more at the start; not with "
-        "several processes"
+        description="torch.compile of the networks of convolutional GANs; takes 30 seconds or more at the start; not "
+        "with several processes"
     )
     data_on_device: bool = Field(description="keep the training images in the memory of the device")
     cuda_graphs: bool = Field(
