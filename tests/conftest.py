@@ -1,4 +1,4 @@
-"""A small world for every test: the project's own settings with tiny budgets, on embedded digits."""
+"""Shared fixtures: the project's settings with tiny budgets, on embedded digits."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
 
 
 def environment() -> dict[str, str]:
-    """The environment of a command of ours that starts cold, whatever the tests themselves run in."""
+    """Return the environment of a command that starts without the fork server, independent of the tests' own."""
     foreign = ("TRIPTYCH_", "MLFLOW_", "DVC_", "PYTEST_")
     spinning = {} if "OMP_WAIT_POLICY" in os.environ else {SPIN_VARIABLE: SPIN_COUNT}
     return {
@@ -103,7 +103,7 @@ def environment() -> dict[str, str]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what must happen; the limit is only there to end a test that has failed."""
+    """Wait for a condition; the limit only ends a test that has failed."""
     limit = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < limit
@@ -126,7 +126,7 @@ def warm_start() -> Iterator[dict[str, str]]:
 
 
 def copy_project(folder: Path) -> None:
-    """What the pipeline is made of, without results."""
+    """Copy the files of the pipeline, without results."""
     for name in COPIED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def copy_project(folder: Path) -> None:
 
 
 def run_study(settings: Settings, name: str, folder: Path, tracker: Console | None = None) -> dict[str, bytes]:
-    """The study stage under the settings' profile; every file that it leaves in the folder, checkpoints aside."""
+    """Run the stage `study` and return every file that it leaves in the folder, without checkpoints."""
     study(
         name=name,
         settings=settings.study(name),
@@ -155,14 +155,14 @@ def run_study(settings: Settings, name: str, folder: Path, tracker: Console | No
 
 
 def with_study(settings: Settings, name: str, **changes: object) -> Settings:
-    """The settings with some of a study's changed."""
+    """Return the settings with some values of a study changed."""
     changed = settings.study(name).model_copy(update=changes)
     return settings.model_copy(update={"studies": {**settings.studies, name: changed}})
 
 
 @pytest.fixture(scope="session")
 def params() -> dict:
-    """`params.yaml` as it is committed."""
+    """The committed `params.yaml`."""
     return YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
@@ -179,7 +179,7 @@ def tiny(tiny_params: dict) -> Settings:
 
 @pytest.fixture(scope="session")
 def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both prepared data sets, and under `raw/` what they were made from."""
+    """A folder with all prepared data sets, and with the raw images under `raw/`."""
     folder = tmp_path_factory.mktemp("data")
     for name, dataset in tiny.datasets.items():
         raw = folder / "raw" / f"{name}.npz"

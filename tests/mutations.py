@@ -1,7 +1,7 @@
-"""Mutations of settings, of JSON and of files: what a slip, a broken disk or an ill will makes of them.
+"""Random mutations of settings, JSON and files, as typing errors, broken disks or attacks cause them.
 
-Each is a function of a source of chance with `random.Random`'s methods, so that hypothesis can shrink what a test
-finds, and a long run can be repeated from one seed.
+Each function takes a source of random numbers with the methods of `random.Random`. Hypothesis can then shrink a failing
+example, and one seed repeats a long run.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SUBTREES: tuple[Callable[[], object], ...] = (
     list, dict, lambda: [1, 2], lambda: [1] * 400, lambda: {"quick": 1, "full": 2}, lambda: {1: 2}, lambda: [[[[]]]],
     lambda: {"x": {}},
 )  # fmt: skip
-NAMES = ("x", "", "quick", "mnist", "../x", "a b", "a\nb", "a" * 300, "con", "é", 1, None, True, "reference")
+NAMES = ("x", "", "quick", "mnist", "../x", "a b", "a\nb", "a" * 300, "con", "é", 1, None, True, "reference", "recipe")
 
 
 def places(tree: object, prefix: Place = ()) -> Iterator[Place]:
-    """Where everything stands in a tree of mappings and lists."""
+    """Yield the path of every entry in a tree of mappings and lists."""
     entries = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in entries:
         yield (*prefix, key)
@@ -45,13 +45,14 @@ def places(tree: object, prefix: Place = ()) -> Iterator[Place]:
 
 
 def at(tree: Any, place: Place) -> Any:
+    """Return the entry at a path."""
     for key in place:
         tree = tree[key]
     return tree
 
 
 def value(chance: Random) -> object:
-    """A scalar, or a small tree, of any type."""
+    """Return a scalar or a small tree of any type."""
     kind = chance.random()
     if kind < 0.5:
         return chance.choice(NUMBERS)
@@ -63,7 +64,7 @@ def _set(tree: Tree, place: Place, chance: Random) -> None:
 
 
 def _scale(tree: Tree, place: Place, chance: Random) -> None:
-    """A number becomes a smaller, a larger, a negative one, or one of the other type."""
+    """Make a number smaller, larger or negative, or change its type."""
     number = at(tree, place)
     if isinstance(number, int | float):
         changed = chance.choice((number + 1, number - 1, number * 2, -number, number / 2, float(number), int(number)))
@@ -91,7 +92,7 @@ def _rename(tree: Tree, place: Place, chance: Random) -> None:
 
 
 def _swap(tree: Tree, place: Place, chance: Random) -> None:
-    """Two subtrees, none within the other, change places."""
+    """Exchange two subtrees, neither of which contains the other."""
     other = chance.choice([*places(tree)])
     if place[: len(other)] != other and other[: len(place)] != place:
         here, there = copy.deepcopy(at(tree, place)), copy.deepcopy(at(tree, other))
@@ -99,18 +100,18 @@ def _swap(tree: Tree, place: Place, chance: Random) -> None:
 
 
 def _copy(tree: Tree, place: Place, chance: Random) -> None:
-    """A subtree takes the place of another of the same name, as when a block is pasted over the wrong one."""
+    """Replace a subtree by another one of the same name, like a block pasted in the wrong place."""
     others = [other for other in places(tree) if other[-1] == place[-1] and other != place]
     if others:
         at(tree, place[:-1])[place[-1]] = copy.deepcopy(at(tree, chance.choice(others)))
 
 
-TRIES = 20  # to find a change that changes something
+TRIES = 20  # attempts to find a change that has an effect
 CHANGES = (_set, _set, _scale, _scale, _delete, _add, _rename, _swap, _copy, _copy)
 
 
 def mutate_tree(tree: Tree, chance: Random, within: Place = ()) -> tuple[Tree, Place, str]:
-    """The tree with one thing changed at or below a place, where, and the change's name."""
+    """Return the tree with one change at or below a place, the place of the change, and its name."""
     for _ in range(TRIES):
         mutated = copy.deepcopy(tree)
         place = chance.choice([place for place in places(mutated) if place[: len(within)] == within])
@@ -133,7 +134,7 @@ FRAGMENTS = (
 
 
 def mutate_text(text: str, chance: Random) -> bytes:
-    """YAML with something put in or taken out, at the start of a line or anywhere; or bytes that are no text."""
+    """Return YAML with text inserted or removed, at the start of a line or anywhere, or bytes that are not text."""
     kind = chance.random()
     if kind < 0.1:
         return mutate_bytes(text.encode(), chance)
@@ -150,11 +151,11 @@ def mutate_text(text: str, chance: Random) -> bytes:
 
 
 def mutate_bytes(content: bytes, chance: Random) -> bytes:
-    """Cut short, with bytes changed, put in or taken out, twice over, or nothing at all."""
+    """Return the bytes cut, changed, inserted into, doubled or emptied."""
     changed, kind = bytearray(content), chance.randrange(7)
     where = chance.randrange(len(content)) if content else 0
     if chance.random() < 0.5:
-        where = min(where, 200)  # where headers are
+        where = min(where, 200)  # headers are here
     if kind == 0:
         del changed[where:]
     elif kind == 1:
@@ -177,7 +178,7 @@ def mutate_bytes(content: bytes, chance: Random) -> bytes:
 
 
 def npy(shape: object, descr: object, content: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    """A `.npy` whose header says whatever is asked for."""
+    """Return a `.npy` file with this header, which may contradict the content."""
     header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b"\n"
     length = struct.pack("<H" if version == (1, 0) else "<I", len(header))
     return b"\x93NUMPY" + bytes(version) + length + header + content
@@ -225,7 +226,7 @@ WRONG: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 
 
 def mutate_npz(arrays: dict[str, np.ndarray], chance: Random) -> bytes:
-    """An archive of these arrays, one of them with a header or a member that lies; or the archive's bytes changed."""
+    """Return an archive of these arrays with a false header or member name in one of them, or with changed bytes."""
     packed = io.BytesIO()
     method = chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
     chosen, kind = chance.choice([*arrays]), chance.randrange(6)
@@ -254,14 +255,14 @@ def mutate_npz(arrays: dict[str, np.ndarray], chance: Random) -> bytes:
 
 
 def mutate_packed(content: bytes, chance: Random) -> bytes:
-    """A gzip of changed content, or changed bytes of a gzip."""
+    """Return changed content as gzip, or gzip with changed bytes."""
     if chance.random() < 0.5:
         return gzip.compress(mutate_bytes(content, chance))
     return mutate_bytes(gzip.compress(content), chance)
 
 
 def mutate_json(path: Path, chance: Random) -> None:
-    """A JSON file with a key changed, or with bytes changed."""
+    """Change a key or some bytes of a JSON file."""
     if chance.random() < 0.8:
         tree, *_ = mutate_tree(json.loads(path.read_text()), chance)
         path.write_text(json.dumps(tree, default=str, skipkeys=True))
@@ -270,7 +271,7 @@ def mutate_json(path: Path, chance: Random) -> None:
 
 
 def mutate_place(path: Path, chance: Random) -> str:
-    """Something else than a file stands under its name."""
+    """Replace a file by something that is not a file, and return what it is."""
     kind = chance.choice(("missing", "folder", "link to nothing", "link to itself", "pipe", "endless", "empty", "huge"))
     path.unlink()
     if kind == "folder":

@@ -88,6 +88,7 @@ def test_durations_come_from_the_latest_journal_entry(tmp_path: Path) -> None:
         os.utime(path, (age, age))
     assert schedule.durations(project) == {
         "train@a": 4.0,
+        "train@a-seed-1": 7.0,
         "classifier@b": 5.0,
         "report": 6.0,
     }

@@ -27,7 +27,7 @@ class Queue:
 
     def __init__(self, project: SmallProject, epochs: int) -> None:
         self.project = project
-        self.epochs = f"experiments.vae-20d.epochs.quick={epochs}"
+        self.epochs = f"recipes.vae-20d.epochs.quick={epochs}"
 
     def run(self, *words: str) -> str:
         """Run a command and return its output. Raises RuntimeError if it fails."""
@@ -38,7 +38,7 @@ class Queue:
 
     def add(self, name: str, rates: Sequence[str]) -> None:
         """Queue one experiment per learning rate; if there are several, DVC appends a number to the name."""
-        rate = f"experiments.vae-20d.learning_rate={','.join(rates)}"
+        rate = f"recipes.vae-20d.learning_rate={','.join(rates)}"
         self.run("dvc", "exp", "run", "--queue", "-n", name, "-S", self.epochs, "-S", rate, TARGET)
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class Queue:
         if "resuming after epoch" not in self.run("dvc", "queue", "logs", f"repeated{number}"):
             return "the repeated run did not continue from its checkpoint"
         undisturbed = self.project.copy(self.project.root.with_name(f"undisturbed-{number}"))
-        change = f"experiments.vae-20d.learning_rate={rates[0]}"
+        change = f"recipes.vae-20d.learning_rate={rates[0]}"
         Queue(undisturbed, 0).run("dvc", "exp", "run", "-f", "-S", self.epochs, "-S", change, TARGET)
         if json.loads((undisturbed.root / METRICS).read_text()) != self.metrics(f"repeated{number}"):
             return "the repeated run has different metrics"

@@ -8,11 +8,11 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, mod
 
 from triptych.core.schema import Images, Profile, Section, Seed
 
-Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error takes two
+Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two or more
 
 
 class Splits(Section):
-    """How many images each split holds."""
+    """The number of images in each split."""
 
     train: Images
     valid: Several
@@ -20,29 +20,29 @@ class Splits(Section):
 
 
 class SplitsByProfile(Section):
-    """The same under each profile."""
+    """The splits under each profile."""
 
     quick: Splits
     full: Splits
 
 
 class Embedded(Section):
-    """How scikit-learn's digits become a training set: each image is a small random rotation and shift."""
+    """How scikit-learn's digits become a training set: each image is a small random rotation and shift of a digit."""
 
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
-    contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, against blur")
+    contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, to offset blur")
     seed: Seed
 
 
 class Dataset(Section):
-    """What the prepare stage makes of one set of images."""
+    """One set of images, and how the stage `prepare` changes it."""
 
-    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="what is fetched")
+    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="the images to fetch")
     binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
         default="none",
-        description="static: drawn once, and published; threshold: at a share of full intensity; stochastic: drawn "
-        "anew at every visit in training, once for evaluation",
+        description="static: drawn once, as published; threshold: at a share of full intensity; stochastic: drawn "
+        "anew for each training batch, and once for evaluation",
     )
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
     dequantization: Literal["none", "uniform"] = Field(
@@ -53,24 +53,24 @@ class Dataset(Section):
 
     @property
     def kind(self) -> str:
-        """Of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
+        """The kind of the images: `grey` (28, 28) or `colour` (3, 32, 32)."""
         return "colour" if self.images == "cifar10" else "grey"
 
     def sizes(self, profile: Profile) -> Splits:
-        """The number of images in each split under a profile."""
+        """Return the number of images in each split under a profile."""
         return getattr(self.splits, profile)
 
     @model_validator(mode="after")
     def _preparation_is_possible(self) -> Self:
         if self.images == "binarized_mnist" and self.binarization != "static":
             raise ValueError(
-                f"binarization is {self.binarization}, but binarized_mnist is published with its draws fixed: "
-                "write static here, or take images: mnist"
+                f"binarization is {self.binarization}, but the draws of binarized_mnist are fixed: write static, or "
+                "use images: mnist"
             )
         if (self.binarization == "threshold") != (self.threshold is not None):
-            raise ValueError("threshold belongs to binarization: threshold, and only there")
+            raise ValueError("threshold is for binarization: threshold, and required there")
         if self.binarization != "none" and self.dequantization != "none":
             raise ValueError(
-                "dequantization is for 8-bit images, not for binarised ones: write none for one of the two"
+                "dequantization is for 8-bit images, binarization makes binary ones: leave one of them out"
             )
         return self
