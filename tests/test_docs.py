@@ -182,9 +182,9 @@ def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _refused_by_triptych(words: list[str], folder: Path) -> str:
-    reason, given = _parsed(cli, words)
-    if words[:1] == ["repro"] and not reason:
-        return _refused_by_dvc(["repro", *given["words"]], folder)
+    why, given = _parsed(cli, words)
+    if words[:1] == ["repro"] and not why:
+        return _refused_by_dvc(["repro", *given["arguments"]], folder)
     named = [given["experiment"]] if "experiment" in given else given.get("experiments", ())
     unknown = [name for name in named if name not in settings().measured and not PLACEHOLDER.fullmatch(name)]
     return f"no such experiment: {unknown}" if unknown else reason
