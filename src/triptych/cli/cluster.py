@@ -66,7 +66,7 @@ def submit(
     slurm: dict[str, str],
     scratch: Path | None,
 ) -> None:
-    """Submit the experiments and studies NAMES with their seeds, or all, that are not up to date: one SLURM job each."""
+    """Submit experiments and studies NAMES with their seeds, or all, that are not up to date: one SLURM job each."""
     from triptych.cluster.submission import SHARED
     from triptych.cluster.submit import SlurmOptions, refuse_without_slurm
     from triptych.cluster.submit import submit as run
