@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from triptych.cli.stages import open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triptych.settings.params import Settings
 
 
 def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
@@ -60,17 +66,20 @@ def submit(
     slurm: dict[str, str],
     scratch: Path | None,
 ) -> None:
-    """Submit the experiments and studies NAMES, or all, that are not up to date: one SLURM job for each."""
+    """Submit experiments and studies NAMES with their seeds, or all, that are not up to date: one SLURM job each."""
     from triptych.cluster.submission import SHARED
     from triptych.cluster.submit import SlurmOptions, refuse_without_slurm
     from triptych.cluster.submit import submit as run
 
     refuse_without_slurm()
     if seeds:
-        names = _with_seeds(names, seeds)
+        from triptych.core.project import Project
+        from triptych.settings.seeds import set_seeds
+
+        set_seeds(Project.find(Path.cwd()).params, seeds, names)
     project, settings = open_project()
     options = SlurmOptions(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
-    submission = run(project, settings, names, options, scratch)
+    submission = run(project, settings, _with_further_seeds(settings, names), options, scratch)
     if SHARED in submission.jobs:
         click.echo(f"job {submission.jobs[SHARED]}: stages that the other jobs need; they start after it")
     for name, number in submission.jobs.items():
@@ -79,13 +88,10 @@ def submit(
     click.echo("run `triptych collect` to get finished results")
 
 
-def _with_seeds(names: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """Set the number of seeds in params.yaml; return the names to submit, none for all."""
-    from triptych.core.project import Project
-    from triptych.settings.seeds import set_seeds
-
-    added, _ = set_seeds(Project.find(Path.cwd()).params, count, names)
-    return (*names, *added) if names else ()
+def _with_further_seeds(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Return the names, with the other seeds of each experiment or study after its first seed."""
+    groups = settings.seed_groups()
+    return [each for name in names for each in groups.get(name, [name])]
 
 
 @click.command()
