@@ -335,4 +335,4 @@ def test_a_broken_layer_is_named(tiny: Settings, wrong: float, layer: int) -> No
     Held.pixels, Held.continuous = pixels, pixels.float() / 256
     if math.isnan(wrong):
         with pytest.raises(TriptychError, match=r"of 3 valid images is not finite, first after AffineCoupling, layer"):
-            family.likelihood(Held)
+            family.validate(Held)
