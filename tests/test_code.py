@@ -17,7 +17,14 @@ from triptych.records.mlflow.ui import HOST
 HEAVY = ("torch", "torchvision", "torch_fidelity", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "dvc")
 
 
-LIGHT = ("cli.main", "settings.params", "models.vae.settings", "studies.planar.settings", "stages.fetch", "stages.prepare")
+LIGHT = (
+    "cli.main",
+    "settings.params",
+    "models.vae.settings",
+    "studies.planar.settings",
+    "stages.fetch",
+    "stages.prepare",
+)
 WITHOUT_MLFLOW = ("stages.train", "stages.study", "stages.report", "reports.page.build")
 UPDATE = """
 import torch

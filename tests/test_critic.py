@@ -1,4 +1,4 @@
-"""GANs with a critic: their networks, their updates, and what is made of their snapshots."""
+"""GANs with a critic: networks, updates, and the scores of snapshots."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def full(params: dict) -> Settings:
 
 
 def narrow(settings: Settings, name: str) -> Trainer:
-    """The experiment at width 4, in training."""
+    """Return a trainer of the experiment with width 4."""
     torch.manual_seed(0)
     experiment = settings.experiment(name)
     family = build("gan", experiment.model_at("quick").model_copy(update={"width": 4}), SHAPE)
@@ -42,7 +42,7 @@ def pixels(count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_five_settings_are_the_documents(full: Settings) -> None:
+def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings) -> None:
     wanted = {
         "cifar10-jsd-1": ("jsd", "none", 0.0, False),
         "cifar10-jsd-2": ("jsd", "none", 0.0, True),
@@ -67,8 +67,8 @@ def test_the_five_settings_are_the_documents(full: Settings) -> None:
         }  # fmt: skip
 
 
-def test_the_networks_are_sngans_for_32_pixels() -> None:
-    """Convolutions (inputs, outputs, kernel) in order of Miyato et al. 2018, table 4; a shortcut after its block's."""
+def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
+    """Convolutions (inputs, outputs, kernel) in the order of Miyato et al. 2018, table 4; the shortcut is last in a block."""
 
     def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
         return [
@@ -107,7 +107,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one() -> No
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_a_penalised_convolution_and_its_derivatives_are_pytorchs(size: int) -> None:
+def test_a_penalised_convolution_and_its_derivatives_equal_those_of_pytorch(size: int) -> None:
     torch.manual_seed(0)
     ours, theirs = (kind(3, 4, size, padding=size // 2).double() for kind in (PenalisedConv2d, torch.nn.Conv2d))
     theirs.load_state_dict(ours.state_dict())
@@ -121,14 +121,17 @@ def test_a_penalised_convolution_and_its_derivatives_are_pytorchs(size: int) -> 
     assert torch.autograd.gradcheck(convolve, given)
     assert torch.autograd.gradgradcheck(convolve, given)
     found = []
-    for layer in (ours, theirs):  # of what comes out as a power, so that second derivatives by the filters are not 0
+    for layer in (
+        ours,
+        theirs,
+    ):  # a power of the output, so that second derivatives with respect to the filters are not 0
         (gradient,) = torch.autograd.grad(layer(images).pow(3).sum(), images, create_graph=True)
         found.append(torch.autograd.grad(gradient.square().sum(), [images, *layer.parameters()]))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-def test_a_penalised_critic_in_mixed_precision_comes_near_float32(full: Settings) -> None:
+def test_a_penalised_critic_in_mixed_precision_is_close_to_float32(full: Settings) -> None:
     found = []
     for precision in ("float32", "bf16"):
         trainer = narrow(full, "cifar10-jsd-3")
@@ -142,7 +145,7 @@ def test_a_penalised_critic_in_mixed_precision_comes_near_float32(full: Settings
 
 
 @pytest.mark.parametrize("name", FIVE)
-def test_a_step_is_two_critic_updates_on_fresh_images_and_one_of_the_generator(full: Settings, name: str) -> None:
+def test_a_step_updates_the_critic_twice_on_new_images_and_the_generator_once(full: Settings, name: str) -> None:
     trainer = narrow(full, name)
     family, moves, seen = trainer.family, [], []
     family.critic.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
@@ -169,7 +172,7 @@ def test_a_step_is_two_critic_updates_on_fresh_images_and_one_of_the_generator(f
     assert all(parameter.grad is None for parameter in family.networks.parameters())
 
 
-def test_the_estimate_on_held_out_images_is_of_all_of_them_together(full: Settings) -> None:
+def test_the_estimate_on_held_out_images_does_not_depend_on_chunks(full: Settings) -> None:
     trainer = narrow(full, "cifar10-w1-2")
     family = trainer.family
     family.networks.eval()
@@ -189,13 +192,13 @@ def test_the_estimate_on_held_out_images_is_of_all_of_them_together(full: Settin
 
 
 @pytest.mark.parametrize(("name", "parts"), [("cifar10-jsd-2", 2), ("cifar10-jsd-3", 1)])
-def test_what_is_penalised_is_not_compiled(full: Settings, name: str, parts: int) -> None:
+def test_a_penalised_critic_is_not_compiled(full: Settings, name: str, parts: int) -> None:
     family = narrow(full, name).family
     assert len(family.compiled()) == parts
     assert family.compiled()[0] is family.generator
 
 
-def test_rank_correlation_is_spearmans_with_bonett_and_wrights_interval() -> None:
+def test_rank_correlation_and_its_interval() -> None:
     rng = np.random.default_rng(0)
     first = rng.standard_normal(30)
     second = first + rng.standard_normal(30)
@@ -208,21 +211,21 @@ def test_rank_correlation_is_spearmans_with_bonett_and_wrights_interval() -> Non
     )
     agreeing, nearly = rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]), rank_correlation([1, 2, 3, 4], [1, 2, 4, 3])
     assert (agreeing.value, agreeing.low, agreeing.high) == (1.0, pytest.approx(nearly.low, abs=1e-12), 1.0)
-    assert agreeing.low < 0  # four pairs are not enough to tell
+    assert agreeing.low < 0  # four pairs are too few for a significant correlation
     assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -agreeing.low)
     assert rank_correlation([*range(10)], [*range(10)]).low > 0.9
     assert rank_correlation([1, 2, 3], [1, 2, 3]) is None
     assert rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
 
 
-def test_the_sentence_says_no_more_than_the_interval() -> None:
+def test_the_sentence_follows_from_the_interval() -> None:
     assert "both measure progress" in sentence(RankCorrelation(0.8, 0.5, 0.9), 50)
     assert "increases" in sentence(RankCorrelation(-0.8, -0.9, -0.5), 50)
     assert "no relation" in sentence(RankCorrelation(0.5, -0.1, 0.9), 50)
     assert "too few" in sentence(None, 2)
 
 
-def test_a_panel_leaves_the_untrained_critic_out(tmp_path: Path) -> None:
+def test_a_panel_omits_the_untrained_critic(tmp_path: Path) -> None:
     path = tmp_path / "snapshots.csv"
     path.write_text("epoch,update,w1,fid,is\n0,0,-5,300,1\n1,20,3.5,200,2\n2,40,2.5,100,3\n", encoding="utf-8")
     found = panel("x", path)
@@ -241,7 +244,7 @@ def test_a_panel_leaves_the_untrained_critic_out(tmp_path: Path) -> None:
         ("epoch_updates", {"quick": 0, "full": 5}, "epoch_updates"),
     ],
 )
-def test_impossible_settings_are_named(params: dict, key: str, value: object, words: str) -> None:
+def test_an_error_names_the_impossible_setting(params: dict, key: str, value: object, words: str) -> None:
     import copy
 
     data = copy.deepcopy(params)

@@ -187,7 +187,7 @@ def _refused_by_triptych(words: list[str], folder: Path) -> str:
         return _refused_by_dvc(["repro", *given["arguments"]], folder)
     named = [given["experiment"]] if "experiment" in given else given.get("experiments", ())
     unknown = [name for name in named if name not in settings().measured and not PLACEHOLDER.fullmatch(name)]
-    return f"no such experiment: {unknown}" if unknown else reason
+    return f"no such experiment: {unknown}" if unknown else why
 
 
 def _refused_by_mlflow(words: list[str]) -> str:

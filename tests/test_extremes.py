@@ -1,4 +1,4 @@
-"""Numbers where they are hardest: certain pixels, far points, bounds whose truth is known."""
+"""Extreme inputs: pixels that are all black or white, distant points, and bounds with known limits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FAR_TRANSFORMS = {
 
 
 def logabsdet(transform: Transform, x: torch.Tensor) -> torch.Tensor:
-    """By autograd, of one example x (1, ...)."""
+    """Return log |det J| from autograd at one example x (1, ...)."""
     jacobian = torch.autograd.functional.jacobian(lambda row: transform(row)[0].flatten(), x)
     return torch.linalg.slogdet(jacobian.view(x.numel(), x.numel())).logabsdet
 
@@ -46,7 +46,7 @@ def logabsdet(transform: Transform, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", FAR_TRANSFORMS)
 @settings(max_examples=12)
 @given(seed=SEEDS, far=st.sampled_from(FAR))
-def test_couplings_invert_and_count_far_away(name: str, seed: int, far: float) -> None:
+def test_inverses_and_log_determinants_at_distant_points(name: str, seed: int, far: float) -> None:
     make, shape = FAR_TRANSFORMS[name]
     torch.manual_seed(seed)
     transform = randomised(make()).double()
@@ -61,8 +61,8 @@ def test_couplings_invert_and_count_far_away(name: str, seed: int, far: float) -
 
 @pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.3), Scale()], ids=["narrow", "wide", "scale"])
 @pytest.mark.parametrize("architecture", ["realnvp", "nice", "multiscale"])
-def test_images_of_black_and_white_alone_are_inverted(preparation: Transform, architecture: str) -> None:
-    """All pixels 0, all 255, and noise at either end of its level: in float32, as in training."""
+def test_black_and_white_images_are_inverted(preparation: Transform, architecture: str) -> None:
+    """All pixels 0 or all 255, with the smallest and the largest noise, in float32 as in training."""
     kind = {"channels": [4, 4], "blocks": 1} if architecture == "multiscale" else {"hidden": [8]}
     torch.manual_seed(0)
     flow = build_flow(Model(architecture=architecture, alpha=1e-5, couplings=2, **kind), (8, 8))
@@ -83,7 +83,7 @@ def test_images_of_black_and_white_alone_are_inverted(preparation: Transform, ar
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_certain_pixels_come_back_as_they_were(level: int) -> None:
+def test_black_and_white_pixels_return_to_their_level(level: int) -> None:
     torch.manual_seed(0)
     pixels = torch.full((200, 28, 28), level, dtype=torch.uint8)
     values, log_det = Dequantize()(pixels)
@@ -95,7 +95,7 @@ def test_certain_pixels_come_back_as_they_were(level: int) -> None:
 
 @settings(max_examples=12)
 @given(k=st.integers(1, 5), seed=st.integers(0, 2**31), far=st.sampled_from(FAR))
-def test_planar_layers_invert_and_count_far_away(k: int, seed: int, far: float) -> None:
+def test_planar_inverses_and_log_determinants_at_distant_points(k: int, seed: int, far: float) -> None:
     flow = flow_of(k, 2, seed)
     x = far * (2 * torch.rand(1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) - 1)
     z, log_det = flow(x)
@@ -115,8 +115,8 @@ def test_planar_densities_of_the_plane_integrate_to_one(k: int) -> None:
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_a_stack_draws_from_the_density_that_it_claims(name: str) -> None:
-    """The share of draws in a disc is the density's mass there, within five standard errors."""
+def test_samples_of_a_stack_have_its_density(name: str) -> None:
+    """The share of samples in a disc equals the integral of the density, within five standard errors."""
     torch.manual_seed(4)
     flow: Flow = randomised(STACKS[name](), 0.5).double()
     count, radius = 100_000, 1.2
@@ -131,16 +131,16 @@ def test_a_stack_draws_from_the_density_that_it_claims(name: str) -> None:
 
 
 def bounds(log_weights: torch.Tensor, draws: int) -> tuple[float, float]:
-    """The mean of the bound from so many draws, over all groups of weights (n, K), and its standard error."""
+    """Return the mean importance-weighted bound with `draws` draws, and its standard error, from weights (n, K)."""
     found = importance_weighted_bound(log_weights.reshape(-1, draws)).double()
     return float(found.mean()), float(found.std()) / len(found) ** 0.5
 
 
 @pytest.mark.parametrize("misfit", [0.3, 1.0])
 def test_more_draws_never_loosen_the_bound_of_a_linear_gaussian(misfit: float) -> None:
-    """z ~ N(0, I), x = A z + noise: log p(x) is a Gaussian's; q is off by `misfit`. ELBO = L_1 <= L_5 <= ... <= log p.
+    """z ~ N(0, I), x = A z + noise, and q is wrong by `misfit`: ELBO = L_1 <= L_5 <= ... <= log p(x), a Gaussian.
 
-    The bounds of the same draws differ by far more than their standard errors where q is off.
+    If q is wrong, the bounds of the same draws differ by far more than their standard errors.
     """
     torch.manual_seed(0)
     a, noise = torch.randn(3, 2, dtype=torch.float64), 0.5
@@ -162,7 +162,7 @@ def test_more_draws_never_loosen_the_bound_of_a_linear_gaussian(misfit: float) -
 
 @torch.no_grad()
 def test_more_draws_never_loosen_the_bound_of_a_vae() -> None:
-    """The same of our own encoder and decoder, on an image whose log p(x) is known by quadrature."""
+    """The same for a VAE and an image whose log p(x) is known from quadrature."""
     family, image = vae(0.7, planar_layers=2), 6
     log_p_x = float(exact_log_likelihood(family, IMAGES)[image])
     torch.manual_seed(0)
@@ -180,21 +180,21 @@ def _assert_ordered(log_weights: torch.Tensor, log_p_x: float) -> None:
     assert log_p_x - found[-1][0] < 0.3 * (log_p_x - found[0][0])
 
 
-def undecided() -> VaeFamily:
-    """A fresh VAE of the documents' size."""
+def with_small_weights() -> VaeFamily:
+    """Return a VAE with the documents' sizes and weights near zero."""
     torch.manual_seed(0)
     return vae(1e-6, (28, 28), hidden=[500], latent=20)
 
 
-def test_an_undecided_decoder_starts_at_784_log_2() -> None:
-    found = undecided().bound((torch.rand(50, 28, 28) < 0.13).to(torch.uint8))
+def test_a_decoder_with_probabilities_of_one_half_has_784_log_2_nats() -> None:
+    found = with_small_weights().bound((torch.rand(50, 28, 28) < 0.13).to(torch.uint8))
     assert found["negative_elbo"] == pytest.approx(784 * math.log(2), abs=0.01)
 
 
 @pytest.mark.parametrize("pixels", [torch.zeros(4, 28, 28), torch.ones(4, 28, 28)], ids=["black", "white"])
-def test_bounds_of_certain_images_are_finite(pixels: torch.Tensor) -> None:
+def test_bounds_of_black_and_white_images_are_finite(pixels: torch.Tensor) -> None:
     for shift in (0.0, -1e4, 1e4):
-        family = undecided()
+        family = with_small_weights()
         family.networks.shift = shift
         found = family.bound(pixels.to(torch.uint8))
         right = (shift > 0) == bool(pixels[0, 0, 0])

@@ -1,4 +1,4 @@
-"""FID, KID, IS, precision and recall: torch-fidelity's own numbers, under our protocol."""
+"""FID, KID, IS, precision and recall: equal to torch-fidelity, and to known values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORIGIN = Origin(
 
 
 class ByteImages(Dataset):
-    """Images as torch-fidelity reads a data set."""
+    """Images as a data set for torch-fidelity."""
 
     def __init__(self, images: torch.Tensor) -> None:
         self.images = images
@@ -49,17 +49,17 @@ def images(count: int, seed: int, top: int = 256) -> torch.Tensor:
     return torch.randint(0, top, (count, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-def judged(features: torch.Tensor, logits: torch.Tensor | None = None) -> Features:
+def extracted(features: torch.Tensor, logits: torch.Tensor | None = None) -> Features:
     logits = torch.zeros(len(features), 10) if logits is None else logits
     return {FEATURES: features, LOGITS: logits, CLASSES: logits}
 
 
 def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> Reference:
-    return Reference.of(judged(features, logits), ORIGIN)
+    return Reference.of(extracted(features, logits), ORIGIN)
 
 
-def test_kid_of_whole_sets_is_the_unbiased_discrepancy_of_a_cubic_kernel() -> None:
-    """Binkowski et al. (2018, equation 4), pair by pair: subsets as large as the sets leave nothing to chance."""
+def test_kid_is_the_unbiased_mmd_of_a_cubic_kernel() -> None:
+    """Compare with Binkowski et al. (2018, equation 4), pair by pair, with subsets as large as the sets."""
     torch.manual_seed(0)
     ours, theirs = torch.randn(60, 3).double(), 0.5 + torch.randn(60, 3).double()
 
@@ -68,11 +68,11 @@ def test_kid_of_whole_sets_is_the_unbiased_discrepancy_of_a_cubic_kernel() -> No
         return sum((float(x @ y) / 3 + 1) ** 3 for x, y in pairs) / len(pairs)
 
     wanted = mean(ours, ours, same=True) + mean(theirs, theirs, same=True) - 2 * mean(ours, theirs, same=False)
-    kid = scores(judged(ours), reference_of(theirs), PROTOCOL)["kid_classifier"]
+    kid = scores(extracted(ours), reference_of(theirs), PROTOCOL)["kid_classifier"]
     assert (kid["value"], kid["standard_deviation"]) == pytest.approx((wanted, 0.0), rel=1e-9, abs=1e-12)
 
 
-def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_measures_equal_those_of_torch_fidelity(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     classifier = DigitClassifier(tiny.classifier("mnist").model)
     fake, real = images(200, 1), images(150, 2, top=200)
@@ -112,20 +112,20 @@ def test_our_numbers_are_torch_fidelitys(tiny: Settings, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("count", "real", "asleep", "tolerance"),
+    ("count", "real", "constant", "tolerance"),
     [(500, 600, 0, 1e-9), (500, 600, 5, 1e-7), (500, 20, 0, 1e-7), (20, 600, 0, 1e-7), (20, 30, 5, 1e-7)],
 )
-def test_the_symmetric_form_is_torch_fidelitys(count: int, real: int, asleep: int, tolerance: float) -> None:
-    """Of 64 features, some of which never wake; also where there are fewer images than features.
+def test_the_symmetric_form_equals_torch_fidelity(count: int, real: int, constant: int, tolerance: float) -> None:
+    """With 64 features, some of them constant, and also with fewer images than features.
 
-    The truth is known without any root of a covariance: tr (S1 S2)^(1/2) is the nuclear norm of X1 X2', with X the
-    centred features over the root of n - 1.
+    The exact value needs no root of a covariance: tr (S1 S2)^(1/2) is the nuclear norm of X1 X2', where X are the
+    centred features divided by the root of n - 1.
     """
     rng = np.random.default_rng(count)
     spread = rng.standard_normal((64, 64)) * np.exp(-np.arange(64) / 8)
     ours = torch.from_numpy(rng.standard_normal((count, 64)) @ spread)
     theirs = torch.from_numpy(1.3 * rng.standard_normal((real, 64)) @ spread + 0.1)
-    ours[:, :asleep] = theirs[:, :asleep] = 0.0
+    ours[:, :constant] = theirs[:, :constant] = 0.0
     statistics = [fid_features_to_statistics(part) for part in (ours, theirs)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
     reference = reference_of(theirs)
@@ -146,7 +146,7 @@ def test_the_distance_of_known_gaussians() -> None:
     traces = first.covariance.trace() + second.covariance.trace()
     expected = float((first.mean - second.mean).square().sum() + traces - 2 * root_trace)
     assert squared_distance(first, second, square_root(second.covariance)) == pytest.approx(expected, rel=1e-12)
-    line = Gaussian(first.mean, torch.tensor([[4.0, 0.0], [0.0, 0.0]]).double())  # a point along the second axis
+    line = Gaussian(first.mean, torch.tensor([[4.0, 0.0], [0.0, 0.0]]).double())  # constant along the second axis
     assert squared_distance(line, line, square_root(line.covariance)) == pytest.approx(0.0, abs=1e-12)
 
 
@@ -156,26 +156,26 @@ def test_fid_of_samples_of_gaussians_with_a_known_distance() -> None:
     shift, scale = np.array([1.0, -2.0, 0.5]), np.array([2.0, 0.5, 1.5])
     first = torch.from_numpy(rng.standard_normal((200_000, 3)))
     second = torch.from_numpy(rng.standard_normal((200_000, 3)) * scale + shift)
-    found = scores(judged(first), reference_of(second), PROTOCOL)
+    found = scores(extracted(first), reference_of(second), PROTOCOL)
     assert found["fid_classifier"]["value"] == pytest.approx((shift**2).sum() + ((1 - scale) ** 2).sum(), rel=0.02)
     assert found["is_classifier"]["value"] == pytest.approx(1.0)
 
 
-def test_inception_score_of_sure_and_even_predictions_is_the_number_of_classes() -> None:
+def test_the_inception_score_of_confident_uniform_predictions_is_the_number_of_classes() -> None:
     features, logits = torch.randn(1000, 3), 100 * torch.eye(10).repeat(100, 1)
-    found = scores(judged(features, logits), reference_of(features, logits), PROTOCOL)
+    found = scores(extracted(features, logits), reference_of(features, logits), PROTOCOL)
     assert found["is_classifier"]["value"] == pytest.approx(10.0, rel=0.05)
     assert found["fid_classifier"]["value"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_precision_and_recall_of_clusters() -> None:
-    """Real images in two clusters far apart; who makes one of them is precise, and recalls half."""
+    """Real images form two distant clusters. Samples of one cluster have precision 1 and recall 1/2."""
     points = torch.rand(400, 2, generator=torch.Generator().manual_seed(0)).double()
     real = torch.cat([points[:100], points[100:200] + 50])
     for ours, precision, recall in ((real, 1.0, 1.0), (points[200:] + 900, 0.0, 0.0)):
-        found = precision_and_recall(judged(ours), reference_of(real))
+        found = precision_and_recall(extracted(ours), reference_of(real))
         assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (precision, recall)
-    found = precision_and_recall(judged(points[:100]), reference_of(real))
+    found = precision_and_recall(extracted(points[:100]), reference_of(real))
     assert (found["precision_classifier"]["value"], found["recall_classifier"]["value"]) == (1.0, 0.5)
     assert found["recall_classifier"] | {"value": 0} == {
         "value": 0, "neighbours": 3, "samples": 100, "reference": "mnist/test", "reference_images": 200,
@@ -183,18 +183,18 @@ def test_precision_and_recall_of_clusters() -> None:
     }  # fmt: skip
 
 
-def test_recognised_is_the_share_of_sure_predictions() -> None:
-    """Two classes at logits +-x/2: the likelier has probability sigmoid(x), 0.9 at x = log 9."""
+def test_recognised_is_the_share_of_confident_predictions() -> None:
+    """With two classes and a difference x of logits the larger probability is sigmoid(x): 0.9 for x = log 9."""
     edge = math.log(9)
     logits = torch.tensor([[edge + 0.01, 0.0], [edge - 0.01, 0.0], [0.0, 5.0], [0.0, 0.0]]).repeat(50, 1)
     features = torch.randn(200, 3)
     reference = reference_of(features[:100], torch.tensor([[9.0, 0.0]]).repeat(100, 1))
-    found = measure(judged(features, logits), reference, PROTOCOL)["recognised"]
+    found = measure(extracted(features, logits), reference, PROTOCOL)["recognised"]
     assert (found["value"], found["real_images"], found["confidence"], found["samples"]) == (0.5, 1.0, 0.9, 200)
 
 
-def test_a_collapse_shows_in_the_classes() -> None:
-    """Even over ten classes the entropy is log 10; all of one class, 0; halves, log 2."""
+def test_a_collapse_reduces_the_classes() -> None:
+    """The entropy is log 10 for ten equal shares, log 2 for two, and 0 for a single class."""
     features, even = torch.randn(500, 3), torch.eye(10).repeat(50, 1)
     reference = reference_of(features, even)
     for logits, classes, entropy in (
@@ -202,13 +202,13 @@ def test_a_collapse_shows_in_the_classes() -> None:
         (torch.eye(10)[:2].repeat(250, 1), 2, math.log(2)),
         (torch.eye(10)[:1].repeat(500, 1), 1, 0.0),
     ):
-        found = measure(judged(features, logits), reference, PROTOCOL)["classes"]
+        found = measure(extracted(features, logits), reference, PROTOCOL)["classes"]
         assert (found["value"], found["samples"]) == (classes, 500)
         assert found["entropy"] == pytest.approx(entropy, abs=1e-12)
         assert found["real_images"] == pytest.approx(math.log(10))
 
 
-def test_what_is_no_image_never_becomes_a_score(tiny: Settings) -> None:
+def test_values_that_are_no_intensities_are_refused(tiny: Settings) -> None:
     broken = torch.rand(4, 28, 28)
     broken[1, 2, 3] = float("nan")
     with pytest.raises(TriptychError, match=r"samples of x: 25\.0% of the images hold NaN"):
@@ -220,18 +220,18 @@ def test_what_is_no_image_never_becomes_a_score(tiny: Settings) -> None:
         Extractor(classifier, "classifier", "a test", "w").extract(torch.rand(4, 28, 28))
 
 
-def test_quantisation_rounds_and_clamps_what_rounding_did() -> None:
+def test_to_uint8_rounds_and_clamps_rounding_errors() -> None:
     assert to_uint8(torch.tensor([[[-1e-6, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 1.001]]]), "x").tolist() == [
         [[0, 0, 0, 1, 255, 255]]
     ]
 
 
 def test_too_few_samples_are_refused() -> None:
-    few = judged(torch.randn(20, 3))
+    few = extracted(torch.randn(20, 3))
     with pytest.raises(TriptychError, match="kid_subset_size"):
         measure(few, reference_of(few[FEATURES]), PROTOCOL)
     with pytest.raises(TriptychError, match="more than 3 images"):
-        precision_and_recall(judged(torch.randn(3, 3)), reference_of(few[FEATURES]))
+        precision_and_recall(extracted(torch.randn(3, 3)), reference_of(few[FEATURES]))
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_too_few_samples_are_refused() -> None:
     ],
     ids=lambda changed: next(iter(changed)),
 )
-def test_other_data_or_weights_are_another_key(changed: dict) -> None:
+def test_other_data_or_weights_change_the_key(changed: dict) -> None:
     assert replace(ORIGIN, **changed).key != ORIGIN.key == replace(ORIGIN).key
 
 
-def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
+def test_a_reference_is_loaded_unchanged_or_refused(tmp_path: Path) -> None:
     features = torch.randn(50, 6)
     made = replace(reference_of(features), validation={"fid_classifier": {"value": 1.5, "samples": 40}})
     made.save(tmp_path)
@@ -259,7 +259,7 @@ def test_a_reference_comes_back_from_disk_or_is_refused(tmp_path: Path) -> None:
     assert (found.origin, found.validation) == (made.origin, made.validation)
     assert torch.equal(found.root @ found.root, made.root @ made.root)
     protocol = PROTOCOL.model_copy(update={"kid_subset_size": 20})
-    row = scores(judged(torch.randn(80, 6)), found, protocol)["fid_classifier"]
+    row = scores(extracted(torch.randn(80, 6)), found, protocol)["fid_classifier"]
     assert (row["real_images"], row["real_samples"]) == (1.5, 40)
     statistics = tmp_path / "statistics.safetensors"
     content = bytearray(statistics.read_bytes())
@@ -276,8 +276,8 @@ def test_images_of_another_shape_are_not_compared() -> None:
         reference.require_shape((3, 32, 32), "experiments.x.reference")
 
 
-def test_features_are_whole_float32() -> None:
-    """On a GPU, convolutions would round to ten bits."""
+def test_features_are_computed_without_tf32() -> None:
+    """TF32 would round a GPU's convolutions to ten bits."""
     seen = []
 
     class Watching(torch.nn.Linear):
@@ -291,8 +291,8 @@ def test_features_are_whole_float32() -> None:
     assert torch.backends.cudnn.allow_tf32 == before
 
 
-def test_names_say_who_judged() -> None:
+def test_names_contain_the_extractor() -> None:
     assert name_of("fid", {"fid_classifier": 1.0}) == "fid_classifier"
-    assert name_of("fid", {"fid_classifier": "not defined: judged by another", "fid": 1.0}) == "fid"
+    assert name_of("fid", {"fid_classifier": "not defined: measured with another extractor", "fid": 1.0}) == "fid"
     with pytest.raises(KeyError):
         name_of("fid", {"kid": 1.0})

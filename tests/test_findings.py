@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.rank_correlation import RankCorrelation
 from triptych.evaluation.over_seeds import Spread
 from triptych.reports.page.findings import findings
 from triptych.settings.params import Settings, parse
@@ -33,7 +35,8 @@ def evaluated(fid: float = 10.0, **test: float) -> dict:
 
 def with_critic(*value: float) -> dict:
     """Metrics with the correlation and its interval (value, low, high), or without a correlation."""
-    correlation = dict(zip(("value", "low", "high"), value, strict=False)) | {"snapshots": 10}
+    correlation = {"snapshots": 10, "sentence": sentence(RankCorrelation(*value) if value else None, 10)}
+    correlation |= dict(zip(("value", "low", "high"), value, strict=False))
     return evaluated() | {"over_training": {"correlation": correlation}}
 
 
@@ -57,14 +60,10 @@ def test_the_progress_of_a_gan(settings: Settings) -> None:
             "cifar10-jsd-3": with_critic(0.3, -0.4, 0.8),
         },
     )
-    assert [sentence.split(":")[1].split(" (")[0].strip() for sentence in found] == [
-        "cifar10-jsd-1",
-        "cifar10-jsd-2",
-        "cifar10-jsd-3",
-    ]
+    assert [line.split(":")[0] for line in found] == ["cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3"]
     assert "both measure progress" in found[0]
     assert "estimate increases" in found[1]
-    assert "No relation" in found[2]
+    assert "no relation" in found[2]
     assert len(answer(settings, "progress", {"cifar10-jsd-1": with_critic(0.7, 0.1, 0.9)})) == 1
 
 
@@ -82,9 +81,9 @@ def test_the_layers_of_a_planar_flow(settings: Settings) -> None:
 @pytest.mark.parametrize(("error", "verdict"), [(0.5, ", more than 2"), (1.0, ", not more than 2")])
 def test_a_planar_posterior(settings: Settings, error: float, verdict: str) -> None:
     metrics = {"vae-100d": with_likelihood(-92.0, error, 4.0), "vae-100d-planar": with_likelihood(-90.0, error, 3.0)}
-    (sentence,) = answer(settings, "posterior", metrics)
-    assert "The difference is +2.00 nats" + verdict in sentence
-    assert "3.00 nats with the layers and 4.00 nats without" in sentence
+    (line,) = answer(settings, "posterior", metrics)
+    assert "The difference is +2.00 nats" + verdict in line
+    assert "3.00 nats with the layers and 4.00 nats without" in line
 
 
 def test_the_comparison_of_the_families(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Flows: inverses and log determinants of every transform, mass one, exact bookkeeping, and what is refused."""
+"""Flows: inverses and log determinants of all transforms, total probability, dequantisation and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXACT = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 def randomised(module: torch.nn.Module, scale: float = 0.3) -> torch.nn.Module:
-    """Zero-initialised last layers prove nothing: give every weight a random value, of a size that fits its fan-in."""
+    """Give every parameter a random value scaled by its fan-in, since layers that start at zero hide errors."""
     for parameter in module.parameters():
         fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
         torch.nn.init.normal_(parameter, std=scale / math.sqrt(fan_in))
@@ -52,7 +52,7 @@ def additive(d: int, parity: int) -> AdditiveCoupling:
     return AdditiveCoupling(halves(d), parity, multilayer_perceptron([d // 2, 6, d // 2], zero=False))
 
 
-# By name: a maker from a size, the shape of one example, and whether it lives in [0, 1).
+# By name: a function from a size to a transform, the shape of one example, and whether inputs are in [0, 1).
 TRANSFORMS: dict[str, tuple[Callable[[int], Transform], Callable[[int], tuple[int, ...]], bool]] = {
     "logit": (lambda size: Logit(1e-5), lambda size: (size,), True),
     "wide logit": (lambda size: Logit(0.3), lambda size: (size, 2), True),
@@ -74,7 +74,7 @@ TRANSFORMS: dict[str, tuple[Callable[[int], Transform], Callable[[int], tuple[in
 @pytest.mark.parametrize("dtype", EXACT, ids=str)
 @pytest.mark.parametrize("name", TRANSFORMS)
 @given(size=st.integers(1, 4), n=st.integers(1, 3), seed=SEEDS, reach=st.sampled_from([0.01, 1.0, 30.0]))
-def test_inverses_invert_and_log_determinants_are_autograds(
+def test_inverses_and_log_determinants(
     name: str, dtype: torch.dtype, size: int, n: int, seed: int, reach: float
 ) -> None:
     make, shape, unit = TRANSFORMS[name]
@@ -120,8 +120,8 @@ def test_every_stack_integrates_to_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.1), Scale()], ids=["narrow", "wide", "scale"])
-def test_the_preparation_keeps_the_mass(preparation: Transform) -> None:
-    """Behind any preparation, what a flow says of [0, 1)^2 adds up to what it puts there."""
+def test_a_flow_with_a_preparation_has_the_mass_of_its_samples_in_the_unit_square(preparation: Transform) -> None:
+    """The integral of the density over [0, 1)^2 equals the share of samples there."""
     torch.manual_seed(3)
     flow = randomised(Flow([preparation, coupling(2, 0), coupling(2, 1)]), 0.5).double()
     axis = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
@@ -134,25 +134,25 @@ def test_the_preparation_keeps_the_mass(preparation: Transform) -> None:
 
 
 class Uniform(Flow):
-    """A density of one on [0, 1): the base is the unit cube."""
+    """A flow whose base is uniform on the unit cube."""
 
     def calc_likelihood(self, x: torch.Tensor) -> torch.Tensor:
         return self(x)[1]
 
 
-def test_a_uniform_model_scores_exactly_eight_bits() -> None:
+def test_a_uniform_model_has_exactly_eight_bits() -> None:
     pixels = torch.randint(0, 256, (4, 28, 28), dtype=torch.uint8)
     nats = Uniform([Dequantize()]).calc_likelihood(pixels)
     assert (-nats / (784 * math.log(2))).tolist() == pytest.approx([8.0] * 4, abs=1e-6)
 
 
-def test_a_uniform_model_scores_eight_bits_behind_the_logit() -> None:
-    """A logistic base behind the logit is the uniform density once more, when alpha is accounted for."""
+def test_a_uniform_model_has_eight_bits_after_the_logit() -> None:
+    """The logit with a logistic base gives the uniform density, up to the factor 1 - alpha."""
     pixels = torch.randint(0, 256, (50, 6), dtype=torch.uint8)
     for alpha in (1e-5, 0.05, 0.3):
         z, log_det = Composition([Dequantize(), Logit(alpha)])(pixels)
         base = (torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).sum(1)
-        whole = -(base + log_det - 6 * math.log1p(-alpha)) / (6 * math.log(2))  # the base's mass inside is 1 - alpha
+        whole = -(base + log_det - 6 * math.log1p(-alpha)) / (6 * math.log(2))  # the base has the mass 1 - alpha inside
         assert whole.tolist() == pytest.approx([8.0] * 50, abs=1e-5)
 
 
@@ -180,8 +180,8 @@ def test_uniform_noise_fills_its_level_evenly() -> None:
     assert log_det.item() == pytest.approx(-100_000 * math.log(256), rel=1e-6)
 
 
-def test_variational_noise_has_the_density_that_it_claims() -> None:
-    """Couplings of constant scale and shift: u is a logistic-normal, known to torch.distributions."""
+def test_variational_noise_has_the_returned_density() -> None:
+    """With constant scale and shift u is logistic-normal, which torch.distributions can compute."""
     couplings = [perceptron_coupling(2, index, [3], context=2) for index in range(2)]
     for index, item in enumerate(couplings):
         item.factor.data.fill_(0.7)
@@ -203,7 +203,7 @@ def test_variational_noise_has_the_density_that_it_claims() -> None:
 
 
 def test_variational_bound_is_a_bound() -> None:
-    """On a model whose probabilities are known: E_u log p(y) + log det <= log P(x), for uniform noise and learned."""
+    """For known P(x): E_u log p(y) + log det <= log P(x), with uniform and with learned noise."""
     torch.manual_seed(1)
     model = Normal(torch.tensor(0.4, dtype=torch.float64), torch.tensor(0.002, dtype=torch.float64))
     edges = torch.arange(257, dtype=torch.float64) / 256
@@ -218,7 +218,7 @@ def test_variational_bound_is_a_bound() -> None:
 
 
 @pytest.mark.parametrize("parity", [0, 1])
-def test_couplings_start_as_the_identity_and_move_one_part(parity: int) -> None:
+def test_couplings_start_as_the_identity_and_change_one_part(parity: int) -> None:
     layer = perceptron_coupling(15, parity, [8], context=0)
     x = torch.randn(3, 15)
     z, log_det = layer(x)
@@ -231,10 +231,10 @@ def test_couplings_start_as_the_identity_and_move_one_part(parity: int) -> None:
 
 
 @pytest.mark.parametrize("parity", [0, 1])
-def test_the_reduced_coupling_is_the_masked_formula(parity: int) -> None:
-    """z = b x + (1 - b)(x exp(s(b x)) + t(b x)) on a checkerboard b, by a full-width network that holds the small.
+def test_a_coupling_equals_the_masked_formula(parity: int) -> None:
+    """Compare with z = b x + (1 - b)(x exp(s(b x)) + t(b x)) for a checkerboard b, with a network of full width.
 
-    The coupling sees the pixels in the order of the checkerboard.
+    The coupling receives the pixels in the order of the checkerboard.
     """
     torch.manual_seed(1)
     rows, columns = torch.arange(2)[:, None], torch.arange(3)
@@ -254,8 +254,8 @@ def test_the_reduced_coupling_is_the_masked_formula(parity: int) -> None:
     assert torch.allclose(log_det, ((1 - b) * scale).sum(1), atol=1e-5)
 
 
-def test_the_squeezed_checkerboard_is_the_images() -> None:
-    """Channels 0 and 3 of a squeezed image are the squares of one colour, those that `checkerboard` puts first."""
+def test_a_squeeze_maps_the_checkerboard_to_pairs_of_channels() -> None:
+    """Channels 0 and 3 of a squeezed image hold the pixels that `checkerboard` puts first."""
     first = torch.zeros(24).index_fill(0, checkerboard((4, 6))[:12], 1.0)
     squeezed, _ = Squeeze((1, 4, 6))(first.view(1, 1, 4, 6))
     assert squeezed.flatten(2).mean(2).tolist() == [[1.0, 0.0, 0.0, 1.0]]
@@ -273,8 +273,8 @@ def test_data_initialisation_normalises(channels: bool) -> None:
     assert torch.allclose(z.std(over), torch.ones(z.shape[1]), atol=1e-2)
 
 
-def test_a_nice_starts_from_its_data(params: dict) -> None:
-    """Every dimension of z has mean 0 and standard deviation 1, whatever the preparation gives."""
+def test_data_initialisation_of_nice(params: dict) -> None:
+    """Every dimension of z has mean 0 and standard deviation 1."""
     torch.manual_seed(0)
     model = Model(architecture="nice", alpha=1e-3, couplings=4, hidden=[8], data_initialisation=True)
     flow = build_flow(model, (4, 4))
@@ -298,7 +298,7 @@ def test_flows_invert_images_to_1e_5(params: dict, name: str) -> None:
     assert log_det.isfinite().all()
 
 
-def test_the_way_back_ends_at_the_sample(tiny: Settings) -> None:
+def test_the_inverse_steps_end_at_the_sample(tiny: Settings) -> None:
     family = build("flow", tiny.experiment("nice-mnist").model, (28, 28))
     z = torch.randn(3, 784)
     way = family.layers.inverse_steps(z)
@@ -308,7 +308,7 @@ def test_the_way_back_ends_at_the_sample(tiny: Settings) -> None:
     assert (way[-1] - family.layers.inverse(z)[0]).abs().max() == 0
 
 
-def test_what_cannot_be_built_is_refused() -> None:
+def test_an_image_that_does_not_fit_the_architecture_is_refused() -> None:
     nice = Model(architecture="nice", alpha=1e-3, couplings=2, hidden=[4])
     with pytest.raises(TriptychError, match="5 by 5 has an odd number of pixels, 25"):
         build("flow", nice, (5, 5))
@@ -319,7 +319,7 @@ def test_what_cannot_be_built_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "layer"), list(product([math.nan, math.inf], [0, 3])))
-def test_a_broken_layer_is_named(tiny: Settings, wrong: float, layer: int) -> None:
+def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, wrong: float, layer: int) -> None:
     torch.manual_seed(0)
     family = build("flow", tiny.experiment("realnvp-mnist").model, (28, 28))
     couplings = [module for module in family.networks.modules() if isinstance(module, AffineCoupling)]
@@ -335,4 +335,4 @@ def test_a_broken_layer_is_named(tiny: Settings, wrong: float, layer: int) -> No
     Held.pixels, Held.continuous = pixels, pixels.float() / 256
     if math.isnan(wrong):
         with pytest.raises(TriptychError, match=r"of 3 valid images is not finite, first after AffineCoupling, layer"):
-            family.likelihood(Held)
+            family.validate(Held)

@@ -1,4 +1,4 @@
-"""The Inception path, for real, with random weights in torch-fidelity's own format."""
+"""Measures with Inception, with random weights in torch-fidelity's format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights under which images keep their differences through all layers, into the logits."""
+    """Random weights that keep the differences between images through all layers."""
     path = tmp_path_factory.mktemp("weights") / "random.pth"
     torch.save({}, path)
     torch.manual_seed(0)
@@ -44,20 +44,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same file, as if it were the published one."""
+    """The same file, accepted as the published one."""
     monkeypatch.setattr(inception, "DIGITS", sha256_of_file(weights)[:8])
     monkeypatch.setenv(inception.VARIABLE, str(weights))
     return weights
 
 
 def pictures(count: int, seed: int, contrast: int) -> torch.Tensor:
-    """uint8 (count, 3, 32, 32): coarse patterns, so that they differ after all the pooling."""
+    """Return uint8 images (count, 3, 32, 32) of coarse patterns, which still differ after the pooling."""
     source = torch.Generator().manual_seed(seed)
     coarse = torch.randint(0, contrast, (count, 3, 4, 4), dtype=torch.uint8, generator=source)
     return coarse.repeat_interleave(8, 2).repeat_interleave(8, 3)
 
 
-def test_inception_gives_what_torch_fidelity_gives(published: Path) -> None:
+def test_measures_with_inception_equal_those_of_torch_fidelity(published: Path) -> None:
     fake, real = pictures(10, 1, 256), pictures(6, 2, 180)
     theirs = torch_fidelity.calculate_metrics(
         input1=ByteImages(fake), input2=ByteImages(real), feature_extractor="inception-v3-compat",
@@ -77,16 +77,14 @@ def test_inception_gives_what_torch_fidelity_gives(published: Path) -> None:
     assert ours["fid"]["extractor"] == f"inception-v3-compat (weights {sha256_of_file(published)[:8]})"
 
 
-def test_grey_images_are_seen_in_three_channels(published: Path) -> None:
+def test_grey_images_are_repeated_in_three_channels(published: Path) -> None:
     grey = pictures(2, 3, 256)[:, 0]
     extractor = open_inception("mnist", CPU)
     found, expected = extractor.extract(grey), extractor.extract(grey[:, None].repeat(1, 3, 1, 1))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_a_weights_file_that_is_not_the_published_one_is_refused(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_weights_file_is_refused(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(inception.VARIABLE, str(weights))
     with pytest.raises(TriptychError, match=r"random\.pth is not weights-inception-2015-12-05-6726825d\.pth"):
         inception.find_weights("cifar10")
@@ -95,9 +93,7 @@ def test_a_weights_file_that_is_not_the_published_one_is_refused(
         inception.find_weights("cifar10")
 
 
-def test_without_weights_and_network_one_sentence_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_weights_and_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise URLError("Name or service not known")
 
@@ -112,7 +108,7 @@ def test_without_weights_and_network_one_sentence_says_what_to_do(
     assert "\n" not in sentence
 
 
-def test_a_download_is_checked_and_kept_where_torch_fidelity_looks(
+def test_a_download_is_verified_and_stored_in_the_folder_of_torch_fidelity(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(inception.VARIABLE, raising=False)
@@ -124,7 +120,7 @@ def test_a_download_is_checked_and_kept_where_torch_fidelity_looks(
     assert inception.find_weights("cifar10") == tmp_path / "hub" / "checkpoints" / inception.FILE
 
 
-def test_nothing_but_tensors_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_tensors_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Trap:
         def __reduce__(self) -> tuple:
             return os.mkdir, (str(tmp_path / "sprung"),)

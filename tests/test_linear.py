@@ -1,4 +1,4 @@
-"""Linear layers: the same numbers and gradients, whichever library multiplies."""
+"""Linear layers: numbers and gradients are the same with MKL and with oneDNN."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ROWS, INPUTS, OUTPUTS = 128, 200, 256
 
 @pytest.fixture(params=[False, True], ids=["MKL", "oneDNN"])
 def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether this processor is said to multiply by oneDNN."""
+    """Whether the code is told that oneDNN is faster on this processor."""
     monkeypatch.setattr(module, "uses_onednn", lambda: request.param)
     return request.param
 
 
 @pytest.fixture
 def changed_layout(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """What goes to oneDNN."""
+    """The tensors that are converted for oneDNN."""
     seen: list[torch.Tensor] = []
     original = torch.Tensor.to_mkldnn
     monkeypatch.setattr(torch.Tensor, "to_mkldnn", lambda self: (seen.append(self), original(self))[1])
@@ -28,7 +28,7 @@ def changed_layout(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 
 def operands(dtype: torch.dtype) -> list[torch.Tensor]:
-    """x, strided as a half of something wider, weights and biases."""
+    """Return x, which is a strided half of a wider tensor, weights and biases."""
     source = torch.Generator().manual_seed(0)
     wide, weight, bias = (
         torch.randn(shape, generator=source, dtype=torch.float64).to(dtype)
@@ -37,21 +37,19 @@ def operands(dtype: torch.dtype) -> list[torch.Tensor]:
     return [part.requires_grad_() for part in (wide[:, INPUTS:].detach(), weight, bias)]
 
 
-def test_numbers_and_gradients_are_those_of_float64(onednn: bool, changed_layout: list[torch.Tensor]) -> None:
+def test_numbers_and_gradients_are_close_to_float64(onednn: bool, changed_layout: list[torch.Tensor]) -> None:
     assert ROWS * INPUTS * OUTPUTS >= LARGE_PRODUCT
     found = []
     for dtype in (torch.float32, torch.float64):
         given = operands(dtype)
         product = linear(*given)
         found.append([product, *torch.autograd.grad(product.tanh().square().sum(), given)])
-    assert len(changed_layout) == int(onednn)  # float64 has no other way
+    assert len(changed_layout) == int(onednn)  # float64 is not converted
     for one, other in zip(*found, strict=True):
         assert (one.double() - other).norm() < 1e-5 * other.norm()
 
 
-def test_small_products_other_types_and_autocast_go_the_usual_way(
-    onednn: bool, changed_layout: list[torch.Tensor]
-) -> None:
+def test_small_products_other_types_and_autocast_use_pytorch(onednn: bool, changed_layout: list[torch.Tensor]) -> None:
     x, weight, bias = operands(torch.float32)
     linear(x[:8], weight, bias)
     linear(x[None], weight, bias)
@@ -60,7 +58,7 @@ def test_small_products_other_types_and_autocast_go_the_usual_way(
     assert not changed_layout
 
 
-def test_a_layer_has_the_weights_of_pytorchs() -> None:
+def test_a_layer_has_the_initial_weights_of_pytorch() -> None:
     torch.manual_seed(0)
     ours = Linear(3, 2)
     torch.manual_seed(0)

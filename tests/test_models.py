@@ -1,4 +1,4 @@
-"""Networks: shapes of the documents, exact inverses, log determinants against autograd, and who learns from what."""
+"""The networks of the families and classifiers: sizes, updates, samples and augmentation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_an_untrained_vae_starts_near_784_log_2(params: dict) -> None:
     assert bound["negative_elbo"] == pytest.approx(bound["reconstruction"] + bound["kl"], rel=1e-9)
 
 
-def test_sizes_of_the_documents(params: dict) -> None:
+def test_linear_layers_have_the_sizes_of_the_documents(params: dict) -> None:
     settings = parse(params)
 
     def layers(name: str) -> list[tuple[int, int]]:
@@ -38,7 +38,7 @@ def test_sizes_of_the_documents(params: dict) -> None:
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "gan-mnist", "realnvp-mnist"])
-def test_each_player_learns_from_its_own_loss_alone(tiny: Settings, name: str) -> None:
+def test_an_update_changes_only_the_parameters_of_its_player(tiny: Settings, name: str) -> None:
     torch.manual_seed(0)
     experiment = tiny.experiment(name)
     family = build(experiment.family, experiment.model, (28, 28))
@@ -63,7 +63,7 @@ def test_each_player_learns_from_its_own_loss_alone(tiny: Settings, name: str) -
 
 
 @pytest.mark.parametrize("name", ["vae-20d", "gan-mnist", "realnvp-mnist"])
-def test_samples_are_intensities_and_repeat(tiny: Settings, name: str) -> None:
+def test_samples_are_reproducible_intensities(tiny: Settings, name: str) -> None:
     torch.manual_seed(0)
     experiment = tiny.experiment(name)
     family = build(experiment.family, experiment.model, (28, 28))

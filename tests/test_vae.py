@@ -1,4 +1,4 @@
-"""The VAE: its bounds against exact integrals, its importance sampling, its measures, and what it refuses."""
+"""The VAE: bounds against exact integrals, importance sampling, measures and errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def vae(scale: float = 1.0, image_shape: tuple[int, ...] = SHAPE, **changes: obj
 
 @torch.no_grad()
 def exact_log_likelihood(family: VaeFamily, images: torch.Tensor) -> torch.Tensor:
-    """log p(x), (n,), by quadrature over the latent plane."""
+    """Return log p(x), (n,) in nats, by quadrature over the latent plane."""
     axis = torch.linspace(-8, 8, 401)
     plane = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
     log_prior = -plane.square().sum(1) / 2 - math.log(2 * math.pi)
@@ -48,7 +48,7 @@ def exact_log_likelihood(family: VaeFamily, images: torch.Tensor) -> torch.Tenso
 @pytest.mark.parametrize("planar_layers", [0, 3])
 def test_importance_sampling_finds_the_exact_likelihood(planar_layers: int, tmp_path: Path) -> None:
     family = vae(0.7, planar_layers=planar_layers)
-    with torch.no_grad():  # a posterior near the prior, so that a few thousand draws are enough
+    with torch.no_grad():  # with a posterior near the prior, a few thousand draws are enough
         for name, parameter in family.networks.named_parameters():
             if name.startswith(("posterior", "flow")):
                 parameter.mul_(0.1 if name.startswith("posterior") else 0.5)
@@ -74,7 +74,7 @@ def test_the_bounds_are_ordered(planar_layers: int) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("planar_layers", [0, 3])
 def test_the_bound_is_the_sampled_one_with_the_gaussians_kl_in_closed_form(planar_layers: int) -> None:
-    """On the same draw the two differ by KL(q_0 || p) - (log q_0(z_0) - log p(z_0)), and by nothing of the flow."""
+    """On the same draw the two differ by KL(q_0 || p) - (log q_0(z_0) - log p(z_0)); the flow adds no difference."""
     family = vae(planar_layers=planar_layers)
     images = IMAGES.float()
     posterior = family.networks.encode(images)
@@ -93,8 +93,8 @@ def test_the_bound_is_the_sampled_one_with_the_gaussians_kl_in_closed_form(plana
 
 
 @torch.no_grad()
-def test_a_planar_posterior_has_the_density_it_says() -> None:
-    """q(z|x) by the change of variables against a histogram of its own draws."""
+def test_draws_of_a_planar_posterior_have_its_density() -> None:
+    """Compare q(z|x), from the change of variables, with a histogram of draws."""
     torch.manual_seed(0)
     family = vae(0.8, planar_layers=4)
     z, log_q = family.networks.encode(IMAGES[5:6].float()).draw(400_000)
@@ -112,7 +112,7 @@ def test_a_planar_posterior_has_the_density_it_says() -> None:
     ("weights", "effective"),
     [([2.0, 2.0, 2.0, 2.0], 4.0), ([3.0, 1.0, 0.0, 0.0], 1.6), ([0.0, 0.0, 5.0, 0.0], 1.0)],
 )
-def test_the_effective_sample_size_counts_the_draws_that_decide(
+def test_the_effective_sample_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: list[float], effective: float
 ) -> None:
     family, log_weights = vae(), torch.tensor([weights]).log()
@@ -129,7 +129,9 @@ def test_the_standard_error_of_a_mean() -> None:
     assert standard_error(values) == pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3) / 2, rel=1e-6)
 
 
-def test_a_piece_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_importance_sampling_continues_after_its_finished_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     family = vae()
     many = IMAGES.repeat(2 * PIECE // len(IMAGES) + 1, 1, 1)
     settings = {"samples": 6, "seed": 1, "name": "v"}
@@ -175,13 +177,13 @@ def test_memory_does_not_grow_with_the_number_of_draws(
     assert max(sizes) <= LATENTS_AT_ONCE
 
 
-def test_latents_in_use_are_told_from_idle_ones() -> None:
+def test_the_posterior_variance_is_zero_for_unused_latents() -> None:
     family = vae(latent=3, hidden=[])
     layer = family.networks.posterior
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.zero_()
-        layer.weight[0, 0] = 2.0  # the first latent's mean is twice the first pixel, less one
+        layer.weight[0, 0] = 2.0  # the first latent's mean is twice the first pixel minus one
         layer.bias[0] = -1.0
     torch.manual_seed(0)
     variance = posterior_variance(family, IMAGES.repeat(200, 1, 1))
@@ -189,7 +191,7 @@ def test_latents_in_use_are_told_from_idle_ones() -> None:
     assert variance[1:].abs().max() < 0.01
 
 
-def test_importance_weighted_training_tightens_its_own_bound() -> None:
+def test_importance_weighted_training_minimises_the_importance_weighted_bound() -> None:
     family = vae(0.3, importance_samples=5)
     found = {}
 
@@ -205,7 +207,7 @@ def test_importance_weighted_training_tightens_its_own_bound() -> None:
     assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_the_kl_warms_up_and_the_curve_stays_the_bound() -> None:
+def test_kl_warmup_changes_the_loss_but_not_the_logged_elbo() -> None:
     family = vae(kl_warmup=4.0)
     for epoch, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)):
         family.epoch = epoch
@@ -215,13 +217,13 @@ def test_the_kl_warms_up_and_the_curve_stays_the_bound() -> None:
         assert found["negative_elbo"].item() == pytest.approx((found["reconstruction"] + found["kl"]).item())
 
 
-def test_a_step_that_warms_up_is_not_recorded() -> None:
+def test_a_step_with_kl_warmup_is_not_recordable() -> None:
     assert vae().recordable
     assert not vae(kl_warmup=2.0).recordable
 
 
-def test_a_planar_posterior_starts_from_the_weights_of_the_plain_one(tiny: Settings) -> None:
-    """Like for like: the same seed gives encoder and decoder the same weights, with and without layers."""
+def test_planar_layers_do_not_change_the_other_initial_weights(tiny: Settings) -> None:
+    """The same seed gives encoder and decoder the same weights, with and without planar layers."""
     model = tiny.experiment("vae-20d").model
     torch.manual_seed(0)
     plain = build("vae", model, (28, 28)).networks.state_dict()
@@ -231,7 +233,7 @@ def test_a_planar_posterior_starts_from_the_weights_of_the_plain_one(tiny: Setti
     assert planar["flow.weight"].shape == (2 * (2 * model.latent + 1), 32)
 
 
-def test_a_fresh_planar_posterior_is_the_gaussian() -> None:
+def test_a_new_planar_posterior_equals_the_gaussian() -> None:
     settings = {"latent": 3, "hidden": [8], "activation": "tanh", "decoder_shift": 0.0}
     bounds = []
     for planar_layers in (0, 4):

@@ -46,16 +46,6 @@ def training_and_validation(quantity: str, factor: int, suffix: str = "", *, das
     )
 
 
-def no_notes(metrics: Metrics) -> Sequence[str]:
-    """Return no notes."""
-    return ()
-
-
-def no_findings(experiments: Mapping[str, Any], metrics: Mapping[str, Metrics]) -> Iterable[str]:
-    """Return no findings."""
-    return ()
-
-
 @dataclass(frozen=True)
 class Presentation:
     """What the page shows of a family beside its numbers and pictures. All parts are optional."""
@@ -64,11 +54,11 @@ class Presentation:
     """Captions by the beginning of a picture's file name."""
     charts: Mapping[str, Chart] = field(default_factory=dict)
     """Charts by picture, which the page draws with values in place of the picture."""
-    notes: Callable[[Metrics], Sequence[str]] = no_notes
+    notes: Callable[[Metrics], Sequence[str]] = lambda metrics: ()
     """Returns sentences below the pictures of an experiment, from its metrics."""
     question: str = ""
     """A question of the documents that the findings answer."""
-    findings: Callable[[Mapping[str, Any], Mapping[str, Metrics]], Iterable[str]] = no_findings
+    findings: Callable[[Mapping[str, Any], Mapping[str, Metrics]], Iterable[str]] = lambda experiments, metrics: ()
     """Returns sentences from the settings and the metrics of the family's experiments, both by name."""
 
 

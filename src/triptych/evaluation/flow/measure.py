@@ -26,7 +26,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     """
     numbers: dict[str, object] = {}
     for split, images in evaluation.splits.items():
-        likelihood = evaluation.family.likelihood(images)
+        likelihood = evaluation.family.validate(images)
         numbers[split] = {
             "bits_per_dimension": likelihood["bits_per_dimension"],
             "log_likelihood": -likelihood["negative_log_likelihood"],

@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from triptych.models.gan.pixel_range import to_signed, to_unit
+from triptych.models.gan.base import GanFamily
+from triptych.models.gan.pixel_range import to_signed
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
 from triptych.training.distributed import draw_shard, shard
-from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
+    from triptych.training.family import Update
     from triptych.training.images import HeldOutImages
 
 CHUNK = 250  # images per forward pass in validation
 
 
-class CriticFamily(Family):
+class CriticFamily(GanFamily):
     """Each step updates the critic `critic_steps` times, each time on new images, and then the generator once.
 
     In training, the generator's batch normalisation uses the statistics of each batch. The averaged generator, from
     which samples are drawn, uses a copy of the running statistics.
     """
-
-    recordable = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = ResidualGenerator(model.latent, model.width, image_shape)
@@ -40,16 +39,9 @@ class CriticFamily(Family):
         self.terms = critic_terms(model.loss_type, model.reg_type if self.penalised else None, model.reg_cf)
         self.metric, self.generator_loss = METRICS[model.loss_type], generator_loss(model.loss_type)
 
-    @property
-    def averaged(self) -> nn.Module:
-        return self.generator
-
     def compiled(self) -> list[nn.Module]:
         """Return the modules to compile: not a penalised critic, since torch.compile differentiates only once."""
         return [self.generator] if self.penalised else [self.generator, self.critic]
-
-    def players(self) -> dict[str, list[nn.Parameter]]:
-        return {name: list(network.parameters()) for name, network in self.networks.items()}
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         for batch in to_signed(pixels).chunk(self.batches_a_step):
@@ -73,6 +65,3 @@ class CriticFamily(Family):
         latents = (torch.randn(len(part), self.latent, device=part.device) for part in parts)
         cq = torch.cat([self.critic(self.generator(part)) for part in latents])
         return {"metric": float(self.metric(cp, cq)), "generator_loss": float(self.generator_loss(cq))}
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return to_unit(self.generator(latents))

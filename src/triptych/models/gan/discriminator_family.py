@@ -7,33 +7,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from triptych.models.gan.base import GanFamily
 from triptych.models.gan.mlp import Discriminator, Generator
-from triptych.models.gan.pixel_range import to_signed, to_unit
+from triptych.models.gan.pixel_range import to_signed
 from triptych.objectives.gan import discriminator_loss, generator_loss
-from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
+    from triptych.training.family import Update
     from triptych.training.images import HeldOutImages
 
 
-class DiscriminatorFamily(Family):
+class DiscriminatorFamily(GanFamily):
     """Each step updates the discriminator once and then the generator once, each with newly generated images."""
-
-    recordable = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = Generator(model.latent, model.generator, image_shape, model.leak)
         self.discriminator = Discriminator(image_shape, model.discriminator, model.leak, model.dropout)
         self.networks = nn.ModuleDict({"generator": self.generator, "discriminator": self.discriminator})
         self.latent, self.label_noise = model.latent, model.label_noise
-
-    @property
-    def averaged(self) -> nn.Module:
-        return self.generator
-
-    def players(self) -> dict[str, list[nn.Parameter]]:
-        return {name: list(network.parameters()) for name, network in self.networks.items()}
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         real = to_signed(pixels)
@@ -59,6 +51,3 @@ class DiscriminatorFamily(Family):
             "generator_loss": float(generator_loss(fake_logits)),
             "discriminator_accuracy": float(torch.cat([real_logits > 0, fake_logits < 0]).float().mean()),
         }
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return to_unit(self.generator(latents))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.over_seeds import differ
 from triptych.evaluation.presentation import presentation_of
@@ -54,7 +55,7 @@ def _planar_layers(settings: Settings, studies: Metrics) -> Iterator[str]:
         for density, depths in _depths(found["configurations"]).items():
             if len(depths) == 1:
                 continue
-            values = [_value_at(found[f"{density}-k{k}"], found["headline"]) for k in depths]
+            values = [flatten(found[f"{density}-k{k}"])[found["headline"]] for k in depths]
             course = ", ".join(f"{value:.3f} at k = {k}" for k, value in zip(depths, values, strict=True))
             worse = [after for (_, before), (after, now) in pairwise(zip(depths, values, strict=True)) if now >= before]
             verdict = f"no improvement at k = {' and '.join(map(str, worse))}" if worse else "each step is better"
@@ -68,12 +69,6 @@ def _depths(configurations: Iterable[str]) -> dict[str, list[int]]:
         density, _, depth = configuration.rpartition("-k")
         found[density] = sorted([*found.get(density, []), int(depth)])
     return found
-
-
-def _value_at(numbers: Mapping[str, Any], key: str) -> float:
-    for part in key.split("."):
-        numbers = numbers[part]
-    return float(numbers)
 
 
 def _comparison(kept: Mapping[str, Experiment], metrics: Metrics) -> Iterator[str]:
