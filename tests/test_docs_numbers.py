@@ -257,7 +257,7 @@ def test_sentences_equal_the_files() -> None:
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:
-    """docs/results.md says so of the five flows."""
+    """docs/results.md states this for the five flows."""
     kept = {name: result(name) for name in GROUPS}
     flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
     assert len(flows) == 5

@@ -55,7 +55,7 @@ class ObjectStore:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The environment variables with the credentials of the user."""
+        """Return the environment variables with the credentials of the user."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
