@@ -68,7 +68,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
 
 
 def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
-    """Compare the convolutions (inputs, outputs, kernel) with Miyato et al. 2018, table 4; a shortcut is last in a block."""
+    """Each convolution is (inputs, outputs, kernel), as in Miyato et al. 2018, table 4; a shortcut comes last."""
 
     def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
         return [

@@ -30,7 +30,7 @@ def test_the_page_of_settings_is_that_of_the_models() -> None:
     assert "| `learning_rate` | number above 0 to 10,000 | of Adam |" in page
     assert "| `epochs` | [budget](#budget) |" in page
     assert "\n## budget\n" in page
-    assert "| `critic_steps` | whole number from 1 to 256 | for each step of the generator; *off by default* |" in page
+    assert "| `critic_steps` | whole number from 1 to 256 | critic steps per generator step; *off by default* |" in page
 
 
 def test_the_committed_file_is_valid(params: dict) -> None:

@@ -12,7 +12,7 @@ KEYS = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "b
 Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
 
-class ChannelsByProfile(Section):
+class ScaleChannelsByProfile(Section):
     """Channels for each profile."""
 
     quick: Channels
@@ -40,7 +40,7 @@ class Model(FamilySettings):
     )
     couplings: Depth = Field(description="coupling layers, with multiscale: per scale")
     hidden: SomeWidths | None = Field(default=None, description="widths of the hidden layers, realnvp and nice")
-    channels: Channels | ChannelsByProfile | None = Field(
+    channels: Channels | ScaleChannelsByProfile | None = Field(
         default=None, description="channels of the networks at a half and at a quarter of the image size, multiscale"
     )
     blocks: Depth | None = Field(default=None, description="residual blocks per coupling, multiscale")

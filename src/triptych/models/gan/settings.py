@@ -47,7 +47,7 @@ class Model(FamilySettings):
     reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty in the critic's loss")
     reg_cf: Weight | None = Field(default=None, description="coefficient of the penalty")
     spectral_normalization: bool | None = Field(default=None, description="spectral normalisation of the critic")
-    critic_steps: Depth | None = Field(default=None, description="updates of the critic per update of the generator")
+    critic_steps: Depth | None = Field(default=None, description="critic steps per generator step")
 
     @model_validator(mode="before")
     @classmethod
