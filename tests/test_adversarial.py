@@ -191,7 +191,7 @@ class PointGenerator(nn.Module):
 @pytest.mark.parametrize("inner", [1, 3])
 @pytest.mark.parametrize("loss_type", ["jsd", "w1"])
 def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner: int) -> None:
-    """Compare with values computed by hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
+    """Compare with a step by hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
     critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
     critic.weight.data.fill_(0.5)
     judged = copy.deepcopy(generator)

@@ -105,7 +105,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) 
 
 @pytest.fixture
 def fresh(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> Clone:
-    """A copy of the finished clone that a test may spoil."""
+    """Return a copy of the finished clone, which a test may change."""
     shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
     return Clone(tmp_path / "copy", warm_start)
 
@@ -176,7 +176,7 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
     assert clone.succeed("git", "status", "--porcelain") == ""
 
 
-def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
+def test_forced_stages_do_not_change_the_lock_or_the_results(fresh: Clone) -> None:
     """Force every kind of stage. Other tests repeat every family without processes.
 
     The first run used the fork server; here the last three stages run without it.
@@ -219,7 +219,7 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
 
 
-def test_a_sweep_is_recorded_in_the_project_and_leaves_it_as_it_was(fresh: Clone) -> None:
+def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone) -> None:
     """Each run has a temporary folder that DVC deletes afterwards, as in DVC's queue, which `make torture` tests."""
     lock = (fresh.root / "dvc.lock").read_bytes()
     rates = {"higher": "0.002", "lower": "0.0003"}
@@ -291,8 +291,8 @@ def test_another_seed_runs_alone_and_every_view_has_it(fresh: Clone) -> None:
 
 
 def to_run(clone: Clone) -> set[str]:
-    """The stages that DVC would run."""
-    plan = parallel.begin_look(Project(clone.root))()
+    """Return the stages that DVC would run."""
+    plan = parallel.begin_planning(Project(clone.root))()
     assert plan
     return set(plan.waits)
 
@@ -611,7 +611,7 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
 
 
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:
-    """An unpacked archive has no .git: everything works, without the commit."""
+    """An unpacked archive has no folder .git; the pipeline runs there without a commit."""
     copy = tmp_path / "archive"
     shutil.copytree(clone.root, copy, ignore=shutil.ignore_patterns(".git", "mlflow.db"))
     archive = Clone(copy, warm_start)
@@ -621,7 +621,7 @@ def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -
 
 
 def declared_code(stage: str, item: dict) -> dict[str, set[Path]]:
-    """The paths of code that `dvc.yaml` declares for a stage, each with the modules in it."""
+    """Return the paths of code that `dvc.yaml` declares for a stage, each with its modules."""
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     dependencies = stages[stage].get("do", stages[stage])["deps"]
     named = (re.sub(r"\$\{item\.(\w+)\}", lambda match: item.get(match[1], ""), path) for path in dependencies)
