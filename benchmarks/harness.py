@@ -77,7 +77,7 @@ class Table:
 
 
 class Progress:
-    """Lines on stderr that say what is measured."""
+    """Lines on stderr that name the current measurement."""
 
     def __init__(self) -> None:
         self.began = self.last = time.monotonic()

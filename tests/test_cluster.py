@@ -1,4 +1,4 @@
-"""Jobs of `triptych submit` as local processes: checkouts, checkpoints, results, and the messages of both commands."""
+"""Jobs of `triptych submit` as local processes: checkouts, checkpoints, results and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parallel stages: their order, what a failure stops, and that `dvc.lock` does not depend on which stage ends first."""
+"""Parallel stages: order, failures, interrupts, GPUs, and a `dvc.lock` equal to that of plain DVC."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NOWHERE = f"{os.devnull}/none"  # hides the files of the user
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A server with one bucket and one user, who may read and write it."""
+    """A server with one bucket, and one user with read and write access."""
 
     endpoint: str
     bucket: str
