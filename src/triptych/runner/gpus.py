@@ -6,7 +6,6 @@ Each stage sees only its own GPUs, numbered from 0. Its results therefore do not
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +41,3 @@ def visible_gpus() -> list[str]:
 def has_uncounted_gpu() -> bool:
     """Return whether a GPU exists that `visible_gpus` cannot count, unless the user has set `CUDA_VISIBLE_DEVICES`."""
     return VARIABLE not in os.environ and any((DEVICES / name).exists() for name in OTHER_DRIVERS)
-
-
-def least_used(groups: Sequence[str], used: Sequence[str]) -> str:
-    """Return the group of GPUs that the fewest running stages use, or an empty string if there are no groups."""
-    return min(groups, key=used.count, default="")

@@ -38,7 +38,6 @@ from triptych.core.lock_file import write_entry
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
-from triptych.runner.gpus import least_used
 from triptych.runner.schedule import Plan, durations, longest_first
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from dvc.stage import Stage
 
 FAILED = 255  # the exit status of `dvc repro` after a failure
-INTERRUPTED = "interrupted"
 PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 DVC_MODULES = (  # imported once before the workers are forked
     "configobj", "dulwich.ignore", "dulwich.index", "dvc.data_cloud", "dvc.output", "dvc.parsing.interpolate",
@@ -91,7 +89,8 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
         while running or (graph.is_active() and not (interrupts or failures)):
             ready = sorted([*ready, *graph.get_ready()], key=order.index)
             while ready and len(running) < workers and not (interrupts or failures):
-                stage, group = ready.pop(0), least_used(gpus, [used for _, used in running.values()])
+                used = [group for _, group in running.values()]
+                stage, group = ready.pop(0), min(gpus, key=used.count, default="")
                 environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
                 running[_start_worker(reproduce, project.root, environment, stage, plan.order)] = stage, group
             for worker in wait(list(running)):
@@ -179,7 +178,8 @@ def _start_worker(
 ) -> Connection:
     """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    A daemon is ended when this process ends.
+    If the function raises an error, the result is the messages of the error and of its causes. A daemon is ended when
+    this process ends.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
@@ -202,30 +202,25 @@ def _receive(connection: Connection) -> object:
 
 
 def _work(connection: Connection, root: Path, variables: dict[str, str], function: Callable, arguments: tuple) -> None:
-    """Run a worker process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.chdir(root)
     os.environ.update(variables)
-    connection.send_bytes(json.dumps(_call(function, arguments)).encode())
-
-
-def _call(function: Callable, arguments: tuple) -> object:
-    """Return the result of the function, or the messages of the exception and of its causes."""
     try:
         from dvc.repo import Repo
 
         with Repo(_wait_for_lock=True) as repo:
-            return function(repo, *arguments)
+            result = function(repo, *arguments)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with suppress(ChildProcessError):  # wait for the stage, if the interrupt came just before DVC waits for it
             while True:
                 os.wait()
-        return INTERRUPTED
+        result = "interrupted"
     except Exception as error:
         messages, cause = [], error
         while cause:
             messages.append(str(cause))
             cause = cause.__cause__
-        return ": ".join(messages) or type(error).__name__
+        result = ": ".join(messages) or type(error).__name__
+    connection.send_bytes(json.dumps(result).encode())
