@@ -269,7 +269,7 @@ def test_a_job_continues_on_another_node(
         monkeypatch.setenv(RESTARTS_VARIABLE, "1")
         replace(job, scratch=tmp_path / "node2")()
     said = capfd.readouterr().err
-    assert "going on after iteration 3" in said
+    assert "resuming after iteration 3" in said
     assert list(checkpoints.glob("*@*/")) == []
     submission.write(commit, {name: "1"}, {name: [stage]})
     assert submission.is_finished(name)

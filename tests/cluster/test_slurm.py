@@ -28,7 +28,7 @@ from triptych.settings.params import load
 from triptych.training.checkpoint import INDEX
 
 LONG = 800  # epochs of the training that must not end before it is disturbed
-GOING_ON = re.compile(r"going on after (?:epoch|iteration) (\d+)")
+RESUMING = re.compile(r"resuming after (?:epoch|iteration) (\d+)")
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +131,9 @@ def finish(home: Home, submission: Submission, victim: str) -> None:
     ended = {name: home.cluster.job(number)["JobState"] for name, number in submission.jobs.items()}
     assert ended == dict.fromkeys(submission.jobs, "COMPLETED"), submission.log(victim).read_text()
     said = submission.log(victim).read_text()
-    going_on = GOING_ON.search(said)
-    assert going_on, said
-    assert int(going_on[1]) > 0
+    resuming = RESUMING.search(said)
+    assert resuming, said
+    assert int(resuming[1]) > 0
     said = home.run("triptych", "collect")
     assert "ended" not in said
     assert "not up to date" not in said
@@ -188,5 +188,5 @@ def test_a_job_is_preempted_and_continues(cluster: Cluster, home: Home) -> None:
     cluster.start_soon(number)
     wait_for_end(cluster)
     assert cluster.job(number)["JobState"] == "COMPLETED"
-    assert GOING_ON.search(submission.log(added).read_text())
+    assert RESUMING.search(submission.log(added).read_text())
     assert added in home.run("triptych", "collect")
