@@ -68,11 +68,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
 
 
 def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
-<<<<<<< HEAD
     """Each convolution is (inputs, outputs, kernel), as in Miyato et al. 2018, table 4; a shortcut comes last."""
-=======
-    """Convolutions (inputs, outputs, kernel) as in Miyato et al. 2018, table 4; in each block the shortcut is last."""
->>>>>>> helper-E
 
     def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
         return [
