@@ -54,7 +54,7 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
             images = to_uint8(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
 
-        draw(int(run.history[-1]["epoch"]))  # load_family has loaded the final weights
+        draw(run.last_step[1])  # load_family has loaded the final weights
         for epoch in inputs["snapshots"]:
             load_into(family.averaged, model / snapshot_name(epoch), device)
             draw(epoch)

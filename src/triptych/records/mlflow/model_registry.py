@@ -31,7 +31,7 @@ def link_model(store: Store, run_id: str, run: RunFolder, folder: Path | None) -
 
     model = _find_model(store, run) or (_log_model(store, run_id, run, folder) if folder else None)
     if model:
-        store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, int(run.history[-1]["epoch"]))])
+        store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, run.last_step[1])])
         _register(store, run_id, run, model)
 
 
