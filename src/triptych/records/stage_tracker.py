@@ -18,7 +18,8 @@ from triptych.core.hashing import sha256_of_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.records.journal import Execution, look_up
-from triptych.records.mlflow.live_run import LiveRun, add_evaluation, failure_as_warning
+from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
+from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store, run_tags
 from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_of
 from triptych.records.sample_sheets import draw_sample_sheets
@@ -116,7 +117,8 @@ def evaluation(
     with failure_as_warning(NOT_RECORDED):
         execution.write(metrics)
         run = copy_model(project, item, model)
-        digest = None if run.evaluation else run.digest
+        before = None if run.evaluation else run.digest
         copy_evaluation(run, metrics, plots)
         facts = look_up(project, "train", item, model / MANIFEST)
-        add_evaluation(Store(project, seed_groups or {}), run, digest, facts, model)
+        with failure_as_warning(NO_ANSWER):
+            bring_up_to_date(Store(project, seed_groups or {}), run, facts, model, before)

@@ -125,12 +125,7 @@ def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) 
     kept["run"] = _run_facts(project, name, metrics, manifest["family"])
     write_json(baseline_file(project, kept_as, metrics["profile"]), kept)
     if metrics["profile"] == "full" and pictures:
-        _keep_pictures(project, project.plots(name), kept_as)
-
-
-def keep_comparison(project: Project) -> None:
-    """Write `plots/baseline/comparison/`: the pictures of all experiments together."""
-    _keep_pictures(project, project.comparison, "comparison")
+        keep_pictures(project, project.plots(name), kept_as)
 
 
 def _run_facts(project: Project, name: str, metrics: Result, family: str) -> Result:
@@ -144,7 +139,8 @@ def _run_facts(project: Project, name: str, metrics: Result, family: str) -> Res
     return found
 
 
-def _keep_pictures(project: Project, source: Path, item: str) -> None:
+def keep_pictures(project: Project, source: Path, item: str) -> None:
+    """Copy the pictures in `source` to `plots/baseline/<item>/`. Raises TriptychError if one is too large for git."""
     for picture in sorted(source.glob(PICTURES)):
         size = picture.stat().st_size
         if size > LARGEST:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
@@ -86,16 +84,13 @@ def _training(run: RunFolder) -> str:
     inputs, batch_size = run.inputs, run.inputs["settings"].get("batch_size")
     parameters = f" with {inputs['parameters']:,} parameters" if "parameters" in inputs else ""
     batches = f" of {batch_size} examples" if batch_size else ""
+    images = ""
+    if data := inputs.get("data"):
+        images = f" on {data['splits']['train']:,} images of `{data['dataset']}` ({data['source']})"
     return (
-        f"{title_of(inputs['family'])}{parameters}, trained for {training_length_of(run)}{batches}"
-        f"{_data(inputs.get('data'))}. Profile `{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
+        f"{title_of(inputs['family'])}{parameters}, trained for {training_length_of(run)}{batches}{images}. "
+        f"Profile `{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
     )
-
-
-def _data(data: Mapping[str, object] | None) -> str:
-    if not data:
-        return ""
-    return f" on {data['splits']['train']:,} images of `{data['dataset']}` ({data['source']})"
 
 
 def _results(run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""Show a training run in MLflow while it runs, and add its evaluation later.
+"""Show a training run in MLflow while it runs.
 
 `run_writer.py` writes everything that is known only at the end. If MLflow fails, training continues: the results are in
 the run folder, and `triptych sync` rebuilds the run.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from triptych.core.json_files import is_number
 from triptych.core.messages import one_line, warn
-from triptych.records.mlflow.run_writer import RunWriter, bring_up_to_date
+from triptych.records.mlflow.run_writer import RunWriter
 from triptych.records.mlflow.store import Store
 from triptych.records.run_folder import Json, RunFolder
 from triptych.training.history import History
@@ -82,19 +82,3 @@ def failure_as_warning(sentence: str) -> Iterator[None]:
         yield
     except Exception as error:
         warn(sentence.format(one_line(error)))
-
-
-@failure_as_warning(NO_ANSWER)
-def add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Json, model: Path) -> None:
-    """Add an evaluation to the MLflow run of its training.
-
-    `digest` is the run folder's digest before the evaluation. If MLflow shows anything else, the run is rebuilt.
-    `facts` are the journal's facts of the training.
-    """
-    shown = store.find_runs(run.name, run.inputs["fingerprint"], run.inputs["family"])
-    if len(shown) == 1 and digest and shown[0].data.tags.get("digest") == digest:
-        writer = RunWriter(store, shown[0].info.run_id, run, facts)
-        writer.write_evaluation()
-        writer.write_summary()
-    else:
-        bring_up_to_date(store, run, facts, model)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from triptych.records.mlflow.descriptions import model_note, result_of
 from triptych.records.mlflow.saved_view import model_version_tags
+from triptych.records.mlflow.store import Store
+from triptych.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-    from triptych.records.mlflow.store import Store
-    from triptych.records.run_folder import RunFolder
 
 WEIGHTS_HASH = "weights_sha256"  # the tag by which a model and its version are found, and the key in the manifest
 
@@ -67,7 +67,7 @@ def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
 
 
 def _find_versions(store: Store, name: str, weights: str) -> list[ModelVersion]:
-    return list(store.client.search_model_versions(_query(store, name, weights)))
+    return store.client.search_model_versions(_query(store, name, weights))
 
 
 def _query(store: Store, name: str, weights: str) -> str:

@@ -21,14 +21,23 @@ SHARED_TAGS = (
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 
 
-def bring_up_to_date(store: Store, run: RunFolder, facts: Json, model: Path | None = None) -> bool:
+def bring_up_to_date(
+    store: Store, run: RunFolder, facts: Json, model: Path | None = None, before: str | None = None
+) -> bool:
     """Make MLflow show exactly what the run folder and the journal's facts hold; return whether it was rebuilt.
 
-    `model` is the folder of the trained model, if it is on disk.
+    `model` is the folder of the trained model, if it is on disk. `before` is the run folder's digest before its first
+    evaluation: if MLflow shows that state, only the evaluation is added.
     """
     inputs, digest = run.inputs, run.digest  # a damaged run folder raises here, before MLflow shows half of it
     shown = store.find_runs(run.name, inputs["fingerprint"], inputs["family"])
-    if len(shown) == 1 and shown[0].data.tags.get("digest") == digest:
+    found = shown[0].data.tags.get("digest") if len(shown) == 1 else None
+    if found and found == before:
+        writer = RunWriter(store, shown[0].info.run_id, run, facts)
+        writer.write_evaluation()
+        writer.write_summary()
+        return False
+    if found == digest:
         run_id = shown[0].info.run_id
         if model and model_of(store, run_id) is None:  # the weights were not on disk when the run was written
             link_model(store, run_id, run, model)
