@@ -168,9 +168,12 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
     from triptych.training.distributed import process_group, rank
 
     code = code_hash(["triptych.stages.train", *FAMILIES[chosen.family].training_modules])
+    groups = settings.seed_groups()
     with (
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
-        nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
+        nullcontext(Silent())
+        if rank()
+        else training(project, "train", experiment, inputs, model, seed_groups=groups) as tracker,
     ):
         run(
             name=experiment,
@@ -199,7 +202,7 @@ def evaluate(experiment: str) -> None:
 
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
     code = code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules])
-    with evaluation(project, experiment, model, metrics, plots) as tracker:
+    with evaluation(project, experiment, model, metrics, plots, seed_groups=settings.seed_groups()) as tracker:
         run(
             name=experiment,
             experiment=chosen,
@@ -233,7 +236,9 @@ def study(name: str) -> None:
     from triptych.stages.study import study as run
 
     code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
-    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
+    with training(
+        project, "study", name, inputs, model, metrics=metrics, plots=plots, seed_groups=settings.seed_groups()
+    ) as tracker:
         run(
             name=name,
             settings=chosen,
