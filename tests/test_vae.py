@@ -216,8 +216,8 @@ def test_the_kl_warms_up_and_the_curve_stays_the_bound() -> None:
 
 
 def test_a_step_that_warms_up_is_not_recorded() -> None:
-    assert vae().recordable
-    assert not vae(kl_warmup=2.0).recordable
+    assert vae().can_be_graphed
+    assert not vae(kl_warmup=2.0).can_be_graphed
 
 
 def test_a_planar_posterior_starts_from_the_weights_of_the_plain_one(tiny: Settings) -> None:

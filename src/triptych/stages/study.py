@@ -73,7 +73,7 @@ def study(
         with atomic_folder(output) as model, atomic_folder(plots) as drawn:
             save_tensors(model / WEIGHTS, built.weights())
             write_history(model / HISTORY, history)
-            evaluation = StudyEvaluation(name, settings, model / WEIGHTS, history, drawn)
+            evaluation = StudyEvaluation(settings, model / WEIGHTS, history, drawn)
             with seeded(settings.seed, "evaluation"):
                 numbers = measures.measure(evaluation)
             pictures.draw_pictures(evaluation, numbers)

@@ -6,13 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from triptych.studies.settings import StudySettings
-    from triptych.training.history import History
+from triptych.studies.settings import StudySettings
+from triptych.training.history import History
 
 
 class Study(ABC):
@@ -41,7 +39,6 @@ class Study(ABC):
 class StudyEvaluation:
     """A trained study, as a kind's `measure` and `draw_pictures` receive it."""
 
-    name: str
     settings: StudySettings
     weights: Path
     """The file with `Study.weights`."""

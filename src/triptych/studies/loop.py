@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
 from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
+from triptych.core.tracker import Tracker
+from triptych.studies.base import Study
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import History
 from triptych.training.resume import ResumableRun
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.core.tracker import Tracker
-    from triptych.studies.base import Study
-    from triptych.training.checkpoint import CheckpointFolder
-    from triptych.training.history import History
 
 MOST_ROWS = 200  # of a history
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from triptych.models.gan.pixel_range import to_signed, to_unit
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
+from triptych.objectives.adversarial import GENERATOR_LOSSES, METRICS, critic_terms
 from triptych.training.distributed import draw_shard, shard
 from triptych.training.family import Family, Update
 
@@ -27,7 +27,7 @@ class CriticFamily(Family):
     which samples are drawn, uses a copy of the running statistics.
     """
 
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = ResidualGenerator(model.latent, model.width, image_shape)
@@ -36,9 +36,9 @@ class CriticFamily(Family):
             model.width, image_shape, spectral=model.spectral_normalization, penalised=self.penalised
         )
         self.networks = nn.ModuleDict({"generator": self.generator, "critic": self.critic})
-        self.latent, self.batches_a_step = model.latent, model.critic_steps
+        self.latent, self.batches_per_step = model.latent, model.critic_steps
         self.terms = critic_terms(model.loss_type, model.reg_type if self.penalised else None, model.reg_cf)
-        self.metric, self.generator_loss = METRICS[model.loss_type], generator_loss(model.loss_type)
+        self.metric, self.generator_loss = METRICS[model.loss_type], GENERATOR_LOSSES[model.loss_type]
 
     @property
     def averaged(self) -> nn.Module:
@@ -52,7 +52,7 @@ class CriticFamily(Family):
         return {name: list(network.parameters()) for name, network in self.networks.items()}
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        for batch in to_signed(pixels).chunk(self.batches_a_step):
+        for batch in to_signed(pixels).chunk(self.batches_per_step):
             real = shard(batch)
             with torch.no_grad():
                 fake = self._generate(real)

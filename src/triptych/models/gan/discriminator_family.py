@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from triptych.models.gan.mlp import Discriminator, Generator
 from triptych.models.gan.pixel_range import to_signed, to_unit
-from triptych.objectives.gan import discriminator_loss, generator_loss
+from triptych.objectives.adversarial import discriminator_loss, non_saturating
 from triptych.training.family import Family, Update
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class DiscriminatorFamily(Family):
     """Each step updates the discriminator once and then the generator once, each with newly generated images."""
 
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.generator = Generator(model.latent, model.generator, image_shape, model.leak)
@@ -41,7 +41,7 @@ class DiscriminatorFamily(Family):
             fake = self._generate(real)
         critic_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
         update("discriminator", critic_loss)
-        loss = generator_loss(self.discriminator(self._generate(real)))
+        loss = non_saturating(self.discriminator(self._generate(real)).float())
         update("generator", loss)
         return {"discriminator_loss": critic_loss.detach(), "generator_loss": loss.detach()}
 
@@ -56,7 +56,7 @@ class DiscriminatorFamily(Family):
         fake_logits = self.discriminator(self._generate(real))
         return {
             "discriminator_loss": float(discriminator_loss(real_logits, fake_logits)),
-            "generator_loss": float(generator_loss(fake_logits)),
+            "generator_loss": float(non_saturating(fake_logits.float())),
             "discriminator_accuracy": float(torch.cat([real_logits > 0, fake_logits < 0]).float().mean()),
         }
 

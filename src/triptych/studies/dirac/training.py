@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.studies.base import Study
 from triptych.studies.dirac.game import Games
+from triptych.studies.dirac.settings import Penalty, Settings
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.dirac.settings import Penalty, Settings
-
-COLUMNS = ("psi0", "psi1", "theta", "judged")
-"""The columns of a trajectory. The last is the theta that the generator is judged by."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ def games(settings: Settings) -> Games:
         (item.loss, None if item.penalty.reg_type == "none" else item.penalty.reg_type, item.penalty.reg_cf)
         for item in configurations(settings).values()
     ]
-    return Games.of(rules, settings.learning_rate)
+    return Games(rules, settings.learning_rate)
 
 
 class DiracStudy(Study):
@@ -58,7 +51,7 @@ class DiracStudy(Study):
         averaged = torch.tensor([item.averaged for item in by_name.values()])
         self.decay = torch.where(averaged, settings.ema, 0.0).double()
         start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
-        self.trajectories = torch.zeros(iterations + 1, len(COLUMNS), len(by_name), dtype=torch.float64)
+        self.trajectories = torch.zeros(iterations + 1, 4, len(by_name), dtype=torch.float64)
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
@@ -75,13 +68,14 @@ class DiracStudy(Study):
         return {"trajectories": self.trajectories}
 
     def weights(self) -> dict[str, Tensor]:
-        """Return `<configuration>/trajectory`, (iterations + 1, 4), with columns `COLUMNS`."""
+        """Return `<configuration>/trajectory`, (iterations + 1, 4).
+
+        The columns are psi0, psi1, theta, and the theta by which the generator is evaluated.
+        """
         return {
             f"{name}/trajectory": self.trajectories[:, :, index].contiguous()
             for index, name in enumerate(self.configurations)
         }
 
 
-def build(settings: Settings, iterations: int) -> DiracStudy:
-    """Return the study before its first iteration."""
-    return DiracStudy(settings, iterations)
+build = DiracStudy

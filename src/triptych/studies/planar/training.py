@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
 from triptych.objectives.planar import invertible, loss1, loss2
-from triptych.studies.base import Study
+from triptych.studies.base import Study, StudyEvaluation
 from triptych.studies.planar.batched_flows import PARTS as SIZES
 from triptych.studies.planar.batched_flows import BatchedFlows
 from triptych.studies.planar.densities import DENSITIES
 from triptych.studies.planar.planar_flow import PARTS, PlanarFlow, load_planar_flow
+from triptych.studies.planar.settings import Settings
 from triptych.training.optimizers import RMSprop
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.base import StudyEvaluation
-    from triptych.studies.planar.settings import Settings
 
 
 def configurations(settings: Settings) -> dict[str, tuple[str, int]]:
