@@ -13,9 +13,8 @@ from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, is_number, write_json
 from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
-from triptych.studies.base import StudyEvaluation
+from triptych.studies.base import StudyEvaluation, fit
 from triptych.studies.kinds import load_study
-from triptych.studies.loop import fit
 from triptych.training.checkpoint_locks import checkpoint_folder
 from triptych.training.history import write_history
 from triptych.training.machine import machine_facts

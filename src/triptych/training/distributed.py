@@ -96,7 +96,7 @@ def averaged(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def averaged_row(row: dict[str, float], device: torch.device) -> dict[str, float]:
-    """Return the mean over the processes of each number; `device` is one that the processes communicate through."""
+    """Return the mean over the processes of each number. The processes communicate through `device`."""
     if world_size() == 1:
         return row
     (means,) = averaged([torch.tensor(list(row.values()), dtype=torch.float64, device=device)])

@@ -70,14 +70,11 @@ class Trainer:
         """Learning rates in a GPU's memory, which a graphed step reads."""
         self.graphed_step: GraphedStep | None = None
 
-    def _settings_of(self, player: str) -> TrainingSettings | Player:
-        """Return the settings that hold a player's learning rate and weight decay."""
-        return self.training.players.get(player, self.training)
-
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """Train for one epoch. Return the mean over its steps of each quantity that the family's `step` returns.
 
-        Raises DivergenceError with the step, at the latest CHECK_STEPS steps after it.
+        Raises DivergenceError, at most CHECK_STEPS steps later, if a quantity is not finite or above LARGEST_LOSS, or
+        if all quantities stay equal for CHECK_STEPS steps.
         """
         steps, first = self.steps(images), (epoch - 1) * self.steps(images)
         totals: list[Tensor] = []
@@ -171,6 +168,9 @@ class Trainer:
         """Return a player's learning rate after a fraction of all updates."""
         return learning_rate(self._settings_of(player).learning_rate, self.training.schedule, fraction)
 
+    def _settings_of(self, player: str) -> TrainingSettings | Player:
+        return self.training.players.get(player, self.training)
+
     def steps(self, images: TrainingImages) -> int:
         """Return the number of updates per epoch."""
         return self.duration.epoch_updates or len(images.pixels) // self.images_per_step
@@ -218,12 +218,7 @@ def _copied(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _find_divergence(quantities: Tensor, first_step: int) -> str:
-    """Return a description of the divergence in consecutive steps, or an empty string.
-
-    `quantities` (steps, n) holds the loss and the other quantities of each step, `first_step` the number of its first
-    row. A run diverges if a quantity is not finite or above LARGEST_LOSS, or if all quantities stay equal for
-    CHECK_STEPS steps.
-    """
+    """Return a description of the divergence in the steps of `quantities` (steps, n), or an empty string."""
     bad = (~(quantities.abs() < LARGEST_LOSS)).nonzero().tolist()
     if bad:
         step, column = bad[0]

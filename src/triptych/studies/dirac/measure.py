@@ -43,7 +43,7 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
 
 
 def _measure_game(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]:
-    psi0, _, theta, judged = trajectory.T
+    psi0, _, theta, evaluated = trajectory.T
     distance, iterations = torch.hypot(psi0, theta), len(trajectory) - 1
     span = max(1, iterations // PARTS)
     before, end = float(distance[: iterations * 3 // 4 + 1][-span:].mean()), float(distance[-span:].mean())
@@ -55,7 +55,7 @@ def _measure_game(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, o
         angle = torch.tensor(eigenvalue).angle().abs()
         numbers["eigenvalue"] = {"modulus": abs(eigenvalue), "angle": float(angle)}
     distances = {"start": float(distance[0]), "before": before, "end": end}
-    return numbers | distances | {"generator_distance": float(judged[-span:].abs().max())}
+    return numbers | distances | {"generator_distance": float(evaluated[-span:].abs().max())}
 
 
 def verdict(before: float, end: float, farthest: float) -> str:

@@ -1,4 +1,4 @@
-"""Training of the Dirac games: every loss with every penalty, judged by theta and again by its moving average."""
+"""Training of the Dirac games: every loss with every penalty, without and with averaging of the generator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych.training.reproducible import generator
 
 @dataclass(frozen=True)
 class Configuration:
-    """One game, and whether its generator is judged by its moving average."""
+    """One game, and whether the moving average of its generator is evaluated instead of the generator."""
 
     loss: str
     penalty: Penalty
@@ -55,12 +55,12 @@ class DiracStudy(Study):
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
-        """Return `distance`, |(psi0, theta)| from the equilibrium, with the theta that is judged."""
-        *players, judged = self.trajectories[iterations.start]
+        """Return `distance`, |(psi0, theta)| from the equilibrium, with the theta that is evaluated."""
+        *players, evaluated = self.trajectories[iterations.start]
         for iteration in iterations:
             players = self.games.step(*players)
-            judged = torch.lerp(players[2], judged, self.decay)
-            torch.stack([*players, judged], out=self.trajectories[iteration + 1])
+            evaluated = torch.lerp(players[2], evaluated, self.decay)
+            torch.stack([*players, evaluated], out=self.trajectories[iteration + 1])
         passed = self.trajectories[iterations.start + 1 : iterations.stop + 1]
         return {"distance": torch.hypot(passed[:, 0], passed[:, 3])}
 
@@ -68,10 +68,7 @@ class DiracStudy(Study):
         return {"trajectories": self.trajectories}
 
     def weights(self) -> dict[str, Tensor]:
-        """Return `<configuration>/trajectory`, (iterations + 1, 4).
-
-        The columns are psi0, psi1, theta, and the theta by which the generator is evaluated.
-        """
+        """Return `<configuration>/trajectory`, (iterations + 1, 4): psi0, psi1, theta, and the evaluated theta."""
         return {
             f"{name}/trajectory": self.trajectories[:, :, index].contiguous()
             for index, name in enumerate(self.configurations)
