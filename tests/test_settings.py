@@ -162,7 +162,9 @@ def test_a_wrong_key_is_named(params: dict, key: str, value: object, names: str)
 
 
 def test_processes_share_no_mps(params: dict) -> None:
-    with pytest.raises(TriptychError, match=r"runtime: processes is 2, but .* cpu and cuda alone: write 1"):
+    with pytest.raises(
+        TriptychError, match=r"runtime: processes is 2, but only cpu and cuda support more than one: write 1"
+    ):
         parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})
 
 
