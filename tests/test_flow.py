@@ -327,7 +327,10 @@ def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, wrong
     couplings[place].network[-1].bias.data[0] = wrong
     pixels = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
     if math.isnan(wrong):
-        assert family.culprit(pixels) == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+        assert (
+            family.first_non_finite_layer(pixels)
+            == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+        )
 
     class Held:
         split = "valid"

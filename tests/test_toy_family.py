@@ -67,7 +67,7 @@ class Pixels(nn.Module):
 class Gaussian(Family):
     """Minimises the negative log-likelihood in nats per image, with a fixed standard deviation."""
 
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.deviation = Pixels(image_shape), model.deviation

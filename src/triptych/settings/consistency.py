@@ -111,7 +111,7 @@ def _check_training(settings: Settings, place: list[str], experiment: Experiment
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
     if batch_size < model.least_batch:
         raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
-    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_a_step)
+    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_per_step)
     processes = settings.runtime.processes_for(model)
     if batch_size % processes:
         raise SettingsError(

@@ -19,7 +19,7 @@ class FamilySettings(Section):
     """The names of the optimisers."""
     least_batch: ClassVar[int] = 1
     """The smallest batch size."""
-    batches_a_step: ClassVar[int] = 1
+    batches_per_step: ClassVar[int] = 1
     """Batches of real images that one update consumes."""
     parallel: ClassVar[bool] = False
     """Whether several processes can share one training run."""

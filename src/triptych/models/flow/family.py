@@ -36,7 +36,7 @@ class FlowFamily(Family):
     """
 
     first_snapshot: ClassVar[int] = 1
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.architecture = flow, model.architecture
@@ -94,13 +94,14 @@ class FlowFamily(Family):
             found = [self.networks.calc_likelihood(part) for part in images.pixels.split(CHUNK)]
         nats = torch.cat(found).cpu().double()
         if not nats.isfinite().all():
+            place = self.first_non_finite_layer(images.pixels)
             raise TriptychError(
                 f"the likelihood of {int((~nats.isfinite()).sum()):,} of {len(nats):,} {images.split} images is not "
-                f"finite{self.culprit(images.pixels)}: lower the learning rate or set gradient_clip, and train again"
+                f"finite{place}: lower the learning rate or set gradient_clip, and train again"
             )
         return nats
 
-    def culprit(self, pixels: Tensor) -> str:
+    def first_non_finite_layer(self, pixels: Tensor) -> str:
         for part in pixels.split(CHUNK):
             found = self.networks.first_non_finite(part)
             if found:

@@ -13,7 +13,7 @@ class GanFamily(Family):
 
     networks: nn.ModuleDict
     generator: nn.Module
-    recordable = True
+    can_be_graphed = True
 
     @property
     def averaged(self) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from triptych.models.gan.base import GanFamily
 from triptych.models.gan.pixel_range import to_signed
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
-from triptych.objectives.adversarial import METRICS, critic_terms, generator_loss
+from triptych.objectives.adversarial import GENERATOR_LOSSES, METRICS, critic_terms
 from triptych.training.distributed import draw_shard, shard
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ class CriticFamily(GanFamily):
             model.width, image_shape, spectral=model.spectral_normalization, penalised=self.penalised
         )
         self.networks = nn.ModuleDict({"generator": self.generator, "critic": self.critic})
-        self.latent, self.batches_a_step = model.latent, model.critic_steps
+        self.latent, self.batches_per_step = model.latent, model.critic_steps
         self.terms = critic_terms(model.loss_type, model.reg_type if self.penalised else None, model.reg_cf)
-        self.metric, self.generator_loss = METRICS[model.loss_type], generator_loss(model.loss_type)
+        self.metric, self.generator_loss = METRICS[model.loss_type], GENERATOR_LOSSES[model.loss_type]
 
     def compiled(self) -> list[nn.Module]:
         """Return the modules to compile: not a penalised critic, since torch.compile differentiates only once."""
         return [self.generator] if self.penalised else [self.generator, self.critic]
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        for batch in to_signed(pixels).chunk(self.batches_a_step):
+        for batch in to_signed(pixels).chunk(self.batches_per_step):
             real = shard(batch)
             with torch.no_grad():
                 fake = self._generate(real)

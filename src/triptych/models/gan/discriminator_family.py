@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from triptych.models.gan.base import GanFamily
 from triptych.models.gan.mlp import Discriminator, Generator
 from triptych.models.gan.pixel_range import to_signed
-from triptych.objectives.gan import discriminator_loss, generator_loss
+from triptych.objectives.adversarial import discriminator_loss, non_saturating
 
 if TYPE_CHECKING:
     from triptych.models.gan.settings import Model
@@ -33,7 +33,7 @@ class DiscriminatorFamily(GanFamily):
             fake = self._generate(real)
         critic_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
         update("discriminator", critic_loss)
-        loss = generator_loss(self.discriminator(self._generate(real)))
+        loss = non_saturating(self.discriminator(self._generate(real)).float())
         update("generator", loss)
         return {"discriminator_loss": critic_loss.detach(), "generator_loss": loss.detach()}
 
@@ -48,6 +48,6 @@ class DiscriminatorFamily(GanFamily):
         fake_logits = self.discriminator(self._generate(real))
         return {
             "discriminator_loss": float(discriminator_loss(real_logits, fake_logits)),
-            "generator_loss": float(generator_loss(fake_logits)),
+            "generator_loss": float(non_saturating(fake_logits.float())),
             "discriminator_accuracy": float(torch.cat([real_logits > 0, fake_logits < 0]).float().mean()),
         }

@@ -62,7 +62,7 @@ class Model(FamilySettings):
         return ("colour",) if self.architecture == "resnet" else ("grey",)
 
     @property
-    def batches_a_step(self) -> int:
+    def batches_per_step(self) -> int:
         """Batches of real images that one update consumes."""
         return self.critic_steps or 1
 

@@ -32,7 +32,7 @@ class VaeFamily(Family):
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.latent = Vae(model, image_shape), model.latent
         self.kl_warmup, self.importance_samples = model.kl_warmup, model.importance_samples
-        self.recordable = not model.kl_warmup
+        self.can_be_graphed = not model.kl_warmup
 
     def sampled_terms(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
         """Return -log p(x|z) and log q(z|x) - log p(z) for draws z of q(z|x), each (n, samples) in nats.
