@@ -126,7 +126,7 @@ def pipeline() -> dict[str, Any]:
 def items(stage: dict[str, Any]) -> list[str]:
     """Return the items of a stage: the keys of its section of params.yaml."""
     section = stage["foreach"][2:-1] if "foreach" in stage else None
-    return list(getattr(settings(), section, ())) if section else []  # repeats are not in params.yaml
+    return list(getattr(settings(), section, ())) if section else []
 
 
 @cache
@@ -150,7 +150,10 @@ def outputs() -> set[str]:
 
 
 def refused(words: list[str], folder: Path) -> str:
-    """Return the reason why a command would be refused, or an empty string. Nothing is run; `folder` is for copies."""
+    """Return the reason why a command would be refused, or an empty string, without running the command.
+
+    `folder` holds changed copies of params.yaml.
+    """
     if words[0] == "export":
         return "" if all(map(ASSIGNMENT.fullmatch, words[1:])) else "exports no variable"
     while ASSIGNMENT.fullmatch(words[0]):
@@ -184,7 +187,7 @@ def _parsed(group: click.Group, words: list[str]) -> tuple[str, dict[str, Any]]:
 def _refused_by_triptych(words: list[str], folder: Path) -> str:
     reason, given = _parsed(cli, words)
     if words[:1] == ["repro"] and not reason:
-        return _refused_by_dvc(["repro", *given["words"]], folder)
+        return _refused_by_dvc(["repro", *given["arguments"]], folder)
     named = [given["experiment"]] if "experiment" in given else given.get("experiments", ())
     unknown = [name for name in named if name not in settings().measured and not PLACEHOLDER.fullmatch(name)]
     return f"no such experiment: {unknown}" if unknown else reason
@@ -295,7 +298,7 @@ def test_the_error_in_the_readme_is_the_real_one(tmp_path: Path) -> None:
     shown = next(
         content for _, content in blocks(PAGES[0].read_text(encoding="utf-8")) if "$ triptych check" in content
     )
-    refusal = _refused_settings(["experiments.vae-20d.epochs.quick=-1"], tmp_path)
+    refusal = _refused_settings(["recipes.vae-20d.epochs.quick=-1"], tmp_path)
     assert shown.splitlines()[1] == f"triptych: {refusal}"
 
 
@@ -309,17 +312,17 @@ def test_paths_stages_and_variables_exist(page: Path) -> None:
     [
         "triptych trian", "triptych sample nobody", "triptych sample vae-20d --coutn 3", "triptych repro --jobs 0",
         "triptych repro train@nobody", "dvc exp rnn", "dvc repro --frce", "dvc repro train@nobody",
-        "dvc exp run -S experiments.vae-20d.learnin_rate=1", "dvc exp run -S experiments.vae-20d.learning_rate=-1",
-        "dvc exp run -S profile=fast", "dvc exp run -S experiments.vae-20d.learning_rate=1,2",
-        "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,-1",
+        "dvc exp run -S recipes.vae-20d.learnin_rate=1", "dvc exp run -S recipes.vae-20d.learning_rate=-1",
+        "dvc exp run -S profile=fast", "dvc exp run -S recipes.vae-20d.learning_rate=1,2",
+        "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,-1",
         "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
         "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
 def test_the_check_finds_refused_commands(line: str, tmp_path: Path) -> None:
-    good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S experiments.vae-20d.learning_rate=2e-3 \\\n"
+    good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S recipes.vae-20d.learning_rate=2e-3 \\\n"
     good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="libraries --rounds 3"\n'
-    good += "dvc exp run --queue -S experiments.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
+    good += "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
     good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
     block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
     found = [refused(words, tmp_path) for words in commands(block)]

@@ -8,11 +8,11 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, mod
 
 from triptych.core.schema import Images, Profile, Section, Seed
 
-Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error takes two
+Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two
 
 
 class Splits(Section):
-    """How many images each split holds."""
+    """The number of images in each split."""
 
     train: Images
     valid: Several
@@ -20,14 +20,14 @@ class Splits(Section):
 
 
 class SplitsByProfile(Section):
-    """The same under each profile."""
+    """The number of images in each split under each profile."""
 
     quick: Splits
     full: Splits
 
 
 class Embedded(Section):
-    """How scikit-learn's digits become a training set: each image is a small random rotation and shift."""
+    """The random rotation and shift by which scikit-learn's digits become a large training set."""
 
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
@@ -36,13 +36,13 @@ class Embedded(Section):
 
 
 class Dataset(Section):
-    """What the prepare stage makes of one set of images."""
+    """An image set, and how the prepare stage splits, binarises and dequantises it."""
 
-    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="what is fetched")
+    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="the image set that is fetched")
     binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
         default="none",
-        description="static: drawn once, and published; threshold: at a share of full intensity; stochastic: drawn "
-        "anew at every visit in training, once for evaluation",
+        description="static: published or drawn once; threshold: at a share of full intensity; stochastic: drawn "
+        "anew at each use in training, once for evaluation",
     )
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
     dequantization: Literal["none", "uniform"] = Field(
@@ -53,11 +53,11 @@ class Dataset(Section):
 
     @property
     def kind(self) -> str:
-        """Of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
+        """The kind of the images: `grey` (28, 28), or `colour` (3, 32, 32)."""
         return "colour" if self.images == "cifar10" else "grey"
 
     def sizes(self, profile: Profile) -> Splits:
-        """The number of images in each split under a profile."""
+        """Return the number of images in each split under a profile."""
         return getattr(self.splits, profile)
 
     @model_validator(mode="after")

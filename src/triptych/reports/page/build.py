@@ -12,8 +12,8 @@ from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.findings import findings
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
-from triptych.reports.page.table import BEST, COLUMNS, LIKELIHOODS, NOT_RECORDED, compared, over_seeds, show_number
-from triptych.reports.summary import read_summary
+from triptych.reports.page.table import BEST, COLUMNS, NOT_RECORDED, compared, over_seeds, show_number
+from triptych.reports.summary import LIKELIHOODS, read_summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
