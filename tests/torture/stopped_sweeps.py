@@ -16,7 +16,7 @@ from triptych.records.mlflow.store import Store
 TARGET, METRICS = "evaluate@vae-20d", "metrics/vae-20d.json"
 RATE = "recipes.vae-20d.learning_rate"
 RATES = ("0.002", "0.0005")
-TIMEOUT = 1800  # seconds for the whole queue
+TIMEOUT = 1800  # seconds for a command or for the whole queue
 FAULTS: dict[str, tuple[str, ...]] = {  # and the options of `dvc queue kill`
     "run of a sweep interrupted": (),
     "run of a sweep killed": ("--force",),
@@ -32,7 +32,7 @@ class Queue:
 
     def run(self, *words: str) -> str:
         """Run a command and return its output. Raises RuntimeError if it fails."""
-        status, output = self.project.run(*words)
+        status, output = self.project.run(*words, timeout=TIMEOUT)
         if status:
             raise RuntimeError(f"{' '.join(words)}: {output[-EXCERPT:]}")
         return output
