@@ -83,7 +83,7 @@ def check(resolved: str | None) -> None:
     if resolved:
         from ruamel.yaml import YAML
 
-        yaml = YAML()
+        yaml = YAML(typ="rt")
         yaml.default_flow_style = None  # one line for each innermost mapping or list
         yaml.dump({resolved: settings.entry(resolved).model_dump(mode="json")}, sys.stdout)
         return

@@ -87,7 +87,7 @@ def _entries(text: str) -> dict[str, _Entry]:
     from ruamel.yaml import YAML
 
     found = {}
-    for section, node in YAML(pure=True).compose(text).value:
+    for section, node in YAML(typ="rt", pure=True).compose(text).value:
         if section.value not in SECTIONS:
             continue
         if node.flow_style and node.value:

@@ -13,8 +13,8 @@ from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, 
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
+from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_panels
-from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_images, save_reduced
 from triptych.models.common.registry import FAMILIES
 

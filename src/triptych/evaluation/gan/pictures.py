@@ -11,8 +11,8 @@ from triptych.evaluation.context import at_epoch
 from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
+from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_grids, image_rows
-from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_grey, save_images
 from triptych.models.gan.critic_family import CriticFamily
 from triptych.objectives.adversarial import jsd

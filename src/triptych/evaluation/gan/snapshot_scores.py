@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
-from triptych.figures.metric_and_fid import ScoresOverTraining
+from triptych.figures.curves import ScoresOverTraining
 
 SNAPSHOTS = "snapshots.csv"
 ADVICE = "run the evaluation that writes it again"

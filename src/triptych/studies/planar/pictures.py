@@ -55,7 +55,7 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
     title = "M3.2  The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
-    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title, columns=3)
+    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title)
     save_reduced(figure, evaluation.folder / "M3.2-transformation.png")
 
 
