@@ -116,7 +116,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _copy_lock_entries(once: ProjectCopy, more: ProjectCopy) -> None:
-    """Write what `dvc commit` of the second project would write, which would take a quarter of an hour."""
+    """Write the lock file that `dvc commit` would write in the second project; DVC needs 15 minutes for it."""
     shutil.copytree(once.folder / ".dvc" / "cache", more.folder / ".dvc" / "cache", dirs_exist_ok=True)
     lock = YAML(typ="safe", pure=True).load((once.folder / "dvc.lock").read_text(encoding="utf-8"))
     named = {*once.settings["experiments"], *once.settings["studies"]}

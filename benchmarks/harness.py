@@ -44,7 +44,7 @@ class Cell:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The lower and the upper quartile over the rounds."""
+        """Return the lower and the upper quartile over the rounds."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         lower, _, upper = statistics.quantiles(self.values, n=4, method="inclusive")
@@ -77,7 +77,7 @@ class Table:
 
 
 class Progress:
-    """Lines on stderr that say what is measured."""
+    """Lines on stderr that name the current measurement."""
 
     def __init__(self) -> None:
         self.began = self.last = time.monotonic()

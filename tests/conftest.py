@@ -36,7 +36,7 @@ ONE_STUDY = ("planar-samples",)
 
 
 def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> dict:
-    """Return the settings with these experiments and studies alone, at a size that a test can afford."""
+    """Keep only these experiments and studies in the settings, at a size for tests; return the settings."""
     for part in (data["experiments"], data["studies"]):
         for name in set(part) - set(kept):
             del part[name]
@@ -120,7 +120,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.fixture(scope="session")
 def warm_start() -> Iterator[dict[str, str]]:
-    """Return the variables with which commands of this environment run in forks of one server for all tests."""
+    """Start one fork server for all tests; return the variables with which commands use it."""
     with fork_server.running(environment()) as variables:
         yield variables
 
@@ -162,7 +162,7 @@ def with_study(settings: Settings, name: str, **changes: object) -> Settings:
 
 @pytest.fixture(scope="session")
 def params() -> dict:
-    """The committed `params.yaml`."""
+    """Return the committed `params.yaml`."""
     return YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
@@ -173,13 +173,13 @@ def tiny_params(params: dict) -> dict:
 
 @pytest.fixture(scope="session")
 def tiny(tiny_params: dict) -> Settings:
-    """Validated settings with tiny budgets."""
+    """Return validated settings with tiny budgets."""
     return parse(tiny_params)
 
 
 @pytest.fixture(scope="session")
 def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all prepared data sets, and with the raw images under `raw/`."""
+    """Return a folder with all prepared data sets, and with the raw images under `raw/`."""
     folder = tmp_path_factory.mktemp("data")
     for name, dataset in tiny.datasets.items():
         raw = folder / "raw" / f"{name}.npz"

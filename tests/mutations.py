@@ -271,7 +271,7 @@ def mutate_json(path: Path, chance: Random) -> None:
 
 
 def mutate_place(path: Path, chance: Random) -> str:
-    """Replace a file by something that is not a file, and return what it is."""
+    """Replace a file by a path that is not a regular file; return its kind."""
     kind = chance.choice(("missing", "folder", "link to nothing", "link to itself", "pipe", "endless", "empty", "huge"))
     path.unlink()
     if kind == "folder":

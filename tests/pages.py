@@ -24,7 +24,7 @@ def unfenced(text: str) -> str:
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Return language and content of each block of code."""
+    """Yield language and content of each block of code."""
     for _, language, content in FENCED.findall(text):
         yield language, textwrap.dedent(content)
 
@@ -35,7 +35,7 @@ def spans(text: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Return the words of each command: from `sh` blocks, from lines that start with `$`, and from spans of code."""
+    """Yield the words of each command: from `sh` blocks, from lines that start with `$`, and from spans of code."""
     for language, content in blocks(text):
         lines = content.replace("\\\n", " ").splitlines()
         shown = lines if language == "sh" else [line[2:] for line in lines if line.startswith("$ ")]
@@ -62,7 +62,7 @@ class Table:
 
 
 def tables(text: str) -> Iterator[Table]:
-    """Return the tables of a page."""
+    """Yield the tables of a page."""
     for found in re.findall(r"(?:^\|.*\|$\n?)+", unfenced(text), re.MULTILINE):
         head, _, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in found.splitlines())
         yield Table(head, rows)

@@ -97,7 +97,7 @@ class Disk:
 
 
 def cut_power(root: Path, operations: int, action: Callable[[], None]) -> bool:
-    """Run the action in a child process whose power is cut after so many operations; return whether it was cut."""
+    """Run the action in a child process, and cut its power after some operations; return whether it was cut."""
     child = os.fork()
     if child == 0:
         try:

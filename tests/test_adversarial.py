@@ -40,7 +40,7 @@ def test_jsd_at_logits_whose_value_is_known() -> None:
 
 
 def test_jsd_of_the_best_critic_is_the_divergence() -> None:
-    """The bound of two Gaussians by Monte Carlo, and their divergence by quadrature."""
+    """Compute the bound of two Gaussians by Monte Carlo, and their divergence by quadrature."""
     p, q = Normal(torch.tensor(-1.0).double(), 1.0), Normal(torch.tensor(1.0).double(), 1.5)
     x = torch.linspace(-20, 20, 40_001, dtype=torch.float64)
     mixture = ((p.log_prob(x).exp() + q.log_prob(x).exp()) / 2).log()
@@ -107,7 +107,7 @@ def test_the_gradient_of_a_penalty_is_finite_for_a_constant_critic() -> None:
 
 
 def test_a_penalty_is_differentiated_through_the_critic() -> None:
-    """The gradient of r1gp of a small network, against finite differences."""
+    """Compare the gradient of r1gp of a small network with finite differences."""
     p = samples((3, 2), 0)
     w, v = samples((4, 2), 1).requires_grad_(), samples((4,), 2).requires_grad_()
 
@@ -191,7 +191,7 @@ class PointGenerator(nn.Module):
 @pytest.mark.parametrize("inner", [1, 3])
 @pytest.mark.parametrize("loss_type", ["jsd", "w1"])
 def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner: int) -> None:
-    """By hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
+    """Compare with a step by hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
     critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
     critic.weight.data.fill_(0.5)
     judged = copy.deepcopy(generator)

@@ -1,4 +1,4 @@
-"""Jobs of `triptych submit` as local processes: checkouts, checkpoints, results, and the messages of both commands."""
+"""Jobs of `triptych submit` as local processes: checkouts, checkpoints, results and messages."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def git(project: Project, *words: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A tiny committed project with one experiment, and one study with two seeds."""
+    """Return a tiny committed project with one experiment, and one study with two seeds."""
     root = tmp_path / "project"
     copy_project(root)
     yaml = YAML()
@@ -188,7 +188,7 @@ def test_states_of_jobs(project: Project, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_environment_of_a_stage_in_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stage runs the code of the checkout, has MLflow records of its own, and checkpoints where the job says."""
+    """The stage runs the code of the checkout, and has its own MLflow records and the checkpoint folder of the job."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////shared/mlflow.db")
     copy_project(tmp_path / "checkout")
     found = stage_environment(Project(tmp_path / "checkout"), tmp_path / "checkpoints")
@@ -226,7 +226,7 @@ def test_results_of_jobs_are_collected(project: Project, tmp_path: Path) -> None
 
 
 def check_that_other_settings_are_not_collected(project: Project) -> None:
-    """With changed settings, `collect` leaves lock file and results alone. With the earlier settings it takes them."""
+    """Check that `collect` takes a result only if the project has the settings of the result."""
     before, lock = project.params.read_text(), project.root / "dvc.lock"
     locked, metrics = lock.read_bytes(), project.metrics(STUDIES[0])
     yaml = YAML()

@@ -82,7 +82,7 @@ def settings(params: dict) -> Settings:
 def test_verdicts_of_the_documents_twenty_games(
     settings: Settings, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in Mescheder et al. (2018), W1 circles, both losses converge with R1, and not with a one-centred penalty."""
+    """Mescheder et al. (2018): W1 circles; both losses converge with R1, and not with a one-centred penalty."""
     monkeypatch.setattr("triptych.studies.dirac.pictures.draw_pictures", lambda evaluation, numbers: None)
     run_study(with_study(settings, "dirac", seed=seed), "dirac", tmp_path)
     found = read_json(tmp_path / "metrics.json")

@@ -56,7 +56,7 @@ def anchors(text: str) -> set[str]:
 
 
 def broken_links(page: Path, text: str) -> list[str]:
-    """Return the relative links whose target is missing, or is a module that does not define the linked name."""
+    """Return the relative links to missing files, and to modules that do not define the linked name."""
     found = []
     for words, target in LINK.findall(unfenced(text)):
         if "://" in target:

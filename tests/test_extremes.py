@@ -62,7 +62,7 @@ def test_inverses_and_log_determinants_at_distant_points(name: str, seed: int, f
 @pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.3), Scale()], ids=["narrow", "wide", "scale"])
 @pytest.mark.parametrize("architecture", ["realnvp", "nice", "multiscale"])
 def test_black_and_white_images_are_inverted(preparation: Transform, architecture: str) -> None:
-    """All pixels 0 or all 255, with the smallest and the largest noise, in float32 as in training."""
+    """Invert images whose pixels are all 0 or all 255, with the smallest and the largest noise, in float32."""
     kind = {"channels": [4, 4], "blocks": 1} if architecture == "multiscale" else {"hidden": [8]}
     torch.manual_seed(0)
     flow = build_flow(Model(architecture=architecture, alpha=1e-5, couplings=2, **kind), (8, 8))
@@ -162,7 +162,7 @@ def test_more_draws_never_loosen_the_bound_of_a_linear_gaussian(misfit: float) -
 
 @torch.no_grad()
 def test_more_draws_never_loosen_the_bound_of_a_vae() -> None:
-    """The same for a VAE and an image whose log p(x) is known from quadrature."""
+    """Compute log p(x) of one image by quadrature; no bound of a VAE exceeds it."""
     family, image = vae(0.7, planar_layers=2), 6
     log_p_x = float(exact_log_likelihood(family, IMAGES)[image])
     torch.manual_seed(0)

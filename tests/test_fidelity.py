@@ -116,7 +116,7 @@ def test_all_measures_equal_those_of_torch_fidelity(tiny: Settings, monkeypatch:
     [(500, 600, 0, 1e-9), (500, 600, 5, 1e-7), (500, 20, 0, 1e-7), (20, 600, 0, 1e-7), (20, 30, 5, 1e-7)],
 )
 def test_the_symmetric_form_equals_torch_fidelity(count: int, real: int, constant: int, tolerance: float) -> None:
-    """With 64 features, some of them constant, and also with fewer images than features.
+    """Compare for 64 features, some of them constant, and also for fewer images than features.
 
     The exact value needs no root of a covariance: tr (S1 S2)^(1/2) is the nuclear norm of X1 X2', where X are the
     centred features divided by the root of n - 1.

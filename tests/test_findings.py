@@ -19,7 +19,7 @@ def settings(params: dict) -> Settings:
 
 
 def answer(settings: Settings, word: str, metrics: dict, studies: dict | None = None) -> list[str]:
-    """The sentences below the question that contains this word."""
+    """Return the sentences below the question that contains this word."""
     return next((found for question, found in findings(settings, metrics, studies or {}) if word in question), [])
 
 
@@ -34,7 +34,7 @@ def evaluated(fid: float = 10.0, **test: float) -> dict:
 
 
 def with_critic(*value: float) -> dict:
-    """Metrics with the correlation and its interval (value, low, high), or without a correlation."""
+    """Return metrics with the correlation and its interval (value, low, high), or without a correlation."""
     correlation = {"snapshots": 10, "sentence": sentence(RankCorrelation(*value) if value else None, 10)}
     correlation |= dict(zip(("value", "low", "high"), value, strict=False))
     return evaluated() | {"over_training": {"correlation": correlation}}

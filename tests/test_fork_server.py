@@ -1,4 +1,4 @@
-"""The fork server: a worker does what a process of its own would do, and ends as it would end."""
+"""The fork server: a worker gives the results, messages and exit status of a separate process."""
 
 from __future__ import annotations
 

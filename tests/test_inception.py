@@ -44,7 +44,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same file, accepted as the published one."""
+    """Return the file, with its hash registered as that of the published file."""
     monkeypatch.setattr(inception, "DIGITS", sha256_of_file(weights)[:8])
     monkeypatch.setenv(inception.VARIABLE, str(weights))
     return weights

@@ -285,8 +285,8 @@ def test_a_binary_or_huge_amat_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_other_things_than_files_are_refused(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder, a broken or circular link, a pipe without a writer, a device without an end."""
+def test_paths_that_are_no_files_are_refused(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try a folder, a broken link, a circular link, a pipe without a writer, and an endless device."""
     path = tmp_path / "mnist.npz"
     path.write_bytes(b"")
     kind = mutate_place(path, Random(seed))

@@ -37,7 +37,7 @@ def over_trailing(distribution: torch.distributions.Distribution, shape: tuple[i
 
 
 def agree(ours: torch.Tensor, oracle: torch.Tensor) -> bool:
-    """Whether the values are equal to 1e-10, absolute or relative."""
+    """Return whether the values are equal to 1e-10, absolute or relative."""
     return ours.dtype == torch.float64 and torch.allclose(ours, oracle, rtol=1e-10, atol=1e-10)
 
 

@@ -13,14 +13,14 @@ ROWS, INPUTS, OUTPUTS = 128, 200, 256
 
 @pytest.fixture(params=[False, True], ids=["MKL", "oneDNN"])
 def onednn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the code is told that oneDNN is faster on this processor."""
+    """Set whether the code takes oneDNN as faster on this processor; return the value."""
     monkeypatch.setattr(module, "uses_onednn", lambda: request.param)
     return request.param
 
 
 @pytest.fixture
 def changed_layout(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """The tensors that are converted for oneDNN."""
+    """Return a list that collects the tensors that are converted for oneDNN."""
     seen: list[torch.Tensor] = []
     original = torch.Tensor.to_mkldnn
     monkeypatch.setattr(torch.Tensor, "to_mkldnn", lambda self: (seen.append(self), original(self))[1])

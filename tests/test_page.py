@@ -1,4 +1,4 @@
-"""What stands on the page: its tables sort by the numbers they show, its curves are those of the histories."""
+"""The tables and charts of the page: order of cells, marks, and curves from the histories."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HISTORY = [
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_chart_shows_what_its_picture_shows(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chart_shows_the_curves_of_its_picture(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, saved = [], []
     monkeypatch.setattr(
         presentation, "curves", lambda history, lines, title, label, **_: drawn.append((label, tuple(lines)))
@@ -48,7 +48,7 @@ def test_a_chart_shows_what_its_picture_shows(family: str, monkeypatch: pytest.M
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """One model, with its history, and the snapshots of another."""
+    """Return a project with one model and its history."""
     project = Project(tmp_path)
     model = project.model("it")
     model.mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_a_chart_holds_the_numbers_of_the_history(project: Project) -> None:
     assert valid["values"] == [-5.5, None, -3.0]  # JSON has no infinity
 
 
-def test_there_is_no_chart_of_another_models_history(project: Project) -> None:
+def test_a_history_of_other_weights_gives_no_chart(project: Project) -> None:
     assert charts(project, "it", {"weights_sha256": "another"}) == {}
     assert charts(project, "absent", {"weights_sha256": "w"}) == {}
 
@@ -95,7 +95,7 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
 
 
 def row(name: str, dataset: str, elbo: str, fid: str, best: Spread, *others: tuple[str, str]) -> dict:
-    """Of an experiment whose repeats have `others` as their ELBO and FID."""
+    """Return the row of an experiment. `others` are the ELBO and FID of its further seeds."""
     rows = [_row(name, dataset, *pair) for pair in ((elbo, fid), *others)]
     shown = rows[0] | {"over_seeds": over_seeds(rows)}
     return shown | {"protocol": {"best": dict.fromkeys(shown["judged"], best)}}
@@ -122,7 +122,7 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
     }
 
 
-def test_cells_sort_by_their_numbers_and_the_best_stand_out() -> None:
+def test_cells_sort_by_their_numbers_and_the_best_cells_are_marked() -> None:
     table = compared([
         row("one", "mnist", "-100.125", "30.5", Spread.of([30.5])),
         row("two", "mnist", "-90.5", "1234.5", Spread.of([30.5])),
@@ -139,15 +139,11 @@ def test_cells_sort_by_their_numbers_and_the_best_stand_out() -> None:
     assert four["ELBO"].title == "not defined: a GAN has no density"
     assert (one["training (s)"].text, one["training (s)"].sort) == (NOT_RECORDED, "")
     assert [each["FID"].best for each in (one, two, three, four)] == [True, False, True, False]
-    assert [each["ELBO"].best for each in (one, two, three, four)] == [
-        False,
-        True,
-        False,
-        False,
-    ]  # nothing beats one alone
+    elbos = [each["ELBO"].best for each in (one, two, three, four)]
+    assert elbos == [False, True, False, False], "the only model of a data set is not marked"
 
 
-def test_of_several_seeds_stand_mean_and_deviation_and_what_exceeds_the_noise_is_marked() -> None:
+def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked() -> None:
     best = Spread.of([1.0, 1.5, 2.0])
     table = compared([
         row("sure", "mnist", "-90.0", "1.0", best, ("-91.0", "1.5"), ("-92.0", "2.0")),
@@ -164,7 +160,7 @@ def test_of_several_seeds_stand_mean_and_deviation_and_what_exceeds_the_noise_is
     assert as_good["FID"].text == "1.92 ± 0.63"
     shares = {"over_seeds": {"recognised": Spread.of([0.5, 0.25])}, "recognised": "0.5"}
     assert _cell("recognised", shares, ()).text == "37.5% ± 17.7%"
-    assert once["FID"].text == "70.00"  # of one seed nobody knows
+    assert once["FID"].text == "70.00"  # one seed has no deviation
 
 
 def test_a_study_of_several_seeds_shows_their_mean() -> None:
@@ -197,7 +193,7 @@ def test_a_studys_table_begins_with_its_headline() -> None:
         ("2026-11-27T00:10:00+00:00", "2026-11-26 01:56 to 2026-11-27 00:10"),
     ],
 )
-def test_the_page_says_who_made_it(last: str, said: str) -> None:
+def test_the_page_names_commits_machines_and_times(last: str, said: str) -> None:
     facts = {"git_commit": "abc", "git_dirty": False, "machine": "m", "started": "2026-11-26T01:56:10+00:00"}
     later = facts | {"git_dirty": True, "started": last}
     found = provenance([{"name": "it", "train": facts, "evaluate": later}, {"name": "lost", "train": {}}])
@@ -210,7 +206,7 @@ def test_the_page_says_who_made_it(last: str, said: str) -> None:
 
 
 class Outline(HTMLParser):
-    """What must hold of any page: elements that close, one meaning an id, headings in order, words for pictures."""
+    """Collect the parts of a page that tests check: open elements, ids, links, headings and texts for pictures."""
 
     VOID = ("meta", "link", "img")
 

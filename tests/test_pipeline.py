@@ -105,7 +105,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) 
 
 @pytest.fixture
 def fresh(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> Clone:
-    """A copy of the finished clone that a test may spoil."""
+    """Return a copy of the finished clone, which a test may change."""
     shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
     return Clone(tmp_path / "copy", warm_start)
 
@@ -176,7 +176,7 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
     assert clone.succeed("git", "status", "--porcelain") == ""
 
 
-def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
+def test_forced_stages_do_not_change_the_lock_or_the_results(fresh: Clone) -> None:
     """Force every kind of stage. Other tests repeat every family without processes.
 
     The first run used the fork server; here the last three stages run without it.
@@ -193,7 +193,7 @@ def test_forcing_every_stage_leaves_the_lock_as_it_was(fresh: Clone) -> None:
     assert all(run["status"] == "FINISHED" for run in runs.values())
 
 
-def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh: Clone) -> None:
+def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clone) -> None:
     fresh.edit(lambda data: data["experiments"]["gan-mnist"].update(learning_rate=0.0005))
     fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
     stages = ["train@gan-mnist", "evaluate@gan-mnist", "study@planar-samples", "report"]
@@ -219,7 +219,7 @@ def test_a_learning_rate_re_runs_what_it_belongs_to_and_shows_in_the_diffs(fresh
     assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
 
 
-def test_a_sweep_is_recorded_in_the_project_and_leaves_it_as_it_was(fresh: Clone) -> None:
+def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone) -> None:
     """Each run has a temporary folder that DVC deletes afterwards, as in DVC's queue, which `make torture` tests."""
     lock = (fresh.root / "dvc.lock").read_bytes()
     rates = {"higher": "0.002", "lower": "0.0003"}
@@ -261,7 +261,7 @@ def curves_of(clone: Clone) -> set[str]:
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
 
 
-def test_another_seed_runs_alone_and_every_view_has_it(fresh: Clone) -> None:
+def test_a_new_seed_runs_alone_and_appears_in_every_view(fresh: Clone) -> None:
     before = (fresh.root / "params.yaml").read_bytes()
     said = fresh.succeed("triptych", "seeds", "2", "vae-20d", "planar-samples")
     assert said == "params.yaml: added vae-20d-seed-1, planar-samples-seed-1\n"
@@ -291,13 +291,13 @@ def test_another_seed_runs_alone_and_every_view_has_it(fresh: Clone) -> None:
 
 
 def to_run(clone: Clone) -> set[str]:
-    """The stages that DVC would run."""
-    plan = parallel.begin_look(Project(clone.root))()
+    """Return the stages that DVC would run."""
+    plan = parallel.begin_planning(Project(clone.root))()
     assert plan
     return set(plan.waits)
 
 
-def test_a_variant_and_a_recipe_re_run_only_what_depends_on_them(fresh: Clone) -> None:
+def test_a_variant_and_a_recipe_re_run_only_dependent_stages(fresh: Clone) -> None:
     variant = {"family": "vae", "dataset": "binarized_mnist", "reference": "mnist", "recipe": "vae-20d", "seed": 0}
     variant |= {"epochs": {"quick": 1}, "batch_size": 50, "model": {"latent": 3, "hidden": [16]}}
     fresh.edit(lambda data: data["experiments"].update({"vae-3d": variant}))
@@ -347,7 +347,7 @@ def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone)
     assert "no-such-revision" in fresh.refuse("triptych", "plots", "no-such-revision")
 
 
-def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
+def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
 
     def stale() -> set[str]:
@@ -461,7 +461,7 @@ def test_verify_names_every_change(fresh: Clone) -> None:
     assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
 
-def test_a_registered_model_draws_what_the_command_draws(
+def test_a_registered_model_draws_the_samples_of_the_command(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
@@ -537,7 +537,7 @@ def test_the_page_marks_facts_that_are_not_recorded(fresh: Clone) -> None:
     assert "not recorded" in (fresh.root / "report.html").read_text(encoding="utf-8")
 
 
-def test_wrong_settings_leave_every_earlier_result(fresh: Clone) -> None:
+def test_wrong_settings_keep_every_earlier_result(fresh: Clone) -> None:
     before = fresh.results()
     fresh.edit(lambda data: data["experiments"]["vae-20d"]["epochs"].update(quick=-1))
     done = fresh.run("dvc", "repro")
@@ -549,7 +549,7 @@ def test_wrong_settings_leave_every_earlier_result(fresh: Clone) -> None:
     assert "experiments.vae-20d.learning_rat" in fresh.refuse("triptych", "check")
 
 
-def test_broken_data_leaves_every_earlier_result(fresh: Clone, tmp_path: Path) -> None:
+def test_broken_data_keeps_every_earlier_result(fresh: Clone, tmp_path: Path) -> None:
     before = fresh.results()
     fresh.edit(lambda data: data["profiles"]["quick"].update(source="folder"))
     sentence = fresh.run("dvc", "repro", TRIPTYCH_DATA=str(tmp_path / "nowhere")).stderr
@@ -586,7 +586,7 @@ def test_a_full_disk(fresh: Clone) -> None:
     assert fresh.results() == before
 
 
-def test_commands_refuse_in_one_sentence(fresh: Clone) -> None:
+def test_errors_of_commands_are_one_sentence(fresh: Clone) -> None:
     import socket
 
     with socket.socket() as taken:
@@ -611,7 +611,7 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
 
 
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:
-    """An unpacked archive has no .git: everything works, without the commit."""
+    """An unpacked archive has no folder .git; the pipeline runs there without a commit."""
     copy = tmp_path / "archive"
     shutil.copytree(clone.root, copy, ignore=shutil.ignore_patterns(".git", "mlflow.db"))
     archive = Clone(copy, warm_start)
@@ -621,7 +621,7 @@ def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -
 
 
 def declared_code(stage: str, item: dict) -> dict[str, set[Path]]:
-    """The paths of code that `dvc.yaml` declares for a stage, each with the modules in it."""
+    """Return the paths of code that `dvc.yaml` declares for a stage, each with its modules."""
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     dependencies = stages[stage].get("do", stages[stage])["deps"]
     named = (re.sub(r"\$\{item\.(\w+)\}", lambda match: item.get(match[1], ""), path) for path in dependencies)

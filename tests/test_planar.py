@@ -94,7 +94,7 @@ def test_one_layer_per_point() -> None:
 
 
 def test_a_planar_density_integrates_to_one() -> None:
-    """A grid of the base is mapped through the flow, with log q = log N - log det."""
+    """Map a grid of the base through the flow, with log q = log N - log det."""
     layers = [layer(1, seed, 2.0) for seed in (3, 5)]
     u, w, b = (torch.stack(part) for part in zip(*layers, strict=True))
     u = invertible(u, w)
@@ -227,7 +227,7 @@ def test_the_gradient_of_the_constraint_equals_autograds(n: int, d: int, seed: i
 
 
 def test_losses_equal_torchs_distributions() -> None:
-    """The densities of affine maps are known."""
+    """Compare the loss of affine maps, whose densities are known."""
     from torch.distributions import MultivariateNormal, kl_divergence
 
     scale, count = torch.tensor([0.5, 3.0], dtype=torch.float64), 200_000

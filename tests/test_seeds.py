@@ -18,7 +18,7 @@ from triptych.stages.report import seed_rows
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A copy of the committed `params.yaml`."""
+    """Return the path of a copy of the committed `params.yaml`."""
     copy = tmp_path / "params.yaml"
     copy.write_bytes((ROOT / "params.yaml").read_bytes())
     return copy
@@ -46,7 +46,7 @@ def test_groups_are_found_by_settings_not_by_names(tiny_params: dict) -> None:
     assert settings.seed_groups(among=["again"]) == {"again": ["again"]}
 
 
-def test_seeds_are_added_behind_their_experiment_and_removed_again(path: Path) -> None:
+def test_seeds_are_added_after_their_experiment_and_removed_again(path: Path) -> None:
     before = path.read_text(encoding="utf-8")
     assert set_seeds(path, 3, ["vae-2d", "dirac"]) == (
         ["vae-2d-seed-1", "vae-2d-seed-2", "dirac-seed-1", "dirac-seed-2"],

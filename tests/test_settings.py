@@ -161,7 +161,7 @@ def test_a_wrong_key_is_named(params: dict, key: str, value: object, names: str)
     assert "\n" not in sentence
 
 
-def test_processes_share_no_mps(params: dict) -> None:
+def test_several_processes_on_mps_are_refused(params: dict) -> None:
     with pytest.raises(TriptychError, match=r"runtime: processes is 2, but only cpu and cuda support .*: write 1"):
         parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})
 
@@ -225,7 +225,7 @@ def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
 def test_setting_one_value_with_dvc_changes_one_line(
     tmp_path: Path, override: str, line: str | None, value: str
 ) -> None:
-    """DVC rewrites the whole file for `dvc exp run -S`: block lists and flow mappings of 80 columns come through."""
+    """DVC rewrites the whole file for `dvc exp run -S`; block lists and flow mappings of 80 columns do not change."""
     path = tmp_path / "params.yaml"
     before = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(before) + "\n", encoding="utf-8")

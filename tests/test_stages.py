@@ -308,7 +308,7 @@ class FakeInception(torch.nn.Module):
 def test_inception_and_classifier_features_in_one_report(
     tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One experiment is measured on Inception features: all numbers keep their names and rows."""
+    """Measure one experiment on Inception features; all numbers keep their names and rows."""
     copy = shutil.copytree(results, tmp_path / "copy")
     digest = "0123456789abcdef"
     inception = Extractor(FakeInception(), "inception", "inception-v3-compat (weights 01234567)", digest)

@@ -137,7 +137,7 @@ ENTRY = FamilyEntry(
 
 @pytest.fixture(scope="module")
 def settings(tiny: Settings) -> Iterator[Settings]:
-    """The tiny settings with a toy experiment in place of all others."""
+    """Return the tiny settings with a toy experiment in place of all others."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FAMILIES, "toy", ENTRY)
         yield tiny.model_copy(update={"experiments": {"toy": experiment(tiny, {"deviation": 0.5})}, "studies": {}})
@@ -150,7 +150,7 @@ def experiment(tiny: Settings, model: dict) -> Experiment:
 
 @pytest.fixture(scope="module")
 def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with the trained, evaluated and compared toy experiment."""
+    """Return a project with the trained, evaluated and compared toy experiment."""
     folder = tmp_path_factory.mktemp("toy")
     judge(settings, prepared, folder, ["mnist"])
     train(
@@ -172,20 +172,20 @@ def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPat
     return found
 
 
-def test_its_settings_are_validated(settings: Settings, tiny: Settings) -> None:
+def test_toy_settings_are_validated(settings: Settings, tiny: Settings) -> None:
     assert settings.experiment("toy").model.deviation == 0.5
     with pytest.raises(ValueError, match=r"model\.deviations: unknown key"):
         experiment(tiny, {"deviation": 0.5, "deviations": 0.5})
 
 
-def test_it_is_trained(project: Project, tmp_path: Path) -> None:
+def test_a_toy_model_is_trained(project: Project, tmp_path: Path) -> None:
     history = pd.read_csv(project.model("toy") / "history.csv")
     assert history["valid_surprise"].is_monotonic_decreasing
     write_samples(project.model("toy"), 4, 0, "cpu", tmp_path / "samples.npy")
     assert np.load(tmp_path / "samples.npy").shape == (4, 28, 28)
 
 
-def test_it_is_evaluated(project: Project) -> None:
+def test_a_toy_model_is_evaluated(project: Project) -> None:
     metrics = read_json(project.metrics("toy"))
     assert metrics["test"]["log_likelihood"] < 0
     assert metrics["fid_classifier"]["samples"] == 150
@@ -194,7 +194,7 @@ def test_it_is_evaluated(project: Project) -> None:
     assert set(curve["label"]) == {"surprise (nats per image)"}
 
 
-def test_it_is_reported(settings: Settings, project: Project) -> None:
+def test_a_toy_model_is_reported(settings: Settings, project: Project) -> None:
     settings = settings.model_copy(update={"classifiers": {"mnist": settings.classifier("mnist")}})
     table = pd.read_csv(project.summary).set_index("experiment")
     assert table.loc["toy", "family"] == "toy"
@@ -206,14 +206,14 @@ def test_it_is_reported(settings: Settings, project: Project) -> None:
     assert "toy" in closing_table(project, settings)
 
 
-def test_mlflow_sorts_by_its_headline(settings: Settings) -> None:
+def test_mlflow_sorts_by_the_headline_of_the_toy_family(settings: Settings) -> None:
     assert title_of("toy") == "Toy Gaussian"
     assert headline_of("toy").direction == "higher is better"
     assert "`test.log_likelihood`" in experiment_note("toy", "7")
 
 
 @pytest.mark.parametrize(("deviation", "verdict"), [(0.5, Verdict.AGREES), (2.0, Verdict.NOT_COMPARED)])
-def test_its_numbers_are_verified(project: Project, tmp_path: Path, deviation: float, verdict: Verdict) -> None:
+def test_toy_numbers_are_verified(project: Project, tmp_path: Path, deviation: float, verdict: Verdict) -> None:
     copy = Project(shutil.copytree(project.root, tmp_path / "copy"))
     manifest, metrics = read_json(copy.model("toy") / "manifest.json"), read_json(copy.metrics("toy"))
     manifest["settings"]["model"]["deviation"] = deviation

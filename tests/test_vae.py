@@ -24,7 +24,7 @@ IMAGES = torch.tensor(list(itertools.product([0, 1], repeat=4)), dtype=torch.uin
 
 
 def vae(scale: float = 1.0, image_shape: tuple[int, ...] = SHAPE, **changes: object) -> VaeFamily:
-    """A small VAE with random weights."""
+    """Return a small VAE with random weights."""
     settings = {"latent": 2, "hidden": [8], "activation": "tanh", "decoder_shift": 0.0} | changes
     torch.manual_seed(0)
     family = build("vae", Model.model_validate(settings), image_shape)
@@ -74,7 +74,7 @@ def test_the_bounds_are_ordered(planar_layers: int) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("planar_layers", [0, 3])
 def test_the_bound_is_the_sampled_one_with_the_gaussians_kl_in_closed_form(planar_layers: int) -> None:
-    """On the same draw the two differ by KL(q_0 || p) - (log q_0(z_0) - log p(z_0)); the flow adds no difference."""
+    """The bounds of one draw differ by KL(q_0 || p) - (log q_0(z_0) - log p(z_0)); the flow adds no difference."""
     family = vae(planar_layers=planar_layers)
     images = IMAGES.float()
     posterior = family.networks.encode(images)

@@ -124,7 +124,7 @@ def test_an_unsettled_model_is_compared_only_on_the_same_machine(project: Projec
 
 
 def test_tolerances_exceed_the_measured_differences() -> None:
-    """The differences between one thread and two, and between AVX2 and AVX-512: see the module."""
+    """The module lists the differences between one and two threads, and between AVX2 and AVX-512."""
     assert tolerance("test.log_likelihood", -1023.34) > 0.0197
     assert tolerance("fid_classifier.value", 242.6) > 11.8
     assert tolerance("is_classifier.standard_deviation", 0.0132) > 0.0037

@@ -24,7 +24,7 @@ NOWHERE = f"{os.devnull}/none"  # hides the files of the user
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A server with one bucket and one user, who may read and write it."""
+    """A server with one bucket, and one user with read and write access."""
 
     endpoint: str
     bucket: str
@@ -55,7 +55,7 @@ class ObjectStore:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The environment variables with the credentials of the user."""
+        """Return the environment variables with the credentials of the user."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,

@@ -75,7 +75,7 @@ def _lock(project: SmallProject) -> Iterator[None]:
 
 
 def _make_read_only(project: SmallProject) -> Iterator[None]:
-    """Make the database read-only; for root, who ignores permissions, replace it by a link to a full device."""
+    """Make the database read-only; root ignores permissions, and gets a link to a full device instead."""
     if os.geteuid():
         database(project).chmod(0o400)
         yield

@@ -1,23 +1,18 @@
 """`triptych collect`: take the results of the jobs into the project, and report the state of the other jobs."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from getpass import getuser
-from typing import TYPE_CHECKING
 
 from triptych.cluster.results import take_results
 from triptych.cluster.submission import SHARED, Submission, stages_of, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.messages import warn
+from triptych.core.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import run_dvc
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
+from triptych.settings.params import Settings
 
 REPORT = "report"
 WAITING_STATES = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")  # SLURM's names
@@ -30,9 +25,9 @@ class Collected:
 
     collected: list[str]
     """Submitted experiments and studies whose results are in the project and up to date."""
-    states: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str]
     """The state of each other job, by its name."""
-    missing: list[str] = field(default_factory=list)
+    missing: list[str]
     """Stages of the pipeline that are not up to date in the project, submitted or not."""
 
 

@@ -50,20 +50,24 @@ class Job:
 
     def __call__(self) -> None:
         """Run the stages that have no result yet. Raises TriptychError if a stage fails."""
-        folder = self._folder()
+        place = self.scratch or Path(os.environ.get(SCRATCH_VARIABLE) or tempfile.gettempdir())
+        folder = place / f"triptych-{self.submission.folder.name}-{self.name}"
         shutil.rmtree(folder, ignore_errors=True)  # an earlier start on this node may have left it
         project = check_out(self.home, self.commit, folder)
         copy_settings(self.submission.folder, project.root)
         add_lock_entries(project, self.submission, [*self.shared, *self.stages], self.order)
         checkpoints = self.submission.checkpoints(self.name)
         if int(os.environ.get(RESTARTS_VARIABLE, "0")):
-            release_locks(checkpoints)
+            # The earlier start has ended. On some network file systems its locks stay if the node lost power.
+            for lock in checkpoints.glob("*.lock"):
+                lock.unlink(missing_ok=True)
         for stage in self.stages:
             result = self.submission.result(stage)
             if not result.exists():
                 check_out_inputs(project, stage)
                 self._run(project, stage, checkpoints)
-                copy_journal(project, self.home)
+                for entry in (project.private / "journal").rglob("*.json"):
+                    copy_file(entry, self.home.private / entry.relative_to(project.private))
                 save_result(project, stage, result)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -85,10 +89,6 @@ class Job:
             raise TriptychError(f"{stage} failed: the message above says why")
         self._process = None
 
-    def _folder(self) -> Path:
-        place = self.scratch or Path(os.environ.get(SCRATCH_VARIABLE) or tempfile.gettempdir())
-        return place / f"triptych-{self.submission.folder.name}-{self.name}"
-
 
 def check_out(home: Project, commit: str, folder: Path) -> Project:
     """Clone the project at that commit into `folder`; the clone uses the DVC cache of `home`."""
@@ -103,22 +103,6 @@ def check_out(home: Project, commit: str, folder: Path) -> Project:
     with Config(str(project.root / ".dvc")).edit("local") as config:
         config["cache"]["dir"] = str(cache)
     return project
-
-
-def release_locks(checkpoints: Path) -> None:
-    """Remove the locks of an earlier start of this job.
-
-    SLURM starts a job again only after the earlier start has ended, so its locks protect nothing. On some network file
-    systems the lock of a process stays when its node loses power.
-    """
-    for lock in checkpoints.glob("*.lock"):
-        lock.unlink(missing_ok=True)
-
-
-def copy_journal(project: Project, home: Project) -> None:
-    """Copy the journal of a job's checkout to the project from which the job was submitted."""
-    for path in (project.private / "journal").rglob("*.json"):
-        copy_file(path, home.private / path.relative_to(project.private))
 
 
 def stage_environment(project: Project, checkpoints: Path) -> dict[str, str]:

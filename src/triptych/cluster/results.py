@@ -20,12 +20,11 @@ from triptych.cluster.submission import LOCK, Submission
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, copy_file
 from triptych.core.lock_file import HEAD, entry_in, with_entry
+from triptych.core.project import Project
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
-
-    from triptych.core.project import Project
 
 FILES = "files"
 

@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.files import copy_file
 from triptych.core.json_files import read_json, write_json
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
+from triptych.core.project import Project
+from triptych.settings.params import Settings
 
 LOCK = "dvc.lock"
 SETTINGS = ("params.yaml", LOCK)  # a job takes these from the submission: they need not be committed

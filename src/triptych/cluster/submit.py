@@ -12,15 +12,14 @@ from triptych.cluster.job import Job
 from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
+from triptych.core.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import stale_sources
 from triptych.runner.schedule import Plan
+from triptych.settings.params import Settings
 
 if TYPE_CHECKING:
     from submitit import Executor
-
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
 
 UNCOMMITTED = (":!params.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # jobs get these without a commit
 CODE = "src"
@@ -101,12 +100,11 @@ def _committed(project: Project) -> str:
 def _needed(plan: Plan, stages: Iterable[str]) -> list[str]:
     """Return the stages that must run before these, in DVC's order."""
     targets = set(stages)
-    found, unseen = set(targets), [stage for stage in targets if stage in plan.waits]
-    while unseen:
-        new = set(plan.waits[unseen.pop()]) - found
-        found |= new
-        unseen += new
-    return [stage for stage in plan.order if stage in found - targets]
+    found = set(targets)
+    for stage in reversed(plan.waits):  # every stage stands after the stages that it waits for
+        if stage in found:
+            found.update(plan.waits[stage])
+    return [stage for stage in plan.waits if stage in found - targets]
 
 
 def _queue(executor: Executor, shared: Job, stages: Mapping[str, Sequence[str]]) -> dict[str, str]:

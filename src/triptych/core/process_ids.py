@@ -1,11 +1,15 @@
-"""Find out which processes are alive, and which process waits for this one."""
+"""Find out which processes are alive and which process waits for this one, and end a process with its parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from pathlib import Path
 
 COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # in a worker of the fork server, the process id of its command
+PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 
 
 def waiting_process() -> int:
@@ -32,3 +36,11 @@ def is_alive(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the system kill this process when its parent ends; exit at once if the parent has already ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

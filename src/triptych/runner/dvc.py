@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from triptych.core.project import Project
 from triptych.data.raw_images import read_origin
 from triptych.data.sources import resolve_source
 from triptych.data.user_folder import folder_checksum
 
 if TYPE_CHECKING:
-    from triptych.core.project import Project
     from triptych.settings.params import Settings
 
 NO_TELEMETRY = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses private parts of DVC, pass with these
-
-
-def installed_version() -> str:
-    """Return the version of the installed DVC."""
-    return importlib.metadata.version("dvc")
 
 
 def run_dvc(project: Project, *arguments: str, **variables: str) -> int:

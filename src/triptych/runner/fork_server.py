@@ -11,10 +11,7 @@ The server has its own session, so that signals reach a worker only through its 
 a fork would lose them.
 """
 
-from __future__ import annotations
-
 import atexit
-import ctypes
 import gc
 import importlib
 import json
@@ -39,7 +36,7 @@ from typing import Any, NoReturn
 from triptych.core.code_hash import PACKAGE
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
-from triptych.core.process_ids import COMMAND_VARIABLE
+from triptych.core.process_ids import COMMAND_VARIABLE, end_with_parent
 
 VARIABLE = "TRIPTYCH_FORK_SERVER"  # the path of the socket
 COMMAND = "fork-server"
@@ -55,7 +52,6 @@ FORWARDED_SIGNALS = {number: number for number in (signal.SIGINT, signal.SIGTERM
 FORWARDED_SIGNALS[signal.SIGTSTP] = signal.SIGSTOP  # SIGTSTP has no effect outside the terminal's session
 IMPORT_TIMEOUT = 600  # seconds until a command stops waiting for a server that is still importing
 ACCEPTED, MAX_MESSAGE = b"+", 1 << 20
-PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -231,9 +227,7 @@ def _accept_commands(listener: socket.socket, folder: str, expected: str) -> tup
         keeper, worker = os.getpid(), os.fork()
         if worker:
             _keep(connection, worker, descriptors)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != keeper:
-            os._exit(1)
+        end_with_parent(keeper)
         connection.close()
         return json.loads(message), descriptors
 

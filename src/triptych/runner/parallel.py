@@ -26,26 +26,25 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial, reduce
+from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.lock_file import write_entry
 from triptych.core.progress import WORKERS_VARIABLE
-from triptych.runner.gpus import GpuPool
-from triptych.runner.schedule import Plan, Scheduler, durations, longest_first
+from triptych.core.project import Project
+from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
+from triptych.runner.schedule import Plan, durations, longest_first
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
-    from triptych.core.project import Project
-
 FAILED = 255  # the exit status of `dvc repro` after a failure
-INTERRUPTED = "interrupted"
 PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 DVC_MODULES = (  # imported once before the workers are forked
     "configobj", "dulwich.ignore", "dulwich.index", "dvc.data_cloud", "dvc.output", "dvc.parsing.interpolate",
@@ -78,30 +77,35 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
     if PROCESSES.get_start_method() == "fork":
         for name in DVC_MODULES:
             importlib.import_module(name)
-    scheduler = Scheduler(longest_first(plan.waits, durations(project)), plan.waits)
-    pool = GpuPool(gpus)
-    running: dict[Connection, tuple[str, dict[str, str]]] = {}
+    order = longest_first(plan.waits, durations(project))
+    graph = TopologicalSorter(plan.waits)
+    graph.prepare()
+    ready: list[str] = []
+    running: dict[Connection, tuple[str, str]] = {}
+    failures: list[str] = []
     interrupts: list[int] = []
     previous_handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        while running or (scheduler.unfinished and not (interrupts or scheduler.failures)):
-            if not (interrupts or scheduler.failures):
-                for stage in scheduler.take(workers - len(running)):
-                    device = pool.take()
-                    environment = {**variables, WORKERS_VARIABLE: str(workers), **device}
-                    worker = _start_worker(reproduce, project.root, environment, stage, plan.order)
-                    running[worker] = stage, device
+        while running or (graph.is_active() and not (interrupts or failures)):
+            ready = sorted([*ready, *graph.get_ready()], key=order.index)
+            while ready and len(running) < workers and not (interrupts or failures):
+                used = [group for _, group in running.values()]
+                stage, group = ready.pop(0), min(gpus, key=used.count, default="")
+                environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
+                running[_start_worker(reproduce, project.root, environment, stage, plan.order)] = stage, group
             for worker in wait(list(running)):
-                stage, device = running.pop(worker)
-                scheduler.finish(stage, _receive(worker))
-                pool.release(device)
+                stage, _ = running.pop(worker)
+                failure = _receive(worker)
+                if failure != "":
+                    failures.append(str(failure or f"failed to reproduce '{stage}': its DVC process was killed"))
+                graph.done(stage)
     finally:
         signal.signal(signal.SIGINT, previous_handler)
     if interrupts:
         raise KeyboardInterrupt
-    for failure in scheduler.failures:
+    for failure in failures:
         print(f"ERROR: {failure}", file=sys.stderr)
-    return FAILED if scheduler.failures else 0
+    return FAILED if failures else 0
 
 
 def reproduce(repo: Repo, name: str, order: list[str]) -> str:
@@ -170,31 +174,22 @@ def _values_of(keys: Sequence[str], settings: object) -> dict[str, Any]:
 
 
 def _start_worker(
-    function: Callable,
-    root: Path,
-    variables: Mapping[str, str],
-    *arguments: Any,  # noqa: ANN401
-    daemon: bool = False,
+    function: Callable, root: Path, variables: Mapping[str, str], *arguments: object, daemon: bool = False
 ) -> Connection:
     """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    A daemon is ended when this process ends.
+    If the function raises an error, the result is the messages of the error and of its causes. A daemon is ended when
+    this process ends.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
-    with _interrupts_blocked():  # a fork inherits our handler, and would lose an interrupt before it sets its own
-        process.start()
-    sender.close()
-    return receiver
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a fork would lose it before it sets its own handler
     try:
-        yield
+        process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sender.close()
+    return receiver
 
 
 def _receive(connection: Connection) -> object:
@@ -206,38 +201,26 @@ def _receive(connection: Connection) -> object:
             return None
 
 
-def _work(
-    connection: Connection, root: Path, variables: Mapping[str, str], function: Callable, arguments: tuple
-) -> None:
-    """Run a worker process."""
+def _work(connection: Connection, root: Path, variables: dict[str, str], function: Callable, arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.chdir(root)
     os.environ.update(variables)
-    connection.send_bytes(json.dumps(_call(function, arguments)).encode())
-
-
-def _call(function: Callable, arguments: tuple) -> object:
-    """Return the result of the function, or the messages of the exception and of its causes."""
     try:
         from dvc.repo import Repo
 
         with Repo(_wait_for_lock=True) as repo:
-            return function(repo, *arguments)
+            result = function(repo, *arguments)
     except KeyboardInterrupt:
-        _wait_for_stage()
-        return INTERRUPTED
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(ChildProcessError):  # wait for the stage, if the interrupt came just before DVC waits for it
+            while True:
+                os.wait()
+        result = "interrupted"
     except Exception as error:
         messages, cause = [], error
         while cause:
             messages.append(str(cause))
             cause = cause.__cause__
-        return ": ".join(messages) or type(error).__name__
-
-
-def _wait_for_stage() -> None:
-    """Wait for the stage to end if the interrupt came just before DVC began to wait for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
+        result = ": ".join(messages) or type(error).__name__
+    connection.send_bytes(json.dumps(result).encode())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from triptych.core.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.gpus import gpu_groups
 from triptych.runner.schedule import default_workers, overload_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from triptych.core.project import Project
     from triptych.settings.params import Settings
 
 
@@ -25,7 +25,7 @@ def begin_planning(project: Project, arguments: Sequence[str]) -> parallel.Plann
     _configure_scm(project)
     if arguments:
         return None
-    version = dvc.installed_version()
+    version = importlib.metadata.version("dvc")
     if version not in dvc.TESTED_VERSIONS:
         tested = ", ".join(dvc.TESTED_VERSIONS)
         print(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}", flush=True)

@@ -4,8 +4,6 @@ DVC removes the outputs of a stage before it runs the stage. If the stage then r
 earlier results are missing from the folder, though DVC's cache holds them and `dvc.lock` still describes them.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

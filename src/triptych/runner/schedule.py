@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
+from triptych.core.project import Project
 from triptych.runner.gpus import gpu_groups, has_uncounted_gpu
 
 if TYPE_CHECKING:
-    from triptych.core.project import Project
     from triptych.training.settings import Runtime
 
 
@@ -77,27 +77,3 @@ def durations(project: Project) -> dict[str, float]:
             with suppress(TriptychError, TypeError, ValueError):
                 seconds[stage] = float(read_json(entries[-1])["seconds"])
     return seconds
-
-
-class Scheduler:
-    """Track the stages of a plan: which are ready to start, which have ended, and which have failed."""
-
-    def __init__(self, stages: Sequence[str], waits: Mapping[str, Sequence[str]]) -> None:
-        """Start `stages` in this order, each one after the stages in `waits`."""
-        self.waiting = list(stages)
-        self.waits = waits
-        self.unfinished = set(stages)
-        self.failures: list[str] = []
-
-    def take(self, count: int) -> list[str]:
-        """Return at most `count` stages that can start now, and remove them from the waiting stages."""
-        ready = [stage for stage in self.waiting if self.unfinished.isdisjoint(self.waits[stage])]
-        taken = ready[:count]
-        self.waiting = [stage for stage in self.waiting if stage not in taken]
-        return taken
-
-    def finish(self, stage: str, failure: object) -> None:
-        """Record that a stage has ended. `failure` is empty after success, None if the process was killed."""
-        self.unfinished.remove(stage)
-        if failure != "":
-            self.failures.append(str(failure or f"failed to reproduce '{stage}': its DVC process was killed"))

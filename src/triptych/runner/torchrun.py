@@ -7,28 +7,25 @@ each error is printed once.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
 import sys
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from triptych.core.errors import DivergenceError, TriptychError
-from triptych.core.process_ids import COMMAND_VARIABLE
+from triptych.core.process_ids import COMMAND_VARIABLE, end_with_parent
 from triptych.runner import fork_server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
     from torch.distributed.launcher.api import LaunchConfig
 
 LAUNCHER_VARIABLE = "TRIPTYCH_LAUNCHER"  # the process id of the command that started this process
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-PR_SET_PDEATHSIG = 1
 
 
 def launch(experiment: str, processes: int) -> None:
@@ -44,25 +41,20 @@ def launch(experiment: str, processes: int) -> None:
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     if sys.platform == "linux":
         os.environ.setdefault(COMMAND_VARIABLE, str(os.getpid()))
-    failures: Collection[ProcessFailure] = ()
-    ended_by: signal.Signals | None = None
     logging.disable()  # torchrun logs the errors that this module reports in one sentence
-    with TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
-        config = _configuration(f"{experiment}-{os.getpid()}", processes, folder)
-        try:
+    try:
+        with TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:
+            config = _configuration(f"{experiment}-{os.getpid()}", processes, folder)
             elastic_launch(config, sys.executable)("-P", "-m", "triptych", "train", experiment)
-        except ChildFailedError as error:
-            failures = error.failures.values()
-        except SignalException as error:
-            ended_by = error.sigval
-    logging.disable(logging.NOTSET)
-    if ended_by == signal.SIGINT:
-        raise KeyboardInterrupt
-    if ended_by:
-        signal.signal(ended_by, signal.SIG_DFL)
-        os.kill(os.getpid(), ended_by)
-    if failures:
-        raise_first_failure(experiment, processes, failures)
+    except ChildFailedError as error:
+        raise_first_failure(experiment, processes, error.failures.values())
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        signal.signal(error.sigval, signal.SIG_DFL)
+        os.kill(os.getpid(), error.sigval)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _configuration(run: str, processes: int, log_folder: str) -> LaunchConfig:
@@ -95,15 +87,15 @@ def raise_first_failure(experiment: str, processes: int, failures: Collection[Pr
             raise TriptychError(
                 f"{experiment}: one of its {processes} processes was ended by {failure.signal_name()}, and the others "
                 "with it: run it again, and it continues from its last checkpoint"
-            )
+            ) from None
     recorded = [failure for failure in failures if isinstance(failure.error_file_data.get("message"), dict)]
     for failure in recorded:
         kind, _, message = failure.error_file_data["message"]["message"].partition(": ")
         if kind in (TriptychError.__name__, DivergenceError.__name__):
-            raise TriptychError(message)
+            raise TriptychError(message) from None
     for failure in recorded:
         print(failure.error_file_data["message"]["extraInfo"]["py_callstack"], file=sys.stderr)
-    raise RuntimeError(f"{experiment}: one of its {processes} processes failed")
+    raise RuntimeError(f"{experiment}: one of its {processes} processes failed") from None
 
 
 @contextmanager
@@ -116,7 +108,7 @@ def errors_for_launcher() -> Iterator[None]:
     if not launcher:
         yield
         return
-    _end_with(int(launcher))
+    end_with_parent(int(launcher))
     try:
         yield
     except KeyboardInterrupt:
@@ -126,12 +118,4 @@ def errors_for_launcher() -> Iterator[None]:
         from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
         get_error_handler().record_exception(error)
-        sys.exit(1)
-
-
-def _end_with(launcher: int) -> None:
-    """Let the system kill this process when the launcher ends; exit at once if it has already ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:
         sys.exit(1)
