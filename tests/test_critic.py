@@ -11,7 +11,7 @@ import torch
 from scipy.stats import spearmanr
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.common.registry import build

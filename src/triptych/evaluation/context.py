@@ -1,24 +1,19 @@
 """What the stage `evaluate` passes to a family's measures and pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from triptych.evaluation.settings import Likelihood
 from triptych.training.family import Family
 from triptych.training.history import History
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import generator
 from triptych.training.weights import load_into
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.settings import Likelihood
 
 SHOWN, COLUMNS = 25, 5  # samples in a picture
 

@@ -1,19 +1,13 @@
 """Straight lines in latent space from one real image to another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS, dequantize
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.context import Evaluation
+from triptych.evaluation.context import Evaluation
 
 PAIRS, POINTS = 3, 10
 MIDDLE = 0.5  # noise in the middle of a level, so that rounding in the inverse cannot change the level

@@ -1,20 +1,13 @@
 """The pictures of a flow: its likelihood over training, its samples and, for NICE, its layers and traversals."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.flow.latent_traversal import POINTS, traversals
 from triptych.evaluation.flow.presentation import CHARTS
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_grids, image_rows
 from triptych.figures.style import save_grey
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
 
 LAYERWISE = 10  # samples in the picture of the layers
 

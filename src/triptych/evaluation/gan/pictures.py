@@ -1,28 +1,20 @@
 """The pictures of a GAN: its losses, its samples, interpolations, and the critic's estimate over training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_grids, image_rows
 from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_grey, save_images
-from triptych.models.gan.critic_family import CriticFamily
+from triptych.models.gan.family import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.context import Evaluation
-
 
 ROWS, POINTS = 5, 9  # interpolations, and points on each: two samples and seven steps between them
 MANY = 100  # samples in one picture

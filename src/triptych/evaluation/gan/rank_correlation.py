@@ -1,7 +1,5 @@
 """Spearman's rank correlation with a confidence interval."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,22 +1,16 @@
 """Estimate log p(x) of a VAE by importance sampling from its posterior (Rezende et al. 2014; Burda et al. 2016)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from triptych.core.progress import Progress
+from triptych.models.vae.family import VaeFamily
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_tensors, save_tensors
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.models.vae.family import VaeFamily
 
 LATENTS_AT_ONCE = 2000  # decoded in one pass; limits the memory
 PIECE = 500  # images per file of intermediate results

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from triptych.figures.image_grids import tile
 from triptych.figures.style import CLASS_COLOURS, new_figure, tidy
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
 REACH = 4.0  # half of the shown width, in standard deviations of the prior

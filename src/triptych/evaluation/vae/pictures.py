@@ -1,22 +1,15 @@
 """The pictures of a VAE: reconstructions, the bound over training, samples and the latent plane."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from triptych.data.binarization import stochastic_binarize
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.evaluation.vae.latent_plane import aggregate_posterior, manifold
 from triptych.evaluation.vae.presentation import CHARTS
 from triptych.figures.image_grids import image_grids
 from triptych.figures.style import save, save_grey
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
 
 GRID, TAIL = 20, 1e-4  # the manifold: points per side, and the smallest quantile
 RECONSTRUCTED, POINTS = 25, 2500  # images in a picture

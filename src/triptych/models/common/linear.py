@@ -1,7 +1,5 @@
 """A linear layer that uses oneDNN for large float32 products on processors where oneDNN is faster."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,24 +1,25 @@
 """The flows by name: RealNVP, NICE with a diagonal scaling, and a convolutional flow with two scales."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 
 from triptych.core.errors import TriptychError
-from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
+from triptych.models.flow.coupling import (
+    AdditiveCoupling,
+    AffineCoupling,
+    ResidualNetwork,
+    checkerboard,
+    halves,
+    multilayer_perceptron,
+)
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_shapes import Reorder, Reshape, Shape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
+from triptych.models.flow.settings import Dequantizer, Model
 from triptych.models.flow.transform import Composition, Flow, Transform
-
-if TYPE_CHECKING:
-    from triptych.models.flow.settings import Dequantizer, Model
 
 
 def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:

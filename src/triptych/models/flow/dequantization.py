@@ -1,22 +1,16 @@
 """Dequantisation: from 8-bit levels to continuous values in [0, 1), with uniform or with learned noise."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from triptych.data.dequantization import LEVELS, dequantize, quantize
+from triptych.models.flow.coupling import AffineCoupling
 from triptych.models.flow.transform import Transform
 from triptych.objectives.likelihoods import log_likelihood_standard_normal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from triptych.models.flow.coupling import AffineCoupling
 
 
 class Dequantize(Transform):

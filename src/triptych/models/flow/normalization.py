@@ -1,7 +1,5 @@
 """Learned factors and shifts, per dimension or per channel, that are initialised from data."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """The fixed maps from [0, 1) to the inputs of the couplings."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

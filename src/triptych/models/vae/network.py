@@ -1,19 +1,14 @@
 """Encoder and decoder as multilayer perceptrons (Kingma and Welling 2014, appendix C)."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from triptych.models.common.linear import Linear, linear
 from triptych.models.vae.posterior import Posterior
-
-if TYPE_CHECKING:
-    from triptych.models.vae.settings import Model
+from triptych.models.vae.settings import Model
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
