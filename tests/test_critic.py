@@ -68,7 +68,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
 
 
 def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
-    """Convolutions (inputs, outputs, kernel) in the order of Miyato et al. 2018, table 4; the shortcut is last in a block."""
+    """Convolutions (inputs, outputs, kernel) of Miyato et al. 2018, table 4, in order; a shortcut ends its block."""
 
     def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
         return [

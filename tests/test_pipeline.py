@@ -364,7 +364,7 @@ def test_status_agrees_with_dvc_and_says_why(fresh: Clone) -> None:
     fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
     assert stale() == {"study@planar-samples", "report"}
     shutil.rmtree(fresh.root / "plots" / "gan-mnist")
-    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "latent_plane.py").write_text("")
+    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "importance.py").write_text("")
     assert {"evaluate@gan-mnist", "evaluate@vae-20d"} < stale()
     said = fresh.succeed("triptych", "status")
     assert "studies.planar-samples.learning_rate was " in said

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from triptych.evaluation.settings import Likelihood
+from triptych.evaluation.uint8_images import to_uint8
+from triptych.figures.image_grids import image_grids
+from triptych.figures.style import save_images
 from triptych.training.family import Family
 from triptych.training.history import History
 from triptych.training.images import HeldOutImages
@@ -21,6 +24,11 @@ SHOWN, COLUMNS = 25, 5  # samples in a picture
 def shown_latents(family: Family, seed: int) -> Tensor:
     """Return the latents (25, latent) of the samples in all pictures of an experiment."""
     return family.draw_latents(SHOWN, generator(seed, "shown samples"))
+
+
+def at_epoch(epoch: int) -> str:
+    """Return the heading of a picture that shows a model after this epoch."""
+    return f"after epoch {epoch}" if epoch else "before training"
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ class Evaluation:
         """Return images (25, ...) in [0, 1] from the same latents, by epoch."""
         return self.at_epochs(lambda family: family.sample(self.shown), self.shown_epochs)
 
-
-def at_epoch(epoch: int) -> str:
-    """Return the heading of a picture that shows a model after this epoch."""
-    return f"after epoch {epoch}" if epoch else "before training"
+    def draw_samples(self, picture: str, title: str, heading: Callable[[int], str] = at_epoch) -> None:
+        """Draw the samples of each epoch, below its heading, to `<picture>.png`."""
+        panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in self.samples().items()]
+        figure = image_grids(panels, COLUMNS, title)
+        save_images(figure, self.folder / f"{picture}.png", colour=panels[0][1].ndim == 4)

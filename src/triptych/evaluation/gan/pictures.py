@@ -1,7 +1,5 @@
 """The pictures of a GAN: its losses, its samples, interpolations, and the critic's estimate over training."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -31,7 +29,7 @@ def draw_pictures(evaluation: Evaluation) -> None:
         _draw_with_critic(evaluation)
     else:
         CHARTS["U2.5-losses"].draw(evaluation, "U2.5-losses", "U2.5  Losses of the two players")
-        _draw_samples_over_training(evaluation, at_epoch, "U2.6  Samples from the same latents", "U2.6-samples.png")
+        evaluation.draw_samples("U2.6-samples", "U2.6  Samples from the same latents")
         _draw_interpolations(evaluation)
 
 
@@ -44,17 +42,9 @@ def _draw_with_critic(evaluation: Evaluation) -> None:
     def after_updates(epoch: int) -> str:
         return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
 
-    title = f"M2.7a  Samples of {name} from the same latents"
-    _draw_samples_over_training(evaluation, after_updates, title, "M2.7a-stages.png")
+    evaluation.draw_samples("M2.7a-stages", f"M2.7a  Samples of {name} from the same latents", after_updates)
     figure = metric_and_fid([panel(name, evaluation.folder / SNAPSHOTS)], "M2.7c  The critic's estimate, and FID")
     save(figure, evaluation.folder / "M2.7c-progress.png")
-
-
-def _draw_samples_over_training(
-    evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str
-) -> None:
-    panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_images(image_grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
 
 
 def _draw_many_samples(evaluation: Evaluation) -> None:

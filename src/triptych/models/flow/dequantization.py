@@ -26,7 +26,6 @@ class Dequantize(Transform):
         return dequantize(x, torch.rand_like(x)), self.log_det(x)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the level 0..255 of each value in [0, 1), and D log 256 in nats."""
         return quantize(z), -self.log_det(z)
 
     @staticmethod
@@ -71,5 +70,4 @@ class VariationalDequantize(Transform):
         return values, Dequantize.log_det(pixels) - log_q
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the level 0..255 of each value in [0, 1), and D log 256 in nats."""
         return quantize(z), -Dequantize.log_det(z)
