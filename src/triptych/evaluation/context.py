@@ -1,4 +1,4 @@
-"""What the stage `evaluate` passes to a family's measures and pictures."""
+"""The trained model, its data and its settings, as the stage `evaluate` passes them to measures and pictures."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
         "last": rows[-1],
         "correlation": {
             "snapshots": len(trained),
-            **({} if found is None else {"value": found.value, "low": found.low, "high": found.high}),
+            **(found._asdict() if found else {}),
             "interval": "95 %, Bonett and Wright (2000), as if snapshots were independent",
             "sentence": sentence(found, len(trained)),
         },
