@@ -15,9 +15,8 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
 from triptych.models.common.registry import build
-from triptych.models.flow.architectures import build_flow, perceptron_coupling
+from triptych.models.flow.architectures import ResidualNetwork, build_flow, multilayer_perceptron, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling

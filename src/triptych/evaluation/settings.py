@@ -1,7 +1,5 @@
 """The settings of an evaluation: fidelity, likelihood, and the real images that samples are compared with."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator

@@ -1,7 +1,5 @@
 """The file `snapshots.csv` among an experiment's plots: the scores of each snapshot of a GAN with a critic."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,13 +12,11 @@ from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS
 from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.dequantization import Dequantize
+from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
 from triptych.training.family import Family, Update
-
-if TYPE_CHECKING:
-    from triptych.models.flow.settings import Model
-    from triptych.training.images import HeldOutImages
+from triptych.training.images import HeldOutImages
 
 CHUNK = 500  # images per forward pass in validation
 INITIALISATION_IMAGES = 2000  # approximately; training images at equal distances

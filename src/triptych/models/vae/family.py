@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.models.vae.network import Vae
+from triptych.models.vae.posterior import Posterior
+from triptych.models.vae.settings import Model
 from triptych.objectives.likelihoods import log_likelihood_bernoulli_logits, log_likelihood_standard_normal
 from triptych.objectives.vae import importance_weighted_bound, negative_elbo
 from triptych.training.family import Family, Update
-
-if TYPE_CHECKING:
-    from triptych.models.vae.posterior import Posterior
-    from triptych.models.vae.settings import Model
-    from triptych.training.images import HeldOutImages
+from triptych.training.images import HeldOutImages
 
 DECODED_AT_ONCE = 2000  # latents
 
