@@ -81,14 +81,20 @@ def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[st
     if is_entry:
         yield RECIPE
     for key, value in definition["properties"].items():
-        default = value.get("default")
         notes = [_one_line(value.get("description", ""))]
         if key not in definition.get("required", ()):
-            notes.append("*off by default*" if default in (None, {}, 0, 0.0, 1) else f"*{default} by default*")
+            notes.append(f"*{_default(key, value.get('default'))} by default*")
         if is_entry and key in ENTRY_KEYS:
             notes.append("*in the entry*")
         yield f"| `{key}` | {_value(value, names)} | {'; '.join(filter(None, notes))} |"
     yield ""
+
+
+def _default(key: str, value: object) -> str:
+    if value is True:
+        return "on"
+    off = value in (None, {}, 0, 1) and key != "seed"
+    return "off" if off else str(value).replace("'", "")
 
 
 def _value(node: Json, names: dict[str, str]) -> str:
