@@ -30,10 +30,8 @@ def test_the_page_of_settings_is_that_of_the_models() -> None:
     assert "| `learning_rate` | number above 0 to 10,000 | of Adam |" in page
     assert "| `epochs` | [budget](#budget) |" in page
     assert "\n## budget\n" in page
-    assert (
-        "| `critic_steps` | whole number from 1 to 256 | updates of the critic per update of the generator; *off by default* |"
-        in page
-    )
+    assert "| `losses` | list (at least 1) of `jsd`, `w1` | *[jsd, w1] by default* |" in page
+    assert "| updates of the critic per update of the generator; *off by default* |" in page
 
 
 def test_the_committed_file_is_valid(params: dict) -> None:

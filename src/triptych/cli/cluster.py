@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ import click
 from triptych.cli.stages import open_project
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from triptych.settings.params import Settings
 
 

@@ -10,30 +10,25 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from triptych.core.dvc_cache import content_hash
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
 from triptych.core.lock_file import read_stages
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
+from triptych.settings.params import Settings
 from triptych.training.checkpoint import INDEX
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
 
 Json = dict[str, Any]
 
 CURRENT, NEVER = "up to date", "not run"
-CODE = "src/"
 MISSING = object()
-PARAMS = "params.yaml"
 LINE = "{:<26} {:<19} {:<8} {:<16} {:>8}  {}"
 
 
@@ -129,7 +124,7 @@ class Lock:
 
     def _reasons(self, stage: str) -> Iterator[str]:
         entry = self.stages[stage]
-        for key, recorded in entry.get("params", {}).get(PARAMS, {}).items():
+        for key, recorded in entry.get("params", {}).get("params.yaml", {}).items():
             for name, (before, now) in sorted(differences(key, recorded, self._setting(key)).items()):
                 yield f"{name} was {_shown(before)}, is {_shown(now)}"
         for dependency in entry.get("deps", ()):
@@ -145,7 +140,7 @@ class Lock:
                 yield f"waits for {writer} ({self.state(writer)})"
             elif written != md5:
                 yield f"{path} has changed"
-        elif path.startswith(CODE) and content_hash(self.root / path) != md5:
+        elif path.startswith("src/") and content_hash(self.root / path) != md5:
             yield f"{path} has changed"
 
     @cached_property

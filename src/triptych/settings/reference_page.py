@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from triptych.core.schema import Section
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.settings.recipes import ENTRY_KEYS
 from triptych.settings.sections import Settings
 from triptych.studies.kinds import STUDIES, load_study_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from triptych.core.schema import Section
 
 Json = dict[str, Any]
 
@@ -56,19 +55,8 @@ def settings_page() -> str:
 def _reached(name: str, definitions: Json) -> Iterator[str]:
     """Yield a model and the models inside it, each after the one that contains it."""
     yield name
-    for inner in _references(definitions[name]):
+    for inner in re.findall(r'"\$ref": "[^"]*/([^"]*)"', json.dumps(definitions[name])):
         yield from _reached(inner, definitions)
-
-
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        if "$ref" in node:
-            yield _target(node)
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
 
 
 def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[str]:
@@ -141,12 +129,11 @@ def _target(node: Json) -> str:
 
 def _words(name: str) -> str:
     """Return `splits by profile` for `SplitsByProfile`."""
-    last = name.rpartition("__")[2]
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in last).strip()
+    return re.sub("([A-Z])", r" \1", name.rpartition("__")[2]).lower().strip()
 
 
 def _anchor(title: str) -> str:
-    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
 
 def _one_line(text: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, readable
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Metrics, measured, read_document
+from triptych.core.tracker import Tracker
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.over_seeds import spreads
@@ -19,15 +21,11 @@ from triptych.figures.style import save, save_images, save_reduced
 from triptych.models.common.registry import FAMILIES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from triptych.core.tracker import Tracker
-
-    Numbers = Mapping[str, Any]
+Numbers = Mapping[str, Any]
 
 SPREAD = ("kid", "is")  # measures that come with a standard deviation
 SHOWN = {

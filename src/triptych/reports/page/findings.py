@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.over_seeds import differ
+from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
+from triptych.settings.experiment import Experiment
+from triptych.settings.params import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from triptych.evaluation.over_seeds import Spread
-    from triptych.settings.experiment import Experiment
-    from triptych.settings.params import Settings
-
-    Metrics = Mapping[str, Mapping[str, Any]]
+Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def findings(

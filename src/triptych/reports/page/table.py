@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.json_files import flatten, is_number
 from triptych.core.json_schemas import PROTOCOL
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import Spread, differ, spreads
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    Row = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
