@@ -55,12 +55,10 @@ def status(project: Project, settings: Settings) -> str:
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    stale = sum(state.word != CURRENT for state in states.values())
-    lines.append(
-        f"{stale} of {len(states)} are not up to date: run `triptych repro`"
-        if stale
-        else "All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files."
-    )
+    if stale := sum(state.word != CURRENT for state in states.values()):
+        lines.append(f"{stale} of {len(states)} are not up to date: run `triptych repro`")
+    else:
+        lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join(lines)
 
 

@@ -40,6 +40,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         study_section(project, names, settings.study(name).study)
         for name, names in settings.seed_groups(among=measured).items()
     ]
+    by_name = [{section["name"]: section["metrics"] for section in kind} for kind in (experiments, studies)]
     folder = Path(__file__).parent
     html = _template(folder).render(
         profiles=sorted({row["profile"] for row in table}),
@@ -62,7 +63,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=[classifier_section(project, name) for name in settings.classifiers],
         studies=studies,
-        findings=findings(settings, *map(_metrics_by_name, (experiments, studies)), table),
+        findings=findings(settings, *by_name, table),
         comparison=sorted(pictures(project.comparison), key=_samples_first),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
@@ -113,10 +114,6 @@ def undefined(table: Iterable[Json]) -> list[str]:
         if row[column].startswith(ABSENT)
     )
     return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
-
-
-def _metrics_by_name(sections: Iterable[Json]) -> dict[str, Json]:
-    return {section["name"]: section["metrics"] for section in sections}
 
 
 def _samples_first(picture: Json) -> tuple[bool, int]:
