@@ -23,8 +23,8 @@ HEAD = """# Settings
 Every key of `params.yaml`. `triptych settings` makes this page from the models that check the file.
 
 - A key without a default must be there. An unknown key is refused.
-- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that
-  differ from its recipe. All its other settings stand in the recipe. Mappings merge key by key:
+- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that its
+  recipe lacks or that differ. All its other settings stand in the recipe. Mappings merge key by key:
   `model: {latent: 2}` changes one key of the recipe's `model`.
 - `key: null` in an entry turns off an option that its recipe turns on.
 - `triptych check --resolved NAME` prints all settings of an experiment or a study.
