@@ -26,9 +26,9 @@ class Runtime(Section):
         description="torch.compile of the networks of convolutional GANs; takes 30 seconds or more at the start; not "
         "with several processes"
     )
-    data_on_device: bool = Field(description="keep the training images in the memory of the device")
+    data_on_device: bool = Field(default=True, description="keep the training images in the memory of the device")
     cuda_graphs: bool = Field(
-        description="record a training step once and replay it on a CUDA GPU; not with several processes"
+        default=True, description="record a training step once and replay it on a CUDA GPU; not with several processes"
     )
     checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="shortest time between two checkpoints")
 

@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from triptych.models.gan.mlp import Discriminator, Generator
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.gan.settings import Model
-from triptych.objectives.adversarial import METRICS, critic_terms, discriminator_loss
+from triptych.objectives.adversarial import (
+    GENERATOR_LOSSES,
+    METRICS,
+    critic_terms,
+    discriminator_loss,
+    non_saturating,
+)
 from triptych.training.distributed import draw_shard, shard
 from triptych.training.family import Family, Update
 from triptych.training.images import HeldOutImages

@@ -26,7 +26,7 @@ class Penalty(Section):
 class Settings(StudySettings):
     """An entry under `studies:` with `study: dirac`: each loss with each penalty, without and with averaging."""
 
-    losses: list[Literal["jsd", "w1"]] = Field(min_length=1)
+    losses: list[Literal["jsd", "w1"]] = Field(default=["jsd", "w1"], min_length=1)
     penalties: list[Penalty] = Field(min_length=1, max_length=100)
     learning_rate: Rate = Field(description="of both players")
     ema: float = Field(

@@ -27,7 +27,7 @@ class Settings(StudySettings):
     """An entry under `studies:` with `study: planar`: one configuration per density and number of layers."""
 
     fitted_to: Literal["samples", "density"]
-    densities: list[Literal["arcs", "sine"]] = Field(min_length=1)
+    densities: list[Literal["arcs", "sine"]] = Field(default=["arcs", "sine"], min_length=1)
     layers: list[Depth] = Field(min_length=1, max_length=32)
     batch_size: Images
     learning_rate: Rate
