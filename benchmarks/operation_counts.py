@@ -57,8 +57,8 @@ def work(loop: TriptychLoop) -> Work:
     products, activations = _COUNTS[getattr(model, "architecture", "vae")](model)
     averaged = sum(parameter.numel() for parameter in loop.family.averaged.parameters())
     streams = ADAM * loop.parameters + EMA * averaged * bool(loop.experiment.ema)
-    if loop.family.batches_a_step > 1:  # additional steps of the critic
-        streams += ADAM * (loop.family.batches_a_step - 1) * (loop.parameters - averaged)
+    if loop.family.batches_per_step > 1:  # additional steps of the critic
+        streams += ADAM * (loop.family.batches_per_step - 1) * (loop.parameters - averaged)
     return Work(2.0 * batch * products, FLOAT * (streams + ELEMENTWISE * batch * activations))
 
 

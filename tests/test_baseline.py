@@ -40,7 +40,7 @@ def test_a_baseline_result_has_the_present_settings(params: dict, name: str) -> 
     if base in full.experiments:
         wanted = resolve(full.experiment(base).model_dump(mode="json"), "full") | {"seed": seed}
         settings = {**wanted, **result["settings"], "model": {**wanted["model"], **result["settings"]["model"]}}
-        if settings["epoch_updates"]:  # shorter and narrower without a GPU, as its own fields say
+        if settings["epoch_updates"]:  # made without a GPU: shorter and narrower, which its settings show
             assert settings["epochs"] * settings["epoch_updates"] <= wanted["epochs"] * wanted["epoch_updates"]
             assert settings["model"].pop("width") <= wanted["model"].pop("width")
             for counted in ("epochs", "epoch_updates", "snapshot_epochs"):

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import spearmanr
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.common.registry import build
@@ -68,7 +68,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
 
 
 def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
-    """Each convolution is (inputs, outputs, kernel), as in Miyato et al. 2018, table 4; a shortcut comes last."""
+    """Convolutions (inputs, outputs, kernel) of Miyato et al. 2018, table 4, in order; a shortcut ends its block."""
 
     def convolutions(network: torch.nn.Module) -> list[tuple[int, int, int]]:
         return [

@@ -50,7 +50,7 @@ def test_a_step_equals_the_documents_train_step(rule: tuple[str, str | None, flo
     judged = copy.deepcopy(generator)
     optimizers = [torch.optim.SGD(player.parameters(), lr=RATE) for player in (critic, generator)]
     step = make_train_step(loss, 1, penalty, coefficient, alpha_ema=0.9)
-    games, players, average = Games.of([rule], RATE), (psi0, psi1, theta), theta
+    games, players, average = Games([rule], RATE), (psi0, psi1, theta), theta
     data = repeat(torch.zeros(3, 1, dtype=torch.float64))
     for _ in range(40):
         step(data, critic, optimizers[0], generator, judged, optimizers[1])
@@ -62,7 +62,7 @@ def test_a_step_equals_the_documents_train_step(rule: tuple[str, str | None, flo
 
 def test_eigenvalues_equal_the_closed_form() -> None:
     """For W1, psi <- a psi - r theta and theta <- theta + r psi; the determinant is a = 1 - 2 r c."""
-    found = Games.of(RULES, RATE).eigenvalues()
+    found = Games(RULES, RATE).eigenvalues()
     for (loss, penalty, coefficient), value in zip(RULES, found, strict=True):
         if penalty == "ogp":
             assert value is None

@@ -150,7 +150,10 @@ def outputs() -> set[str]:
 
 
 def refused(words: list[str], folder: Path) -> str:
-    """Return the reason why a command would be refused, or an empty string. Nothing is run; `folder` is for copies."""
+    """Return the reason why a command would be refused, or an empty string, without running the command.
+
+    `folder` holds changed copies of params.yaml.
+    """
     if words[0] == "export":
         return "" if all(map(ASSIGNMENT.fullmatch, words[1:])) else "exports no variable"
     while ASSIGNMENT.fullmatch(words[0]):

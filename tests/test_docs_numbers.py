@@ -116,7 +116,7 @@ def result(name: str) -> dict[str, Any]:
 
 
 def shown(value: float, digits: int) -> str:
-    """Return a number as the pages write it."""
+    """Return a number in the format of the pages."""
     return f"{value:,.{digits}f}"
 
 
@@ -135,7 +135,7 @@ def expected(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tup
         return {"mean": found.mean, "deviation": found.deviation, "n": found.n}, keys[heading]
     if corner == "density":
         study, density, key = DEPTHS[first]
-        whole = heading == "entropy"  # of the density, for every depth
+        whole = heading == "entropy"  # it is that of the density, the same for every depth
         key = f"{density}-k2.entropy" if whole else f"{density}-k{heading.removeprefix('k = ')}.{key}"
         return result(study), (key,)
     return result(ROWS.get(first, first.strip("`"))), COLUMNS[heading]
@@ -257,7 +257,7 @@ def test_sentences_equal_the_files() -> None:
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:
-    """docs/results.md states this for the five flows."""
+    """docs/results.md makes this statement about the five flows."""
     kept = {name: result(name) for name in GROUPS}
     flows = [found for found in kept.values() if found.get("settings.family") == "flow"]
     assert len(flows) == 5

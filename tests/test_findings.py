@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from triptych.evaluation.gan.critic_progress import sentence
+from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation
 from triptych.evaluation.over_seeds import Spread
 from triptych.reports.page.findings import findings

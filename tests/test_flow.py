@@ -15,9 +15,8 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
 from triptych.models.common.registry import build
-from triptych.models.flow.architectures import build_flow, perceptron_coupling
+from triptych.models.flow.architectures import ResidualNetwork, build_flow, multilayer_perceptron, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
@@ -327,7 +326,10 @@ def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, wrong
     couplings[place].network[-1].bias.data[0] = wrong
     pixels = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
     if math.isnan(wrong):
-        assert family.culprit(pixels) == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+        assert (
+            family.first_non_finite_layer(pixels)
+            == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+        )
 
     class Held:
         split = "valid"

@@ -35,7 +35,7 @@ HISTORY = [
 def test_a_chart_shows_the_curves_of_its_picture(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, saved = [], []
     monkeypatch.setattr(
-        presentation, "curves", lambda history, lines, title, label, **_: drawn.append((label, tuple(lines)))
+        presentation, "curves_over_epochs", lambda _, lines, __, label, **___: drawn.append((label, tuple(lines)))
     )
     monkeypatch.setattr(presentation, "save", lambda figure, path: saved.append(path.stem))
     charts_of_family = presentation.presentation_of(family).charts

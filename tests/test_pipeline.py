@@ -369,7 +369,7 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     assert "studies.planar-samples.learning_rate was " in said
     assert "evaluation is stale" in said
     assert "plots/gan-mnist is missing" in said
-    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "latent_plane.py").write_text("")
+    (fresh.root / "src" / "triptych" / "evaluation" / "vae" / "importance.py").write_text("")
     assert {"evaluate@gan-mnist", "evaluate@vae-20d"} < stale()
     assert "src/triptych/evaluation has changed" in fresh.succeed("triptych", "status")
     loop.write_text(loop.read_text() + "\n")

@@ -48,7 +48,7 @@ from triptych.verify.check_views import check_mlflow
 from triptych.verify.finding import Verdict
 
 NAME = "vae-20d"
-PROCESSES = 3  # `make torture` takes eight
+PROCESSES = 3  # `make torture` uses eight
 
 
 @pytest.fixture(scope="module")

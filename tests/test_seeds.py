@@ -58,9 +58,7 @@ def test_seeds_are_added_after_their_experiment_and_removed_again(path: Path) ->
     first = "  vae-2d:  # its latent plane can be drawn\n" + block.format(0)
     assert first in before
     others = "".join(f"  vae-2d-seed-{seed}:\n{block.format(seed)}" for seed in (1, 2))
-    studies = "".join(
-        f"  dirac-seed-{seed}:\n    study: dirac\n    recipe: dirac\n    seed: {seed}\n" for seed in (1, 2)
-    )
+    studies = "".join(f"  dirac-seed-{seed}: {{study: dirac, recipe: dirac, seed: {seed}}}\n" for seed in (1, 2))
     assert after == before.replace(first, first + others) + studies
     settings = load(path)
     assert settings.experiment("vae-2d-seed-2") == settings.experiment("vae-2d").model_copy(update={"seed": 2})
@@ -90,7 +88,7 @@ def test_other_settings_are_no_surplus_seed(path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["", "\n", "  # the last comment", "\n\n# the last comment\n"])
 def test_flow_style_comments_and_the_end_of_the_file_stay(path: Path, end: str) -> None:
-    text = path.read_text(encoding="utf-8").partition("  dirac:  #")[0]
+    text = path.read_text(encoding="utf-8").partition("  dirac: {study")[0]
     text += "  # a comment\n  dirac: {study: dirac, seed: 3, recipe: dirac}" + end
     path.write_text(text, encoding="utf-8")
     added = "  dirac-seed-4: {study: dirac, seed: 4, recipe: dirac}\n"

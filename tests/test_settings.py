@@ -30,7 +30,8 @@ def test_the_page_of_settings_is_that_of_the_models() -> None:
     assert "| `learning_rate` | number above 0 to 10,000 | of Adam |" in page
     assert "| `epochs` | [budget](#budget) |" in page
     assert "\n## budget\n" in page
-    assert "| `critic_steps` | whole number from 1 to 256 | critic steps per generator step; *off by default* |" in page
+    assert "| `losses` | list (at least 1) of `jsd`, `w1` | *[jsd, w1] by default* |" in page
+    assert "| critic steps per generator step; *off by default* |" in page
 
 
 def test_the_committed_file_is_valid(params: dict) -> None:
@@ -171,7 +172,7 @@ def test_several_processes_on_mps_are_refused(params: dict) -> None:
     [
         ("recipes/gan-mnist/learning_rate", "params.yaml: recipes.gan-mnist.learning_rate: this key is missing"),
         ("recipes/vae-20d/model/latent", "params.yaml: recipes.vae-20d.model.latent: this key is missing"),
-        ("recipes/dirac/losses", "params.yaml: recipes.dirac.losses: this key is missing"),
+        ("recipes/dirac/penalties", "params.yaml: recipes.dirac.penalties: this key is missing"),
         ("experiments/gan-mnist/seed", "params.yaml: experiments.gan-mnist.seed: this key is missing"),
         ("experiments/gan-mnist/family", "params.yaml: experiments.gan-mnist.family: this key is missing"),
         (
@@ -202,8 +203,8 @@ def test_an_experiment_is_its_recipe_with_its_own_settings(params: dict) -> None
 
 
 def test_null_turns_an_option_of_the_recipe_off(params: dict) -> None:
-    assert parse(params).experiment("vae-20d-tuned").ema == 0.999
-    assert parse(changed(params, "experiments/vae-20d-tuned/ema", None)).experiment("vae-20d-tuned").ema is None
+    assert parse(params).experiment("vae-100d-tuned").ema == 0.999
+    assert parse(changed(params, "experiments/vae-100d-tuned/ema", None)).experiment("vae-100d-tuned").ema is None
 
 
 def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
@@ -219,7 +220,9 @@ def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
         ("recipes.vae-20d.epochs.quick=3", "    epochs: {quick: 8, full: 40}", "quick: 3"),
         ("experiments.vae-2d.model.latent=3", "    model: {latent: 2}", "latent: 3"),
         ("+experiments.vae-20d.learning_rate=4e-3", None, "    learning_rate: 0.004"),
-        ("studies.dirac.seed=3", "    seed: 0", "seed: 3"),
+        ("studies.dirac.seed=3", "  dirac: {study: dirac, recipe: dirac, seed: 0}", "seed: 3"),
+        ("studies.planar-density.seed=3", "    seed: 0", "seed: 3"),
+        ("+experiments.nice-mnist.ema=0.9", None, "    ema: 0.9"),
     ],
 )
 def test_setting_one_value_with_dvc_changes_one_line(

@@ -379,9 +379,9 @@ def run_report(settings: Settings, project: Project) -> pd.DataFrame:
 
 
 def test_mlflow_has_curves_of_snapshots_and_of_the_speed(results: Path, tmp_path: Path) -> None:
-    from triptych.records.copy_results import copy_evaluation, copy_model
     from triptych.records.mlflow.run_writer import bring_up_to_date
     from triptych.records.mlflow.store import Store
+    from triptych.records.run_folder import copy_evaluation, copy_model
 
     (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     project, name = Project(tmp_path), "cifar10-jsd-2"
@@ -401,7 +401,7 @@ def test_mlflow_has_curves_of_snapshots_and_of_the_speed(results: Path, tmp_path
 
 @pytest.mark.parametrize("name", [*ONE_A_FAMILY, "cifar10-jsd-2"])
 def test_the_last_sample_sheet_shows_the_samples_of_the_evaluation(results: Path, tmp_path: Path, name: str) -> None:
-    from triptych.records.copy_results import copy_model
+    from triptych.records.run_folder import copy_model
     from triptych.records.sample_sheets import draw_sample_sheets
 
     model = results / "models" / name

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from test_stages import assess, compare, judge, lay_out
+from test_stages import project_with, run_evaluate, run_references, run_report
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json, write_json
 from triptych.core.project import Project
@@ -67,7 +67,7 @@ class Pixels(nn.Module):
 class Gaussian(Family):
     """Minimises the negative log-likelihood in nats per image, with a fixed standard deviation."""
 
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.deviation = Pixels(image_shape), model.deviation
@@ -152,7 +152,7 @@ def experiment(tiny: Settings, model: dict) -> Experiment:
 def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project with the trained, evaluated and compared toy experiment."""
     folder = tmp_path_factory.mktemp("toy")
-    judge(settings, prepared, folder, ["mnist"])
+    run_references(settings, prepared, folder, ["mnist"])
     train(
         name="toy",
         experiment=settings.experiment("toy"),
@@ -164,11 +164,11 @@ def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPat
         code="code",
         tracker=Console(),
     )
-    assess(settings, prepared, folder, "toy")
+    run_evaluate(settings, prepared, folder, "toy")
     settings = settings.model_copy(update={"classifiers": {"mnist": settings.classifier("mnist")}})
-    found = lay_out(settings, folder, tmp_path_factory.mktemp("project"))
+    found = project_with(settings, folder, tmp_path_factory.mktemp("project"))
     shutil.copytree(folder / "models", found.root / "models")
-    compare(settings, found)
+    run_report(settings, found)
     return found
 
 

@@ -217,9 +217,9 @@ def test_kl_warmup_changes_the_loss_but_not_the_logged_elbo() -> None:
         assert found["negative_elbo"].item() == pytest.approx((found["reconstruction"] + found["kl"]).item())
 
 
-def test_a_step_with_kl_warmup_is_not_recordable() -> None:
-    assert vae().recordable
-    assert not vae(kl_warmup=2.0).recordable
+def test_a_step_with_kl_warmup_cannot_be_graphed() -> None:
+    assert vae().can_be_graphed
+    assert not vae(kl_warmup=2.0).can_be_graphed
 
 
 def test_planar_layers_do_not_change_the_other_initial_weights(tiny: Settings) -> None:

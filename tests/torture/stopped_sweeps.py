@@ -14,8 +14,9 @@ from triptych.core.project import Project
 from triptych.records.mlflow.store import Store
 
 TARGET, METRICS = "evaluate@vae-20d", "metrics/vae-20d.json"
+RATE = "recipes.vae-20d.learning_rate"
 RATES = ("0.002", "0.0005")
-TIMEOUT = 1800  # seconds for the whole queue
+TIMEOUT = 1800  # seconds for a command or for the whole queue
 FAULTS: dict[str, tuple[str, ...]] = {  # and the options of `dvc queue kill`
     "run of a sweep interrupted": (),
     "run of a sweep killed": ("--force",),
@@ -31,14 +32,14 @@ class Queue:
 
     def run(self, *words: str) -> str:
         """Run a command and return its output. Raises RuntimeError if it fails."""
-        status, output = self.project.run(*words)
+        status, output = self.project.run(*words, timeout=TIMEOUT)
         if status:
             raise RuntimeError(f"{' '.join(words)}: {output[-EXCERPT:]}")
         return output
 
     def add(self, name: str, rates: Sequence[str]) -> None:
         """Queue one experiment per learning rate; if there are several, DVC appends a number to the name."""
-        rate = f"recipes.vae-20d.learning_rate={','.join(rates)}"
+        rate = f"{RATE}={','.join(rates)}"
         self.run("dvc", "exp", "run", "--queue", "-n", name, "-S", self.epochs, "-S", rate, TARGET)
 
     def start(self) -> None:
@@ -84,8 +85,7 @@ class Queue:
         if "resuming after epoch" not in self.run("dvc", "queue", "logs", f"repeated{number}"):
             return "the repeated run did not continue from its checkpoint"
         undisturbed = self.project.copy(self.project.root.with_name(f"undisturbed-{number}"))
-        change = f"recipes.vae-20d.learning_rate={rates[0]}"
-        Queue(undisturbed, 0).run("dvc", "exp", "run", "-f", "-S", self.epochs, "-S", change, TARGET)
+        Queue(undisturbed, 0).run("dvc", "exp", "run", "-f", "-S", self.epochs, "-S", f"{RATE}={rates[0]}", TARGET)
         if json.loads((undisturbed.root / METRICS).read_text()) != self.metrics(f"repeated{number}"):
             return "the repeated run has different metrics"
         return self._missing_in_mlflow({f"sweep{number}-2": rates[1], f"repeated{number}": rates[0]})

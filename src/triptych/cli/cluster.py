@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from triptych.cli.stages import open_project
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from triptych.settings.params import Settings
 
 
 def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
@@ -79,19 +73,15 @@ def submit(
         set_seeds(Project.find(Path.cwd()).params, seeds, names)
     project, settings = open_project()
     options = SlurmOptions(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
-    submission = run(project, settings, _with_further_seeds(settings, names), options, scratch)
+    groups = settings.seed_groups()
+    with_further_seeds = [each for name in names for each in groups.get(name, [name])]
+    submission = run(project, settings, with_further_seeds, options, scratch)
     if SHARED in submission.jobs:
         click.echo(f"job {submission.jobs[SHARED]}: stages that the other jobs need; they start after it")
     for name, number in submission.jobs.items():
         if name != SHARED:
             click.echo(f"job {number}: {name}")
     click.echo("run `triptych collect` to get finished results")
-
-
-def _with_further_seeds(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Return the names, with the other seeds of each experiment or study after its first seed."""
-    groups = settings.seed_groups()
-    return [each for name in names for each in groups.get(name, [name])]
 
 
 @click.command()

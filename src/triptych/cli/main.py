@@ -83,7 +83,7 @@ def check(resolved: str | None) -> None:
     if resolved:
         from ruamel.yaml import YAML
 
-        yaml = YAML()
+        yaml = YAML(typ="rt")
         yaml.default_flow_style = None  # one line for each innermost mapping or list
         yaml.dump({resolved: settings.entry(resolved).model_dump(mode="json")}, sys.stdout)
         return
@@ -200,7 +200,7 @@ def baseline(experiments: tuple[str, ...], name: str | None) -> None:
     """
     from triptych.settings.consistency import RESERVED
     from triptych.settings.sections import NAME
-    from triptych.verify.baseline import keep_baseline, keep_comparison, write_table
+    from triptych.verify.baseline import keep_baseline, keep_pictures, write_table
 
     project, settings = open_project()
     for experiment in experiments:
@@ -214,7 +214,7 @@ def baseline(experiments: tuple[str, ...], name: str | None) -> None:
     for experiment in chosen:
         keep_baseline(project, experiment, name or experiment, pictures=experiment in groups)
     if not experiments and settings.profile == "full":
-        keep_comparison(project)
+        keep_pictures(project, project.comparison, "comparison")
     write_table(project)
     places = "metrics/baseline and plots/baseline" if settings.profile == "full" else "metrics/baseline/quick"
     click.echo(f"kept {name or ', '.join(chosen)} in {places}")

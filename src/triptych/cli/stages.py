@@ -1,13 +1,15 @@
 """The commands that `dvc.yaml` calls: each gives a stage function its settings and its paths in the project.
 
-Each command imports the modules that it uses, so that this module imports quickly.
+Each command imports the modules that it uses, so that this module imports quickly. The settings are checked before
+torch is imported.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +17,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from triptych.core.project import Project
     from triptych.settings.params import Settings
 
@@ -47,15 +47,15 @@ def fetch(dataset: str) -> None:
     from triptych.stages.fetch import fetch as run
 
     project, settings = open_project()
-    chosen = settings.dataset(dataset)
-    with stage(project, "fetch", dataset, project.raw(dataset)) as tracker:
+    chosen, output = settings.dataset(dataset), project.raw(dataset)
+    with stage(project, "fetch", dataset, output) as tracker:
         run(
             dataset=chosen,
             source=settings.active.source,
             splits=chosen.sizes(settings.profile),
             embedded=settings.embedded,
             downloads=project.private / "downloads",
-            output=project.raw(dataset),
+            output=output,
             tracker=tracker,
         )
 
@@ -68,25 +68,18 @@ def prepare(dataset: str) -> None:
     from triptych.stages.prepare import prepare as run
 
     project, settings = open_project()
-    chosen, raw = settings.dataset(dataset), project.raw(dataset)
+    chosen, raw, output = settings.dataset(dataset), project.raw(dataset), project.prepared(dataset)
     if not raw.exists():
         raise TriptychError(f"{raw} does not exist: run `triptych fetch {dataset}` first")
-    with stage(project, "prepare", dataset, project.prepared(dataset) / MANIFEST) as tracker:
-        run(
-            name=dataset,
-            dataset=chosen,
-            splits=chosen.sizes(settings.profile),
-            raw=raw,
-            output=project.prepared(dataset),
-            tracker=tracker,
-        )
+    with stage(project, "prepare", dataset, output / MANIFEST) as tracker:
+        splits = chosen.sizes(settings.profile)
+        run(name=dataset, dataset=chosen, splits=splits, raw=raw, output=output, tracker=tracker)
 
 
 @click.command()
 @item("dataset")
 def classifier(dataset: str) -> None:
     """Stage: train the classifier of DATASET. An unfinished run continues."""
-    from triptych.core.code_hash import code_hash
     from triptych.data.prepared import PreparedData
     from triptych.records.stage_tracker import training
     from triptych.stages.run_inputs import train_inputs
@@ -97,19 +90,10 @@ def classifier(dataset: str) -> None:
     inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
+    resumable = _resumable(project, settings, "classifier")
     with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
-        train_classifier(
-            name=dataset,
-            settings=chosen,
-            profile=settings.profile,
-            runtime=settings.runtime,
-            data=data,
-            output=model,
-            metrics=metrics,
-            checkpoints=project.checkpoints,
-            code=code_hash(["triptych.stages.classifier"]),
-            tracker=tracker,
-        )
+        outputs = {"output": model, "metrics": metrics}
+        train_classifier(name=dataset, settings=chosen, data=data, **outputs, **resumable, tracker=tracker)
 
 
 @click.command()
@@ -149,12 +133,11 @@ def train(experiment: str) -> None:
         if processes > 1 and not is_torchelastic_launched():
             launch(experiment, processes)
         else:
-            train_here(project, settings, experiment)
+            _train_here(project, settings, experiment)
 
 
-def train_here(project: Project, settings: Settings, experiment: str) -> None:
-    """Train the experiment in this process, or in this one of those that share it, of which the first records it."""
-    from triptych.core.code_hash import code_hash
+def _train_here(project: Project, settings: Settings, experiment: str) -> None:
+    """Train in this process. If several processes share the training, the process of rank 0 records it."""
     from triptych.core.tracker import Silent
     from triptych.data.prepared import PreparedData
     from triptych.models.common.registry import FAMILIES
@@ -167,22 +150,15 @@ def train_here(project: Project, settings: Settings, experiment: str) -> None:
     from triptych.stages.train import train as run
     from triptych.training.distributed import process_group, rank
 
-    code = code_hash(["triptych.stages.train", *FAMILIES[chosen.family].training_modules])
+    resumable = _resumable(project, settings, "train", *FAMILIES[chosen.family].training_modules)
+    groups = settings.seed_groups()
     with (
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
-        nullcontext(Silent()) if rank() else training(project, "train", experiment, inputs, model) as tracker,
+        nullcontext(Silent())
+        if rank()
+        else training(project, "train", experiment, inputs, model, seed_groups=groups) as tracker,
     ):
-        run(
-            name=experiment,
-            experiment=chosen,
-            profile=settings.profile,
-            runtime=settings.runtime,
-            data=data,
-            output=model,
-            checkpoints=project.checkpoints,
-            code=code,
-            tracker=tracker,
-        )
+        run(name=experiment, experiment=chosen, data=data, output=model, **resumable, tracker=tracker)
 
 
 @click.command()
@@ -198,8 +174,7 @@ def evaluate(experiment: str) -> None:
     from triptych.stages.evaluate import evaluate as run
 
     model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
-    code = code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules])
-    with evaluation(project, experiment, model, metrics, plots) as tracker:
+    with evaluation(project, experiment, model, metrics, plots, seed_groups=settings.seed_groups()) as tracker:
         run(
             name=experiment,
             experiment=chosen,
@@ -212,7 +187,7 @@ def evaluate(experiment: str) -> None:
             metrics=metrics,
             plots=plots,
             checkpoints=project.checkpoints,
-            code=code,
+            code=code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules]),
             tracker=tracker,
         )
 
@@ -221,31 +196,27 @@ def evaluate(experiment: str) -> None:
 @item("name", "STUDY")
 def study(name: str) -> None:
     """Stage: train, measure and draw all configurations of STUDY. An unfinished run continues."""
-    from triptych.core.code_hash import code_hash
     from triptych.records.stage_tracker import training
     from triptych.stages.run_inputs import study_inputs
     from triptych.studies.kinds import study_modules
 
     project, settings = open_project()
-    chosen = settings.study(name)
-    model, metrics, plots = project.model(name), project.metrics(name), project.plots(name)
-    inputs = study_inputs(chosen, settings.profile)
+    chosen, model = settings.study(name), project.model(name)
+    outputs = {"metrics": project.metrics(name), "plots": project.plots(name)}
     from triptych.stages.study import study as run
 
-    code = code_hash(["triptych.stages.study", *study_modules(chosen.study)])
-    with training(project, "study", name, inputs, model, metrics=metrics, plots=plots) as tracker:
-        run(
-            name=name,
-            settings=chosen,
-            profile=settings.profile,
-            runtime=settings.runtime,
-            output=model,
-            metrics=metrics,
-            plots=plots,
-            checkpoints=project.checkpoints,
-            code=code,
-            tracker=tracker,
-        )
+    resumable = _resumable(project, settings, "study", *study_modules(chosen.study))
+    inputs, groups = study_inputs(chosen, settings.profile), settings.seed_groups()
+    with training(project, "study", name, inputs, model, **outputs, seed_groups=groups) as tracker:
+        run(name=name, settings=chosen, output=model, **outputs, **resumable, tracker=tracker)
+
+
+def _resumable(project: Project, settings: Settings, stage: str, *modules: str) -> dict[str, Any]:
+    """Return the arguments that all stages which train have in common. `modules` are loaded at run time."""
+    from triptych.core.code_hash import code_hash
+
+    code = code_hash([f"triptych.stages.{stage}", *modules])
+    return {"profile": settings.profile, "runtime": settings.runtime, "checkpoints": project.checkpoints, "code": code}
 
 
 @click.command()

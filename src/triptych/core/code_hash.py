@@ -19,14 +19,6 @@ def code_hash(modules: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def family_modules(family: str, *, evaluation: bool) -> list[str]:
-    """Return the modules that the registry imports by name for this family."""
-    modules = [f"triptych.models.{family}.{part}" for part in ("settings", "family")]
-    if evaluation:
-        modules += [f"triptych.evaluation.{family}.{part}" for part in ("measure", "pictures")]
-    return modules
-
-
 def closure(modules: Iterable[str]) -> list[Path]:
     """Return the files of these modules of this package and of all modules that they import, directly or not; sorted.
 
@@ -44,10 +36,7 @@ def closure(modules: Iterable[str]) -> list[Path]:
 
 def _file_of(module: str) -> Path | None:
     path = PACKAGE.joinpath(*module.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    return next(filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py")), None)
 
 
 @cache

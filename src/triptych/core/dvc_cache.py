@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from configparser import ConfigParser, Error
 from pathlib import Path
 
 from triptych.core.lock_file import read_stages
@@ -33,8 +34,6 @@ def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
 
 def _cache_folder(root: Path) -> Path:
     """Return the folder of DVC's cache, which `.dvc/config.local` moves in a queued experiment."""
-    from configparser import ConfigParser, Error
-
     config = ConfigParser()
     try:
         config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
@@ -47,20 +46,11 @@ def _cache_folder(root: Path) -> Path:
 def content_hash(path: Path) -> str | None:
     """Return DVC's hash of a file or a folder; None if the path does not exist."""
     if path.is_file():
-        return _md5_of_file(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if not path.is_dir():
         return None
-    listing = [{"md5": md5, "relpath": name} for name, md5 in file_hashes(path).items()]
+    files = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+    tracked = {name.as_posix(): file for name, file in files.items() if IGNORED.isdisjoint(name.parts)}
+    listing = [{"md5": content_hash(tracked[name]), "relpath": name} for name in sorted(tracked)]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the MD5 of each file that DVC sees in a folder, by relative path, sorted by path."""
-    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    tracked = {name.as_posix(): path for name, path in files.items() if IGNORED.isdisjoint(name.parts)}
-    return {name: _md5_of_file(tracked[name]) for name in sorted(tracked)}
-
-
-def _md5_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

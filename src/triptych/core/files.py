@@ -23,20 +23,22 @@ NOT_WRITABLE = (
 
 def read_bytes(path: Path, most: int, advice: str) -> bytes:
     """Return the bytes of a file. Raises TriptychError if it cannot be read or has more than `most` bytes."""
-    with readable(path, advice):
-        refuse_larger(path, most, advice)
+    with readable(path, advice, most):
         return path.read_bytes()
 
 
 @contextmanager
-def readable(path: Path, advice: str) -> Iterator[None]:
+def readable(path: Path, advice: str, most: int = MOST_DATA) -> Iterator[None]:
     """Turn the failure to read a file into a TriptychError that names the path and ends with the advice.
 
-    Links are followed. Devices and pipes are refused, because reading them may never end.
+    Links are followed. Devices and pipes, which may never end, and files of more than `most` bytes are refused.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise TriptychError(f"{path} is not a file: {advice}")
+        if found.st_size > most:
+            raise TriptychError(f"{path} has {found.st_size:,} bytes, more than the limit of {most:,}: {advice}")
         yield
     except FileNotFoundError:
         problem = "is a broken link" if path.is_symlink() else "does not exist"
@@ -45,13 +47,6 @@ def readable(path: Path, advice: str) -> Iterator[None]:
         raise TriptychError(f"{path} cannot be read ({error.strerror or error}): {advice}") from None
     except MemoryError:
         raise TriptychError(f"{path} does not fit into memory: {advice}") from None
-
-
-def refuse_larger(path: Path, most: int, advice: str) -> None:
-    """Raise TriptychError if the file has more than `most` bytes."""
-    size = path.stat().st_size
-    if size > most:
-        raise TriptychError(f"{path} has {size:,} bytes, more than the limit of {most:,}: {advice}")
 
 
 def is_file(path: Path) -> bool:

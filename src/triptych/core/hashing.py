@@ -6,14 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from triptych.core.files import MOST_DATA, readable, refuse_larger
+from triptych.core.files import readable
 from triptych.core.json_files import canonical_json
 
 
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal. Raises TriptychError if the file cannot be read."""
     with readable(path, "replace it by a readable file"), path.open("rb") as file:
-        refuse_larger(path, MOST_DATA, "replace it by a smaller file")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
+from triptych.core.messages import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from dvc.stage import PipelineStage
 
 HEAD = "schema: '2.0'\nstages:\n"
@@ -37,8 +37,8 @@ def read_stages(root: Path) -> dict[str, dict[str, Any]]:
         for entry in entries.values():
             entry["outs"] = [{**out, "path": str(out["path"]), "md5": str(out["md5"])} for out in entry["outs"]]
     except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise TriptychError(f"dvc.lock is damaged ({reason}): run `git checkout dvc.lock`, or `dvc repro`") from None
+        problem = f"dvc.lock is damaged ({one_line(error)})"
+        raise TriptychError(f"{problem}: run `git checkout dvc.lock`, or `dvc repro`") from None
     return entries
 
 

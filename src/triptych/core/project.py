@@ -10,7 +10,6 @@ from pathlib import Path
 from triptych.core.errors import TriptychError
 
 CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
-DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,8 @@ class Project:
     @property
     def home(self) -> Path:
         """The checkout that keeps the records. For a queued DVC experiment, it is the checkout that queued it."""
-        parts = self.root.parts
-        for index in range(len(parts) - len(DVC_EXPERIMENTS)):
-            if parts[index : index + len(DVC_EXPERIMENTS)] == DVC_EXPERIMENTS:
-                return Path(*parts[:index])
-        return self.root
+        checkout, found, _ = self.root.as_posix().partition("/.dvc/tmp/exps/")
+        return Path(checkout) if found else self.root
 
     @property
     def private(self) -> Path:
@@ -97,9 +93,7 @@ class Project:
     def commit(self) -> tuple[str, bool]:
         """Return the git commit, and whether the working tree differs from it; ("none", False) outside git."""
         head = self._git("rev-parse", "HEAD")
-        if head is None:
-            return "none", False
-        return head, bool(self._git("status", "--porcelain", "--untracked-files=no"))
+        return head or "none", bool(head and self._git("status", "--porcelain", "--untracked-files=no"))
 
     def changed(self, *places: str, untracked: bool = False) -> list[str]:
         """Return the files that differ from the commit, among these pathspecs; untracked files only if asked for."""
@@ -111,7 +105,7 @@ class Project:
         """Return the output of a git command, or None if it fails or git is missing."""
         command = ["git", *arguments]
         try:
-            done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)  # noqa: S603
-        except FileNotFoundError:
+            output = subprocess.check_output(command, cwd=self.root, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
+        except (FileNotFoundError, subprocess.CalledProcessError):
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return output.strip()

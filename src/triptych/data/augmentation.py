@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def shift_images(pixels: Tensor, rows: int, columns: int) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from triptych.data.settings import Dataset
+from triptych.data.settings import Dataset
 
 FULL_INTENSITY = 255
 

@@ -1,7 +1,7 @@
 """Dequantisation of 8-bit pixels.
 
 The caller draws the noise, so that the same function serves NumPy arrays (stage `prepare`) and PyTorch tensors
-(training). The log determinant of dequantisation is in `triptych.models.flow.preparation`.
+(training). The log determinant of dequantisation is in `triptych.models.flow.dequantization`.
 """
 
 from __future__ import annotations

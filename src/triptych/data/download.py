@@ -15,6 +15,7 @@ from urllib.error import URLError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import CHUNK, atomic_file, atomic_folder
+from triptych.core.messages import one_line
 from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER
 from triptych.data.user_folder import FOLDER_VARIABLE, accepted_files
 
@@ -39,24 +40,12 @@ def download(images: str, downloads: Path) -> tuple[Path, str]:
     if images == "binarized_mnist":
         download_amat(folder)
         return folder, "binarised MNIST (Larochelle), the published .amat files"
+    if not folder.exists():
+        with atomic_folder(folder) as draft:
+            _download_cifar(draft) if images == "cifar10" else _download_mnist(draft)
     if images == "cifar10":
-        download_cifar(folder)
         return folder / CIFAR_FOLDER, "CIFAR-10, the published binary version"
-    download_mnist(folder)
     return folder / "MNIST" / "raw", "MNIST, as torchvision downloads it"
-
-
-def download_mnist(folder: Path) -> None:
-    """Download MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
-    from torchvision.datasets import MNIST
-
-    if folder.exists():  # the folder gets its name only when it is complete
-        return
-    with atomic_folder(folder) as draft:
-        try:
-            MNIST(str(draft), train=True, download=True)
-        except (*NETWORK_ERRORS, RuntimeError) as error:
-            raise TriptychError(_no_network("mnist", error)) from None
 
 
 def download_amat(folder: Path) -> None:
@@ -68,15 +57,22 @@ def download_amat(folder: Path) -> None:
                 _download_file(AMAT_ADDRESS + name, draft, expected, "binarized_mnist")
 
 
-def download_cifar(folder: Path) -> None:
+def _download_mnist(folder: Path) -> None:
+    """Download MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
+    from torchvision.datasets import MNIST
+
+    try:
+        MNIST(str(folder), train=True, download=True)
+    except (*NETWORK_ERRORS, RuntimeError) as error:
+        raise TriptychError(_no_network("mnist", error)) from None
+
+
+def _download_cifar(folder: Path) -> None:
     """Download the archive of CIFAR-10's binary version; it is opened only after its MD5 is verified."""
-    if folder.exists():  # the folder gets its name only when it is complete
-        return
-    with atomic_folder(folder) as draft:
-        archive = draft / "archive.tar.gz"
-        _download_file(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
-        unpack_cifar(archive, draft / CIFAR_FOLDER)
-        archive.unlink()
+    archive = folder / "archive.tar.gz"
+    _download_file(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
+    unpack_cifar(archive, folder / CIFAR_FOLDER)
+    archive.unlink()
 
 
 def unpack_cifar(archive: Path, folder: Path) -> None:
@@ -116,8 +112,7 @@ def _download_file(address: str, path: Path, md5: str, images: str) -> None:
 
 
 def _no_network(images: str, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
     return (
-        f"{images} could not be downloaded ({reason}): connect to the network, "
+        f"{images} could not be downloaded ({one_line(error)}): connect to the network, "
         f"or set {FOLDER_VARIABLE} to a folder with {accepted_files(images)}"
     )

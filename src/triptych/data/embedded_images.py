@@ -7,15 +7,11 @@ CIFAR-10. Each split uses its own digits, or its own parts of the photographs, s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES
 from triptych.data.raw_images import ImageSet
-
-if TYPE_CHECKING:
-    from triptych.data.settings import Embedded, Splits
+from triptych.data.settings import Embedded, Splits
 
 SIDE = 28  # pixels of a digit's image
 INK = 20  # pixels of the digit itself, as in MNIST

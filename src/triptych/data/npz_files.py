@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import readable
+from triptych.core.messages import one_line
 from triptych.data.image_shapes import SPLITS, refuse_too_large
 
 TEXTS = ("source", "kind")
@@ -44,8 +45,7 @@ def read_npz(path: Path, names: Collection[str] = NAMES) -> dict[str, np.ndarray
                 members = archive.namelist()
                 return {name: _read_member(archive, name, path) for name in names if f"{name}.npy" in members}
         except UNREADABLE as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TriptychError(f"{path} is not a readable .npz file ({reason}): copy it again") from None
+            raise TriptychError(f"{path} is not a readable .npz file ({one_line(error)}): copy it again") from None
 
 
 def _read_member(archive: ZipFile, name: str, path: Path) -> np.ndarray:

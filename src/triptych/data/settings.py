@@ -32,7 +32,7 @@ class Embedded(Section):
     max_shift: NonNegativeInt = Field(le=4, description="pixels")
     max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
     contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, to offset blur")
-    seed: Seed
+    seed: Seed = 0
 
 
 class Dataset(Section):
@@ -49,7 +49,7 @@ class Dataset(Section):
         default="none", description="uniform: noise of one level, for densities"
     )
     splits: SplitsByProfile
-    seed: Seed
+    seed: Seed = 0
 
     @property
     def kind(self) -> str:

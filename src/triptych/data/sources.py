@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.data.download import download
 from triptych.data.embedded_images import embedded_images
 from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
+from triptych.data.settings import Embedded, Splits
 from triptych.data.user_folder import FOLDER_VARIABLE, read_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.data.settings import Embedded, Splits
 
 
 def load_images(images: str, source: str, embedded: Embedded, splits: Splits, downloads: Path) -> ImageSet:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from triptych.core.errors import TriptychError
-
-if TYPE_CHECKING:
-    from triptych.data.settings import Splits
+from triptych.data.settings import Splits
 
 Piece = tuple[np.ndarray, np.ndarray | None]
 

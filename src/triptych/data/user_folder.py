@@ -37,7 +37,12 @@ def folder_files(images: str) -> list[Path]:
 
     Raises TriptychError if the folder or the files are missing.
     """
-    folder = _user_folder()
+    name = os.environ.get(FOLDER_VARIABLE)
+    if not name:
+        raise TriptychError(f"source: folder needs {FOLDER_VARIABLE}: set it to a folder with your .npz files")
+    folder = expanded(name)
+    if not _is_folder(folder):
+        raise TriptychError(f"{FOLDER_VARIABLE} names {folder}, which is not a folder: create it or correct the name")
     archive = folder / f"{images}.npz"
     if os.path.lexists(archive):  # if it is a folder or a broken link, reading it raises the error
         return [archive]
@@ -53,16 +58,6 @@ def folder_files(images: str) -> list[Path]:
 def accepted_files(images: str) -> str:
     """Return in words which files may hold an image set."""
     return f"{images}.npz or {FORMATS[images].folder}/{FORMATS[images].pattern}"
-
-
-def _user_folder() -> Path:
-    name = os.environ.get(FOLDER_VARIABLE)
-    if not name:
-        raise TriptychError(f"source: folder needs {FOLDER_VARIABLE}: set it to a folder with your .npz files")
-    folder = expanded(name)
-    if not _is_folder(folder):
-        raise TriptychError(f"{FOLDER_VARIABLE} names {folder}, which is not a folder: create it or correct the name")
-    return folder
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,24 +1,22 @@
-"""What the stage `evaluate` passes to a family's measures and pictures."""
-
-from __future__ import annotations
+"""The trained model, its data and its settings, as the stage `evaluate` passes them to measures and pictures."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from triptych.evaluation.settings import Likelihood
+from triptych.evaluation.uint8_images import to_uint8
+from triptych.figures.image_grids import image_grids
+from triptych.figures.style import save_images
 from triptych.training.family import Family
 from triptych.training.history import History
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import generator
 from triptych.training.weights import load_into
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.settings import Likelihood
 
 SHOWN, COLUMNS = 25, 5  # samples in a picture
 
@@ -26,6 +24,11 @@ SHOWN, COLUMNS = 25, 5  # samples in a picture
 def shown_latents(family: Family, seed: int) -> Tensor:
     """Return the latents (25, latent) of the samples in all pictures of an experiment."""
     return family.draw_latents(SHOWN, generator(seed, "shown samples"))
+
+
+def at_epoch(epoch: int) -> str:
+    """Return the heading of a picture that shows a model after this epoch."""
+    return f"after epoch {epoch}" if epoch else "before training"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Evaluation:
         """Return images (25, ...) in [0, 1] from the same latents, by epoch."""
         return self.at_epochs(lambda family: family.sample(self.shown), self.shown_epochs)
 
-
-def at_epoch(epoch: int) -> str:
-    """Return the heading of a picture that shows a model after this epoch."""
-    return f"after epoch {epoch}" if epoch else "before training"
+    def draw_samples(self, picture: str, title: str, heading: Callable[[int], str] = at_epoch) -> None:
+        """Draw the samples of each epoch, below its heading, to `<picture>.png`."""
+        panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in self.samples().items()]
+        figure = image_grids(panels, COLUMNS, title)
+        save_images(figure, self.folder / f"{picture}.png", colour=panels[0][1].ndim == 4)

@@ -1,11 +1,9 @@
 """Results of several seeds: which experiments belong together, mean and deviation, and Welch's test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Self
 
 from triptych.core.json_files import canonical_json
 
@@ -37,7 +35,7 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float]) -> Self:
         """Return the spread of one or more values."""
         return cls(mean(values), stdev(values) if len(values) > 1 else None, len(values))
 

@@ -48,7 +48,7 @@ def training_and_validation(quantity: str, factor: int, suffix: str = "", *, das
 
 @dataclass(frozen=True)
 class Presentation:
-    """What the page shows of a family beside its numbers and pictures. All parts are optional."""
+    """The texts and charts of a family on the page. All parts are optional."""
 
     captions: Mapping[str, str] = field(default_factory=dict)
     """Captions by the beginning of a picture's file name."""

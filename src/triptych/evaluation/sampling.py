@@ -1,18 +1,17 @@
 """Draw images from trained models with a given seed."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from triptych.training.family import Family
+from triptych.figures.image_grids import tile
+from triptych.models.common.load import load_family
+from triptych.training.family import Family
+from triptych.training.reproducible import generator, pick_device
 
 
 def draw(family: Family, count: int, seed: int) -> np.ndarray:
@@ -25,14 +24,6 @@ def write_samples(model: Path, count: int, seed: int, device: str, output: Path)
 
     Raises TriptychError if the output has another ending, or if the model is missing or damaged.
     """
-    import numpy as np
-    from PIL import Image
-
-    from triptych.core.files import atomic_file
-    from triptych.figures.image_grids import tile
-    from triptych.models.common.load import load_family
-    from triptych.training.reproducible import pick_device
-
     if output.suffix not in (".png", ".npy"):
         raise TriptychError(f"{output} has an unknown ending: use .png for a grid or .npy for an array")
     images = draw(load_family(model, pick_device(device)), count, seed)

@@ -1,7 +1,5 @@
 """The settings of an evaluation: fidelity, likelihood, and the real images that samples are compared with."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -16,7 +14,7 @@ class Fidelity(Section):
     kid_subsets: PositiveInt = Field(le=10_000, description="random subsets that KID averages over")
     kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images per subset")
     confidence: float = Field(
-        gt=0.0, lt=1.0, description="classifier confidence above which a sample counts as recognised"
+        default=0.9, gt=0.0, lt=1.0, description="classifier confidence above which a sample counts as recognised"
     )
 
     @model_validator(mode="after")
@@ -51,7 +49,9 @@ class Reference(Section):
     """Real images that samples are compared with, and the network that extracts features."""
 
     dataset: str = Field(description="an entry of `datasets` that has a classifier")
-    split: Literal["train", "test"] = Field(description="the split whose images samples are compared with")
+    split: Literal["train", "test"] = Field(
+        default="test", description="the split whose images samples are compared with"
+    )
     extractor: Extractor | ExtractorByProfile = Field(description="the network whose features are compared")
 
     def extractor_at(self, profile: Profile) -> Extractor:

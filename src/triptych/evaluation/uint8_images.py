@@ -1,15 +1,9 @@
 """Convert a model's intensities to 8-bit images."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
 from triptych.core.errors import TriptychError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 TOLERANCE = 0.5 / 255  # half a level, which rounding removes
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from triptych.figures.style import COLOURS, add_legend, new_figure, tidy
+from triptych.figures.style import COLOURS, add_legend, label_point, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +34,7 @@ def bars(
     if any(errors):
         axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=DARK, capsize=3, label=errors_are)
     for place, value, error in zip(places, values, errors, strict=True):
-        axes.annotate(
-            f"{value:.3g}", (value + error, place), va="center", xytext=(4, 0), textcoords="offset points", fontsize=9
-        )
+        label_point(axes, f"{value:.3g}", (value + error, place), (4, 0), va="center")
     if real is not None:
         axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
     if real is not None or any(errors):
@@ -63,9 +61,8 @@ def bounds(
         label="log-likelihood, importance-sampled",
     )  # fmt: skip
     for place, elbo, value in zip(places, elbos, log_likelihoods, strict=True):
-        style = {"va": "center", "textcoords": "offset points", "fontsize": 9}
-        axes.annotate(f"{elbo:.2f}", (elbo, place), xytext=(-7, 0), ha="right", **style)
-        axes.annotate(f"{value:.2f}", (value, place), xytext=(9, 0), ha="left", **style)
+        label_point(axes, f"{elbo:.2f}", (elbo, place), (-7, 0), va="center", ha="right")
+        label_point(axes, f"{value:.2f}", (value, place), (9, 0), va="center", ha="left")
     axes.margins(x=0.2)
     add_legend(figure)
     return figure
@@ -79,10 +76,7 @@ def values_per_seed(
     means, deviations = [mean(each) for each in values], [stdev(each) for each in values]
     for place, (colour, each, middle, deviation) in enumerate(zip(colours, values, means, deviations, strict=True)):
         axes.plot(each, [place] * len(each), "o", markerfacecolor="none", markeredgecolor=colour, markersize=8)
-        axes.annotate(
-            f"{middle:.4g} ± {deviation:.2g}", (middle, place),
-            xytext=(0, 9), textcoords="offset points", ha="center", fontsize=9,
-        )  # fmt: skip
+        label_point(axes, f"{middle:.4g} ± {deviation:.2g}", (middle, place), (0, 9), ha="center")
     axes.errorbar(
         means, range(len(names)), xerr=deviations,
         fmt="|", color=DARK, markersize=12, capsize=3, label="mean ± standard deviation over seeds",

@@ -1,12 +1,12 @@
-"""Curves over epochs, over iterations and over the number of layers."""
+"""Curves over epochs, iterations and layers, and the critic's metric beside the FID over training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from triptych.figures.style import CLASS_COLOURS, COLOURS, add_legend, new_figure, tidy
+from triptych.figures.style import CLASS_COLOURS, COLOURS, add_legend, label_point, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 History = Sequence[dict[str, float]]
 MOST_MARKERS = 25  # from this number of points on, lines have no markers
+PANELS_PER_ROW = 3  # of metrics and FIDs
+HEADROOM = 1.08  # upper end of the FID axis, relative to the largest FID
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def curves_over_epochs(
         panel.xaxis.get_major_locator().set_params(integer=True)
         if len(_first_epochs(history, group)) > 1:
             panel.set_title(f"from epoch {first} on" if first else "from the untrained model on", fontsize=10)
-    handles = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    handles = {}
+    for panel in panels:
+        handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     add_legend(figure, handles.values(), handles, columns=len(handles) if len(handles) < 4 else 2)
     return figure
 
@@ -68,15 +70,12 @@ def _first_epochs(history: History, lines: Sequence[Curve]) -> tuple[int, ...]:
 def _draw(panel: Axes, history: History, line: Curve) -> None:
     points = [(row["epoch"], line.factor * row[line.column]) for row in history if line.column in row]
     epochs, values = zip(*points, strict=True) if points else ((), ())
-    panel.plot(
-        epochs,
-        values,
-        color=COLOURS[line.colour],
-        label=line.label,
-        linestyle="--" if line.dashed else "-",
-        marker="o" if len(points) < MOST_MARKERS else "",
-        markersize=3,
-    )
+    style = {"linestyle": "--" if line.dashed else "-", **_markers(len(points))}
+    panel.plot(epochs, values, color=COLOURS[line.colour], label=line.label, **style)
+
+
+def _markers(points: int) -> dict[str, Any]:
+    return {"marker": "o" if points < MOST_MARKERS else "", "markersize": 3}
 
 
 def curves_over_iterations(
@@ -107,15 +106,53 @@ def values_over_layers(
     figure = new_figure(title=title)
     axes = figure.subplots()
     for name, found in lines.items():
+        places, colour = range(len(found)), COLOURS[name]
         values, errors = zip(*found.values(), strict=True)
-        axes.errorbar(
-            range(len(found)), values, yerr=errors, fmt="o-", color=COLOURS[name], capsize=3, label=f"{name}: flow"
-        )
-        axes.axhline(floors[name], color=COLOURS[name], linestyle="--", label=f"{name}: entropy {floors[name]:.3f}")
-        for place, value in enumerate(values):
-            axes.annotate(f"{value:.3f}", (place, value), xytext=(7, 7), textcoords="offset points", fontsize=9)
-        axes.set_xticks(range(len(found)), [str(k) for k in found])
+        axes.errorbar(places, values, yerr=errors, fmt="o-", color=colour, capsize=3, label=f"{name}: flow")
+        axes.axhline(floors[name], color=colour, linestyle="--", label=f"{name}: entropy {floors[name]:.3f}")
+        for point in enumerate(values):
+            label_point(axes, f"{point[1]:.3f}", point, (7, 7))
+        axes.set_xticks(places, [str(k) for k in found])
     axes.margins(x=0.12, y=0.12)
     tidy(axes, "planar layers", label)
     add_legend(figure)
     return figure
+
+
+@dataclass(frozen=True)
+class ScoresOverTraining:
+    """The scores of one experiment's snapshots: generator updates, and the critic's metric and FID at each."""
+
+    heading: str
+    updates: Sequence[float]
+    metric: Sequence[float]
+    metric_label: str
+    fid: Sequence[float]
+    fid_label: str
+
+
+def metric_and_fid(experiments: Sequence[ScoresOverTraining], title: str) -> Figure:
+    """Return one panel per experiment, with the metric on the left axis and the FID on the right axis."""
+    columns = min(len(experiments), PANELS_PER_ROW)
+    rows = -(-len(experiments) // columns)
+    figure = new_figure(4.4 * max(columns, 1.4), 3.2 * rows + 0.6, title)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in panels[len(experiments) :]:
+        unused.set_visible(False)
+    for axes, scores in zip(panels, experiments, strict=False):
+        _draw_scores(axes, scores)
+    return figure
+
+
+def _draw_scores(left: Axes, scores: ScoresOverTraining) -> None:
+    right, markers = left.twinx(), _markers(len(scores.updates))
+    left.plot(scores.updates, scores.metric, color=COLOURS["metric"], **markers)
+    right.plot(scores.updates, scores.fid, color=COLOURS["fid"], linestyle="--", **markers)
+    tidy(left, "updates of the generator", scores.metric_label)
+    right.set_ylabel(scores.fid_label)
+    right.spines["top"].set_visible(False)
+    right.set_ylim(0, HEADROOM * max(scores.fid))
+    for axes, colour in ((left, COLOURS["metric"]), (right, COLOURS["fid"])):
+        axes.yaxis.label.set_color(colour)
+        axes.tick_params(axis="y", colors=colour)
+    left.set_title(scores.heading, fontsize=10)

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from triptych.figures.style import COLOURS, new_figure
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 LEVELS = 16  # of the colour scale
 COLOUR_MAP = "viridis"
+PANELS_PER_ROW = 3  # of transformed points
 WIDTH, HEIGHT = 3.0, 2.1  # inches per panel
 MARGINS = 0.7  # inches above and below the panels
 
@@ -49,8 +51,7 @@ def density_panels(
                 image = _draw_density(axes, panel.density, highest, sides, coloured=bool(bar))
             if panel.points is not None:
                 axes.plot(*panel.points.T, ".", color=COLOURS["points"], markersize=2.2, markeredgewidth=0, alpha=0.6)
-            _set_limits(axes, sides)
-            axes.set_title(panel.heading, fontsize=10)
+            _finish(axes, sides, panel.heading, 10)
     _label_outer(places)
     if bar and image is not None:
         figure.colorbar(image, ax=places, label=bar, shrink=0.8)
@@ -63,41 +64,29 @@ def _draw_density(
     axes: Axes, density: np.ndarray, highest: float, sides: tuple[float, float], *, coloured: bool
 ) -> AxesImage:
     """Draw a density in `LEVELS` levels from 0 to `highest`; grey leaves its darkest shades to the points."""
-    import numpy as np
-
     levels = np.linspace(0, highest, LEVELS)
-    return axes.imshow(
-        np.digitize(density, levels[1:]) / (LEVELS - 1) * highest,
-        cmap=COLOUR_MAP if coloured else "Greys",
-        vmin=0,
-        vmax=highest * (1 if coloured else 1.6),
-        extent=(-sides[0], sides[0], -sides[1], sides[1]),
-        origin="lower",
-        interpolation="nearest",
-    )
+    shown = np.digitize(density, levels[1:]) / (LEVELS - 1) * highest
+    extent = (-sides[0], sides[0], -sides[1], sides[1])
+    scale = {"cmap": COLOUR_MAP, "vmax": highest} if coloured else {"cmap": "Greys", "vmax": highest * 1.6}
+    return axes.imshow(shown, vmin=0, extent=extent, origin="lower", interpolation="nearest", **scale)
 
 
 def transformed_points(
-    panels: Sequence[tuple[str, np.ndarray]],
-    *,
-    colours: np.ndarray,
-    sides: tuple[float, float],
-    title: str,
-    columns: int,
+    panels: Sequence[tuple[str, np.ndarray]], *, colours: np.ndarray, sides: tuple[float, float], title: str
 ) -> Figure:
     """Return one panel per transformation of the same points (n, 2); a point has the same colour in all panels."""
-    rows = -(-len(panels) // columns)
-    figure = new_figure(WIDTH * columns, 3.0 * rows + MARGINS, title)
-    places = figure.subplots(rows, columns, squeeze=False)
+    rows = -(-len(panels) // PANELS_PER_ROW)
+    figure = new_figure(WIDTH * PANELS_PER_ROW, 3.0 * rows + MARGINS, title)
+    places = figure.subplots(rows, PANELS_PER_ROW, squeeze=False)
     for axes, (heading, points) in zip(places.flat, panels, strict=True):
         axes.scatter(*points.T, c=colours, cmap=COLOUR_MAP, s=2.5, linewidths=0)
-        _set_limits(axes, sides)
-        axes.set_title(heading, fontsize=9)
+        _finish(axes, sides, heading, 9)
     _label_outer(places)
     return figure
 
 
-def _set_limits(axes: Axes, sides: tuple[float, float]) -> None:
+def _finish(axes: Axes, sides: tuple[float, float], heading: str, size: int) -> None:
+    axes.set_title(heading, fontsize=size)
     axes.set_xlim(-sides[0], sides[0])
     axes.set_ylim(-sides[1], sides[1])
     axes.set_aspect("equal")

@@ -6,10 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PIL import Image
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL import Image
 
 # The colour-blind safe palette of Okabe and Ito.
 COLOURS = {
@@ -53,6 +55,11 @@ def add_legend(figure: Figure, *handles_and_labels: Collection[Any], columns: in
     figure.legend(*handles_and_labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
+def label_point(axes: Axes, text: str, point: tuple[float, float], shift: tuple[float, float], **style: str) -> None:
+    """Write a small text beside a point of the data, shifted by points of the page."""
+    axes.annotate(text, point, xytext=shift, textcoords="offset points", fontsize=9, **style)
+
+
 def tidy(axes: Axes, x_label: str, y_label: str) -> None:
     """Set labels and a light grid, and remove the upper and the right spine."""
     axes.set_xlabel(x_label)
@@ -68,10 +75,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def save_images(figure: Figure, path: Path, *, colour: bool) -> None:
     """Write a figure of images as a small PNG file, with few colours or shades of grey."""
-    if colour:
-        save_reduced(figure, path, PHOTOGRAPH_COLOURS)
-    else:
-        save_grey(figure, path)
+    save_reduced(figure, path, PHOTOGRAPH_COLOURS) if colour else save_grey(figure, path)
 
 
 def save_reduced(figure: Figure, path: Path, colours: int = FEW_COLOURS) -> None:
@@ -81,18 +85,13 @@ def save_reduced(figure: Figure, path: Path, colours: int = FEW_COLOURS) -> None
 
 def save_grey(figure: Figure, path: Path) -> None:
     """Write a figure without colours as a small PNG file with few shades of grey."""
-    import numpy as np
-    from PIL import Image
-
     red = np.asarray(_render(figure))[..., 0].astype(np.float32)
     shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
     Image.fromarray(shades).save(path, format="PNG", optimize=True)
 
 
 def _render(figure: Figure) -> Image.Image:
-    import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -1,11 +1,11 @@
+# ruff: noqa: F401 (the functions are exported for the user)
 """The objectives of each family, and the documents' functions under their own names.
 
 | module | content |
 | --- | --- |
 | `likelihoods` | log-likelihoods and KL divergences |
 | `vae` | ELBO and importance-weighted bound |
-| `gan` | losses of a discriminator and its generator |
-| `adversarial` | losses of a critic, gradient penalties (R1, one-centred), one alternating training step |
+| `adversarial` | losses of GANs, gradient penalties (R1, one-centred), one alternating training step |
 | `flow` | likelihood of a normalizing flow, bits per dimension |
 | `planar` | planar transformation, its log determinant, losses of planar flows |
 """
@@ -30,25 +30,3 @@ from triptych.objectives.likelihoods import (
     log_mean_exp,
 )
 from triptych.objectives.planar import get_logdet, loss1, loss2, planar_transformation
-
-__all__ = [
-    "apply_exponential_moving_average",
-    "get_logdet",
-    "jsd",
-    "kl_gaussian_gaussian_analytic",
-    "kl_gaussian_gaussian_mc",
-    "kl_to_standard_normal",
-    "log_likelihood_bernoulli",
-    "log_likelihood_bernoulli_logits",
-    "log_likelihood_normal",
-    "log_likelihood_standard_normal",
-    "log_mean_exp",
-    "loss1",
-    "loss2",
-    "make_losses",
-    "make_train_step",
-    "ogp",
-    "planar_transformation",
-    "r1gp",
-    "w1",
-]

@@ -1,4 +1,4 @@
-"""The losses of Wasserstein and Jensen-Shannon GANs, gradient penalties (R1 and one-centred), and a training step.
+"""The losses of GANs, gradient penalties (R1 and one-centred), and an alternating training step.
 
 p and q are batches of real and generated samples (n, ...), from one scalar per example to images. cp and cq are the
 critic's outputs for them, (n,) or (n, 1). For the Jensen-Shannon divergence the outputs are logits, positive for real.
@@ -11,13 +11,30 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from triptych.training.distributed import draw_shard
 
 Critic = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor, Critic], Tensor]
 Terms = Callable[[Tensor, Tensor, Critic], tuple[Tensor, Tensor]]
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, label_noise: float = 0.0) -> Tensor:
+    """Return -E log D(x) - E log(1 - D(G(z))), a scalar in nats (Goodfellow et al. 2014, equation 1).
+
+    The logits are (n,) or (n, 1), both of the same shape. `label_noise` is the probability that a label is flipped,
+    which keeps the discriminator from certainty. The flips are drawn from torch's global generator. The generator's
+    loss is `non_saturating`.
+
+    >>> discriminator_loss(torch.zeros(8), torch.zeros(8))  # 2 log 2, for D = 1/2
+    tensor(1.3863)
+    """
+    logits = torch.cat([real_logits, fake_logits]).float()
+    labels = torch.cat([torch.ones_like(real_logits), torch.zeros_like(fake_logits)]).float()
+    if label_noise:
+        labels = torch.where(torch.rand_like(labels) < label_noise, 1 - labels, labels)
+    return 2 * binary_cross_entropy_with_logits(logits, labels)
 
 
 def jsd(cp: Tensor, cq: Tensor) -> Tensor:
@@ -88,8 +105,8 @@ def make_losses(loss_type: str, reg_type: str | None = None, reg_cf: float = 1.0
     """Return the functions `metric(p, q, critic)` and `critic_loss(p, q, critic)`, both with scalar values.
 
     The metric is the critic's estimate of the distance between p and q. The critic's loss is minus the metric, plus
-    `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` is ogp, r1gp or None. The generator's loss is
-    `generator_loss`: for jsd it is not the metric. Raises ValueError for other names, and if the coefficient is
+    `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` is ogp, r1gp or None. The generator's losses are
+    `GENERATOR_LOSSES`: for jsd it is not the metric. Raises ValueError for other names, and if the coefficient is
     negative or not finite.
 
     >>> metric, critic_loss = make_losses("w1", "r1gp", reg_cf=0.5)
@@ -97,14 +114,12 @@ def make_losses(loss_type: str, reg_type: str | None = None, reg_cf: float = 1.0
     1.5
     """
     terms = critic_terms(loss_type, reg_type, reg_cf)
-    distance = METRICS[loss_type]
 
     def metric(p: Tensor, q: Tensor, critic: Critic) -> Tensor:
-        return distance(critic(p), critic(q))
+        return METRICS[loss_type](critic(p), critic(q))
 
     def critic_loss(p: Tensor, q: Tensor, critic: Critic) -> Tensor:
-        loss, _ = terms(p, q, critic)
-        return loss
+        return terms(p, q, critic)[0]
 
     return metric, critic_loss
 
@@ -134,7 +149,7 @@ def critic_terms(loss_type: str, reg_type: str | None, reg_cf: float) -> Terms:
 
 
 def non_saturating(cq: Tensor) -> Tensor:
-    """Return -E log s(cq), a scalar in nats (Goodfellow et al. 2014, section 3).
+    """Return the generator's loss -E log s(cq), a scalar in nats (Goodfellow et al. 2014, section 3).
 
     >>> non_saturating(torch.zeros(3))  # log 2
     tensor(0.6931)
@@ -143,7 +158,7 @@ def non_saturating(cq: Tensor) -> Tensor:
 
 
 def lowest_mean(cq: Tensor) -> Tensor:
-    """Return -E cq, a scalar: the part of w1 that depends on the generator.
+    """Return the generator's loss -E cq, a scalar: the part of w1 that depends on the generator.
 
     >>> lowest_mean(torch.tensor([3.0, 1.0]))
     tensor(-2.)
@@ -151,9 +166,7 @@ def lowest_mean(cq: Tensor) -> Tensor:
     return -cq.mean()
 
 
-def generator_loss(loss_type: str) -> Callable[[Tensor], Tensor]:
-    """Return the generator's loss as a function of cq: `non_saturating` for jsd, `lowest_mean` for w1."""
-    return {"jsd": non_saturating, "w1": lowest_mean}[loss_type]
+GENERATOR_LOSSES = {"jsd": non_saturating, "w1": lowest_mean}
 
 
 @torch.no_grad()
@@ -202,7 +215,6 @@ def make_train_step(
         raise ValueError(f"critic_inner_iters is {critic_inner_iters}; use 1 or more")
     if alpha_ema is not None and not 0 <= alpha_ema <= 1:
         raise ValueError(f"alpha_ema is {alpha_ema}; use a number between 0 and 1")
-    loss_of_generator = generator_loss(loss_type)
 
     def train_step(  # noqa: PLR0917 (the documents' signature)
         train_data_iter: Iterator[Tensor],
@@ -223,7 +235,7 @@ def make_train_step(
         trainable = [parameter for parameter in critic.parameters() if parameter.requires_grad]
         for parameter in trainable:
             parameter.requires_grad_(False)
-        loss = loss_of_generator(critic(generator(len(p))))
+        loss = GENERATOR_LOSSES[loss_type](critic(generator(len(p))))
         generator_optim.zero_grad()
         loss.backward()
         generator_optim.step()

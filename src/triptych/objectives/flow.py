@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from triptych.objectives.likelihoods import log_likelihood_standard_normal
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def log_likelihood(latents: Tensor, log_det: Tensor) -> Tensor:

@@ -7,15 +7,12 @@ against those of z: one layer per point, as the encoder of a VAE gives it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from triptych.objectives.likelihoods import LOG_2_PI
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 IDENTITY = math.log(math.e - 1)  # softplus of this value is 1
 MARGIN = 1e-3  # smallest determinant of an invertible layer, up to rounding

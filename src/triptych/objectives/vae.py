@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
 from triptych.objectives.likelihoods import kl_to_standard_normal, log_likelihood_bernoulli_logits, log_mean_exp
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def negative_elbo(images: Tensor, logits: Tensor, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 from triptych.core.json_files import flatten, read_json
 from triptych.core.project import Project
@@ -19,7 +21,12 @@ OTHERS = {
         "generator_distance", "distance of the measured generator from the equilibrium", False, ("distance",)
     ),
 }
-CLASSIFIERS = "Classifiers, whose features FID, KID and IS can use"
+OTHER_TITLES = {**STUDIES, "classifier": "Classifiers, whose features FID, KID and IS can use"}
+LIKELIHOODS = {
+    "test_elbo": "ELBO {:.2f}",
+    "test_log_likelihood": "log p {:.2f} nats",
+    "test_bits_per_dimension": "{:.3f} bits per dimension",
+}
 
 
 def headline_of(family: str) -> Headline:
@@ -27,24 +34,18 @@ def headline_of(family: str) -> Headline:
     return FAMILIES[family].headline if family in FAMILIES else OTHERS.get(family, FIDELITY)
 
 
-def titles() -> dict[str, str]:
-    """Return the titles of families, kinds of studies and classifiers, by name."""
-    return {**{name: entry.title for name, entry in FAMILIES.items()}, **STUDIES, "classifier": CLASSIFIERS}
-
-
 def title_of(family: str) -> str:
     """Return the title of a family, a kind of study or classifiers; an unknown name is returned as it is."""
-    return titles().get(family, family)
+    return FAMILIES[family].title if family in FAMILIES else OTHER_TITLES.get(family, family)
 
 
-def likelihood(row: Mapping[str, object]) -> str:
+def likelihood(row: Mapping[str, Any]) -> str:
     """Return the likelihoods in a row of the summary, in words; an empty string if there are none."""
-    found = [
-        _number(row["test_elbo"], "ELBO {:.2f}"),
-        _number(row["test_log_likelihood"], "log p {:.2f} nats"),
-        _number(row["test_bits_per_dimension"], "{:.3f} bits per dimension"),
-    ]
-    return ", ".join(filter(None, found))
+    found = []
+    for key, pattern in LIKELIHOODS.items():
+        with suppress(ValueError):  # an empty cell, or the reason why the likelihood is not defined
+            found.append(pattern.format(float(row[key])))
+    return ", ".join(found)
 
 
 def study_headline(project: Project, name: str) -> str:
@@ -57,10 +58,3 @@ def study_headline(project: Project, name: str) -> str:
     else:
         text = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
     return f"{text} ({metrics['headline_is']})"
-
-
-def _number(cell: object, pattern: str) -> str | None:
-    try:
-        return pattern.format(float(str(cell)))
-    except ValueError:
-        return None

@@ -11,14 +11,11 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
-
+from triptych.core.project import Project
 
 EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # set by `dvc exp run` and by DVC's queue
 

@@ -12,33 +12,33 @@ It is `.triptych/runs/<name>/<first 16 digits of the fingerprint>/`:
 | `samples/<weights>/<epoch>.png` | one sheet of samples per snapshot, for an experiment |
 | `mlflow.json` | the MLflow run that shows these results |
 
-This module finds and reads run folders. `copy_results.py` copies results into them, and `sample_sheets.py` draws the
-sheets of samples.
+`sample_sheets.py` draws the sheets of samples.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import HISTORY, MANIFEST, METRICS
+from triptych.core.files import atomic_folder, copy_file
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
 from triptych.core.json_schemas import measured
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
 from triptych.studies.kinds import STUDIES
-from triptych.training.history import History, read_history, step_name
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
+from triptych.training.history import STEPS, History, read_history, step_name
 
 Json = dict[str, Any]
 
+PICTURES = "[A-Z][0-9]*.png"  # named by the deliverable that they show, such as U1.13-elbo.png
 MLFLOW_LINK = "mlflow.json"
 LAYOUT_VERSION = 3
 """The version of the layout in which MLflow shows a run. After an increase, `triptych sync` rebuilds every run once."""
@@ -60,16 +60,29 @@ def stage_of(family: str) -> str:
     return family if family == "classifier" else "study" if family in STUDIES else "train"
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """The results of one configuration of a study."""
+def copy_model(project: Project, name: str, model: Path) -> RunFolder:
+    """Copy manifest and history of a trained model into its run folder; return the run folder."""
+    run = run_folder_of(project, name, read_json(model / MANIFEST)["fingerprint"])
+    for part in (MANIFEST, HISTORY):
+        copy_file(model / part, run.path / part)
+    return run
 
-    name: str
-    history: History
-    metrics: Json
-    """Numbers, flattened."""
-    words: Json
-    """Results that are text, such as a verdict, flattened."""
+
+def copy_evaluation(run: RunFolder, metrics: Path, plots: Path | None) -> None:
+    """Copy metrics, snapshot scores and pictures of an evaluation into the run folder."""
+    copy_file(metrics, run.path / METRICS)
+    if not plots or not plots.is_dir():
+        return
+    if (plots / SNAPSHOTS).exists():
+        copy_file(plots / SNAPSHOTS, run.path / SNAPSHOTS)
+    copy_pictures(plots, run.path / "figures")
+
+
+def copy_pictures(source: Path, target: Path) -> None:
+    """Replace the folder `target` by the pictures in `source`."""
+    with atomic_folder(target) as folder:
+        for picture in sorted(source.glob(PICTURES)):
+            shutil.copyfile(picture, folder / picture.name)
 
 
 @dataclass(frozen=True)
@@ -92,12 +105,15 @@ class RunFolder:
         return read_json(self.path / MANIFEST)
 
     @property
-    def fingerprint(self) -> str:
-        return self.inputs["fingerprint"]
-
-    @property
     def history(self) -> History:
         return read_history(self.path / HISTORY)
+
+    @property
+    def last_step(self) -> tuple[str, int]:
+        """The name and the number of the last step, such as ("epoch", 20)."""
+        row = self.history[-1]
+        name = step_name(row)
+        return name, int(row[name])
 
     @property
     def evaluation(self) -> Json:
@@ -111,10 +127,18 @@ class RunFolder:
         return measured(flatten(self.evaluation))
 
     @property
-    def configurations(self) -> list[Configuration]:
-        """The configurations of a study; empty for an experiment."""
-        history, evaluation = self.history, self.evaluation
-        return [_configuration(name, history, evaluation[name]) for name in evaluation.get("configurations", ())]
+    def configurations(self) -> dict[str, Json]:
+        """The results of each configuration of a study, flattened; empty for an experiment."""
+        evaluation = self.evaluation
+        return {name: flatten(evaluation[name]) for name in evaluation.get("configurations", ())}
+
+    def history_of(self, configuration: str) -> History:
+        """Return the columns of one configuration of a study, under their names without the configuration's."""
+        prefix = f"{configuration}."
+        return [
+            {key.removeprefix(prefix): row[key] for key in row if key in STEPS or key.startswith(prefix)}
+            for row in self.history
+        ]
 
     @property
     def fidelity_protocol(self) -> str:
@@ -133,15 +157,15 @@ class RunFolder:
     def snapshot_scores(self) -> History:
         """One row per scored snapshot, with columns `snapshot_<measure>`; empty if no snapshots were scored."""
         path = self.path / SNAPSHOTS
-        return [_snapshot_row(row) for row in read_history(path)] if path.exists() else []
+        rows = read_history(path) if path.exists() else []
+        return [{key if key in STEPS else f"snapshot_{key}": row[key] for key in row} for row in rows]
 
     @property
     def curves(self) -> History:
         """All rows that MLflow shows, except speeds: the history, the metrics at its last step, the snapshots."""
-        history = self.history
-        step = step_name(history[-1])
+        step, last = self.last_step
         metrics = {key: float(value) for key, value in self.metrics.items()}
-        return [*history, {step: history[-1][step], **metrics}, *self.snapshot_scores]
+        return [*self.history, {step: last, **metrics}, *self.snapshot_scores]
 
     @property
     def updates(self) -> History:
@@ -186,22 +210,6 @@ class RunFolder:
         """The MLflow run that shows these results; None if there is no such run."""
         path = self.path / MLFLOW_LINK
         return read_json(path)["run_id"] if path.exists() else None
-
-
-def _configuration(name: str, history: History, evaluation: Json) -> Configuration:
-    values = flatten(evaluation)
-    words = {key: value for key, value in values.items() if isinstance(value, str)}
-    return Configuration(name, [_configuration_row(row, f"{name}.") for row in history], measured(values), words)
-
-
-def _configuration_row(row: dict[str, float], prefix: str) -> dict[str, float]:
-    step = step_name(row)
-    return {step: row[step]} | {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
-
-
-def _snapshot_row(row: dict[str, float]) -> dict[str, float]:
-    step = step_name(row)
-    return {step: row[step]} | {f"snapshot_{key}": value for key, value in row.items() if key != step}
 
 
 def _hashes(paths: Iterable[Path]) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
+from triptych.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL.Image import Image
-
-    from triptych.records.run_folder import RunFolder
 
 
 def open_sheet(path: Path) -> Image:
@@ -45,16 +43,12 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
     from triptych.training.checkpoint import snapshot_name
     from triptych.training.weights import load_into
 
-    inputs, device = run.inputs, torch.device("cpu")
+    inputs, device, last = run.inputs, torch.device("cpu"), run.last_step[1]
     family = load_family(model, device)
     latents = shown_latents(family, inputs["settings"]["seed"])
     with atomic_folder(run.samples_folder) as folder:
-
-        def draw(epoch: int) -> None:
+        for epoch in (last, *inputs["snapshots"]):
+            if epoch != last:  # load_family has loaded the final weights
+                load_into(family.averaged, model / snapshot_name(epoch), device)
             images = to_uint8(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
             Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
-
-        draw(int(run.history[-1]["epoch"]))  # load_family has loaded the final weights
-        for epoch in inputs["snapshots"]:
-            load_into(family.averaged, model / snapshot_name(epoch), device)
-            draw(epoch)

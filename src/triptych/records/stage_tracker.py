@@ -8,26 +8,24 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_json
-from triptych.core.messages import one_line, warn
+from triptych.core.project import Project
 from triptych.core.tracker import Console
-from triptych.records.copy_results import copy_evaluation, copy_model
 from triptych.records.journal import Execution, look_up
-from triptych.records.mlflow.live_run import LiveRun, add_evaluation
+from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
+from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store, run_tags
-from triptych.records.run_folder import run_folder_of
+from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_of
 from triptych.records.sample_sheets import draw_sample_sheets
+from triptych.training.history import History
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.training.history import History
+NOT_RECORDED = "the run is not recorded ({}); run `triptych sync` to record it"
 
 
 class StageTracker(Console):
@@ -59,7 +57,7 @@ def stage(project: Project, name: str, item: str, result: Path) -> Iterator[Stag
     """Track a stage that trains nothing. If it succeeds, the journal keeps its facts under the file `result`."""
     execution = Execution(project, name, item)
     yield StageTracker(execution)
-    with _errors_as_warning():
+    with failure_as_warning(NOT_RECORDED):
         execution.write(result)
 
 
@@ -73,52 +71,54 @@ def training(
     *,
     metrics: Path | None = None,
     plots: Path | None = None,
+    seed_groups: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[RunTracker]:
     """Track a stage that trains `item` into the folder `model`: terminal, journal, run folder, live run in MLflow.
 
     If the stage also evaluates (a classifier or a study), it writes into `metrics` and `plots`. An experiment is
-    evaluated by another stage: see `evaluation`.
+    evaluated by another stage: see `evaluation`. `seed_groups` are those of the settings.
     """
     execution = Execution(project, name, item)
     settings = inputs["settings"]
     family = settings.get("family") or settings.get("study", "classifier")
     inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
-    live = LiveRun(Store(project), item, inputs)
+    live = LiveRun(Store(project, seed_groups or {}), item, inputs)
     live.start(run_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
     try:
         yield RunTracker(execution, live)
     except BaseException:
         live.fail()
         raise
-    with _errors_as_warning():
+    with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
         run = copy_model(project, item, model)
         if metrics:
             copy_evaluation(run, metrics, plots)
         else:
-            with _errors_as_warning():
+            with failure_as_warning(NOT_RECORDED):
                 draw_sample_sheets(run, model)
         live.finish(run, None if metrics else model, execution.facts)
 
 
 @contextmanager
-def evaluation(project: Project, item: str, model: Path, metrics: Path, plots: Path) -> Iterator[StageTracker]:
+def evaluation(
+    project: Project,
+    item: str,
+    model: Path,
+    metrics: Path,
+    plots: Path,
+    *,
+    seed_groups: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[StageTracker]:
     """Track the evaluation of `item`: metrics and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
     yield StageTracker(execution)
-    with _errors_as_warning():
+    with failure_as_warning(NOT_RECORDED):
         execution.write(metrics)
         run = copy_model(project, item, model)
-        digest = None if run.evaluation else run.digest
+        before = None if run.evaluation else run.digest
         copy_evaluation(run, metrics, plots)
-        add_evaluation(Store(project), run, digest, look_up(project, "train", item, model / MANIFEST), model)
-
-
-@contextmanager
-def _errors_as_warning() -> Iterator[None]:
-    """Print a warning for any error: the results are written already, and only their records failed."""
-    try:
-        yield
-    except Exception as error:
-        warn(f"the run is not recorded ({one_line(error)}); run `triptych sync` to record it")
+        facts = look_up(project, "train", item, model / MANIFEST)
+        with failure_as_warning(NO_ANSWER):
+            bring_up_to_date(Store(project, seed_groups or {}), run, facts, model, before)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.reports.page.table import over_seeds
 from triptych.reports.summary import read_summary
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
+from triptych.settings.params import Settings
 
 
 def closing_table(project: Project, settings: Settings) -> str:

@@ -9,32 +9,32 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from triptych.core.project import Project
+from triptych.core.project import Project
 
 Json = dict[str, Any]
 
 FOLDER = "dvc_plots"
 PAGE = """<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 75rem; padding: 0 1rem }}
-section {{ display: grid; grid-template-columns: repeat({columns}, minmax(0, 1fr)); gap: 0 1rem }}
-h2 {{ grid-column: 1 / -1; font-size: 1.1rem; margin: 1.5rem 0 .5rem }} figure {{ margin: 0 }} img {{ max-width: 100% }}
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 75rem; padding: 0 1rem }
+section { display: grid; grid-template-columns: repeat({{ columns }}, minmax(0, 1fr)); gap: 0 1rem }
+h2 { grid-column: 1 / -1; font-size: 1.1rem; margin: 1.5rem 0 .5rem } figure { margin: 0 } img { max-width: 100% }
 </style>
-<h1>{title}</h1>
-<p>{note}</p>
-{sections}
+<h1>{{ title }}</h1>
+<p>{{ note }}</p>
+{% for name, figures in sections %}
+<section><h2>{{ name }}</h2>{% for source, of, caption in figures -%}
+<figure><img src="{{ source | urlencode }}" alt="{{ name }} of {{ of }}">
+{%- if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>
+{%- endfor %}</section>
+{% endfor %}
 </html>
 """
 
@@ -45,16 +45,23 @@ def draw_plots(project: Project, revisions: Sequence[str]) -> str:
     One revision is compared with the working tree. Raises TriptychError if DVC fails, for example because a revision
     does not exist.
     """
+    from jinja2 import Environment
+
     columns = revisions if len(revisions) > 1 else [*revisions, "the working tree"]
     with atomic_folder(project.root / FOLDER) as folder:
         plots = _load_plots(project, revisions, folder)
-        shown = {name: plot for name, plot in plots.items() if not revisions or _differs(plot, folder)}
-        _delete_pictures((plots[name] for name in plots.keys() - shown.keys()), folder)
-        same = len(plots) - len(shown)
-        note = f"{len(shown)} plots" + (f"; {same} more are equal in all revisions and not shown" if same else "")
+        sections = []
+        for name, plot in plots.items():
+            if not revisions or _differs(plot, folder):
+                sections.append((name, [_curve(name, plot[0], folder)] if _is_curve(plot) else _pictures(plot)))
+            elif not _is_curve(plot):
+                for part in plot:
+                    (folder / _picture(part)).unlink(missing_ok=True)
+        same = len(plots) - len(sections)
+        note = f"{len(sections)} plots" + (f"; {same} more are equal in all revisions and not shown" if same else "")
+        template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
         title = f"Plots of {' and '.join(columns)}"
-        sections = "\n".join(_section(name, plot, folder) for name, plot in shown.items())
-        page = PAGE.format(title=escape(title), note=note, columns=len(columns), sections=sections)
+        page = template.render(title=title, note=note, columns=len(columns), sections=sections)
         (folder / "index.html").write_text(page, encoding="utf-8")
     return f"{note}: open {project.root / FOLDER / 'index.html'}"
 
@@ -87,44 +94,24 @@ def _differs(plot: Sequence[Json], folder: Path) -> bool:
             rows[row["rev"]].append({key: value for key, value in row.items() if key != "rev"})
         contents: list[object] = list(rows.values())
     else:
-        contents = [_picture(part, folder).read_bytes() for part in plot]
+        contents = [(folder / _picture(part)).read_bytes() for part in plot]
     return len(contents) < 2 or any(content != contents[0] for content in contents)
 
 
-def _delete_pictures(plots: Iterable[Sequence[Json]], folder: Path) -> None:
-    for plot in plots:
-        if not _is_curve(plot):
-            for part in plot:
-                _picture(part, folder).unlink(missing_ok=True)
-
-
-def _picture(part: Mapping[str, Any], folder: Path) -> Path:
-    return folder / "pictures" / Path(part["url"]).name
-
-
-def _section(name: str, plot: Sequence[Json], folder: Path) -> str:
-    figures = _curve(name, plot[0], folder) if _is_curve(plot) else _pictures(name, plot, folder)
-    return f"<section><h2>{escape(name)}</h2>{figures}</section>"
-
-
-def _curve(name: str, plot: Json, folder: Path) -> str:
+def _curve(name: str, plot: Json, folder: Path) -> tuple[str, str, str]:
+    """Draw the curve as SVG. Return the path of the file, its revisions, and no caption."""
     import vl_convert
 
-    path = folder / "curves" / f"{Path(name).with_suffix('')}.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(vl_convert.vegalite_to_svg(plot["content"]), encoding="utf-8")
-    return _figure(path, folder, f"{name} of {' and '.join(plot['revisions'])}")
+    path = Path("curves", name).with_suffix(".svg")
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(vl_convert.vegalite_to_svg(plot["content"]), encoding="utf-8")
+    return path.as_posix(), " and ".join(plot["revisions"]), ""
 
 
-def _pictures(name: str, plot: Sequence[Json], folder: Path) -> str:
-    figures = []
-    for part in plot:
-        revision = ", ".join(part["revisions"])
-        figures.append(_figure(_picture(part, folder), folder, f"{name} of {revision}", revision))
-    return "".join(figures)
+def _pictures(plot: Sequence[Json]) -> list[tuple[str, str, str]]:
+    """Return path, revisions and caption of each picture."""
+    return [(_picture(part), *[", ".join(part["revisions"])] * 2) for part in plot]
 
 
-def _figure(path: Path, folder: Path, description: str, caption: str = "") -> str:
-    source = quote(path.relative_to(folder).as_posix())
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img src="{source}" alt="{escape(description)}">{below}</figure>'
+def _picture(part: Mapping[str, Any]) -> str:
+    return f"pictures/{Path(part['url']).name}"

@@ -10,30 +10,25 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from triptych.core.dvc_cache import content_hash
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
 from triptych.core.lock_file import read_stages
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
+from triptych.settings.params import Settings
 from triptych.training.checkpoint import INDEX
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
 
 Json = dict[str, Any]
 
 CURRENT, NEVER = "up to date", "not run"
-CODE = "src/"
 MISSING = object()
-PARAMS = "params.yaml"
 LINE = "{:<26} {:<19} {:<8} {:<16} {:>8}  {}"
 
 
@@ -60,12 +55,10 @@ def status(project: Project, settings: Settings) -> str:
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    stale = sum(state.word != CURRENT for state in states.values())
-    lines.append(
-        f"{stale} of {len(states)} are not up to date: run `triptych repro`"
-        if stale
-        else "All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files."
-    )
+    if stale := sum(state.word != CURRENT for state in states.values()):
+        lines.append(f"{stale} of {len(states)} are not up to date: run `triptych repro`")
+    else:
+        lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join(lines)
 
 
@@ -129,7 +122,7 @@ class Lock:
 
     def _reasons(self, stage: str) -> Iterator[str]:
         entry = self.stages[stage]
-        for key, recorded in entry.get("params", {}).get(PARAMS, {}).items():
+        for key, recorded in entry.get("params", {}).get("params.yaml", {}).items():
             for name, (before, now) in sorted(differences(key, recorded, self._setting(key)).items()):
                 yield f"{name} was {_shown(before)}, is {_shown(now)}"
         for dependency in entry.get("deps", ()):
@@ -145,7 +138,7 @@ class Lock:
                 yield f"waits for {writer} ({self.state(writer)})"
             elif written != md5:
                 yield f"{path} has changed"
-        elif path.startswith(CODE) and content_hash(self.root / path) != md5:
+        elif path.startswith("src/") and content_hash(self.root / path) != md5:
             yield f"{path} has changed"
 
     @cached_property

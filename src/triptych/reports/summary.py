@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
 
 LIKELIHOODS = {
     "test_elbo": "ELBO",

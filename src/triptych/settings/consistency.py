@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from triptych.models.classifier.settings import IMAGES
 from triptych.models.common.registry import load_settings_model
+from triptych.settings.experiment import Experiment
 from triptych.settings.recipes import SettingsError
-
-if TYPE_CHECKING:
-    from triptych.settings.experiment import Experiment
-    from triptych.settings.sections import Settings
+from triptych.settings.sections import Settings
 
 RESERVED = ("baseline", "comparison", "summary")  # files and folders beside those of the experiments
 RESERVED_STARTS = ("classifier-", "evaluate-")
@@ -23,11 +21,7 @@ def check_consistency(settings: Settings) -> None:
     for name in settings.classifiers:
         _check_classifier(settings, name)
     for name, reference in settings.references.items():
-        if reference.dataset not in settings.classifiers:
-            known = ", ".join(settings.classifiers)
-            raise SettingsError(
-                ["references", name, "dataset"], f": no classifier for {reference.dataset!r}; known: {known}"
-            )
+        _check_known(["references", name, "dataset"], reference.dataset, settings.classifiers, "no classifier for")
         _check_fidelity(settings, reference.dataset)
     for name, experiment in settings.experiments.items():
         place = ["experiments", name]
@@ -40,14 +34,19 @@ def check_consistency(settings: Settings) -> None:
             raise SettingsError(["studies", name], ": an experiment has this name; choose another")
 
 
+def _check_known(place: list[str], name: str, entries: Iterable[str], problem: str) -> None:
+    if name not in entries:
+        raise SettingsError(place, f": {problem} {name!r}; known: {', '.join(entries)}")
+
+
 def _check_classifier(settings: Settings, name: str) -> None:
     place, architecture = ["classifiers", name], settings.classifiers[name].model.architecture
     if name not in settings.datasets:
         raise SettingsError(place, ": datasets has no entry of this name")
-    dataset, images = settings.datasets[name], IMAGES[architecture]
+    dataset = settings.datasets[name]
     if dataset.binarization != "none":
         raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
-    if dataset.kind != images:
+    if dataset.kind != (images := IMAGES[architecture]):
         raise SettingsError(
             [*place, "model", "architecture"],
             f": {architecture} is for {images} images, but {name} has {dataset.kind} images",
@@ -58,11 +57,9 @@ def _check_classifier(settings: Settings, name: str) -> None:
 def _check_fidelity(settings: Settings, dataset: str) -> None:
     for profile, values in settings.profiles.items():
         sizes, subset = settings.datasets[dataset].sizes(profile), values.fidelity.kid_subset_size
-        if subset > min(sizes.valid, sizes.test):
-            raise SettingsError(
-                ["profiles", profile, "fidelity", "kid_subset_size"],
-                f" is {subset}, more than the {min(sizes.valid, sizes.test)} real images of {dataset} to compare with",
-            )
+        if subset > (least := min(sizes.valid, sizes.test)):
+            words = f" is {subset}, more than the {least} real images of {dataset} to compare with"
+            raise SettingsError(["profiles", profile, "fidelity", "kid_subset_size"], words)
 
 
 def _check_name(place: list[str]) -> None:
@@ -71,37 +68,27 @@ def _check_name(place: list[str]) -> None:
 
 
 def _check_data(settings: Settings, place: list[str], experiment: Experiment) -> None:
-    if experiment.dataset not in settings.datasets:
-        known = ", ".join(settings.datasets)
-        raise SettingsError([*place, "dataset"], f": unknown data set {experiment.dataset!r}; known: {known}")
-    if experiment.reference not in settings.references:
-        known = ", ".join(settings.references)
-        raise SettingsError([*place, "reference"], f": unknown reference {experiment.reference!r}; known: {known}")
+    _check_known([*place, "dataset"], experiment.dataset, settings.datasets, "unknown data set")
+    _check_known([*place, "reference"], experiment.reference, settings.references, "unknown reference")
     dataset = settings.datasets[experiment.dataset]
     pixels = load_settings_model(experiment.family).pixels
     binary = dataset.binarization != "none"
     if binary != (pixels == "binary"):
-        raise SettingsError(
-            [*place, "dataset"],
-            f": the family {experiment.family} models {pixels} pixels, but {experiment.dataset} has "
-            f"{'binary' if binary else '8-bit'} pixels",
-        )
+        found = "binary" if binary else "8-bit"
+        words = f": the family {experiment.family} models {pixels} pixels, but {experiment.dataset} has {found} pixels"
+        raise SettingsError([*place, "dataset"], words)
     if pixels == "dequantized" and dataset.dequantization == "none":
         raise SettingsError(
             [*place, "dataset"], f": {experiment.dataset} has dequantization: none, but a density needs uniform"
         )
     if dataset.kind not in experiment.model.images:
-        raise SettingsError(
-            [*place, "dataset"],
-            f": {experiment.dataset} has {dataset.kind} images, but this model is for "
-            f"{' or '.join(experiment.model.images)} images",
-        )
+        wanted = " or ".join(experiment.model.images)
+        words = f": {experiment.dataset} has {dataset.kind} images, but this model is for {wanted} images"
+        raise SettingsError([*place, "dataset"], words)
     compared = settings.datasets[settings.references[experiment.reference].dataset].kind
     if compared != dataset.kind:
-        raise SettingsError(
-            [*place, "reference"],
-            f": {experiment.reference} has {compared} images; {dataset.kind} images cannot be compared with them",
-        )
+        words = f": {experiment.reference} has {compared} images; {dataset.kind} images cannot be compared with them"
+        raise SettingsError([*place, "reference"], words)
 
 
 def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
@@ -111,7 +98,7 @@ def _check_training(settings: Settings, place: list[str], experiment: Experiment
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
     if batch_size < model.least_batch:
         raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
-    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_a_step)
+    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_per_step)
     processes = settings.runtime.processes_for(model)
     if batch_size % processes:
         raise SettingsError(

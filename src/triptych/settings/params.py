@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -12,9 +12,6 @@ from triptych.core.schema import first_problem
 from triptych.settings.consistency import check_consistency
 from triptych.settings.recipes import SettingsError, merge_recipes, written_place
 from triptych.settings.sections import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LARGEST = 1 << 20  # bytes of a settings file
 

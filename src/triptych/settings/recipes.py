@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from triptych.core.schema import shown
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Json = dict[Any, Any]
+Json = dict[Any, Any]
 
 SECTIONS = ("experiments", "studies")
 ENTRY_KEYS = ("recipe", "family", "dataset", "reference", "study", "seed")  # they stand in the entry, not in a recipe

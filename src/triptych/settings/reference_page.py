@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from triptych.core.schema import Section
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.settings.recipes import ENTRY_KEYS
 from triptych.settings.sections import Settings
 from triptych.studies.kinds import STUDIES, load_study_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from triptych.core.schema import Section
 
 Json = dict[str, Any]
 
@@ -24,8 +23,8 @@ HEAD = """# Settings
 Every key of `params.yaml`. `triptych settings` makes this page from the models that check the file.
 
 - A key without a default must be there. An unknown key is refused.
-- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that
-  differ from its recipe. All its other settings stand in the recipe. Mappings merge key by key:
+- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that its
+  recipe lacks or that differ. All its other settings stand in the recipe. Mappings merge key by key:
   `model: {latent: 2}` changes one key of the recipe's `model`.
 - `key: null` in an entry turns off an option that its recipe turns on.
 - `triptych check --resolved NAME` prints all settings of an experiment or a study.
@@ -56,19 +55,8 @@ def settings_page() -> str:
 def _reached(name: str, definitions: Json) -> Iterator[str]:
     """Yield a model and the models inside it, each after the one that contains it."""
     yield name
-    for inner in _references(definitions[name]):
+    for inner in re.findall(r'"\$ref": "[^"]*/([^"]*)"', json.dumps(definitions[name])):
         yield from _reached(inner, definitions)
-
-
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        if "$ref" in node:
-            yield _target(node)
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
 
 
 def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[str]:
@@ -81,14 +69,20 @@ def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[st
     if is_entry:
         yield RECIPE
     for key, value in definition["properties"].items():
-        default = value.get("default")
         notes = [_one_line(value.get("description", ""))]
         if key not in definition.get("required", ()):
-            notes.append("*off by default*" if default in (None, {}, 0, 0.0, 1) else f"*{default} by default*")
+            notes.append(f"*{_default(key, value.get('default'))} by default*")
         if is_entry and key in ENTRY_KEYS:
             notes.append("*in the entry*")
         yield f"| `{key}` | {_value(value, names)} | {'; '.join(filter(None, notes))} |"
     yield ""
+
+
+def _default(key: str, value: object) -> str:
+    if value is True:
+        return "on"
+    off = value in (None, {}, 0, 1) and key != "seed"
+    return "off" if off else str(value).replace("'", "")
 
 
 def _value(node: Json, names: dict[str, str]) -> str:
@@ -135,12 +129,11 @@ def _target(node: Json) -> str:
 
 def _words(name: str) -> str:
     """Return `splits by profile` for `SplitsByProfile`."""
-    last = name.rpartition("__")[2]
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in last).strip()
+    return re.sub("([A-Z])", r" \1", name.rpartition("__")[2]).lower().strip()
 
 
 def _anchor(title: str) -> str:
-    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,6 @@
 """The sections of `params.yaml` as one validated model.
 
-All numbers stand in the file: the models have defaults only for options that are off, and for Adam's betas.
+The models have defaults only for options that are off and for conventions of the field or of this tool.
 """
 
 from __future__ import annotations

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count as count_from
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.settings.params import Settings, parse_text
 from triptych.settings.recipes import SECTIONS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Edit = tuple[int, int, str]
 """Start and end of a part of the text, and its replacement."""
@@ -87,7 +85,7 @@ def _entries(text: str) -> dict[str, _Entry]:
     from ruamel.yaml import YAML
 
     found = {}
-    for section, node in YAML(pure=True).compose(text).value:
+    for section, node in YAML(typ="rt", pure=True).compose(text).value:
         if section.value not in SECTIONS:
             continue
         if node.flow_style and node.value:
@@ -105,16 +103,10 @@ def _end(node: Any) -> int:  # noqa: ANN401 (a node of ruamel.yaml)
 
 
 def _edited(text: str, edits: Sequence[Edit]) -> str:
-    return "".join(_pieces(text, sorted(edits, key=lambda edit: edit[0])))
-
-
-def _pieces(text: str, edits: Sequence[Edit]) -> Iterator[str]:
-    done = 0
-    for start, end, words in edits:
+    pieces, done = [], 0
+    for start, end, words in sorted(edits, key=lambda edit: edit[0]):
         between = text[done:start]
-        yield between
-        if words and between and not between.endswith("\n"):  # the file does not end with a line break
-            yield "\n"
-        yield words
+        no_break = words and between and not between.endswith("\n")  # at the end of the file
+        pieces += [between, "\n" if no_break else "", words]
         done = end
-    yield text[done:]
+    return "".join([*pieces, text[done:]])

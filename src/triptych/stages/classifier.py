@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
+from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.models.classifier.network import build_classifier
+from triptych.models.classifier.settings import Classifier as Settings
 from triptych.models.classifier.training import ClassifierTrainer, LabelledImages, accuracy, fit_classifier
 from triptych.stages.run_inputs import train_inputs
 from triptych.training.checkpoint_locks import checkpoint_folder
 from triptych.training.history import write_history
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, run_key, seeded
+from triptych.training.settings import Runtime
 from triptych.training.weights import save_tensors
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
-    from triptych.models.classifier.settings import Classifier as Settings
-    from triptych.training.settings import Runtime
 
 
 def train_classifier(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,31 +12,29 @@ from PIL import Image
 from triptych.core.file_names import HISTORY, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.json_files import flatten, is_number, write_json
+from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
 from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
+from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import SHEET, tile
 from triptych.models.common.load import load_family, verified_manifest
 from triptych.models.common.registry import FAMILIES, load_evaluation
 from triptych.training.checkpoint import snapshot_name
 from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.family import Family
 from triptych.training.history import read_history
 from triptych.training.images import HeldOutImages
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, generator, run_key, seeded
+from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
-    from triptych.evaluation.settings import Fidelity, Likelihood
     from triptych.settings.experiment import Experiment
-    from triptych.training.family import Family
-    from triptych.training.settings import Runtime
 
 
 def evaluate(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.core.files import atomic_file
+from triptych.core.tracker import Tracker
 from triptych.data.raw_images import write_raw
+from triptych.data.settings import Dataset, Embedded, Splits
 from triptych.data.sources import load_images
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
-    from triptych.data.settings import Dataset, Embedded, Splits
 
 
 def fetch(

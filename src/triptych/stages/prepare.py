@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -10,17 +10,13 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
+from triptych.core.tracker import Tracker
 from triptych.data.binarization import binarize_split
 from triptych.data.dequantization import dequantize
 from triptych.data.image_shapes import SPLITS
 from triptych.data.raw_images import read_raw
+from triptych.data.settings import Dataset, Splits
 from triptych.data.splits import split_images
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
-    from triptych.data.settings import Dataset, Splits
 
 PURPOSES = ("binarize", "dequantize")  # of random numbers
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
+from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import measure
@@ -17,14 +19,11 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Origin, Reference
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
+from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
     from triptych.evaluation.settings import Fidelity
     from triptych.evaluation.settings import Reference as ReferenceSettings
-    from triptych.training.settings import Runtime
 
 
 def measure_reference(

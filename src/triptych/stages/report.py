@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, readable
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Metrics, measured, read_document
+from triptych.core.tracker import Tracker
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
+from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_panels
-from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_images, save_reduced
 from triptych.models.common.registry import FAMILIES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from triptych.core.tracker import Tracker
-
-    Numbers = Mapping[str, Any]
+Numbers = Mapping[str, Any]
 
 SPREAD = ("kid", "is")  # measures that come with a standard deviation
 SHOWN = {
@@ -81,16 +79,15 @@ def report(
     with atomic_folder(plots) as folder:
         for name, figure in _seed_figures(repeated, families):
             save(figure, folder / f"X2-seeds-{name}.png")
-        for reference, compared in _by_reference(first).items():
+        for reference in dict.fromkeys(found["reference"]["name"] for found in first.values()):
+            compared = {name: found for name, found in first.items() if found["reference"]["name"] == reference}
             for measure in ("fid", "kid", "is"):
                 figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
             _save_samples(folder / f"X2-samples-{reference}.png", {name: samples[name] for name in compared}, table)
-        panels = [panel(name, path) for name, path in snapshots.items() if path.exists() and name in first]
-        if panels:
-            save_reduced(
-                metric_and_fid(panels, "M2.7c  What each critic estimates, and FID"), folder / "M2.7c-progress.png"
-            )
+        if panels := [panel(name, path) for name, path in snapshots.items() if path.exists() and name in first]:
+            figure = metric_and_fid(panels, "M2.7c  What each critic estimates, and FID")
+            save_reduced(figure, folder / "M2.7c-progress.png")
         _save_bounds(folder / "M3.10-bounds.png", table[table["experiment"].isin(list(first))])
     tracker.say(f"compared {len(table)} experiments in {summary}")
 
@@ -161,14 +158,6 @@ def _seed_figures(
 
 def _colours(names: Collection[str], families: Mapping[str, str]) -> list[str]:
     return [FAMILIES[families[name]].colour for name in names]
-
-
-def _by_reference(numbers: Mapping[str, Numbers]) -> dict[str, dict[str, Numbers]]:
-    """Group experiments by their reference: only experiments with the same reference can be compared."""
-    groups: dict[str, dict[str, Numbers]] = {}
-    for name, found in numbers.items():
-        groups.setdefault(found["reference"]["name"], {})[name] = found
-    return groups
 
 
 def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, str]) -> Figure:

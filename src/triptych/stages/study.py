@@ -6,30 +6,24 @@ or more threads would only add overhead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, is_number, write_json
+from triptych.core.tracker import Tracker
 from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
-from triptych.studies.base import StudyEvaluation
+from triptych.studies.base import StudyEvaluation, fit
 from triptych.studies.kinds import load_study
-from triptych.studies.loop import fit
+from triptych.studies.settings import StudySettings
 from triptych.training.checkpoint_locks import checkpoint_folder
-from triptych.training.history import write_history
+from triptych.training.history import History, write_history
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, run_key, seeded
+from triptych.training.settings import Runtime
 from triptych.training.weights import save_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
-    from triptych.studies.settings import StudySettings
-    from triptych.training.history import History
-    from triptych.training.settings import Runtime
 
 
 def study(
@@ -73,7 +67,7 @@ def study(
         with atomic_folder(output) as model, atomic_folder(plots) as drawn:
             save_tensors(model / WEIGHTS, built.weights())
             write_history(model / HISTORY, history)
-            evaluation = StudyEvaluation(name, settings, model / WEIGHTS, history, drawn)
+            evaluation = StudyEvaluation(settings, model / WEIGHTS, history, drawn)
             with seeded(settings.seed, "evaluation"):
                 numbers = measures.measure(evaluation)
             pictures.draw_pictures(evaluation, numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,27 +12,25 @@ from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
+from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
 from triptych.stages.run_inputs import train_inputs
 from triptych.training import distributed
 from triptych.training.checkpoint import snapshot_name
 from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.family import Family
 from triptych.training.history import write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.loop import fit
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, run_key, seeded
+from triptych.training.settings import Runtime
 from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.tracker import Tracker
     from triptych.settings.experiment import Experiment
-    from triptych.training.family import Family
-    from triptych.training.settings import Runtime
 
 
 def train(

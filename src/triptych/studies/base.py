@@ -1,4 +1,4 @@
-"""The interface between a kind of study and the training loop and the stage."""
+"""The interface of a kind of study, and the training loop of all studies."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from triptych.studies.settings import StudySettings
-    from triptych.training.history import History
+from triptych.core.errors import DivergenceError
+from triptych.core.progress import Progress
+from triptych.core.tracker import Tracker
+from triptych.studies.settings import StudySettings
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import History
+from triptych.training.resume import ResumableRun
+
+MOST_ROWS = 200  # of a history
 
 
 class Study(ABC):
@@ -41,10 +46,58 @@ class Study(ABC):
 class StudyEvaluation:
     """A trained study, as a kind's `measure` and `draw_pictures` receive it."""
 
-    name: str
     settings: StudySettings
     weights: Path
     """The file with `Study.weights`."""
     history: History
     folder: Path
     """The folder that pictures are written to."""
+
+
+def fit(
+    name: str, study: Study, iterations: int, *, checkpoints: CheckpointFolder, interval: float, tracker: Tracker
+) -> History:
+    """Train to the last iteration, from the last checkpoint if there is one. Return the history.
+
+    A row holds the mean of each quantity over the iterations since the row before it. `interval` is in seconds. Raises
+    DivergenceError at a quantity that is not finite.
+    """
+    run = ResumableRun(
+        name, checkpoints, tracker, unit="iteration", total=iterations, interval=interval, save_last=True
+    )
+    run.restore(lambda tensors: _restore(study, tensors))
+    start, chunk = max(run.done, 0), -(-iterations // MOST_ROWS)
+    progress = Progress(name, iterations, start, "iterations")
+    for first in range(start, iterations, chunk):
+        numbers = range(first, min(first + chunk, iterations))
+        values = study.advance(numbers)
+        for quantity, found in values.items():
+            _refuse_divergence(name, study, quantity, found, first)
+        row = {
+            f"{configuration}.{quantity}": float(value)
+            for quantity, found in values.items()
+            for configuration, value in zip(study.configurations, found.mean(0), strict=True)
+        }
+        run.log({"iteration": numbers.stop, **row})
+        if progress.due():
+            progress.report(numbers.stop, f"iteration {numbers.stop:,}/{iterations:,}")
+        run.save_if_due(study.state)
+    progress.finish()
+    seconds = run.seconds()
+    tracker.note(train_seconds=seconds, iterations_per_second=iterations / seconds)
+    return run.history
+
+
+def _restore(study: Study, tensors: dict[str, Tensor]) -> None:
+    for name, value in study.state().items():
+        value.copy_(tensors[name])
+
+
+def _refuse_divergence(name: str, study: Study, quantity: str, values: Tensor, first: int) -> None:
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        iteration, index = bad[0].tolist()
+        raise DivergenceError(
+            f"{name} diverged: {quantity} of {study.configurations[index]} is not finite at iteration "
+            f"{first + iteration + 1:,}; lower studies.{name}.learning_rate"
+        )

@@ -15,19 +15,13 @@ Kinds and model families share one set of names in MLflow, so a kind must not ha
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 from triptych.core.schema import shown
+from triptych.studies.settings import StudySettings
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    from triptych.studies.settings import StudySettings
-
-STUDIES = {
-    "planar": "Planar flows in the plane",
-    "dirac": "Dirac games",
-}
+STUDIES = {"planar": "Planar flows in the plane", "dirac": "Dirac games"}
 PARTS = ("training", "measure", "pictures")
 
 

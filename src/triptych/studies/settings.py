@@ -1,6 +1,8 @@
 """The settings that all studies have in common."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from triptych.core.schema import Section, Seed, Steps
 
@@ -18,3 +20,10 @@ class StudySettings(Section):
     study: str = Field(description="the kind")
     seed: Seed
     iterations: Iterations
+
+    @model_validator(mode="after")
+    def _lists_have_no_duplicates(self) -> Self:
+        for key, values in self.model_dump().items():
+            if isinstance(values, list) and any(values.count(value) > 1 for value in values):
+                raise ValueError(f"{key} names a value twice: {values}")
+        return self

@@ -15,12 +15,11 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import CheckpointIndex, read_document
 from triptych.core.process_ids import waiting_process
+from triptych.training.history import History
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from triptych.training.history import History
 
 STATE, INDEX = "state.safetensors", "index.json"
 
@@ -65,17 +64,10 @@ class CheckpointFolder:
         """
         state = self.folder / f"{step:06d}.{STATE}"
         save_tensors(state, tensors)
-        index = {
-            "step": step,
-            "history": history,
-            "seconds": seconds,
-            "state": state.name,
-            "sha256": sha256_of_file(state),
-        }
-        write_json(self.folder / INDEX, index)
-        for older in self.folder.glob(f"*.{STATE}"):
-            if older != state:
-                older.unlink()
+        index = {"step": step, "history": history, "seconds": seconds}
+        write_json(self.folder / INDEX, index | {"state": state.name, "sha256": sha256_of_file(state)})
+        for older in {*self.folder.glob(f"*.{STATE}")} - {state}:
+            older.unlink()
 
     def load(self) -> tuple[int, dict[str, Tensor], History, float] | None:
         """Return step, tensors, history and seconds of the checkpoint, or None if there is none.

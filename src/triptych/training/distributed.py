@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -21,12 +21,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from triptych.core.errors import TriptychError
-
-if TYPE_CHECKING:
-    from triptych.training.settings import Runtime
+from triptych.training.settings import Runtime
 
 TIMEOUT = timedelta(days=365)  # torchrun notices a process that dies, and ends the others
-BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 @contextmanager
@@ -54,7 +51,7 @@ def process_group(runtime: Runtime, processes: int) -> Iterator[None]:
                 f"write {max(gpus, 1)}"
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group(BACKENDS["cuda" if on_gpu else "cpu"], timeout=TIMEOUT)
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
     yield
     barrier()
     distributed.destroy_process_group()  # not after an error: it might wait for a process that is gone
@@ -99,7 +96,7 @@ def averaged(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def averaged_row(row: dict[str, float], device: torch.device) -> dict[str, float]:
-    """Return the mean over the processes of each number; `device` is one that the processes communicate through."""
+    """Return the mean over the processes of each number. The processes communicate through `device`."""
     if world_size() == 1:
         return row
     (means,) = averaged([torch.tensor(list(row.values()), dtype=torch.float64, device=device)])

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """Averaged copies of a module's weights: averaged <- d * averaged + (1 - d) * weight, with d of `decay_at`.
+    """Averaged copies of a module's parameters: averaged <- d * averaged + (1 - d) * parameter, with d of `decay_at`.
 
-    Parameters are averaged. Buffers, such as the running statistics of batch normalisation, are averages already: they
-    are copied.
+    Buffers, such as the running statistics of batch normalisation, are averages already: they are copied.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -29,7 +28,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Average over the module's present weights, after optimiser step number `step`, counted from 1."""
+        """Update the averages from the module's weights after optimiser step number `step`, counted from 1."""
         torch._foreach_lerp_(*self.parameters, 1 - decay_at(step, self.decay))
         if self.buffers[0]:
             torch._foreach_copy_(*self.buffers)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from triptych.training.images import HeldOutImages
+from triptych.training.images import HeldOutImages
 
 Update = Callable[[str, Tensor], None]
 """Makes one optimiser step of a player, given its name and its loss."""
@@ -27,9 +26,9 @@ class Family(ABC):
     """The epoch after which the first snapshot is taken."""
     epoch: float = 0.0
     """Epochs of training so far. The loop sets it before each step, for objectives that change during training."""
-    batches_a_step: int = 1
+    batches_per_step: int = 1
     """Batches of real images that one step uses."""
-    recordable: bool = False
+    can_be_graphed: bool = False
     """Whether a CUDA graph can replay a step. It cannot if the step reads `epoch`, draws from a generator of the host,
     or reads the value of a tensor."""
 
@@ -49,13 +48,13 @@ class Family(ABC):
     def initialise(self, pixels: Tensor) -> None:  # noqa: B027 (most families initialise nothing from data)
         """Set the weights that are initialised from data, given the training images uint8 (n, ...)."""
 
-    def culprit(self, pixels: Tensor) -> str:
+    def first_non_finite_layer(self, pixels: Tensor) -> str:
         """Return a phrase that names the first layer with an output that is not finite, or an empty string."""
         return ""
 
     @abstractmethod
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
-        """Make one step from images uint8 (n, ...), `batches_a_step` batches: call `update(player, loss)` per player.
+        """Make one step from images uint8 (n, ...), `batches_per_step` batches: call `update(player, loss)` per player.
 
         Returns detached scalars by name, the loss first. Each becomes a column of the history.
         """

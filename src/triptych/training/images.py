@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from triptych.data.augmentation import shift_images
 from triptych.data.binarization import stochastic_binarize
+from triptych.data.prepared import PreparedData
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from triptych.data.prepared import PreparedData
 
 
 @dataclass(frozen=True)

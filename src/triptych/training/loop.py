@@ -6,21 +6,17 @@ one batch. Order, seeds, schedule, clipping, averaging, validation, snapshots an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
+from triptych.core.tracker import Tracker
 from triptych.training import distributed
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import History
+from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.reproducible import seeded
 from triptych.training.resume import ResumableRun
+from triptych.training.trainer import Trainer
 from triptych.training.weights import save_tensors
-
-if TYPE_CHECKING:
-    from triptych.core.tracker import Tracker
-    from triptych.training.checkpoint import CheckpointFolder
-    from triptych.training.history import History
-    from triptych.training.images import HeldOutImages, TrainingImages
-    from triptych.training.trainer import Trainer
 
 
 def fit(
@@ -50,7 +46,9 @@ def fit(
         try:
             row = _run_epoch(trainer, epoch, images, held_out, progress)
         except DivergenceError as error:
-            raise _with_snapshots(error, [at for at in snapshots if at < epoch], checkpoints) from None
+            taken = ", ".join(str(at) for at in snapshots if at < epoch)
+            place = f"; its snapshots after epochs {taken} are in {checkpoints.folder}" if taken else ""
+            raise DivergenceError(f"{error}{place}") from None
         run.log({"epoch": epoch, **row})
         if is_writer and epoch in snapshots:
             save_tensors(checkpoints.snapshot(epoch), trainer.snapshot())
@@ -72,11 +70,3 @@ def _run_epoch(
         else:
             row = trainer.untrained_epoch(images, held_out.data.size(held_out.split))
     return {**row, **trainer.validate(epoch, held_out)}
-
-
-def _with_snapshots(error: DivergenceError, epochs: list[int], checkpoints: CheckpointFolder) -> DivergenceError:
-    """Return the error with the place of the snapshots taken before it."""
-    if not epochs:
-        return error
-    names = ", ".join(map(str, epochs))
-    return DivergenceError(f"{error}; its snapshots after epochs {names} are in {checkpoints.folder}")

@@ -1,4 +1,4 @@
-"""Adam, RMSprop and gradient clipping, by PyTorch's functional forms.
+"""Adam, RMSprop and gradient clipping.
 
 The classes of `torch.optim` import PyTorch's compiler, which takes nearly two seconds in every process, and keep their
 state in nested groups. The optimisers here do the same arithmetic and keep their state as named tensors.
@@ -6,16 +6,11 @@ state in nested groups. The optimisers here do the same arithmetic and keep thei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 from torch.optim.adam import adam
-from torch.optim.rmsprop import rmsprop
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor, nn
 
 EPSILON = 1e-8
 
@@ -70,29 +65,16 @@ class RMSprop:
     def __init__(self, parameters: Sequence[Tensor], smoothing: float) -> None:
         self.parameters, self.smoothing = list(parameters), smoothing
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.steps = [torch.zeros(()) for _ in self.parameters]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
         """Update the parameters in place from gradients in the same order."""
-        rmsprop(
-            self.parameters,
-            list(gradients),
-            self.squares,
-            [],
-            [],
-            self.steps,
-            foreach=False,
-            lr=learning_rate,
-            alpha=self.smoothing,
-            eps=EPSILON,
-            weight_decay=0.0,
-            momentum=0.0,
-            centered=False,
-        )
+        for parameter, square, gradient in zip(self.parameters, self.squares, gradients, strict=True):
+            square.mul_(self.smoothing).addcmul_(gradient, gradient, value=1 - self.smoothing)
+            parameter.addcdiv_(gradient, square.sqrt().add_(EPSILON), value=-learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the mean squares by name, not copied. No update depends on the step counts."""
+        """Return the mean squares by name, not copied."""
         return {f"square/{index}": tensor for index, tensor in enumerate(self.squares)}
 
 

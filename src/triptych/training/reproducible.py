@@ -7,16 +7,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_json
 from triptych.training.machine import describe_device, keep_freed_memory, machine_facts, pick_device
-
-if TYPE_CHECKING:
-    from triptych.training.settings import Runtime
+from triptych.training.settings import Runtime
 
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory")  # torch's messages about the host's memory
 

@@ -3,50 +3,42 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from torch import Tensor
+
+from triptych.core.tracker import Tracker
 from triptych.training import distributed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from triptych.core.tracker import Tracker
-    from triptych.training.checkpoint import CheckpointFolder
-    from triptych.training.history import History
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import History
 
 
+@dataclass
 class ResumableRun:
     """The history of one run of a training loop, which continues from the last checkpoint and saves new ones.
 
     If several processes train one model, all of them restore, and rank 0 saves.
     """
 
-    def __init__(
-        self,
-        name: str,
-        checkpoints: CheckpointFolder,
-        tracker: Tracker,
-        *,
-        unit: str,
-        total: int,
-        interval: float,
-        save_last: bool = False,
-    ) -> None:
-        """Prepare a run of `total` epochs or iterations, the `unit`, with `interval` seconds between two checkpoints.
-
-        After the last step a checkpoint is due only with `save_last`, or if the process that waits for this run is
-        gone.
-        """
-        self.name, self.checkpoints, self.tracker = name, checkpoints, tracker
-        self.unit, self.total, self.interval, self.save_last = unit, total, interval, save_last
-        self.history: History = []
-        self.done = -1
-        """The last step that is done; -1 if there is none."""
-        self.earlier_seconds = 0.0
-        """Seconds of training before this process."""
-        self.began = self.saved = time.monotonic()
+    name: str
+    checkpoints: CheckpointFolder
+    tracker: Tracker
+    unit: str
+    """The unit of steps, `epoch` or `iteration`."""
+    total: int
+    """The number of steps."""
+    interval: float
+    """Seconds between two checkpoints."""
+    save_last: bool = False
+    """Whether a checkpoint is due after the last step, even if the process that waits for this run still exists."""
+    history: History = field(default_factory=list)
+    done: int = -1
+    """The last step that is done; -1 if there is none."""
+    earlier_seconds: float = 0.0
+    """Seconds of training before this process."""
+    began: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
 
     def restore(self, restore: Callable[[dict[str, Tensor]], None]) -> None:
         """Load the last checkpoint, if there is one, and call `restore` with its tensors."""

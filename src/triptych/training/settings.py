@@ -26,14 +26,14 @@ class Runtime(Section):
         description="torch.compile of the networks of convolutional GANs; takes 30 seconds or more at the start; not "
         "with several processes"
     )
-    data_on_device: bool = Field(description="keep the training images in the memory of the device")
+    data_on_device: bool = Field(default=True, description="keep the training images in the memory of the device")
     cuda_graphs: bool = Field(
-        description="record a training step once and replay it on a CUDA GPU; not with several processes"
+        default=True, description="record a training step once and replay it on a CUDA GPU; not with several processes"
     )
     checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="shortest time between two checkpoints")
 
     @model_validator(mode="after")
-    def _processes_can_talk(self) -> Self:
+    def _device_supports_processes(self) -> Self:
         if self.processes > 1 and self.device == "mps":
             raise ValueError(f"processes is {self.processes}, but only cpu and cuda support several processes: write 1")
         return self
@@ -53,7 +53,7 @@ class Player(Section):
 class TrainingSettings(Section):
     """Budget, optimiser and seed of one training run."""
 
-    seed: Seed = Field(description="of initial weights, order, noise and evaluation")
+    seed: Seed = Field(description="of the initial weights, the order of images, the noise and the evaluation")
     epochs: Budget
     epoch_updates: Interval | None = Field(
         default=None, description="updates per epoch; without it an epoch is one pass through the data"
@@ -69,7 +69,10 @@ class TrainingSettings(Section):
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="of the learning rate; cosine: to 0 at the end"
     )
-    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay per update of averaged weights")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of the learning rate; cosine: falls to 0 at the end"
+    )
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay of the averaged weights per update")
     gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
     max_shift: NonNegativeInt = Field(
         default=0, le=4, description="largest random shift of each training batch, in pixels"

@@ -5,26 +5,25 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core.errors import DivergenceError
+from triptych.core.progress import Progress
 from triptych.training import distributed
 from triptych.training.cuda_graph import GraphedStep
-from triptych.training.divergence import CHECK_STEPS, find_divergence
 from triptych.training.ema import Ema
+from triptych.training.family import Family
+from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import generator, seeded
 from triptych.training.schedule import learning_rate
+from triptych.training.settings import Player, Runtime, TrainingSettings
 from triptych.training.weights import with_prefix
 
-if TYPE_CHECKING:
-    from triptych.core.progress import Progress
-    from triptych.training.family import Family
-    from triptych.training.images import HeldOutImages, TrainingImages
-    from triptych.training.settings import Player, Runtime, TrainingSettings
+LARGEST_LOSS = 1e12  # above it, float32 has no digits left for the effect of one step
+CHECK_STEPS = 50  # steps between two checks for divergence: a check at every step would make a GPU wait
 
 
 @dataclass(frozen=True)
@@ -67,20 +66,15 @@ class Trainer:
         self.ema = Ema(family.averaged, training.ema) if training.ema else None
         self.device = next(family.networks.parameters()).device
         self.on_gpu = self.device.type == "cuda"
-        self.gpu_rates: dict[str, Tensor] = {}
+        self.gpu_rates = {player: torch.full((), math.nan, device=self.device) for player in self.optimizers}
         """Learning rates in a GPU's memory, which a graphed step reads."""
-        if self.on_gpu:
-            self.gpu_rates = {player: torch.full((), math.nan, device=self.device) for player in self.optimizers}
         self.graphed_step: GraphedStep | None = None
-
-    def _settings_of(self, player: str) -> TrainingSettings | Player:
-        """Return the settings that hold a player's learning rate and weight decay."""
-        return self.training.players.get(player, self.training)
 
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """Train for one epoch. Return the mean over its steps of each quantity that the family's `step` returns.
 
-        Raises DivergenceError with the step, at the latest CHECK_STEPS steps after it.
+        Raises DivergenceError, at most CHECK_STEPS steps later, if a quantity is not finite or above LARGEST_LOSS, or
+        if all quantities stay equal for CHECK_STEPS steps.
         """
         steps, first = self.steps(images), (epoch - 1) * self.steps(images)
         totals: list[Tensor] = []
@@ -109,7 +103,7 @@ class Trainer:
     def untrained_epoch(self, images: TrainingImages, count: int) -> dict[str, float]:
         """Return the numbers of `train_epoch` on about `count` training images, without an update of the weights."""
         steps = max(1, min(self.steps(images), min(count, len(images.pixels)) // self.images_per_step))
-        before = {name: value.clone() for name, value in self.family.networks.state_dict().items()}
+        before = _copied(self.family.networks)
         self.family.networks.train()
         totals: dict[str, float] = {}
         for batch in images.batches(self.images_per_step, steps, generator(self.training.seed, "order", 0)):
@@ -132,10 +126,10 @@ class Trainer:
         return row
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, first_step: int, batch: Tensor) -> None:
-        problem = find_divergence(quantities, first_step)
+        problem = _find_divergence(quantities, first_step)
         if problem:
             raise DivergenceError(
-                f"{self.name} diverged: {problem} (epoch {epoch}){self.family.culprit(batch)}; lower "
+                f"{self.name} diverged: {problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}; lower "
                 f"experiments.{self.name}.learning_rate or set its gradient_clip"
             )
 
@@ -145,7 +139,7 @@ class Trainer:
             return self._step(batch)
         for player, rate in self.gpu_rates.items():
             rate.fill_(self.learning_rate(player, self.fraction_done))
-        if not (self.runtime.cuda_graphs and self.family.recordable and distributed.world_size() == 1):
+        if not (self.runtime.cuda_graphs and self.family.can_be_graphed and distributed.world_size() == 1):
             return self._step(batch)
         if self.graphed_step is None:
             self.graphed_step = GraphedStep(self._step, batch, self.state().values())
@@ -174,6 +168,9 @@ class Trainer:
         """Return a player's learning rate after a fraction of all updates."""
         return learning_rate(self._settings_of(player).learning_rate, self.training.schedule, fraction)
 
+    def _settings_of(self, player: str) -> TrainingSettings | Player:
+        return self.training.players.get(player, self.training)
+
     def steps(self, images: TrainingImages) -> int:
         """Return the number of updates per epoch."""
         return self.duration.epoch_updates or len(images.pixels) // self.images_per_step
@@ -181,7 +178,7 @@ class Trainer:
     @property
     def images_per_step(self) -> int:
         """Images that one update uses."""
-        return self.training.batch_size * self.family.batches_a_step
+        return self.training.batch_size * self.family.batches_per_step
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """Return a context in which the networks have the weights to evaluate: with EMA, the averaged ones."""
@@ -190,12 +187,12 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights to evaluate."""
         with self.averaged_weights():
-            return {name: value.clone() for name, value in self.family.networks.state_dict().items()}
+            return _copied(self.family.networks)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the weights to sample from."""
         with self.averaged_weights():
-            return {name: value.clone() for name, value in self.family.averaged.state_dict().items()}
+            return _copied(self.family.averaged)
 
     def state(self) -> dict[str, Tensor]:
         """Return, by name and not copied, all tensors that the next epoch depends on."""
@@ -214,3 +211,21 @@ class Trainer:
                 self.ema.shadow[name].copy_(value)
         for player, optimizer in self.optimizers.items():
             optimizer.restore(with_prefix(f"optimizer/{player}/", tensors))
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def _find_divergence(quantities: Tensor, first_step: int) -> str:
+    """Return a description of the divergence in the steps of `quantities` (steps, n), or an empty string."""
+    bad = (~(quantities.abs() < LARGEST_LOSS)).nonzero().tolist()
+    if bad:
+        step, column = bad[0]
+        value = float(quantities[step, column])
+        found = f"{value:.2g}" if math.isfinite(value) else "not finite"
+        return f"the loss is {found} at step {first_step + step:,}"
+    if len(quantities) == CHECK_STEPS and bool((quantities == quantities[0]).all()):
+        steps = f"from step {first_step:,} to {first_step + CHECK_STEPS - 1:,}"
+        return f"its networks are dead, the loss is {float(quantities[0, 0]):g} for every batch {steps}"
+    return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import MOST_DATA, atomic_file, readable, refuse_larger
+from triptych.core.files import atomic_file, readable
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,6 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     with readable(path, "run the stage that makes it, `dvc repro` does"):
-        refuse_larger(path, MOST_DATA, "delete it and run its stage again")
         try:
             return load_file(path)
         except SafetensorError as error:

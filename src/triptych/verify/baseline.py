@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.json_files import is_number, read_json, write_json
+from triptych.core.json_files import flatten, is_number, read_json, write_json
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.records.journal import look_up
-from triptych.records.run_folder import stage_of
+from triptych.records.run_folder import PICTURES, copy_pictures, stage_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from triptych.core.project import Project
-
-    Result = dict[str, Any]
-    Columns = Mapping[str, Sequence[str]]
+Result = dict[str, Any]
 
 FACTS = (
     "git_commit",
@@ -37,70 +32,65 @@ FACTS = (
     "seconds_per_update",
     "iterations_per_second",
 )
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "epochs": ("epochs",),
-    "width": ("settings", "model", "width"),
-    "updates": ("over_training", "last", "update"),
-    "ELBO, validation": ("valid", "elbo"),
-    "ELBO, test": ("test", "elbo"),
-    "log p, test": ("test", "log_likelihood"),
-    "± (standard error)": ("test", "log_likelihood_standard_error"),
-    "draws K": ("importance_sampling", "samples"),
-    "log p - ELBO": ("test", "gap"),
-    "± (of that)": ("test", "gap_standard_error"),
-    "active units": ("active_units", "value"),
-    "bits per dimension, test": ("test", "bits_per_dimension"),
-    "FID": ("fid", "value"),
-    "KID": ("kid", "value"),
-    "IS": ("is", "value"),
-    "precision": ("precision", "value"),
-    "recall": ("recall", "value"),
-    "recognised": ("recognised", "value"),
-    "classes": ("classes", "value"),
-    "their entropy": ("classes", "entropy"),
-    "extractor": ("fid", "extractor"),
-    "rank correlation of FID with the critic's estimate": ("over_training", "correlation", "value"),
-    "training (s)": ("run", "train_seconds"),
-    "s per epoch": ("run", "seconds_per_epoch"),
-    "s per update": ("run", "seconds_per_update"),
-    "device": ("run", "device"),
-    "machine": ("run", "machine"),
+STUDY_RUN = {"iterations": "iterations", "training (s)": "run.train_seconds", "machine": "run.machine"}
+COLUMNS: dict[str, dict[str, str]] = {
+    "experiment": {
+        "epochs": "epochs",
+        "width": "settings.model.width",
+        "updates": "over_training.last.update",
+        "ELBO, validation": "valid.elbo",
+        "ELBO, test": "test.elbo",
+        "log p, test": "test.log_likelihood",
+        "± (standard error)": "test.log_likelihood_standard_error",
+        "draws K": "importance_sampling.samples",
+        "log p - ELBO": "test.gap",
+        "± (of that)": "test.gap_standard_error",
+        "active units": "active_units.value",
+        "bits per dimension, test": "test.bits_per_dimension",
+        "FID": "fid.value",
+        "KID": "kid.value",
+        "IS": "is.value",
+        "precision": "precision.value",
+        "recall": "recall.value",
+        "recognised": "recognised.value",
+        "classes": "classes.value",
+        "their entropy": "classes.entropy",
+        "extractor": "fid.extractor",
+        "rank correlation of FID with the critic's estimate": "over_training.correlation.value",
+        "training (s)": "run.train_seconds",
+        "s per epoch": "run.seconds_per_epoch",
+        "s per update": "run.seconds_per_update",
+        "device": "run.device",
+        "machine": "run.machine",
+    },
+    "planar": {
+        "negative log-likelihood, held out": "held_out.negative_log_likelihood",
+        "± (standard error)": "held_out.negative_log_likelihood_standard_error",
+        "on the training samples": "training.negative_log_likelihood",
+        "entropy": "entropy",
+        "KL": "kl",
+        "± (of that)": "kl_standard_error",
+        "left arc": "share_on_left_arc",
+        **STUDY_RUN,
+    },
+    "dirac": {
+        "verdict": "verdict",
+        "theory": "theory",
+        "modulus of the eigenvalue": "eigenvalue.modulus",
+        "distance at the start": "start",
+        "at the end": "end",
+        "of the judged generator": "generator_distance",
+        **STUDY_RUN,
+    },
 }
+"""The headings and the keys of the columns, for experiments and for the configurations of each kind of study."""
 OF_SEEDS = (
     "ELBO, test", "log p, test", "bits per dimension, test", "FID", "KID", "IS", "precision", "recall", "recognised",
     "training (s)",
 )  # fmt: skip
-STUDY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
-    "planar": {
-        "negative log-likelihood, held out": ("held_out", "negative_log_likelihood"),
-        "± (standard error)": ("held_out", "negative_log_likelihood_standard_error"),
-        "on the training samples": ("training", "negative_log_likelihood"),
-        "entropy": ("entropy",),
-        "KL": ("kl",),
-        "± (of that)": ("kl_standard_error",),
-        "left arc": ("share_on_left_arc",),
-    },
-    "dirac": {
-        "verdict": ("verdict",),
-        "theory": ("theory",),
-        "modulus of the eigenvalue": ("eigenvalue", "modulus"),
-        "distance at the start": ("start",),
-        "at the end": ("end",),
-        "of the judged generator": ("generator_distance",),
-    },
-}
-"""Columns of one configuration, by kind of study."""
 STUDY_NOTES = {
     "planar": "Planar flows, in nats. The entropy is of the density, by quadrature.",
     "dirac": "Dirac games. Distances from the equilibrium; the judged generator's is the largest of the last tenth.",
-}
-STUDY_RUN: dict[str, tuple[str, ...]] = {
-    "iterations": ("iterations",),
-    "training (s)": ("run", "train_seconds"),
-    "machine": ("run", "machine"),
-}
-STUDIES_OVER_SEEDS = {
-    kind: {key: columns[key] for key in columns if "±" not in key} for kind, columns in STUDY_COLUMNS.items()
 }
 LARGEST = 200_000  # bytes of one picture in git
 HEAD = """# Baseline
@@ -115,7 +105,8 @@ row; compare only rows with the same extractor. Where it is our own classifier, 
 
 def baseline_file(project: Project, name: str, profile: str) -> Path:
     """Return the file for the numbers of `name`. Those of profile `quick` have a folder of their own."""
-    return (_folder(project) if profile == "full" else _folder(project) / profile) / f"{name}.json"
+    folder = project.root / "metrics" / "baseline"
+    return (folder if profile == "full" else folder / profile) / f"{name}.json"
 
 
 def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) -> None:
@@ -134,20 +125,10 @@ def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) 
     kept["run"] = _run_facts(project, name, metrics, manifest["family"])
     write_json(baseline_file(project, kept_as, metrics["profile"]), kept)
     if metrics["profile"] == "full" and pictures:
-        _keep_pictures(project.plots(name), project.root / "plots" / "baseline" / kept_as)
-
-
-def keep_comparison(project: Project) -> None:
-    """Write `plots/baseline/comparison/`: the pictures of all experiments together."""
-    _keep_pictures(project.comparison, project.root / "plots" / "baseline" / "comparison")
-
-
-def _folder(project: Project) -> Path:
-    return project.root / "metrics" / "baseline"
+        keep_pictures(project, project.plots(name), kept_as)
 
 
 def _run_facts(project: Project, name: str, metrics: Result, family: str) -> Result:
-    """Return machine and durations of a run, as far as the journal has them."""
     facts = look_up(project, stage_of(family), name, project.model(name) / MANIFEST)
     evaluated = look_up(project, "evaluate", name, project.metrics(name))
     found = {key: facts[key] for key in FACTS if key in facts}
@@ -158,37 +139,32 @@ def _run_facts(project: Project, name: str, metrics: Result, family: str) -> Res
     return found
 
 
-def _keep_pictures(source: Path, place: Path) -> None:
-    pictures = sorted(source.glob("[A-Z][0-9]*.png"))
-    for picture in pictures:
+def keep_pictures(project: Project, source: Path, item: str) -> None:
+    """Copy the pictures in `source` to `plots/baseline/<item>/`. Raises TriptychError if one is too large for git."""
+    for picture in sorted(source.glob(PICTURES)):
         size = picture.stat().st_size
         if size > LARGEST:
             raise TriptychError(f"{picture} has {size:,} bytes, more than {LARGEST:,}: draw it smaller")
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for picture in pictures:
-        shutil.copyfile(picture, place / picture.name)
+    copy_pictures(source, project.root / "plots" / "baseline" / item)
 
 
 def write_table(project: Project) -> None:
     """Write `metrics/baseline/README.md`: the headline numbers of the whole baseline."""
-    (_folder(project) / "README.md").write_text(table(_folder(project)), encoding="utf-8")
+    folder = project.root / "metrics" / "baseline"
+    (folder / "README.md").write_text(table(folder), encoding="utf-8")
 
 
 def table(folder: Path) -> str:
     """Return Markdown tables of the baseline in a folder: experiments, studies, and both over their seeds."""
-    names = sorted(path.stem for path in folder.glob("*.json"))
-    kept = {name: _with_plain_names(read_json(folder / f"{name}.json")) for name in names}
-    results = {name: result for name, result in kept.items() if "configurations" not in result}
-    lines = [HEAD, *_heading(["experiment", *COLUMNS])]
-    lines += [_row([f"`{name}`", *_cells(result, COLUMNS)]) for name, result in results.items()]
-    for kind in STUDY_COLUMNS:
-        lines += _study_table(kind, {name: kept[name] for name in kept if _kind_of(kept[name]) == kind})
+    paths = sorted(folder.glob("*.json"), key=lambda path: path.stem)
+    kept = {path.stem: _with_plain_names(read_json(path)) for path in paths}
     groups = group_by_settings({name: result["settings"] for name, result in kept.items()})
     several = {first: [kept[name] for name in names] for first, names in groups.items() if len(names) > 1}
-    lines += _seed_table({first: several[first] for first in several if first in results})
-    for kind in STUDY_COLUMNS:
-        lines += _study_seed_table(kind, {first: several[first] for first in several if _kind_of(kept[first]) == kind})
+    lines = [HEAD]
+    for kind in COLUMNS:
+        lines += _table(kind, {name: result for name, result in kept.items() if _kind_of(result) == kind})
+    for kind in COLUMNS:
+        lines += _seed_table(kind, {name: results for name, results in several.items() if _kind_of(kept[name]) == kind})
     return "\n".join(lines) + "\n"
 
 
@@ -201,45 +177,52 @@ def _with_plain_names(result: Result) -> Result:
     return result | plain
 
 
-def _kind_of(result: Result) -> str | None:
-    """Return the kind of a study; None for an experiment."""
-    return result["settings"]["study"] if "configurations" in result else None
+def _kind_of(result: Result) -> str:
+    return result["settings"]["study"] if "configurations" in result else "experiment"
 
 
-def _study_table(kind: str, studies: Mapping[str, Result]) -> Iterator[str]:
-    """Yield a table with one row per configuration."""
-    if not studies:
+def _table(kind: str, results: Mapping[str, Result]) -> Iterator[str]:
+    """Yield a table with one row per experiment, or per configuration of a study."""
+    columns = COLUMNS[kind]
+    if kind in STUDY_NOTES:
+        if not results:
+            return
+        yield f"\n{STUDY_NOTES[kind]} What each number is, and over how many samples, is in the files.\n"
+    yield from _heading([*_labels(kind), *columns])
+    for name, result in results.items():
+        for label, found in _parts(name, result).items():
+            yield _row([*label, *(_cell(found.get(key)) for key in columns.values())])
+
+
+def _seed_table(kind: str, results: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+    """Yield a table with means and deviations; `results` are those of all seeds, by the name of the first one."""
+    if not results:
         return
-    yield f"\n{STUDY_NOTES[kind]} What each number is, and over how many samples, is in the files.\n"
-    yield from _heading(["study", "configuration", *STUDY_COLUMNS[kind], *STUDY_RUN])
-    for name, result in studies.items():
-        for configuration in result["configurations"]:
-            cells = [*_cells(result[configuration], STUDY_COLUMNS[kind]), *_cells(result, STUDY_RUN)]
-            yield _row([f"`{name}`", f"`{configuration}`", *cells])
+    is_shown = OF_SEEDS.__contains__ if kind == "experiment" else _is_of_study
+    columns = {heading: key for heading, key in COLUMNS[kind].items() if is_shown(heading)}
+    yield "\nOver seeds: mean ± standard deviation.\n"
+    yield from _heading([*_labels(kind), "seeds", *columns])
+    for name, seeds in results.items():
+        parts = [_parts(name, result) for result in seeds]
+        for label in parts[0]:
+            cells = [_spread_cell([part[label].get(key) for part in parts]) for key in columns.values()]
+            yield _row([*label, str(len(seeds)), *cells])
 
 
-def _seed_table(several: Mapping[str, Sequence[Result]]) -> Iterator[str]:
-    """Yield a table with one row per experiment that has several seeds."""
-    columns = {key: COLUMNS[key] for key in OF_SEEDS}
-    if several:
-        yield from _seed_heading(["experiment", "seeds", *columns])
-    for name, results in several.items():
-        yield _row([f"`{name}`", str(len(results)), *_spread_cells(results, columns)])
+def _is_of_study(heading: str) -> bool:
+    return "±" not in heading and heading not in STUDY_RUN
 
 
-def _study_seed_table(kind: str, several: Mapping[str, Sequence[Result]]) -> Iterator[str]:
-    """Yield a table with one row per configuration of the studies that have several seeds."""
-    columns = STUDIES_OVER_SEEDS[kind]
-    if several:
-        yield from _seed_heading(["study", "configuration", "seeds", *columns])
-    for name, results in several.items():
-        for configuration in results[0]["configurations"]:
-            cells = _spread_cells([result[configuration] for result in results], columns)
-            yield _row([f"`{name}`", f"`{configuration}`", str(len(results)), *cells])
+def _labels(kind: str) -> list[str]:
+    return ["experiment"] if kind == "experiment" else ["study", "configuration"]
 
 
-def _seed_heading(columns: Sequence[str]) -> list[str]:
-    return ["\nOver seeds: mean ± standard deviation.\n", *_heading(columns)]
+def _parts(name: str, result: Result) -> dict[tuple[str, ...], Result]:
+    """Return the flattened numbers of each row, by the first cells of the row."""
+    if "configurations" not in result:
+        return {(f"`{name}`",): flatten(result)}
+    run = {"iterations": result["iterations"], "run": result["run"]}
+    return {(f"`{name}`", f"`{item}`"): flatten(result[item] | run) for item in result["configurations"]}
 
 
 def _heading(columns: Sequence[str]) -> list[str]:
@@ -250,10 +233,6 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _spread_cells(results: Sequence[Result], columns: Columns) -> list[str]:
-    return [_spread_cell([value_at(result, keys) for result in results]) for keys in columns.values()]
-
-
 def _spread_cell(values: Sequence[Any]) -> str:
     if not all(map(is_number, values)):
         return ""
@@ -261,21 +240,9 @@ def _spread_cell(values: Sequence[Any]) -> str:
     return f"{spread.mean:.5g} ± {spread.deviation:.2g}"
 
 
-def _cells(result: Result, columns: Columns) -> list[str]:
-    return [_cell(value_at(result, keys)) for keys in columns.values()]
-
-
-def value_at(result: Result, keys: Sequence[str]) -> Any:  # noqa: ANN401 (any JSON value)
-    """Return the value under nested keys, or None if there is none."""
-    value: Any = result
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 def _cell(value: Any) -> str:  # noqa: ANN401 (any JSON value)
     if value is None:
         return ""
-    if isinstance(value, str | int):
-        return f"{value:,}" if isinstance(value, int) else value
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"

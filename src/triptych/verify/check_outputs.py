@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from triptych.core.dvc_cache import cached_files, content_hash, recorded_outputs
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
+from triptych.core.project import Project
+from triptych.settings.params import Settings
 from triptych.verify.finding import Finding, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
 
 LOCK = "dvc.lock"
 
@@ -59,8 +55,8 @@ def _changed_files(root: Path, folder: Path, md5: str) -> list[str]:
     before = {name: cached.parent.name + cached.name for name, cached in cached_files(root, md5) if name}
     if not folder.is_dir() or not before:
         return []
-    now = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    return sorted(name for name in before.keys() | now if before.get(name) != content_hash(folder / name))
+    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return sorted(name for name in before.keys() | names if before.get(name) != content_hash(folder / name))
 
 
 def check_weights(project: Project, names: Iterable[str]) -> Iterator[Finding]:

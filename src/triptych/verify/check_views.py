@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.messages import one_line
-from triptych.records.run_folder import run_folder_of
+from triptych.core.project import Project
+from triptych.records.mlflow.store import Store, expected_errors
+from triptych.records.run_folder import RunFolder, run_folder_of
+from triptych.settings.params import Settings
 from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
-    from triptych.core.project import Project
-    from triptych.records.mlflow.store import Store
-    from triptych.records.run_folder import RunFolder
-
-
-def check_summary(project: Project, families: Mapping[str, str]) -> Iterator[Finding]:
-    """Compare each row of `metrics/summary.csv` with the metrics of its experiment. `families` are by experiment."""
+def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
+    """Compare each row of `metrics/summary.csv` with the metrics of its experiment."""
     from triptych.stages.report import extractors_of, summarise
 
     if not project.summary.exists():
         return
     with project.summary.open(encoding="utf-8", newline="") as file:
         rows = {row["experiment"]: row for row in csv.DictReader(file)}
-    metrics = {name: read_json(project.metrics(name)) for name in families if project.metrics(name).exists()}
+    paths = {name: project.metrics(name) for name in settings.experiments}
+    metrics = {name: read_json(path) for name, path in paths.items() if path.exists()}
     extractors = extractors_of(metrics.values())
     for name, found in metrics.items():
-        expected, cells = summarise(name, families[name], found, extractors), rows.get(name, {})
+        expected = summarise(name, settings.experiments[name].family, found, extractors)
+        cells = rows.get(name, {})
         differing = [key for key, value in expected.items() if not _is_same(value, cells.get(key))]
         yield finding_of(f"metrics/summary.csv: {name}", f"metrics/{name}.json", differing)
 
@@ -47,7 +46,7 @@ def _is_same(value: object, cell: str | None) -> bool:
         return False
 
 
-def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
+def check_page(project: Project, names: Iterable[str]) -> Iterator[Finding]:
     """Compare each section of `report.html` with the metrics of its experiment, study or classifier."""
     if not project.page.exists():
         yield Finding("report.html", "metrics", Verdict.MISSING, "run `triptych page`")
@@ -59,9 +58,9 @@ def check_page(project: Project, names: list[str]) -> Iterator[Finding]:
         if not path.exists():
             continue
         expected = {key: str(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
-        shown = page.sections.get(name, {})
+        shown = page.sections[name]
         differing = [key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)]
-        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", sorted(differing))
+        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", differing)
 
 
 class _PageNumbers(HTMLParser):
@@ -69,22 +68,19 @@ class _PageNumbers(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sections: dict[str, dict[str, str]] = {}
-        self.section: dict[str, str] = {}
+        self.sections: dict[str | None, dict[str | None, str | None]] = defaultdict(dict)
+        self.section: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         if tag == "section":
-            self.section = self.sections.setdefault(found.get("id") or "", {})
+            self.section = found.get("id")
         if "data-key" in found:
-            self.section[found["data-key"] or ""] = found.get("data-value") or ""
+            self.sections[self.section][found["data-key"]] = found.get("data-value")
 
 
-def check_mlflow(project: Project, names: list[str]) -> Iterator[Finding]:
+def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
     """Compare every point of each model's run in MLflow with the model's history and metrics."""
-    from triptych.records.mlflow.store import Store, expected_errors, import_client
-
-    import_client()
     store = Store(project)
     for name in names:
         manifest = project.model(name) / MANIFEST
@@ -102,20 +98,19 @@ def _check_run(store: Store, run: RunFolder, metrics: Path) -> Finding:
     item, compared_with = f"MLflow: {run.name}", f"metrics/{run.name}.json"
     if not run.is_complete or (metrics.exists() and run.evaluation != read_json(metrics)):
         return Finding(item, compared_with, Verdict.MISSING, "the run folder is out of date: run `triptych sync`")
-    shown = store.find_runs(run.name, run.fingerprint, run.inputs["family"])
+    shown = store.find_runs(run.name, run.inputs["fingerprint"], run.inputs["family"])
     if len(shown) != 1:
         return Finding(item, compared_with, Verdict.MISSING, f"{len(shown)} runs instead of one: run `triptych sync`")
     expected = _curves_of(run)
     curves = store.curves(shown[0].info.run_id, expected)
-    differing = [key for key, points in expected.items() if curves[key] != sorted(points)]
-    return finding_of(item, compared_with, sorted(differing))
+    return finding_of(item, compared_with, [key for key in expected if curves[key] != sorted(expected[key])])
 
 
 def _curves_of(run: RunFolder) -> dict[str, list[tuple[int, float]]]:
     """Return step and value of every point that MLflow must show, by metric."""
-    curves: dict[str, list[tuple[int, float]]] = {}
+    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for row in run.curves:
         step = step_name(row)
         for key in row.keys() - {step}:
-            curves.setdefault(key, []).append((int(row[step]), float(row[key])))
+            curves[key].append((int(row[step]), float(row[key])))
     return curves

@@ -16,9 +16,8 @@ class Verdict(Enum):
     CHANGED = "changed"
     MISSING = "missing"
 
-    @property
-    def is_problem(self) -> bool:
-        return self in (Verdict.DRIFTED, Verdict.CHANGED, Verdict.MISSING)
+
+PROBLEMS = (Verdict.DRIFTED, Verdict.CHANGED, Verdict.MISSING)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Finding:
 
 def finding_of(item: str, compared_with: str, differing: list[str]) -> Finding:
     """Return the finding EQUAL, or CHANGED if there are names in `differing`; the detail has at most three of them."""
-    if not differing:
+    first, more = sorted(differing)[:3], len(differing) - 3
+    if not first:
         return Finding(item, compared_with, Verdict.EQUAL)
-    names = ", ".join(differing[:3]) + (f" and {len(differing) - 3} more" if differing[3:] else "")
+    names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
     return Finding(item, compared_with, Verdict.CHANGED, f"different values: {names}")

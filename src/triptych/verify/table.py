@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
 
+from triptych.core.project import Project
+from triptych.settings.params import Settings
 from triptych.verify.check_baseline import check_baseline
 from triptych.verify.check_outputs import check_outputs, check_weights
 from triptych.verify.check_views import check_mlflow, check_page, check_summary
-from triptych.verify.finding import Finding, Verdict
+from triptych.verify.finding import PROBLEMS, Verdict
 
-if TYPE_CHECKING:
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
-
-LABEL_WIDTH, COLUMN_WIDTH = 38, 13  # characters
+ROW = "{:<38}" + "{:>13}" * len(Verdict)
 
 
 def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     """Return the table as text, and whether it has no problem."""
-    families = {name: experiment.family for name, experiment in settings.experiments.items()}
-    names = list(settings.measured)
+    names = settings.measured
     comparisons = {
         "outputs with dvc.lock": check_outputs(project, settings),
         "weights with manifests and metrics": check_weights(project, names),
-        "summary.csv with metrics": check_summary(project, families),
+        "summary.csv with metrics": check_summary(project, settings),
         "report.html with metrics": check_page(project, names),
         "MLflow with metrics and histories": check_mlflow(project, names),
         "metrics with metrics/baseline": check_baseline(project, names),
     }
-    findings = {label: list(found) for label, found in comparisons.items()}
-    rows = [_row("comparison of", [verdict.value for verdict in Verdict])]
-    rows += [_row(label, _counts(found)) for label, found in findings.items()]
-    notable = [finding for found in findings.values() for finding in found if finding.verdict is not Verdict.EQUAL]
+    rows, notable = [ROW.format("comparison of", *(verdict.value for verdict in Verdict))], []
+    for label, findings in comparisons.items():
+        found = list(findings)
+        counts = Counter(finding.verdict for finding in found)
+        rows.append(ROW.format(label, *(counts[verdict] or "." for verdict in Verdict)))
+        notable += [finding for finding in found if finding.verdict is not Verdict.EQUAL]
     rows += [f"{found.verdict.value}: {found.item} (with {found.compared_with}): {found.detail}" for found in notable]
-    problems = sum(finding.verdict.is_problem for finding in notable)
+    problems = sum(finding.verdict in PROBLEMS for finding in notable)
     rows.append(f"{problems} problems, listed above" if problems else "nothing has changed or drifted")
     return "\n".join(rows), not problems
-
-
-def _row(label: str, cells: list[str]) -> str:
-    return f"{label:<{LABEL_WIDTH}}" + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
-
-
-def _counts(findings: list[Finding]) -> list[str]:
-    counts = [sum(finding.verdict is verdict for finding in findings) for verdict in Verdict]
-    return [str(count or ".") for count in counts]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,12 +21,7 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
 from triptych.evaluation.fidelity.inception import NAME, find_weights, load_inception
-from triptych.models.classifier.network import load_classifier
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.models.classifier.network import Classifier
+from triptych.models.classifier.network import Classifier, load_classifier
 
 Kind = Literal["classifier", "inception"]
 Features = dict[str, Tensor]

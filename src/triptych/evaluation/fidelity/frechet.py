@@ -5,9 +5,8 @@ its eigenvalues are real, not negative and cheap to compute. R is computed once 
 2017 introduced the distance for features of images (FID).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ class Gaussian:
     covariance: Tensor
 
     @classmethod
-    def fit(cls, features: Tensor) -> Gaussian:
+    def fit(cls, features: Tensor) -> Self:
         """Return the Gaussian of features (n, f), n at least 2, with the unbiased covariance."""
         found = fid_features_to_statistics(features.double())
         covariance = torch.atleast_2d(torch.as_tensor(found["sigma"]))  # for a single feature it is a scalar

@@ -4,8 +4,6 @@ torch-fidelity loads any file and unpickles it. This module checks that the file
 published file name, and that only tensors are loaded.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

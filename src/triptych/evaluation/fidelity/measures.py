@@ -14,9 +14,9 @@ from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
 from triptych.evaluation.fidelity.metric_names import SUFFIX
+from triptych.evaluation.fidelity.reference_statistics import Reference
 
 if TYPE_CHECKING:
-    from triptych.evaluation.fidelity.reference_statistics import Reference
     from triptych.evaluation.settings import Fidelity
 
 PARTS = 10  # of the samples, for the standard deviation of IS, as in Salimans et al. 2016

@@ -4,8 +4,6 @@
 compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 MEASURES = ("fid", "kid", "is", "precision", "recall")

@@ -7,12 +7,10 @@
 | `classifier/` | the classifier, so that the folder is all that an evaluation needs |
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -64,7 +62,7 @@ class Reference:
     """The scores of real validation images by measure, with protocol: the scores that a perfect model would have."""
 
     @classmethod
-    def of(cls, extracted: Features, origin: Origin) -> Reference:
+    def of(cls, extracted: Features, origin: Origin) -> Self:
         """Return the statistics of real images from the result of `Extractors.extract`."""
         gaussian = Gaussian.fit(extracted[FEATURES])
         root = square_root(gaussian.covariance)
@@ -88,7 +86,7 @@ class Reference:
         write_json(folder / MANIFEST, manifest)
 
     @classmethod
-    def load(cls, folder: Path) -> Reference:
+    def load(cls, folder: Path) -> Self:
         """Read a folder that the stage `reference` wrote. Raises TriptychError if it is missing or damaged."""
         manifest = read_document(folder / MANIFEST, ReferenceManifest)
         if sha256_of_file(folder / STATISTICS) != manifest["statistics_sha256"]:

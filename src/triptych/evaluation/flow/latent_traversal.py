@@ -1,19 +1,13 @@
 """Straight lines in latent space from one real image to another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS, dequantize
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.context import Evaluation
+from triptych.evaluation.context import Evaluation
 
 PAIRS, POINTS = 3, 10
 MIDDLE = 0.5  # noise in the middle of a level, so that rounding in the inverse cannot change the level
@@ -58,23 +52,14 @@ def traversals(evaluation: Evaluation) -> Traversals:
 
 def _pairs(labels: Tensor) -> list[tuple[int, int]]:
     """Return pairs of image indices, spread over the split, such that no class occurs twice."""
-    pairs: list[tuple[int, int]] = []
     order = torch.linspace(0, len(labels) - 1, min(len(labels), 20 * PAIRS)).round().long().tolist()
-    waiting, used = dict.fromkeys(order), set()
+    first_of_class: dict[int, int] = {}
     for index in order:
-        label = int(labels[index])
-        if index not in waiting or label in used:
-            continue
-        del waiting[index]
-        partner = next((other for other in waiting if int(labels[other]) not in used | {label}), None)
-        if partner is None:
-            break
-        del waiting[partner]
-        used |= {label, int(labels[partner])}
-        pairs.append((index, partner))
-        if len(pairs) == PAIRS:
-            return pairs
-    raise TriptychError(
-        f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set "
-        f"with at least {2 * PAIRS} classes"
-    )
+        first_of_class.setdefault(int(labels[index]), index)
+    if len(first_of_class) < 2 * PAIRS:
+        raise TriptychError(
+            f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set "
+            f"with at least {2 * PAIRS} classes"
+        )
+    chosen = list(first_of_class.values())[: 2 * PAIRS]
+    return list(zip(chosen[::2], chosen[1::2], strict=True))

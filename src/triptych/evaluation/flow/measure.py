@@ -1,13 +1,7 @@
 """The numbers of a flow: its likelihood, and the error of its inverse."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from triptych.evaluation.context import Evaluation
 from triptych.evaluation.flow.latent_traversal import traversals
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
 
 SAMPLES_ARE = "the flow's images, with each pixel rounded down to its 8-bit level"
 NOT_DEFINED = {"elbo": "a flow has an exact likelihood and needs no bound"}

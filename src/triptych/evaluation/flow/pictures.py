@@ -1,20 +1,13 @@
 """The pictures of a flow: its likelihood over training, its samples and, for NICE, its layers and traversals."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation
 from triptych.evaluation.flow.latent_traversal import POINTS, traversals
 from triptych.evaluation.flow.presentation import CHARTS
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.figures.image_grids import image_grids, image_rows
+from triptych.figures.image_grids import image_rows
 from triptych.figures.style import save_grey
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
 
 LAYERWISE = 10  # samples in the picture of the layers
 
@@ -26,16 +19,11 @@ def draw_pictures(evaluation: Evaluation) -> None:
     for quantity in ("bits-per-dimension", "log-likelihood"):
         picture = f"{identifier}-{quantity}"
         CHARTS[picture].draw(evaluation, picture, f"{identifier}  Likelihood of {evaluation.name}")
-    _draw_samples(evaluation, identifier)
+    title = f"{identifier}  Samples of {evaluation.name} from the same latents"
+    evaluation.draw_samples(f"{identifier}-samples", title)
     if nice:
         _draw_layers(evaluation)
         _draw_traversals(evaluation)
-
-
-def _draw_samples(evaluation: Evaluation, identifier: str) -> None:
-    panels = [(at_epoch(epoch), to_uint8(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    figure = image_grids(panels, 5, f"{identifier}  Samples of {evaluation.name} from the same latents")
-    save_grey(figure, evaluation.folder / f"{identifier}-samples.png")
 
 
 @torch.no_grad()

@@ -1,7 +1,5 @@
 """How the page presents a normalizing flow."""
 
-from __future__ import annotations
-
 from triptych.evaluation.presentation import Chart, Presentation, training_and_validation
 
 BITS = (

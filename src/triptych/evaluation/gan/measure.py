@@ -1,16 +1,18 @@
-"""The numbers of a GAN, which has no likelihood: losses and, with a critic, the scores of its snapshots."""
+"""The numbers of a GAN, which has no likelihood: losses and, with a critic, its estimate and FID over training."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
-from triptych.evaluation.gan.critic_progress import critic_progress
-from triptych.models.gan.critic_family import CriticFamily
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
+from triptych.core.json_files import read_json, write_json
+from triptych.core.progress import Progress
+from triptych.evaluation.context import Evaluation
+from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
+from triptych.evaluation.uint8_images import to_uint8
+from triptych.models.gan.family import CriticFamily
+from triptych.training.family import Family
+from triptych.training.reproducible import generator
 
 SAMPLES_ARE = "the generator's images"
 NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
@@ -20,10 +22,79 @@ NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a
 def measure(evaluation: Evaluation) -> dict[str, object]:
     """Return the results of `Family.validate` on validation and test images: losses, and accuracy or estimate.
 
-    With a critic, the result includes FID, KID and IS of every snapshot's samples, and their correlation with the
-    critic's estimate (M2.7b to d).
+    With a critic, the result includes `over_training`: FID, KID and IS of every snapshot's samples, and their
+    correlation with the critic's estimate (M2.7b to d).
     """
     losses = {split: evaluation.family.validate(images) for split, images in evaluation.splits.items()}
     if isinstance(evaluation.family, CriticFamily):
-        return {**losses, "over_training": critic_progress(evaluation)}
+        return {**losses, "over_training": _critic_progress(evaluation)}
     return losses
+
+
+def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
+    """Score the samples of every snapshot, all from the same latents, and write the scores to `snapshots.csv`.
+
+    Return the scores of the last snapshot and of the snapshot with the lowest FID, and the rank correlation of FID with
+    the critic's estimate on validation images, over all snapshots but the untrained one.
+    """
+    rows = [_row(evaluation, epoch, scores) for epoch, scores in _scores(evaluation).items()]
+    write_snapshots(evaluation.folder / SNAPSHOTS, rows)
+    metric, fid = columns(rows[0])
+    trained = [row for row in rows if row["epoch"]]
+    found = rank_correlation([row[metric] for row in trained], [row[fid] for row in trained])
+    return {
+        "snapshots": len(rows),
+        "best": min(rows, key=lambda row: row[fid]),
+        "last": rows[-1],
+        "correlation": {
+            "snapshots": len(trained),
+            **(found._asdict() if found else {}),
+            "interval": "95 %, Bonett and Wright (2000), as if snapshots were independent",
+            "sentence": sentence(found, len(trained)),
+        },
+    }
+
+
+def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
+    """Return the scores by epoch. Finished scores are kept in the workplace, and a second call reads them."""
+    epochs = sorted({*evaluation.snapshots, evaluation.last})
+    paths = {epoch: evaluation.workplace / f"scores-{epoch:04d}.json" for epoch in epochs}
+    progress = Progress(evaluation.name, len(epochs), sum(path.exists() for path in paths.values()), "snapshots")
+
+    def sample(family: Family) -> torch.Tensor:
+        latents = family.draw_latents(evaluation.fidelity_samples, generator(evaluation.seed, "samples"))
+        return family.sample(latents)
+
+    for done, (epoch, path) in enumerate(paths.items(), start=1):
+        if not path.exists():
+            images = evaluation.at_epochs(sample, [epoch])[epoch]
+            write_json(path, evaluation.score(to_uint8(images, f"samples of {evaluation.name}")))
+        if progress.due():
+            progress.report(done, f"FID after epoch {epoch}")
+    progress.finish()
+    return {epoch: read_json(path) for epoch, path in paths.items()}
+
+
+def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any]) -> dict[str, float]:
+    """Return the epoch and update of a snapshot, the critic's estimate on validation images, and its scores."""
+    estimate = next(row["valid_metric"] for row in evaluation.history if row["epoch"] == epoch)
+    row = {"epoch": epoch, "update": epoch * evaluation.epoch_updates, evaluation.family.metric.__name__: estimate}
+    for name, found in scores.items():
+        row[name] = found["value"]
+        if "standard_deviation" in found:
+            row[f"{name}_standard_deviation"] = found["standard_deviation"]
+    return row
+
+
+def sentence(found: RankCorrelation | None, snapshots: int) -> str:
+    """Return the conclusion that the interval of the correlation supports."""
+    if found is None:
+        return f"{snapshots} trained snapshots are too few for a rank correlation of the critic's estimate with FID"
+    numbers = (
+        f"Spearman's rho {found.value:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}, {snapshots} snapshots"
+    )
+    if found.low > 0:
+        return f"the critic's estimate decreases when FID decreases, so both measure progress ({numbers})"
+    if found.high < 0:
+        return f"the critic's estimate increases when FID decreases, so only FID measures progress ({numbers})"
+    return f"no relation of the critic's estimate to FID is visible, so only FID measures progress ({numbers})"

@@ -1,28 +1,18 @@
 """The pictures of a GAN: its losses, its samples, interpolations, and the critic's estimate over training."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
+from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_grids, image_rows
-from triptych.figures.metric_and_fid import metric_and_fid
 from triptych.figures.style import save, save_grey, save_images
-from triptych.models.gan.critic_family import CriticFamily
+from triptych.models.gan.family import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.evaluation.context import Evaluation
-
 
 ROWS, POINTS = 5, 9  # interpolations, and points on each: two samples and seven steps between them
 MANY = 100  # samples in one picture
@@ -39,7 +29,7 @@ def draw_pictures(evaluation: Evaluation) -> None:
         _draw_with_critic(evaluation)
     else:
         CHARTS["U2.5-losses"].draw(evaluation, "U2.5-losses", "U2.5  Losses of the two players")
-        _draw_samples_over_training(evaluation, at_epoch, "U2.6  Samples from the same latents", "U2.6-samples.png")
+        evaluation.draw_samples("U2.6-samples", "U2.6  Samples from the same latents")
         _draw_interpolations(evaluation)
 
 
@@ -52,17 +42,9 @@ def _draw_with_critic(evaluation: Evaluation) -> None:
     def after_updates(epoch: int) -> str:
         return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
 
-    title = f"M2.7a  Samples of {name} from the same latents"
-    _draw_samples_over_training(evaluation, after_updates, title, "M2.7a-stages.png")
+    evaluation.draw_samples("M2.7a-stages", f"M2.7a  Samples of {name} from the same latents", after_updates)
     figure = metric_and_fid([panel(name, evaluation.folder / SNAPSHOTS)], "M2.7c  The critic's estimate, and FID")
     save(figure, evaluation.folder / "M2.7c-progress.png")
-
-
-def _draw_samples_over_training(
-    evaluation: Evaluation, heading: Callable[[int], str], title: str, file_name: str
-) -> None:
-    panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in evaluation.samples().items()]
-    save_images(image_grids(panels, 5, title), evaluation.folder / file_name, colour=panels[0][1].ndim == 4)
 
 
 def _draw_many_samples(evaluation: Evaluation) -> None:

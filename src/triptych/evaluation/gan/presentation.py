@@ -1,7 +1,5 @@
 """How the page presents a GAN."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,18 +1,15 @@
 """Spearman's rank correlation with a confidence interval."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 QUANTILE = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 ROUNDING = 1e-12  # of a correlation
 FEWEST = 4  # pairs for an interval
 
 
-@dataclass(frozen=True)
-class RankCorrelation:
+class RankCorrelation(NamedTuple):
     """Spearman's rho and its 95 % interval."""
 
     value: float

@@ -1,14 +1,12 @@
 """The file `snapshots.csv` among an experiment's plots: the scores of each snapshot of a GAN with a critic."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
-from triptych.figures.metric_and_fid import ScoresOverTraining
+from triptych.figures.curves import ScoresOverTraining
 
 SNAPSHOTS = "snapshots.csv"
 ADVICE = "run the evaluation that writes it again"

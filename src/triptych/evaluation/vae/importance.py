@@ -1,29 +1,22 @@
 """Estimate log p(x) of a VAE by importance sampling from its posterior (Rezende et al. 2014; Burda et al. 2016)."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from triptych.core.progress import Progress
+from triptych.models.vae.family import VaeFamily
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_tensors, save_tensors
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.models.vae.family import VaeFamily
 
 LATENTS_AT_ONCE = 2000  # decoded in one pass; limits the memory
 PIECE = 500  # images per file of intermediate results
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """log p(x) of n images in nats, and the effective sample size of the weights, each (n,) in float64."""
 
     log_likelihood: Tensor
@@ -47,19 +40,17 @@ def importance_sampling(
         if path.exists():
             continue
         with seeded(seed, "importance sampling", index):
-            log_likelihood, effective = _piece(family, piece.float(), samples)
-        save_tensors(path, {"log_likelihood": log_likelihood, "effective_samples": effective})
+            save_tensors(path, _piece(family, piece.float(), samples)._asdict())
         done += len(piece)
         if progress.due():
             progress.report(done, f"importance sampling, {samples:,} draws per image")
     progress.finish()
     found = [load_tensors(path) for path in paths]
-    keys = ("log_likelihood", "effective_samples")
-    return Estimate(*(torch.cat([part[key] for part in found]) for key in keys))
+    return Estimate(*(torch.cat([part[key] for part in found]) for key in Estimate._fields))
 
 
-def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Return both estimates for images that are encoded in one pass and decoded in several."""
+def _piece(family: VaeFamily, images: Tensor, samples: int) -> Estimate:
+    """Return the estimate for images that are encoded in one pass and decoded in several."""
     posterior = family.networks.encode(images)
     together = max(1, LATENTS_AT_ONCE // samples)
     chunks = [min(LATENTS_AT_ONCE, samples - drawn) for drawn in range(0, samples, LATENTS_AT_ONCE)]
@@ -70,5 +61,4 @@ def _piece(family: VaeFamily, images: Tensor, samples: int) -> tuple[Tensor, Ten
         log_weights = torch.cat(parts, dim=1).cpu().double()
         total = log_weights.logsumexp(1)
         results.append((total - math.log(samples), (2 * total - (2 * log_weights).logsumexp(1)).exp()))
-    log_likelihood, effective = (torch.cat(part) for part in zip(*results, strict=True))
-    return log_likelihood, effective
+    return Estimate(*(torch.cat(part) for part in zip(*results, strict=True)))

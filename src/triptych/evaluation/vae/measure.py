@@ -1,18 +1,13 @@
 """The numbers of a VAE: the ELBO, the log-likelihood, and the active latent units."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from triptych.evaluation.context import Evaluation
 from triptych.evaluation.vae.importance import importance_sampling
 from triptych.models.vae.family import VaeFamily, standard_error
-
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
 
 SAMPLES_ARE = "means of the Bernoulli pixels"
 NOT_DEFINED = {"bits_per_dimension": "the pixels are binary"}

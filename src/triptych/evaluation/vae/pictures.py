@@ -1,23 +1,18 @@
 """The pictures of a VAE: reconstructions, the bound over training, samples and the latent plane."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
 
 from triptych.data.binarization import stochastic_binarize
-from triptych.evaluation.context import at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.evaluation.vae.latent_plane import aggregate_posterior, manifold
 from triptych.evaluation.vae.presentation import CHARTS
-from triptych.figures.image_grids import image_grids
-from triptych.figures.style import save, save_grey
+from triptych.figures.image_grids import image_grids, tile
+from triptych.figures.style import CLASS_COLOURS, new_figure, save, save_grey, tidy
 
-if TYPE_CHECKING:
-    from triptych.evaluation.context import Evaluation
-
+REACH = 4.0  # half of the width of the shown latent plane, in standard deviations of the prior
 GRID, TAIL = 20, 1e-4  # the manifold: points per side, and the smallest quantile
 RECONSTRUCTED, POINTS = 25, 2500  # images in a picture
 
@@ -29,7 +24,8 @@ def draw_pictures(evaluation: Evaluation) -> None:
     _draw_samples(evaluation)
     _draw_reconstructions(evaluation)
     if evaluation.family.latent == 2:
-        _draw_plane(evaluation)
+        _draw_manifold(evaluation)
+        _draw_aggregate_posterior(evaluation)
 
 
 def _draw_samples(evaluation: Evaluation) -> None:
@@ -62,18 +58,49 @@ def _evenly_spaced(available: int, count: int) -> Tensor:
     return torch.linspace(0, available - 1, min(count, available)).round().long()
 
 
-def _draw_plane(evaluation: Evaluation) -> None:
+def _draw_manifold(evaluation: Evaluation) -> None:
+    """Draw decoded images over the latent plane, at equal steps of the prior's quantiles."""
     quantiles = torch.linspace(TAIL, 1 - TAIL, GRID, dtype=torch.float64)
     axis = torch.special.ndtri(quantiles).float()
     rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     plane = torch.stack([columns, rows], -1).view(-1, 2)
     device = next(evaluation.family.networks.parameters()).device
     found = evaluation.at_epochs(lambda family: family.sample(plane.to(device)), evaluation.shown_epochs)
-    panels = [(at_epoch(epoch), to_uint8(images, "manifold").numpy()) for epoch, images in found.items()]
-    save_grey(manifold(panels, GRID, TAIL), evaluation.folder / "U1.15-manifold.png")
+    prior = NormalDist()
+    end = prior.inv_cdf(1 - TAIL)
+    marks = (-end, -1.0, 0.0, 1.0, end)
+    places = [0.5 + (GRID - 1) * (prior.cdf(mark) - TAIL) / (1 - 2 * TAIL) for mark in marks]
+    steps = f"equal steps of the prior's quantiles, {TAIL:g} to {1 - TAIL:g}"
+    figure = new_figure(4.2 * len(found), 4.8, f"U1.15  Manifold: {GRID} by {GRID} latents at {steps}")
+    for axes, (epoch, images) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+        sheet = tile(to_uint8(images, "manifold").numpy(), GRID, gap=0)
+        axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, extent=(0, GRID, 0, GRID))
+        axes.set_xticks(places, [f"{mark:.3g}" for mark in marks])
+        axes.set_yticks(places, [f"{mark:.3g}" for mark in marks])
+        axes.set_title(at_epoch(epoch), fontsize=10)
+        axes.set(xlabel="$z_1$ (quantile scale)", ylabel="$z_2$ (quantile scale)")
+    save_grey(figure, evaluation.folder / "U1.15-manifold.png")
+
+
+def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
+    """Draw one draw of z per test image in the colour of its class, and circles around the prior."""
+    from matplotlib.patches import Circle
+
     test = evaluation.splits["test"].pixels
     chosen = test[_evenly_spaced(len(test), POINTS)]
-    latents = evaluation.family.encode(chosen, 1).squeeze(1)
-    labels = evaluation.classify(chosen * 255)
-    figure = aggregate_posterior(latents.cpu().numpy(), labels.cpu().numpy(), f"{len(chosen):,} test images")
+    latents = evaluation.family.encode(chosen, 1).squeeze(1).cpu().numpy()
+    labels = evaluation.classify(chosen * 255).cpu().numpy()
+    title = f"U1.15  Aggregate posterior: one draw of z for each of {len(chosen):,} test images"
+    figure = new_figure(8.2, 6.2, title)
+    axes = figure.subplots()
+    for label, colour in enumerate(CLASS_COLOURS):
+        points = latents[labels == label]
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=str(label))
+    for radius in (1, 2):
+        axes.add_patch(Circle((0, 0), radius, fill=False, color="#333333", linestyle="--", linewidth=0.8))
+    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
+    outside = int((abs(latents) > REACH).any(1).sum())
+    tidy(axes, "$z_1$ (dashed: one and two standard deviations of the prior)", "$z_2$")
+    note = f"\n{outside} lie outside" if outside else ""
+    figure.legend(title=f"classifier's label{note}", loc="outside right center", frameon=False, markerscale=4)
     save(figure, evaluation.folder / "U1.15-posterior.png")

@@ -1,8 +1,6 @@
 """Two small classifiers: a convolutional network for digits, and a residual network for photographs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from pydantic import ValidationError
@@ -15,9 +13,6 @@ from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.json_schemas import ClassifierManifest, read_document
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CLASSES = 10
 CHUNK = 1000  # images per forward pass

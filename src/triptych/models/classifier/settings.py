@@ -50,7 +50,7 @@ class Classifier(Section):
         description="shift: per batch; shift_and_mirror: per image"
     )
     max_shift: NonNegativeInt = Field(le=4, description="largest shift in pixels")
-    seed: Seed
+    seed: Seed = 0
     model: Model
 
     def model_at(self, profile: Profile) -> Model:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,18 +12,16 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
+from triptych.core.tracker import Tracker
 from triptych.data.augmentation import shift_and_mirror, shift_images
+from triptych.data.prepared import PreparedData
+from triptych.models.classifier.network import Classifier
+from triptych.models.classifier.settings import Classifier as Settings
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.history import History
 from triptych.training.reproducible import generator, seeded
 from triptych.training.resume import ResumableRun
 from triptych.training.weights import with_prefix
-
-if TYPE_CHECKING:
-    from triptych.core.tracker import Tracker
-    from triptych.data.prepared import PreparedData
-    from triptych.models.classifier.network import Classifier
-    from triptych.models.classifier.settings import Classifier as Settings
-    from triptych.training.checkpoint import CheckpointFolder
-    from triptych.training.history import History
 
 
 @dataclass(frozen=True)

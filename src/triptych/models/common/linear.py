@@ -1,6 +1,6 @@
-"""A linear layer that uses oneDNN for large float32 products on processors where oneDNN is faster."""
+"""Linear layers that use oneDNN for large float32 products on processors where oneDNN is faster."""
 
-from __future__ import annotations
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -34,3 +34,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         if large and uses_onednn() and not torch.is_autocast_enabled("cpu"):
             return functional.linear(x.to_mkldnn(), weight, bias).to_dense()
     return functional.linear(x, weight, bias)
+
+
+def perceptron(sizes: list[int], activation: type[nn.Module]) -> nn.Sequential:
+    """Return linear layers from `sizes[0]` to `sizes[-1]`, with the activation after each."""
+    return nn.Sequential(*chain(*((Linear(inputs, outputs), activation()) for inputs, outputs in pairwise(sizes))))

@@ -1,26 +1,19 @@
 """Load trained models from their folders."""
 
-from __future__ import annotations
+from pathlib import Path
 
-from typing import TYPE_CHECKING
-
+import torch
 from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
+from triptych.core.json_files import Document
 from triptych.core.json_schemas import ModelManifest, read_document
 from triptych.models.common.registry import FAMILIES, build, load_settings_model
+from triptych.training.family import Family
 from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import torch
-
-    from triptych.core.json_files import Document
-    from triptych.training.family import Family
 
 
 def verified_manifest(folder: Path) -> Document:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from triptych.models.common.settings import FamilySettings
     from triptych.training.family import Family
 
@@ -44,7 +43,7 @@ FIDELITY = Headline(
 
 @dataclass(frozen=True)
 class FamilyEntry:
-    """What the stages, the records, the page and `triptych verify` need to know about a family."""
+    """A family's modules and the properties that stages, records, page and `triptych verify` use."""
 
     title: str
     """The name in tables and headings."""

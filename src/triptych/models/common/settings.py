@@ -1,5 +1,7 @@
-"""What the settings of every family's networks tell the rest of the program."""
+"""The base class of the settings of a family's networks."""
 
+from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import ClassVar
 
 from triptych.core.schema import Section
@@ -19,7 +21,16 @@ class FamilySettings(Section):
     """The names of the optimisers."""
     least_batch: ClassVar[int] = 1
     """The smallest batch size."""
-    batches_a_step: ClassVar[int] = 1
+    batches_per_step: ClassVar[int] = 1
     """Batches of real images that one update consumes."""
     parallel: ClassVar[bool] = False
     """Whether several processes can share one training run."""
+
+    def require_keys(self, by_architecture: Mapping[str, Collection[str]]) -> None:
+        """Raise ValueError unless the optional keys that are set are those of `architecture`."""
+        for key in chain(*by_architecture.values()):
+            belongs, given = key in by_architecture[self.architecture], getattr(self, key) is not None
+            if belongs and not given:
+                raise ValueError(f"architecture {self.architecture} needs {key}")
+            if given and not belongs:
+                raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")

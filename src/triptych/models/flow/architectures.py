@@ -1,24 +1,21 @@
-"""The flows by name: RealNVP, NICE with a diagonal scaling, and a convolutional flow with two scales."""
-
-from __future__ import annotations
+"""The flows by name, RealNVP, NICE and a convolutional flow with two scales, and the networks of their couplings."""
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from triptych.core.errors import TriptychError
+from triptych.models.common.linear import Linear, perceptron
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
-from triptych.models.flow.coupling_networks import ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_shapes import Reorder, Reshape, Shape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
+from triptych.models.flow.settings import Dequantizer, Model
 from triptych.models.flow.transform import Composition, Flow, Transform
-
-if TYPE_CHECKING:
-    from triptych.models.flow.settings import Dequantizer, Model
 
 
 def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
@@ -125,3 +122,44 @@ def _channel_couplings(model: Model, shape: Shape, width: int) -> Iterator[Trans
 
 
 LAYERS = {"realnvp": _realnvp, "nice": _nice, "multiscale": _multiscale}
+
+
+def multilayer_perceptron(sizes: list[int], *, zero: bool) -> nn.Sequential:
+    """Return linear layers with ReLU between them, from `sizes[0]` to `sizes[-1]`.
+
+    If `zero`, weights and biases of the last layer start at zero.
+    """
+    hidden = perceptron(sizes[:-1], nn.ReLU)
+    last = Linear(sizes[-2], sizes[-1])
+    return nn.Sequential(*hidden, _start_at_zero(last) if zero else last)
+
+
+class ResidualNetwork(nn.Sequential):
+    """Convolution, residual blocks and a convolution that starts at zero: (n, inputs, h, w) to (n, outputs, h, w)."""
+
+    def __init__(self, inputs: int, outputs: int, channels: int, blocks: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, channels, 3, padding=1),
+            *(ResidualBlock(channels) for _ in range(blocks)),
+            nn.ReLU(),
+            _start_at_zero(nn.Conv2d(channels, outputs, 3, padding=1)),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x)))) (He et al. 2016). The second convolution starts at zero (Zhang et al. 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = _start_at_zero(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(relu(self.first(relu(x))))
+
+
+def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
+    """Return the layer after its weights and biases have been set to zero."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,6 +1,4 @@
-"""Coupling layers: one part of the dimensions stays and determines how the other part changes."""
-
-from __future__ import annotations
+"""Coupling layers, in which one part of the dimensions stays and determines how the other part changes."""
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +51,10 @@ class AdditiveCoupling(Coupling):
     """z_b = x_b + t(x_a), with log det 0 (Dinh et al. 2015, NICE, section 3.2). The network is t: (n, a) to (n, b)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z and log |det dz/dx| = 0, from x (n, d)."""
         kept, changed = self._split(x)
         return self._join(kept, changed + self.network(kept).to(x.dtype)), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log |det dx/dz| = 0, from z (n, d)."""
         kept, changed = self._split(z)
         return self._join(kept, changed - self.network(kept).to(z.dtype)), z.new_zeros(len(z))
 
@@ -89,7 +85,6 @@ class AffineCoupling(Coupling):
         return self._join(kept, changed * log_scale.exp() + shift), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return x and log |det dx/dz| = -sum of s, from z (n, d, ...)."""
         kept, changed = self._split(z)
         log_scale, shift = self._scale_and_shift(kept, context)
         return self._join(kept, (changed - shift) * (-log_scale).exp()), -log_scale.flatten(1).sum(1)

@@ -1,22 +1,16 @@
 """Dequantisation: from 8-bit levels to continuous values in [0, 1), with uniform or with learned noise."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from triptych.data.dequantization import LEVELS, dequantize, quantize
+from triptych.models.flow.coupling import AffineCoupling
 from triptych.models.flow.transform import Transform
 from triptych.objectives.likelihoods import log_likelihood_standard_normal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from triptych.models.flow.coupling import AffineCoupling
 
 
 class Dequantize(Transform):
@@ -32,7 +26,6 @@ class Dequantize(Transform):
         return dequantize(x, torch.rand_like(x)), self.log_det(x)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the level 0..255 of each value in [0, 1), and D log 256 in nats."""
         return quantize(z), -self.log_det(z)
 
     @staticmethod
@@ -77,5 +70,4 @@ class VariationalDequantize(Transform):
         return values, Dequantize.log_det(pixels) - log_q
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the level 0..255 of each value in [0, 1), and D log 256 in nats."""
         return quantize(z), -Dequantize.log_det(z)

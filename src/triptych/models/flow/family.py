@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,13 +12,11 @@ from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS
 from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.dequantization import Dequantize
+from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
 from triptych.training.family import Family, Update
-
-if TYPE_CHECKING:
-    from triptych.models.flow.settings import Model
-    from triptych.training.images import HeldOutImages
+from triptych.training.images import HeldOutImages
 
 CHUNK = 500  # images per forward pass in validation
 INITIALISATION_IMAGES = 2000  # approximately; training images at equal distances
@@ -36,7 +34,7 @@ class FlowFamily(Family):
     """
 
     first_snapshot: ClassVar[int] = 1
-    recordable = True
+    can_be_graphed = True
 
     def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.architecture = flow, model.architecture
@@ -94,13 +92,14 @@ class FlowFamily(Family):
             found = [self.networks.calc_likelihood(part) for part in images.pixels.split(CHUNK)]
         nats = torch.cat(found).cpu().double()
         if not nats.isfinite().all():
+            place = self.first_non_finite_layer(images.pixels)
             raise TriptychError(
                 f"the likelihood of {int((~nats.isfinite()).sum()):,} of {len(nats):,} {images.split} images is not "
-                f"finite{self.culprit(images.pixels)}: lower the learning rate or set gradient_clip, and train again"
+                f"finite{place}: lower the learning rate or set gradient_clip, and train again"
             )
         return nats
 
-    def culprit(self, pixels: Tensor) -> str:
+    def first_non_finite_layer(self, pixels: Tensor) -> str:
         for part in pixels.split(CHUNK):
             found = self.networks.first_non_finite(part)
             if found:

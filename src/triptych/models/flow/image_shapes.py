@@ -1,7 +1,5 @@
 """Transforms that only move the numbers of an image, and the split of a multi-scale flow."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Learned factors and shifts, per dimension or per channel, that are initialised from data."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -11,18 +9,16 @@ LEAST = 1e-3  # lower limit of a standard deviation, for pixels that never chang
 
 
 class Scaling(Transform):
-    """z = x exp(s) with one learned s per dimension (Dinh et al. 2015, NICE, section 3.3)."""
+    """z = x exp(s) for x (n, d), with one learned s per dimension (Dinh et al. 2015, NICE, section 3.3)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(size))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z and log |det dz/dx| = sum of s, from x (n, d)."""
         return x * self.log_scale.exp(), self.log_scale.sum().expand(len(x))
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log |det dx/dz| = -sum of s, from z (n, d)."""
         return z * (-self.log_scale).exp(), -self.log_scale.sum().expand(len(z))
 
     @torch.no_grad()
@@ -48,7 +44,6 @@ class ActNorm(Transform):
         return (x + self.bias) * self.log_scale.exp(), self._log_det(x)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log |det dx/dz|, from z (n, d) or (n, c, h, w)."""
         return z * (-self.log_scale).exp() - self.bias, -self._log_det(z)
 
     def _log_det(self, x: Tensor) -> Tensor:

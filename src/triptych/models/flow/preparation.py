@@ -1,7 +1,5 @@
 """The fixed maps from [0, 1) to the inputs of the couplings."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor
@@ -33,7 +31,6 @@ class Logit(Transform):
         return log_inside - log_outside, slope.sum(1)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return y of the shape of z (n, ...), and the log determinant of the inverse (n,) in nats per image."""
         values = (z.sigmoid() - self.alpha / 2) / (1 - self.alpha)
         slope = (logsigmoid(z) + logsigmoid(-z) - math.log1p(-self.alpha)).flatten(1)
         return values, slope.sum(1)

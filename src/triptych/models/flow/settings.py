@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from triptych.core.schema import Depth, Section, SomeWidths, Width
 from triptych.models.common.settings import FamilySettings
 
-KEYS = {"realnvp": {"hidden"}, "nice": {"hidden"}, "multiscale": {"channels", "blocks"}}  # by architecture
+KEYS = {"realnvp": ["hidden"], "nice": ["hidden"], "multiscale": ["channels", "blocks"]}  # by architecture
 
 Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
@@ -54,17 +54,11 @@ class Model(FamilySettings):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The kinds of images that the architecture accepts."""
         return ("grey", "colour") if self.architecture == "realnvp" else ("grey",)
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
-        for key in ("hidden", "channels", "blocks"):
-            belongs, given = key in KEYS[self.architecture], getattr(self, key) is not None
-            if belongs and not given:
-                raise ValueError(f"architecture {self.architecture} needs {key}")
-            if given and not belongs:
-                raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")
+        self.require_keys(KEYS)
         if (self.preparation == "logit") != (self.alpha is not None):
             raise ValueError("alpha belongs to preparation: logit, and only there")
         if self.data_initialisation and self.architecture != "nice":

@@ -1,7 +1,5 @@
 """Invertible transforms with log determinants, their composition, and the flow with its base density."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable
 

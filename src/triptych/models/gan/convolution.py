@@ -1,7 +1,5 @@
 """A convolution for networks with a gradient penalty, whose gradient is differentiated once more."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Generator and discriminator as multilayer perceptrons."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

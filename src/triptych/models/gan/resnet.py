@@ -1,7 +1,5 @@
 """The residual networks of SNGAN for images of 32 by 32 pixels (Miyato et al. 2018, table 4)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 from torch.nn.utils.parametrizations import spectral_norm

@@ -8,10 +8,9 @@ from triptych.core.schema import Depth, Section, SomeWidths, Weight, Width
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {  # by architecture
-    "mlp": {"generator", "discriminator", "leak", "dropout", "label_noise"},
-    "resnet": {"width", "loss_type", "reg_type", "reg_cf", "spectral_normalization", "critic_steps"},
+    "mlp": ["discriminator", "dropout", "generator", "label_noise", "leak"],
+    "resnet": ["critic_steps", "loss_type", "reg_cf", "reg_type", "spectral_normalization", "width"],
 }
-
 
 OFF = {  # options that are off unless the settings say otherwise, by architecture
     "mlp": {"dropout": 0.0, "label_noise": 0.0},
@@ -58,33 +57,24 @@ class Model(FamilySettings):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The kinds of images that the architecture accepts."""
         return ("colour",) if self.architecture == "resnet" else ("grey",)
 
     @property
-    def batches_a_step(self) -> int:
+    def batches_per_step(self) -> int:
         """Batches of real images that one update consumes."""
         return self.critic_steps or 1
 
     @property
     def parallel(self) -> bool:
-        """Whether several processes can share one training run."""
         return self.architecture == "resnet"
 
     @property
     def players(self) -> tuple[str, ...]:
-        """The names of the optimisers."""
         return ("generator", "critic" if self.architecture == "resnet" else "discriminator")
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
-        for architecture, keys in KEYS.items():
-            for key in sorted(keys):
-                belongs, given = architecture == self.architecture, getattr(self, key) is not None
-                if belongs and not given:
-                    raise ValueError(f"architecture {self.architecture} needs {key}")
-                if given and not belongs:
-                    raise ValueError(f"{key} does not belong to architecture {self.architecture}: remove it")
+        self.require_keys(KEYS)
         if self.reg_type is not None and (self.reg_type == "none") != (self.reg_cf == 0.0):
             raise ValueError(
                 f"reg_cf is {self.reg_cf:g} with reg_type {self.reg_type}: none goes with 0, a penalty with more than 0"

@@ -1,7 +1,5 @@
 """Batch normalisation over a batch that is split between several processes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.models.vae.network import Vae
+from triptych.models.vae.posterior import Posterior
+from triptych.models.vae.settings import Model
 from triptych.objectives.likelihoods import log_likelihood_bernoulli_logits, log_likelihood_standard_normal
 from triptych.objectives.vae import importance_weighted_bound, negative_elbo
 from triptych.training.family import Family, Update
-
-if TYPE_CHECKING:
-    from triptych.models.vae.posterior import Posterior
-    from triptych.models.vae.settings import Model
-    from triptych.training.images import HeldOutImages
+from triptych.training.images import HeldOutImages
 
 DECODED_AT_ONCE = 2000  # latents
 
@@ -32,7 +28,7 @@ class VaeFamily(Family):
     def __init__(self, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.latent = Vae(model, image_shape), model.latent
         self.kl_warmup, self.importance_samples = model.kl_warmup, model.importance_samples
-        self.recordable = not model.kl_warmup
+        self.can_be_graphed = not model.kl_warmup
 
     def sampled_terms(self, images: Tensor, posterior: Posterior, samples: int) -> tuple[Tensor, Tensor]:
         """Return -log p(x|z) and log q(z|x) - log p(z) for draws z of q(z|x), each (n, samples) in nats.

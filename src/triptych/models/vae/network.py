@@ -1,19 +1,13 @@
 """Encoder and decoder as multilayer perceptrons (Kingma and Welling 2014, appendix C)."""
 
-from __future__ import annotations
-
 import math
-from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from triptych.models.common.linear import Linear, linear
+from triptych.models.common.linear import Linear, linear, perceptron
 from triptych.models.vae.posterior import Posterior
-
-if TYPE_CHECKING:
-    from triptych.models.vae.settings import Model
+from triptych.models.vae.settings import Model
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
@@ -30,9 +24,9 @@ class Vae(nn.Module):
         self.image_shape, self.shift, self.planar_layers = image_shape, model.decoder_shift, planar_layers
         pixels = math.prod(image_shape)
         features = hidden[-1] if hidden else pixels
-        self.encoder = _perceptron([pixels, *hidden], model.activation)
+        self.encoder = perceptron([pixels, *hidden], ACTIVATIONS[model.activation])
         self.posterior = Linear(features, 2 * latent)
-        self.decoder = _perceptron([latent, *reversed(hidden)], model.activation)
+        self.decoder = perceptron([latent, *reversed(hidden)], ACTIVATIONS[model.activation])
         self.likelihood = Linear(hidden[0] if hidden else latent, pixels)
         if planar_layers:
             self.flow = Linear(features, planar_layers * (2 * latent + 1))
@@ -53,11 +47,3 @@ class Vae(nn.Module):
         """Return the logits of the pixels' means, (..., *image_shape), from latents (..., d)."""
         logits = linear(self.decoder(latents), self.likelihood.weight, self.likelihood.bias + self.shift)
         return logits.unflatten(-1, self.image_shape)
-
-
-def _perceptron(sizes: list[int], activation: str) -> nn.Sequential:
-    """Return linear layers from `sizes[0]` to `sizes[-1]`, with the activation after each."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers)

@@ -1,8 +1,7 @@
 """The approximate posterior q(z|x) that the encoder returns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ class Posterior:
     log_variance: Tensor
     layers: Tensor | None
 
-    def __getitem__(self, images: slice) -> Posterior:
+    def __getitem__(self, images: slice) -> Self:
         """Return the posterior of some of the images."""
         layers = None if self.layers is None else self.layers[images]
         return Posterior(self.mean[images], self.log_variance[images], layers)

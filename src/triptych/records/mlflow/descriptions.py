@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from triptych.core.errors import TriptychError
+from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import headline_of, likelihood, title_of
 from triptych.records.mlflow.saved_view import address_of
-from triptych.records.run_folder import stage_of
+from triptych.records.run_folder import Json, RunFolder, stage_of
 from triptych.studies.kinds import STUDIES
-from triptych.training.history import step_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from triptych.records.run_folder import Json, RunFolder
 
 NOTE = "mlflow.note.content"
 COMMIT_LENGTH = 7  # characters
@@ -52,9 +45,8 @@ def model_note(run: RunFolder) -> str:
 
 def training_length_of(run: RunFolder) -> str:
     """Return the length of the training, such as "20 epochs, 1,560 updates"."""
-    last, updates = run.history[-1], run.updates
-    step = step_name(last)
-    return f"{int(last[step]):,} {step}s" + (f", {updates[-1]['updates']:,} updates" if updates else "")
+    (step, last), updates = run.last_step, run.updates
+    return f"{last:,} {step}s" + (f", {updates[-1]['updates']:,} updates" if updates else "")
 
 
 def result_of(run: RunFolder) -> str:
@@ -79,8 +71,9 @@ def result_of(run: RunFolder) -> str:
 
 def _result_of_study(run: RunFolder) -> str:
     metric = headline_of(run.inputs["family"]).metric
-    found = {child.name: child.metrics[metric] for child in run.configurations if metric in child.metrics}
-    count = f"{len(run.configurations)} configurations"
+    metrics = {name: measured(results) for name, results in run.configurations.items()}
+    found = {name: numbers[metric] for name, numbers in metrics.items() if metric in numbers}
+    count = f"{len(metrics)} configurations"
     if not found:
         return count
     lowest = min(found, key=found.__getitem__)
@@ -91,16 +84,13 @@ def _training(run: RunFolder) -> str:
     inputs, batch_size = run.inputs, run.inputs["settings"].get("batch_size")
     parameters = f" with {inputs['parameters']:,} parameters" if "parameters" in inputs else ""
     batches = f" of {batch_size} examples" if batch_size else ""
+    images = ""
+    if data := inputs.get("data"):
+        images = f" on {data['splits']['train']:,} images of `{data['dataset']}` ({data['source']})"
     return (
-        f"{title_of(inputs['family'])}{parameters}, trained for {training_length_of(run)}{batches}"
-        f"{_data(inputs.get('data'))}. Profile `{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
+        f"{title_of(inputs['family'])}{parameters}, trained for {training_length_of(run)}{batches}{images}. "
+        f"Profile `{inputs['profile']}`, seed {inputs['settings'].get('seed', 0)}."
     )
-
-
-def _data(data: Mapping[str, object] | None) -> str:
-    if not data:
-        return ""
-    return f" on {data['splits']['train']:,} images of `{data['dataset']}` ({data['source']})"
 
 
 def _results(run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""Show a training run in MLflow while it runs, and add its evaluation later.
+"""Show a training run in MLflow while it runs.
 
 `run_writer.py` writes everything that is known only at the end. If MLflow fails, training continues: the results are in
 the run folder, and `triptych sync` rebuilds the run.
@@ -10,18 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.core.json_files import is_number
 from triptych.core.messages import one_line, warn
-from triptych.records.mlflow.run_writer import RunWriter, bring_up_to_date
+from triptych.records.mlflow.run_writer import RunWriter
 from triptych.records.mlflow.store import Store
+from triptych.records.run_folder import Json, RunFolder
+from triptych.training.history import History
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.records.run_folder import Json, RunFolder
-    from triptych.training.checkpoint import History
+NO_ANSWER = "MLflow does not answer ({}); the run continues, run `triptych sync` later to record it"
 
 
 @dataclass
@@ -72,31 +70,15 @@ class LiveRun:
     def _try(self, action: Callable[[], None]) -> None:
         if not self.broken:
             self.broken = True
-            with _failure_as_warning():
+            with failure_as_warning(NO_ANSWER):
                 action()
                 self.broken = False
 
 
 @contextmanager
-def _failure_as_warning() -> Iterator[None]:
-    """Print one warning for any error of MLflow or its database drivers."""
+def failure_as_warning(sentence: str) -> Iterator[None]:
+    """Print `sentence`, with the error in place of its `{}`, for any error of MLflow, its drivers or the disk."""
     try:
         yield
     except Exception as error:
-        warn(f"MLflow does not answer ({one_line(error)}); the run continues, run `triptych sync` later to record it")
-
-
-@_failure_as_warning()
-def add_evaluation(store: Store, run: RunFolder, digest: str | None, facts: Json, model: Path) -> None:
-    """Add an evaluation to the MLflow run of its training.
-
-    `digest` is the run folder's digest before the evaluation. If MLflow shows anything else, the run is rebuilt.
-    `facts` are the journal's facts of the training.
-    """
-    shown = store.find_runs(run.name, run.fingerprint, run.inputs["family"])
-    if len(shown) == 1 and digest and shown[0].data.tags.get("digest") == digest:
-        writer = RunWriter(store, shown[0].info.run_id, run, facts)
-        writer.write_evaluation()
-        writer.write_summary()
-    else:
-        bring_up_to_date(store, run, facts, model)
+        warn(sentence.format(one_line(error)))

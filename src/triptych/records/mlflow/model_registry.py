@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from triptych.records.mlflow.descriptions import model_note, result_of
 from triptych.records.mlflow.saved_view import model_version_tags
+from triptych.records.mlflow.store import Store
+from triptych.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-    from triptych.records.mlflow.store import Store
-    from triptych.records.run_folder import RunFolder
 
 WEIGHTS_HASH = "weights_sha256"  # the tag by which a model and its version are found, and the key in the manifest
 
@@ -31,7 +31,7 @@ def link_model(store: Store, run_id: str, run: RunFolder, folder: Path | None) -
 
     model = _find_model(store, run) or (_log_model(store, run_id, run, folder) if folder else None)
     if model:
-        store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, int(run.history[-1]["epoch"]))])
+        store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, run.last_step[1])])
         _register(store, run_id, run, model)
 
 
@@ -67,7 +67,7 @@ def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
 
 
 def _find_versions(store: Store, name: str, weights: str) -> list[ModelVersion]:
-    return list(store.client.search_model_versions(_query(store, name, weights)))
+    return store.client.search_model_versions(_query(store, name, weights))
 
 
 def _query(store: Store, name: str, weights: str) -> str:

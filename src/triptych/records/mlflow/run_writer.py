@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from triptych.core.json_schemas import measured
 from triptych.records.mlflow.descriptions import NOTE, result_of, run_note, training_length_of
 from triptych.records.mlflow.model_registry import delete_unused_model, describe_version, link_model, model_of
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
-from triptych.records.mlflow.store import run_tags, to_metrics
+from triptych.records.mlflow.store import Clock, Store, run_tags, to_metrics
+from triptych.records.run_folder import Json, RunFolder
 from triptych.records.sample_sheets import open_sheet
-from triptych.training.history import step_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.records.mlflow.store import Clock, Store
-    from triptych.records.run_folder import Configuration, Json, RunFolder
 
 SHARED_TAGS = (
     *("profile", "family", "project", "stage", "git_commit", "dvc_exp"),
@@ -27,24 +21,33 @@ SHARED_TAGS = (
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 
 
-def bring_up_to_date(store: Store, run: RunFolder, facts: Json, model: Path | None = None) -> bool:
+def bring_up_to_date(
+    store: Store, run: RunFolder, facts: Json, model: Path | None = None, before: str | None = None
+) -> bool:
     """Make MLflow show exactly what the run folder and the journal's facts hold; return whether it was rebuilt.
 
-    `model` is the folder of the trained model, if it is on disk.
+    `model` is the folder of the trained model, if it is on disk. `before` is the run folder's digest before its first
+    evaluation: if MLflow shows that state, only the evaluation is added.
     """
     inputs, digest = run.inputs, run.digest  # a damaged run folder raises here, before MLflow shows half of it
     shown = store.find_runs(run.name, inputs["fingerprint"], inputs["family"])
-    if len(shown) == 1 and shown[0].data.tags.get("digest") == digest:
+    found = shown[0].data.tags.get("digest") if len(shown) == 1 else None
+    if found and found == before:
+        writer = RunWriter(store, shown[0].info.run_id, run, facts)
+        writer.write_evaluation()
+        writer.write_summary()
+        return False
+    if found == digest:
         run_id = shown[0].info.run_id
         if model and model_of(store, run_id) is None:  # the weights were not on disk when the run was written
             link_model(store, run_id, run, model)
             describe_version(store, run)
         run.write_mlflow_link(store.uri, run_id)
         return False
-    start, end = _start_and_end(facts)
+    start, end, clock = _times(run, facts)
     run_id = store.create_run(run.name, inputs, run_tags(facts), start)
-    writer = RunWriter(store, run_id, run, facts, _clock(run, start, end))
-    store.log_rows(run_id, run.history, writer.clock)
+    writer = RunWriter(store, run_id, run, facts, clock)
+    store.log_rows(run_id, run.history, clock)
     writer.write_results(model, end)
     return True
 
@@ -71,12 +74,12 @@ class RunWriter:
     def _write_training(self, model: Path | None) -> None:
         """Write updates, speeds, sheets of samples, and the model if there is one."""
         speeds = {name: float(self.facts[name]) for name in SPEEDS if name in self.facts}
-        rows = [*self.run.updates, *([self._last_step | speeds] if speeds else [])]
-        self.store.log_rows(self.run_id, rows, self.clock)
+        step, last = self.run.last_step
+        self.store.log_rows(self.run_id, [*self.run.updates, {step: last, **speeds}], self.clock)
         for epoch, path in self.run.samples.items():
             sheet, when = open_sheet(path), self.clock(epoch) if self.clock else None
             self.store.client.log_image(self.run_id, sheet, key=SAMPLES, step=epoch, timestamp=when)
-            if epoch == self._last_step["epoch"]:
+            if epoch == last:
                 self.store.client.log_image(self.run_id, sheet, key=FINAL_SAMPLES, step=0, timestamp=when)
         link_model(self.store, self.run_id, self.run, model)
 
@@ -85,8 +88,8 @@ class RunWriter:
         metrics, *snapshots = self.run.curves[len(self.run.history) :]
         self.store.log_rows(self.run_id, [metrics], self.clock, model_of(self.store, self.run_id))
         self.store.log_rows(self.run_id, snapshots, self.clock)
-        if self.run.fidelity_protocol:
-            self.store.client.set_tag(self.run_id, "fidelity", self.run.fidelity_protocol)
+        if protocol := self.run.fidelity_protocol:
+            self.store.client.set_tag(self.run_id, "fidelity", protocol)
         for picture in self.run.figures:
             self.store.client.log_artifact(self.run_id, str(picture), "figures")
 
@@ -94,8 +97,8 @@ class RunWriter:
         """Write the description, the digest and a study's configurations; then delete other runs of these inputs."""
         from mlflow.entities import RunTag
 
-        for configuration in self.run.configurations:
-            self._write_configuration(configuration)
+        for name, results in self.run.configurations.items():
+            self._write_configuration(name, results)
         tags = {
             "trained": training_length_of(self.run),
             "result": result_of(self.run) or "not evaluated",
@@ -107,51 +110,44 @@ class RunWriter:
         self._delete_other_runs()
         self.run.write_mlflow_link(self.store.uri, self.run_id)
 
-    def _write_configuration(self, configuration: Configuration) -> None:
+    def _write_configuration(self, name: str, results: Json) -> None:
         """Write a configuration of a study as a child of the study's run."""
         from mlflow.entities import Param, RunTag
 
         client = self.store.client
         parent = client.get_run(self.run_id)
-        name = f"{self.run.name} {configuration.name}"
-        child = client.create_run(parent.info.experiment_id, start_time=parent.info.start_time, run_name=name)
+        child = client.create_run(
+            parent.info.experiment_id, start_time=parent.info.start_time, run_name=f"{self.run.name} {name}"
+        )
         shared = {key: parent.data.tags[key] for key in SHARED_TAGS if key in parent.data.tags}
-        own = {"mlflow.parentRunId": self.run_id, "configuration": configuration.name, **configuration.words}
+        words = {key: value for key, value in results.items() if isinstance(value, str)}
+        own = {"mlflow.parentRunId": self.run_id, "configuration": name, **words}
+        step, last = self.run.last_step
         client.log_batch(
             child.info.run_id,
-            metrics=to_metrics([*configuration.history, self._last_step | configuration.metrics], self.clock),
-            params=[Param("study", self.run.name), Param("configuration", configuration.name)],
+            metrics=to_metrics([*self.run.history_of(name), {step: last, **measured(results)}], self.clock),
+            params=[Param("study", self.run.name), Param("configuration", name)],
             tags=[RunTag(key, value) for key, value in (shared | own).items()],
         )
         client.set_terminated(child.info.run_id, "FINISHED", parent.info.end_time)
 
     def _delete_other_runs(self) -> None:
-        for other in self.store.find_runs(self.run.name, self.run.fingerprint, self.run.inputs["family"]):
+        inputs = self.run.inputs
+        for other in self.store.find_runs(self.run.name, inputs["fingerprint"], inputs["family"]):
             if other.info.run_id != self.run_id:
                 model_id = model_of(self.store, other.info.run_id)
                 self.store.delete_run(other)
                 if model_id:
                     delete_unused_model(self.store, self.run.name, model_id, self.run.weights_of_same_name())
 
-    @cached_property
-    def _last_step(self) -> dict[str, float]:
-        row = self.run.history[-1]
-        step = step_name(row)
-        return {step: row[step]}
 
+def _times(run: RunFolder, facts: Json) -> tuple[int | None, int | None, Clock | None]:
+    """Return start and end of an execution in milliseconds since 1970, and a clock that spreads the steps evenly.
 
-def _start_and_end(facts: Json) -> tuple[int | None, int | None]:
-    """Return start and end of an execution in milliseconds since 1970; (None, None) if they are not recorded."""
+    All three are None if the times are not recorded.
+    """
     if "started" not in facts or "seconds" not in facts:
-        return None, None
+        return None, None, None
     start = int(datetime.fromisoformat(facts["started"]).timestamp() * 1000)
-    return start, start + int(facts["seconds"] * 1000)
-
-
-def _clock(run: RunFolder, start: int | None, end: int | None) -> Clock | None:
-    """Return a clock that spreads the steps evenly over the time of the run; None if that time is not recorded."""
-    if start is None or end is None:
-        return None
-    last = run.history[-1]
-    steps = max(int(last[step_name(last)]), 1)
-    return lambda step: start + (end - start) * step // steps
+    duration, steps = int(facts["seconds"] * 1000), max(run.last_step[1], 1)
+    return start, start + duration, lambda step: start + duration * step // steps

@@ -31,8 +31,9 @@ COLUMNS = (
 )
 SAMPLES = "samples"  # images by epoch
 FINAL_SAMPLES = "samples_after_training"  # at step 0 in every run, to compare runs of any length
-MAX_RUNS = 20  # in one chart
 SECTION = "headline"
+IN_SECTION = {"runsCountToCompare": 20, "metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+BY_UPDATES = {"xAxisKey": "metric", "selectedXAxisMetricKey": "updates", "useGlobalXaxisKey": False}
 
 
 def interface_is_known() -> bool:
@@ -74,8 +75,8 @@ def _state(family: str) -> dict[str, Any]:
     charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric} for metric in metrics if metric != INCEPTION]
     charts += [_curve(metric) for metric in headline.curves]
     if has_samples:
-        charts += [_curve_by_updates(metric) for metric in headline.curves]
-        charts += [_images(FINAL_SAMPLES), _images(SAMPLES)]
+        charts += [_curve(metric) | BY_UPDATES | {"displayName": f"{metric}, by update"} for metric in headline.curves]
+        charts += [_images(key) for key in (FINAL_SAMPLES, SAMPLES)]
     return {
         "orderByKey": f"metrics.`{headline.metric}`",
         "orderByAsc": not headline.higher_is_better,
@@ -83,7 +84,9 @@ def _state(family: str) -> dict[str, Any]:
         "compareRunSections": [
             {"uuid": SECTION, "name": "Headline", "display": True, "isReordered": False, "deleted": False}
         ],
-        "compareRunCharts": [_in_section(chart, number) for number, chart in enumerate(charts)],
+        "compareRunCharts": [
+            {**IN_SECTION, "uuid": f"{SECTION}-{number}", **chart} for number, chart in enumerate(charts)
+        ],
     }
 
 
@@ -106,25 +109,5 @@ def _curve(metric: str) -> dict[str, Any]:
     }
 
 
-def _curve_by_updates(metric: str) -> dict[str, Any]:
-    return _curve(metric) | {
-        "xAxisKey": "metric",
-        "selectedXAxisMetricKey": "updates",
-        "useGlobalXaxisKey": False,
-        "displayName": f"{metric}, by update",
-    }
-
-
 def _images(key: str) -> dict[str, Any]:
     return {"type": "IMAGE", "imageKeys": [key], "step": 0, "showRunParams": False}
-
-
-def _in_section(chart: dict[str, Any], number: int) -> dict[str, Any]:
-    return {
-        "uuid": f"{SECTION}-{number}",
-        "runsCountToCompare": MAX_RUNS,
-        "metricSectionId": SECTION,
-        "deleted": False,
-        "isGenerated": False,
-        **chart,
-    }

@@ -11,29 +11,25 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten
 from triptych.core.process_ids import is_alive
+from triptych.core.project import Project
 from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import interface_tags
 from triptych.records.run_folder import Json, stage_of
-from triptych.settings.params import load
-from triptych.training.history import step_name
+from triptych.training.history import History, step_name
 
 if TYPE_CHECKING:
+    from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Run
-
-    from triptych.core.project import Project
-    from triptych.training.history import History
 
 Clock = Callable[[int], int]
 """The time of a step, in milliseconds since 1970."""
@@ -62,6 +58,7 @@ def import_client() -> type[MlflowClient]:
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """Return the errors of a database or a server that is missing, locked, full or slow."""
+    import_client()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -71,9 +68,13 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 @dataclass
 class Store:
-    """The server that `MLFLOW_TRACKING_URI` names, or else the database `mlflow.db` in the project."""
+    """The server that `MLFLOW_TRACKING_URI` names, or else the database `mlflow.db` in the project.
+
+    `seed_groups` holds the names of the experiments and studies that differ only in their seeds, by the first one.
+    """
 
     project: Project
+    seed_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:
@@ -81,51 +82,38 @@ class Store:
 
     @property
     def uri(self) -> str:
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}"
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.project.home / 'mlflow.db'}"
 
     @property
-    def database(self) -> Path:
-        """The path of the project's own database."""
-        return self.project.home / "mlflow.db"
-
-    @property
-    def _artifacts(self) -> Path:
+    def artifacts(self) -> Path:
+        """The folder for the files of runs and models, if there is no server."""
         return self.project.home / "mlartifacts"
 
     @cached_property
     def client(self) -> MlflowClient:
         """A client. It connects under a lock, because two processes must not create the database at the same time."""
         client_class = import_client()
-        with self._lock():
+        with self._lock:
             client = client_class(self.uri)
             if self.is_local:
                 client.search_experiments(max_results=1)
             return client
 
-    @cached_property
-    def first_seeds(self) -> dict[str, str]:
-        """Experiments and studies by name: the first one with the same settings, whatever its seed."""
-        with suppress(TriptychError):  # outside of a project that can be read, each run stands for itself
-            groups = load(self.project.params).seed_groups()
-            return {name: first for first, names in groups.items() for name in names}
-        return {}
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Keep other processes of the project from creating a database or an experiment."""
+    @property
+    def _lock(self) -> FileLock:
+        """A lock that keeps other processes of the project from creating a database or an experiment."""
         from filelock import FileLock
 
         self.project.private.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.project.private / "mlflow.lock"):
-            yield
+        return FileLock(self.project.private / "mlflow.lock")
 
     def experiment_id(self, family: str) -> str:
         """Return the id of the MLflow experiment for this family or kind of study. Create it if it is missing."""
         client = self.client
-        with self._lock():
+        with self._lock:
             found = client.get_experiment_by_name(family)
             if not found:
-                place = (self._artifacts / family).as_uri() if self.is_local else None
+                place = (self.artifacts / family).as_uri() if self.is_local else None
                 found = client.get_experiment(client.create_experiment(family, artifact_location=place))
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(found.experiment_id)
@@ -161,7 +149,7 @@ class Store:
         run_id = self.client.create_run(self.experiment_id(family), start_time=start, run_name=name).info.run_id
         tags = {
             "triptych_experiment": name,
-            "entry": self.first_seeds.get(name, name),
+            "entry": next((first for first, names in self.seed_groups.items() if name in names), name),
             "fingerprint": inputs["fingerprint"],
             "profile": inputs["profile"],
             "family": family,
@@ -184,10 +172,8 @@ class Store:
 
     def curves(self, run_id: str, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
         """Return step and value of every point that MLflow shows of these metrics, in order."""
-        return {
-            name: sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, name))
-            for name in names
-        }
+        history = self.client.get_metric_history
+        return {name: sorted((point.step, point.value) for point in history(run_id, name)) for name in names}
 
     def delete_run(self, run: Run) -> None:
         """Delete a run, its child runs and its files; MLflow alone would keep the files."""
@@ -200,7 +186,7 @@ class Store:
     def delete_files(self, artifact_uri: str) -> None:
         """Delete the folder with the files of a run or a model, if it belongs to this project."""
         folder = Path(unquote(urlparse(artifact_uri).path)).parent
-        if self.is_local and folder.is_relative_to(self._artifacts):
+        if self.is_local and folder.is_relative_to(self.artifacts):
             shutil.rmtree(folder, ignore_errors=True)
 
     def mark_dead_runs(self) -> None:
@@ -236,8 +222,8 @@ def run_tags(facts: Json) -> dict[str, str]:
 
 def _parameters(inputs: Json) -> Json:
     """Return the profile, the settings by their names in `params.yaml`, and the other inputs, all flattened."""
-    others = {key: inputs[key] for key in ("runtime", "data") if key in inputs}
-    return {"profile": inputs["profile"]} | flatten(inputs["settings"]) | flatten(others)
+    others = {key: inputs[key] for key in ("profile", "runtime", "data") if key in inputs}
+    return flatten(inputs["settings"]) | flatten(others)
 
 
 def _dataset_input(data: Json) -> DatasetInput:

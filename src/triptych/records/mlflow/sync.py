@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from triptych.core.errors import TriptychError
-from triptych.core.file_names import MANIFEST
+from triptych.core.file_names import HISTORY, MANIFEST
 from triptych.core.json_files import read_json
 from triptych.core.messages import one_line, warn
-from triptych.records.copy_results import copy_all_results
+from triptych.core.project import Project
 from triptych.records.journal import look_up
 from triptych.records.mlflow.run_writer import bring_up_to_date
-from triptych.records.mlflow.store import Store, expected_errors, import_client
-from triptych.records.run_folder import RunFolder, all_run_folders, stage_of
+from triptych.records.mlflow.store import Store, expected_errors
+from triptych.records.run_folder import RunFolder, all_run_folders, copy_evaluation, copy_model, stage_of
 from triptych.records.sample_sheets import draw_sample_sheets
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
+from triptych.settings.params import Settings
 
 
 def sync(project: Project, settings: Settings) -> tuple[int, int]:
@@ -27,28 +22,40 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 
     Raises TriptychError if the database or the server does not answer.
     """
-    import_client()
-    copy_all_results(project, settings)
-    store, rebuilt, runs = Store(project), 0, list(all_run_folders(project))
+    _copy_results(project, settings)
+    store, rebuilt, runs = Store(project, settings.seed_groups()), 0, list(all_run_folders(project))
     try:
         for run in runs:
-            try:
-                rebuilt += _sync_run(project, store, run)
-            except TriptychError as error:
-                warn(f"the run folder {run.path} is left out: {error}")
+            rebuilt += _sync_run(store, run)
         store.mark_dead_runs()
     except expected_errors() as error:
-        advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
+        database = store.uri.removeprefix("sqlite:///")
+        advice = f"Sync again later, or first delete {database}" if store.is_local else "Sync again later"
         raise TriptychError(
             f"MLflow at {store.uri} does not answer ({one_line(error)}). No result is lost. {advice}."
         ) from None
     return len(runs), rebuilt
 
 
-def _sync_run(project: Project, store: Store, run: RunFolder) -> bool:
-    """Bring one run up to date; return whether it was rebuilt."""
-    facts = look_up(project, stage_of(run.inputs["family"]), run.name, run.path / MANIFEST)
-    return bring_up_to_date(store, run, facts, _model_on_disk(project, run))
+def _copy_results(project: Project, settings: Settings) -> None:
+    """Copy all results on disk into run folders, for example after `dvc checkout` or on another machine."""
+    for name in settings.measured:
+        model, metrics = project.model(name), project.metrics(name)
+        if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
+            continue
+        run = copy_model(project, name, model)
+        if metrics.exists() and read_json(metrics)["weights_sha256"] == run.inputs["weights_sha256"]:
+            copy_evaluation(run, metrics, project.plots(name))
+
+
+def _sync_run(store: Store, run: RunFolder) -> bool:
+    """Bring one run up to date, unless its folder is damaged; return whether it was rebuilt."""
+    try:
+        facts = look_up(store.project, stage_of(run.inputs["family"]), run.name, run.path / MANIFEST)
+        return bring_up_to_date(store, run, facts, _model_on_disk(store.project, run))
+    except TriptychError as error:
+        warn(f"the run folder {run.path} is left out: {error}")
+        return False
 
 
 def _model_on_disk(project: Project, run: RunFolder) -> Path | None:

@@ -8,17 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from triptych.core.errors import TriptychError
-from triptych.records.headlines import titles
+from triptych.core.project import Project
+from triptych.records.headlines import title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.mlflow.store import ENVIRONMENT, Store
-
-if TYPE_CHECKING:
-    from triptych.core.project import Project
 
 HOST = "127.0.0.1"
 TIMEOUT = 120  # seconds until the server must answer
@@ -36,7 +33,7 @@ def serve(project: Project, port: int) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop the server when this process is stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)
     store.client.search_experiments(max_results=1)
-    server, address = _start_server(project, store, port), f"http://{HOST}:{port}"
+    server, address = _start_server(store, port), f"http://{HOST}:{port}"
     try:
         _wait_for(server, address)
         print(f"MLflow shows the runs at {address} (Ctrl-C stops it){experiment_lines(store, address)}", flush=True)
@@ -54,7 +51,7 @@ def serve(project: Project, port: int) -> int:
 def experiment_lines(store: Store, address: str) -> str:
     """Return one line per family with the address of its runs, because MLflow's front page does not lead to them."""
     names = [experiment.name for experiment in store.client.search_experiments(order_by=["name"])]
-    shown = [(name, store.experiment_id(name)) for name in names if name in titles()]
+    shown = [(name, store.experiment_id(name)) for name in names if title_of(name) != name]
     return "".join(f"\n  {name:<11} {address}/{address_of(number)}" for name, number in shown)
 
 
@@ -67,14 +64,14 @@ def _refuse_port_in_use(port: int) -> None:
             raise TriptychError(f"port {port} is in use: free it, or choose another one with --port") from None
 
 
-def _start_server(project: Project, store: Store, port: int) -> subprocess.Popen:
+def _start_server(store: Store, port: int) -> subprocess.Popen:
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", store.uri, "--artifacts-destination", (project.home / "mlartifacts").as_uri(),
+        "--backend-store-uri", store.uri, "--artifacts-destination", store.artifacts.as_uri(),
     ]  # fmt: skip
     environment = {**os.environ, **ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return subprocess.Popen(  # noqa: S603 (no word of the command is user input, except the port, a number)
-        command, env=environment, cwd=project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command, env=environment, cwd=store.project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
 
 

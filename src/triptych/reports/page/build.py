@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.files import atomic_file
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
@@ -14,14 +15,12 @@ from triptych.reports.page.findings import findings
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
 from triptych.reports.page.table import BEST, COLUMNS, NOT_RECORDED, compared, over_seeds, show_number
 from triptych.reports.summary import LIKELIHOODS, read_summary
+from triptych.settings.params import Settings
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from triptych.core.project import Project
-    from triptych.settings.params import Settings
-
-    Json = dict[str, Any]
+Json = dict[str, Any]
 
 SAMPLES = "X2-samples"
 
@@ -36,21 +35,24 @@ def build_page(project: Project, settings: Settings) -> Path:
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
-    by_reference = protocols(table, experiments)
     measured = [name for name in settings.studies if project.metrics(name).exists()]
     studies = [
         study_section(project, names, settings.study(name).study)
         for name, names in settings.seed_groups(among=measured).items()
     ]
+    by_name = [{section["name"]: section["metrics"] for section in kind} for kind in (experiments, studies)]
     folder = Path(__file__).parent
-    html = _template().render(
+    html = _template(folder).render(
         profiles=sorted({row["profile"] for row in table}),
         made=provenance(experiments + studies),
         columns=COLUMNS,
-        protocols=by_reference,
+        protocols=protocols(table, experiments),
         compared=compared(table),
         table=table,
-        families=_by_family(experiments),
+        families={
+            entry.title: [section for section in experiments if section["family"] == entry.title]
+            for entry in FAMILIES.values()
+        },
         sources=_grouped((section["metrics"]["data"]["source"], section["name"]) for section in experiments),
         likelihoods=_grouped(
             (row["likelihood_is"], row["experiment"]) for row in table if not row["likelihood_is"].startswith(ABSENT)
@@ -61,7 +63,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         judges=[classifier_section(project, name) for name in settings.classifiers],
         studies=studies,
-        findings=findings(settings, *map(_metrics_by_name, (experiments, studies)), table),
+        findings=findings(settings, *by_name, table),
         comparison=sorted(pictures(project.comparison), key=_samples_first),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
@@ -71,11 +73,11 @@ def build_page(project: Project, settings: Settings) -> Path:
     return project.page
 
 
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _template(folder: Path) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("triptych.reports", "page"),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -114,10 +116,6 @@ def undefined(table: Iterable[Json]) -> list[str]:
     return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
 
 
-def _metrics_by_name(sections: Iterable[Json]) -> dict[str, Json]:
-    return {section["name"]: section["metrics"] for section in sections}
-
-
 def _samples_first(picture: Json) -> tuple[bool, int]:
     """Return a sort key: sheets of samples first, the taller ones before the others."""
     return (False, -picture["height"]) if picture["name"].startswith(SAMPLES) else (True, 0)
@@ -140,11 +138,6 @@ def _from_to(first: str, last: str) -> str:
     """Return a range of times to the minute; a day that both share is written once."""
     day, _, time = last.partition(" ")
     return first if first == last else f"{first} to {time if first.startswith(day) else last}"
-
-
-def _by_family(sections: Iterable[Json]) -> dict[str, list[Json]]:
-    titles = [entry.title for entry in FAMILIES.values()]
-    return {title: [each for each in sections if each["family"] == title] for title in titles}
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from triptych.core.file_names import HISTORY, MANIFEST
 from triptych.core.json_files import read_json
+from triptych.core.project import Project
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
-from triptych.evaluation.presentation import presentations
+from triptych.evaluation.presentation import Chart, presentations
+from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
 from triptych.training.history import History, read_history
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from triptych.core.project import Project
-    from triptych.evaluation.presentation import Chart
-    from triptych.figures.curves import Curve
-
-    ChartData = dict[str, Any]
+ChartData = dict[str, Any]
 
 PROGRESS = "M2.7c-progress"
 

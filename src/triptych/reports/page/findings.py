@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.over_seeds import differ
+from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
+from triptych.settings.experiment import Experiment
+from triptych.settings.params import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from triptych.evaluation.over_seeds import Spread
-    from triptych.settings.experiment import Experiment
-    from triptych.settings.params import Settings
-
-    Metrics = Mapping[str, Mapping[str, Any]]
+Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def findings(
@@ -111,26 +107,25 @@ def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
 
 def _differences_over_seeds(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield, for experiments with several seeds, which of them differ from the best with the same reference or data."""
-    fidelities: dict[tuple[str, str], dict[str, Spread]] = {}
-    likelihoods: dict[tuple[str, str], dict[str, Spread]] = {}
+    fidelities: dict[str, dict[str, Spread]] = {}
+    likelihoods: dict[str, dict[str, Spread]] = {}
     for row in table:
-        over, name = row["over_seeds"], row["experiment"]
-        fid = row["judged"]["fid"]
-        fidelities.setdefault((fid, row["reference"]), {})[name] = over[fid]
-        if "test_log_likelihood" in over:
-            likelihoods.setdefault(("log-likelihood", row["dataset"]), {})[name] = over["test_log_likelihood"]
+        over, name, fid = row["over_seeds"], row["experiment"], row["judged"]["fid"]
+        if over[fid].deviation is not None:
+            fidelities.setdefault(f"{fid} on {row['reference']}", {})[name] = over[fid]
+        likelihood = over.get("test_log_likelihood")
+        if likelihood is not None and likelihood.deviation is not None:
+            likelihoods.setdefault(f"log-likelihood on {row['dataset']}", {})[name] = likelihood
     for groups, choose in ((fidelities, min), (likelihoods, max)):
-        for (measure, of), every in groups.items():
-            found = {name: spread for name, spread in every.items() if spread.deviation is not None}
+        for measure, found in groups.items():
             if len(found) > 1:
-                yield _differences(f"{measure} on {of}", found, choose(found, key=lambda name: found[name].mean))
+                yield _differences(measure, found, choose(found, key=lambda name: found[name].mean))
 
 
 def _differences(measure: str, found: Mapping[str, Spread], best: str) -> str:
-    others = [name for name in found if name != best]
-    different = [name for name in others if differ(found[name], found[best])]
-    similar = [name for name in others if name not in different]
     spread = found[best]
+    different = [name for name in found if name != best and differ(found[name], spread)]
+    similar = [name for name in found if name not in (best, *different)]
     words = [f"significantly different from it: {', '.join(different)}"] if different else []
     words += [f"not significantly different from it: {', '.join(similar)}"] if similar else []
     return (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.json_schemas import Metrics, read_document
+from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
@@ -17,11 +19,6 @@ from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.table import BEST, NOT_RECORDED, configured
 from triptych.studies.kinds import STUDIES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from triptych.core.project import Project
 
 WIDE = 900  # pixels
 
@@ -36,20 +33,15 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
     train = look_up(project, "train", name, project.model(name) / MANIFEST)
     evaluate = look_up(project, "evaluate", name, project.metrics(name))
     return {
-        "name": name,
+        **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
         "family": FAMILIES[family].title,
-        "metrics": metrics,
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
-        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in chart_names()),
         "charts": charts(project, name, metrics),
         "notes": list(presentation_of(family).notes(metrics)),
         "train": train,
         "evaluate": evaluate,
-        "origin": origin(project, f"evaluate@{name}", name, metrics, evaluate),
-        "training": training_facts(
-            train, ("images per second", "images_per_second"), ("seconds per update", "seconds_per_update")
-        ),
+        "training": _training_facts(train, "images_per_second", "seconds_per_update"),
         "other_seeds": [experiment_section(project, [other], family) for other in others],
     }
 
@@ -57,68 +49,53 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
 def study_section(project: Project, names: list[str], kind: str) -> dict[str, Any]:
     """Return the content of one study. `names` are the studies with these settings, one per seed."""
     name, *others = names
-    metrics = read_json(project.metrics(name))
+    metrics, *of_others = (read_json(project.metrics(each)) for each in names)
     journal = look_up(project, "study", name, project.model(name) / MANIFEST)
-    columns, rows = configured([metrics, *(read_json(project.metrics(other)) for other in others)])
+    columns, rows = configured([metrics, *of_others])
     return {
-        "name": name,
+        **_numbers_and_origin(project, f"study@{name}", name, metrics, journal),
         "kind": STUDIES[kind],
-        "metrics": metrics,
         "columns": columns,
         "rows": rows,
-        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
         "pictures": pictures(project.plots(name)),
         "train": journal,
-        "origin": origin(project, f"study@{name}", name, metrics, journal),
-        "training": training_facts(journal, ("iterations per second", "iterations_per_second")),
+        "training": _training_facts(journal, "iterations_per_second"),
         "other_seeds": [study_section(project, [other], kind) for other in others],
     }
 
 
-def training_facts(journal: dict[str, Any], *speeds: tuple[str, str]) -> list[tuple[str, Any]]:
-    """Return when, where and how fast a model was trained, from the journal."""
-    facts = (
-        ("trained", "started"),
-        ("machine", "machine"),
-        ("device", "device"),
-        ("seconds of training", "train_seconds"),
-        *speeds,
-    )
-    return [(key, journal.get(name, NOT_RECORDED)) for key, name in facts]
-
-
 def classifier_section(project: Project, name: str) -> dict[str, Any]:
     """Return the content of the classifier of a data set."""
-    metrics = read_json(project.classifier_metrics(name))
     item = f"classifier-{name}"
     journal = look_up(project, "classifier", item, project.classifier(name) / MANIFEST)
-    return {
-        "name": item,
-        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
-        "metrics": metrics,
-        "origin": origin(project, f"classifier@{name}", item, metrics, journal),
-    }
+    metrics = read_json(project.classifier_metrics(name))
+    return _numbers_and_origin(project, f"classifier@{name}", item, metrics, journal)
 
 
-def origin(
+def _numbers_and_origin(
     project: Project, stage: str, name: str, metrics: dict[str, Any], journal: dict[str, Any]
-) -> list[tuple[str, str]]:
-    """Return where the numbers of a stage come from."""
-    return [
+) -> dict[str, Any]:
+    """Return the numbers of a stage, and where they come from."""
+    origin = [
         ("stage", stage),
         ("MLflow run", run_folder_of(project, name, metrics["fingerprint"]).mlflow_run_id or NOT_RECORDED),
         ("git commit", commit_of(journal)),
-        *_data_of(metrics),
-        ("profile", metrics["profile"]),
-        ("fingerprint", metrics["fingerprint"]),
     ]
+    if data := metrics.get("data"):
+        origin += [("data", f"{data['dataset']}: {data['source']}"), ("data checksum", f"sha256 {data['sha256']}")]
+    return {
+        "name": name,
+        "metrics": metrics,
+        "numbers": [(key, value) for key, value in flatten(metrics).items() if is_number(value)],
+        "origin": [*origin, ("profile", metrics["profile"]), ("fingerprint", metrics["fingerprint"])],
+    }
 
 
-def _data_of(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    if "data" not in metrics:
-        return []
-    data = metrics["data"]
-    return [("data", f"{data['dataset']}: {data['source']}"), ("data checksum", f"sha256 {data['sha256']}")]
+def _training_facts(journal: dict[str, Any], *speeds: str) -> list[tuple[str, Any]]:
+    """Return when, where and how fast a model was trained, from the journal."""
+    names = {"trained": "started", "machine": "machine", "device": "device", "seconds of training": "train_seconds"}
+    names |= {speed.replace("_", " "): speed for speed in speeds}
+    return [(words, journal.get(name, NOT_RECORDED)) for words, name in names.items()]
 
 
 def commit_of(facts: dict[str, Any]) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.core.json_files import flatten, is_number
 from triptych.core.json_schemas import PROTOCOL
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import Spread, differ, spreads
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    Row = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
@@ -89,16 +87,15 @@ def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
     """Return the spread of each numeric column over the rows of a group, one row per seed."""
-    columns = [key for key in rows[0] if all(_is_numeric(row[key]) for row in rows)]
+    columns = [key for key in rows[0] if all(_number(row[key]) is not None for row in rows)]
     return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
 
 
-def _is_numeric(cell: object) -> bool:
+def _number(cell: object) -> float | None:
     try:
-        float(str(cell))
+        return float(str(cell))
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def configured(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
@@ -132,9 +129,8 @@ def _title(spread: Spread) -> str:
 
 def show_number(value: object) -> str:
     """Return a number with four digits or in scientific notation; return words unchanged."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
+    number = _number(value)
+    if number is None:
         return str(value)
     if number == 0 or 1e-3 <= abs(number) < 1e5:
         return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
@@ -175,7 +171,6 @@ def _fidelity(measure: str, row: Row) -> Cell:
 
 
 def _marked(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
-    """Return the cell, marked as the best, or as significantly different from the best."""
     if best is None:
         return cell
     if spread.mean == best.mean:

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class Games:
-    """The rules of c games that are played side by side, each tensor (c,)."""
+    """The rules of c games that are played side by side: loss type, penalty and coefficient, as in `make_losses`."""
 
-    jsd: Tensor
-    """Whether the loss is the Jensen-Shannon divergence; otherwise it is W1."""
-    centre: Tensor
-    """The gradient norm at which the penalty is zero: 1 for ogp, 0 for r1gp."""
-    coefficient: Tensor
-    """The penalty's coefficient; 0 without a penalty."""
-    rate: float
-    """The learning rate of both players."""
-
-    @classmethod
-    def of(cls, rules: Sequence[tuple[str, str | None, float]], rate: float) -> Games:
-        """Return the games with these loss types, penalties and coefficients, named as in `make_losses`."""
+    def __init__(self, rules: Sequence[tuple[str, str | None, float]], rate: float) -> None:
         losses, penalties, coefficients = zip(*rules, strict=True)
         used = [0.0 if penalty is None else value for penalty, value in zip(penalties, coefficients, strict=True)]
-        return cls(
-            torch.tensor([loss == "jsd" for loss in losses]),
-            torch.tensor([float(penalty == "ogp") for penalty in penalties], dtype=torch.float64),
-            torch.tensor(used, dtype=torch.float64),
-            rate,
-        )
+        self.rate = rate
+        """The learning rate of both players."""
+        self.jsd = torch.tensor([loss == "jsd" for loss in losses])
+        """Whether the loss is the Jensen-Shannon divergence, (c,); otherwise it is W1."""
+        self.centre = torch.tensor([float(penalty == "ogp") for penalty in penalties], dtype=torch.float64)
+        """The gradient norm at which the penalty is zero, (c,): 1 for ogp, 0 for r1gp."""
+        self.coefficient = torch.tensor(used, dtype=torch.float64)
+        """The penalty's coefficient, (c,); 0 without a penalty."""
 
     def step(self, psi0: Tensor, psi1: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return psi0, psi1 and theta (c,) after one step of gradient descent: first the critic, then the generator.
 
-        The gradients are those of `make_losses` and `generator_loss`, written out for C(0) = psi1 and
+        The gradients are those of `make_losses` and `GENERATOR_LOSSES`, written out for C(0) = psi1 and
         C(theta) = psi0 theta + psi1. The gradient of C in x is psi0 everywhere (Mescheder et al. 2018, definition 2.1).
 
-        >>> w1 = Games.of([("w1", None, 0.0)], rate=0.1)
+        >>> w1 = Games([("w1", None, 0.0)], rate=0.1)
         >>> [round(player.item(), 3) for player in w1.step(*torch.tensor([[0.0], [0.0], [1.0]]))]
         [-0.1, 0.0, 0.99]
         """

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
+from triptych.studies.base import StudyEvaluation
 from triptych.studies.dirac.training import configurations, games
 from triptych.training.weights import load_tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.base import StudyEvaluation
 
 REACHED = 1e-3  # the equilibrium counts as reached below this distance
 STEADY = 0.05  # largest relative change of the mean distance of a game that circles
@@ -48,20 +43,19 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
 
 
 def _measure_game(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]:
-    psi0, _, theta, judged = trajectory.T
+    psi0, _, theta, evaluated = trajectory.T
     distance, iterations = torch.hypot(psi0, theta), len(trajectory) - 1
     span = max(1, iterations // PARTS)
     before, end = float(distance[: iterations * 3 // 4 + 1][-span:].mean()), float(distance[-span:].mean())
-    linear = {} if eigenvalue is None else {"eigenvalue": _polar(eigenvalue)}
-    return {
+    numbers: dict[str, object] = {
         "verdict": verdict(before, end, float(distance[-span:].max())),
         "theory": theory(eigenvalue, iterations),
-        **linear,
-        "start": float(distance[0]),
-        "before": before,
-        "end": end,
-        "generator_distance": float(judged[-span:].abs().max()),
     }
+    if eigenvalue is not None:
+        angle = torch.tensor(eigenvalue).angle().abs()
+        numbers["eigenvalue"] = {"modulus": abs(eigenvalue), "angle": float(angle)}
+    distances = {"start": float(distance[0]), "before": before, "end": end}
+    return numbers | distances | {"generator_distance": float(evaluated[-span:].abs().max())}
 
 
 def verdict(before: float, end: float, farthest: float) -> str:
@@ -88,8 +82,3 @@ def theory(eigenvalue: complex | None, iterations: int) -> str:
     if abs(eigenvalue) > 1 - 1e-9:
         return "not decided" if abs(eigenvalue) < 1 + 1e-9 else "moves away"
     return "converges" if abs(eigenvalue) ** iterations < REACHED else "decays slowly"
-
-
-def _polar(value: complex) -> dict[str, float]:
-    angle = torch.tensor(value).angle().abs()
-    return {"modulus": abs(value), "angle": float(angle)}

@@ -1,21 +1,23 @@
-"""The pictures of the Dirac games, M2.6."""
+"""The pictures of the Dirac games, M2.6: phase portraits, and distances from the equilibrium."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from triptych.figures.curves import curves_over_iterations
-from triptych.figures.style import save, save_reduced
-from triptych.studies.dirac.phase_portraits import Trajectory, phase_portraits
-from triptych.studies.dirac.training import configurations
+from triptych.figures.style import COLOURS, new_figure, save, save_reduced
+from triptych.studies.base import StudyEvaluation
+from triptych.studies.dirac.settings import Penalty
+from triptych.studies.dirac.training import Configuration, configurations
 from triptych.training.weights import load_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from matplotlib.axes import Axes
 
-    from triptych.studies.base import StudyEvaluation
-    from triptych.studies.dirac.settings import Penalty
-    from triptych.studies.dirac.training import Configuration
+SIDE = 2.1  # inches of a panel
 
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
@@ -32,26 +34,42 @@ def _draw_portraits(
     evaluation: StudyEvaluation,
     numbers: Mapping[str, Any],
     by_name: Mapping[str, Configuration],
-    groups: list[list[str]],
+    rows: Sequence[Sequence[str]],
 ) -> None:
-    trajectories = load_tensors(evaluation.weights)
-    rows = [
-        [
-            Trajectory(
-                f"{name}: {_describe(by_name[name].penalty)}\n"
-                + ("averaged; game " if by_name[name].averaged else "")
-                + numbers[name]["verdict"],
-                trajectories[f"{name}/trajectory"][:, [3, 0]].numpy(),
-                by_name[name].loss,
-            )
-            for name in names
-        ]
-        for names in groups
-    ]
-    reach = 1.08 * max(float(abs(path.points).max()) for row in rows for path in row)
+    """Draw one panel per game and one row per group of games."""
+    tensors = load_tensors(evaluation.weights)
+    trajectories = {name: tensors[f"{name}/trajectory"][:, [3, 0]] for name in by_name}
+    reach = 1.08 * max(float(points.abs().max()) for points in trajectories.values())
+    columns = max(map(len, rows))
+    figure = new_figure(SIDE * columns, SIDE * 1.1 * len(rows) + 0.7)
+    places = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
+    for axes_row, names in zip(places, rows, strict=True):
+        for axes, name in zip(axes_row, names, strict=True):
+            item, verdict = by_name[name], numbers[name]["verdict"]
+            _draw_trajectory(axes, trajectories[name], COLOURS[item.loss], reach)
+            outcome = f"averaged; game {verdict}" if item.averaged else verdict
+            axes.set_title(f"{name}: {_describe(item.penalty)}\n{outcome}", fontsize=9)
+    for axes in places[-1]:
+        axes.set_xlabel(r"$\theta$, as judged")
+    for axes in places[:, 0]:
+        axes.set_ylabel(r"$\psi_0$")
     title = "M2.6  Dirac games: the critic's slope over the generator's place, from the ring to the dot"
-    figure = phase_portraits(rows, title=title, x_label=r"$\theta$, as judged", y_label=r"$\psi_0$", reach=reach)
+    figure.suptitle(title, fontsize=12)
     save_reduced(figure, evaluation.folder / "M2.6-trajectories.png")
+
+
+def _draw_trajectory(axes: Axes, points: Tensor, colour: str, reach: float) -> None:
+    """Draw points (n, 2) over |x|, |y| <= `reach`, with a ring at the start, a dot at the end, and a cross at 0."""
+    start, end = points[0].tolist(), points[-1].tolist()
+    axes.plot(0, 0, "+", color=COLOURS["real"], markersize=12, zorder=1)
+    axes.plot(*points.numpy().T, color=colour, linewidth=0.6, alpha=0.7, zorder=2)
+    axes.plot(*start, "o", color="black", markerfacecolor="white", markersize=5, zorder=3)
+    axes.plot(*end, "o", color="black", markersize=4, zorder=4)
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
+    axes.set_aspect("equal")
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25, linewidth=0.6)
 
 
 def _draw_distances(

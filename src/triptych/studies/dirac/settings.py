@@ -24,18 +24,12 @@ class Penalty(Section):
 
 
 class Settings(StudySettings):
-    """An entry under `studies:` with `study: dirac`: one game per loss and penalty, judged raw and averaged."""
+    """An entry under `studies:` with `study: dirac`: each loss with each penalty, without and with averaging."""
 
-    losses: list[Literal["jsd", "w1"]] = Field(min_length=1)
+    losses: list[Literal["jsd", "w1"]] = Field(default=["jsd", "w1"], min_length=1)
     penalties: list[Penalty] = Field(min_length=1, max_length=100)
     learning_rate: Rate = Field(description="of both players")
-    ema: float = Field(gt=0.0, lt=1.0, description="of the generator, in the second half of the configurations")
+    ema: float = Field(
+        gt=0.0, lt=1.0, description="decay of the averaged generator, in the second half of the configurations"
+    )
     start_scale: Scale = Field(description="standard deviation of psi0, psi1 and theta at the start")
-
-    @model_validator(mode="after")
-    def _nothing_twice(self) -> Self:
-        for key in ("losses", "penalties"):
-            values = getattr(self, key)
-            if any(value in values[:index] for index, value in enumerate(values)):
-                raise ValueError(f"{key} names a value twice")
-        return self

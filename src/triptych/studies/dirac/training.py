@@ -1,28 +1,21 @@
-"""Training of the Dirac games: every loss with every penalty, judged by theta and again by its moving average."""
+"""Training of the Dirac games: every loss with every penalty, without and with averaging of the generator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.studies.base import Study
 from triptych.studies.dirac.game import Games
+from triptych.studies.dirac.settings import Penalty, Settings
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.dirac.settings import Penalty, Settings
-
-COLUMNS = ("psi0", "psi1", "theta", "judged")
-"""The columns of a trajectory. The last is the theta that the generator is judged by."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One game, and whether its generator is judged by its moving average."""
+    """One game, and whether the moving average of its generator is evaluated instead of the generator."""
 
     loss: str
     penalty: Penalty
@@ -45,7 +38,7 @@ def games(settings: Settings) -> Games:
         (item.loss, None if item.penalty.reg_type == "none" else item.penalty.reg_type, item.penalty.reg_cf)
         for item in configurations(settings).values()
     ]
-    return Games.of(rules, settings.learning_rate)
+    return Games(rules, settings.learning_rate)
 
 
 class DiracStudy(Study):
@@ -58,16 +51,16 @@ class DiracStudy(Study):
         averaged = torch.tensor([item.averaged for item in by_name.values()])
         self.decay = torch.where(averaged, settings.ema, 0.0).double()
         start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
-        self.trajectories = torch.zeros(iterations + 1, len(COLUMNS), len(by_name), dtype=torch.float64)
+        self.trajectories = torch.zeros(iterations + 1, 4, len(by_name), dtype=torch.float64)
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
 
     def advance(self, iterations: range) -> dict[str, Tensor]:
-        """Return `distance`, |(psi0, theta)| from the equilibrium, with the theta that is judged."""
-        *players, judged = self.trajectories[iterations.start]
+        """Return `distance`, |(psi0, theta)| from the equilibrium, with the theta that is evaluated."""
+        *players, evaluated = self.trajectories[iterations.start]
         for iteration in iterations:
             players = self.games.step(*players)
-            judged = torch.lerp(players[2], judged, self.decay)
-            torch.stack([*players, judged], out=self.trajectories[iteration + 1])
+            evaluated = torch.lerp(players[2], evaluated, self.decay)
+            torch.stack([*players, evaluated], out=self.trajectories[iteration + 1])
         passed = self.trajectories[iterations.start + 1 : iterations.stop + 1]
         return {"distance": torch.hypot(passed[:, 0], passed[:, 3])}
 
@@ -75,13 +68,11 @@ class DiracStudy(Study):
         return {"trajectories": self.trajectories}
 
     def weights(self) -> dict[str, Tensor]:
-        """Return `<configuration>/trajectory`, (iterations + 1, 4), with columns `COLUMNS`."""
+        """Return `<configuration>/trajectory`, (iterations + 1, 4): psi0, psi1, theta, and the evaluated theta."""
         return {
             f"{name}/trajectory": self.trajectories[:, :, index].contiguous()
             for index, name in enumerate(self.configurations)
         }
 
 
-def build(settings: Settings, iterations: int) -> DiracStudy:
-    """Return the study before its first iteration."""
-    return DiracStudy(settings, iterations)
+build = DiracStudy

@@ -7,18 +7,13 @@ such a layer leaves its points unchanged and gets no gradient.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from triptych.objectives.planar import gradient_through_invertible, invertible
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
 
 PARTS = (2, 2, 1)
 """The numbers of a layer that are u, w and b."""
@@ -76,10 +71,8 @@ class BatchedFlows:
         g = recurrence.rows
         couplings = (g @ h.transpose(0, 2, 1)) * self.earlier
         of_u = torch.from_numpy(h @ of_end + couplings.transpose(0, 2, 1) @ w + of_inner * w)
-        of_w, of_b = (
-            torch.from_numpy(g @ z + couplings @ u + of_inner * u),
-            torch.from_numpy(g.sum(2, keepdims=True)),
-        )
+        of_w = torch.from_numpy(g @ z + couplings @ u + of_inner * u)
+        of_b = torch.from_numpy(g.sum(2, keepdims=True))
         of_raw, more_of_w = gradient_through_invertible(self.raw, self.w, of_u)
         return torch.cat([of_raw, of_w + more_of_w, of_b], dim=2)
 

@@ -7,7 +7,7 @@ written with quadratic forms and logaddexp: the usual form -log(exp(...)) has in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -65,16 +65,12 @@ class Density:
 
     def sample(self, count: int, source: torch.Generator) -> Tensor:
         """Return exact samples (count, 2), float64, by rejection from the uniform density on the box."""
-        return torch.cat(list(self._accepted(count, source)))[:count]
-
-    def _accepted(self, count: int, source: torch.Generator) -> Iterator[Tensor]:
-        found = 0
-        while found < count:
+        accepted: list[Tensor] = []
+        while sum(map(len, accepted)) < count:
             draws = torch.rand(PROPOSALS, 3, generator=source, dtype=torch.float64)
             points = (2 * draws[:, :2] - 1) * torch.tensor(BOX, dtype=torch.float64)
-            kept = points[draws[:, 2].log() < self.floor - self.energy(points)]
-            found += len(kept)
-            yield kept
+            accepted.append(points[draws[:, 2].log() < self.floor - self.energy(points)])
+        return torch.cat(accepted)[:count]
 
 
 DENSITIES = {"arcs": Density(arcs_energy, -math.log(2)), "sine": Density(sine_energy, 0.0)}
@@ -84,8 +80,3 @@ def grid(step: float = STEP, sides: tuple[float, float] = BOX) -> Tensor:
     """Return the midpoints (n, 2), float64, of square cells that cover a rectangle of these half sides, z2 fastest."""
     axes = [torch.arange(-side + step / 2, side, step, dtype=torch.float64) for side in sides]
     return torch.cartesian_prod(*axes)
-
-
-def share_on_left_arc(z: Tensor) -> float:
-    """Return the share of points (n, 2) on the left arc, z1 < 0."""
-    return float((z[:, 0] < 0).double().mean())

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from triptych.objectives.planar import loss1, loss2
-from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid, share_on_left_arc
+from triptych.studies.base import StudyEvaluation
+from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid
+from triptych.studies.planar.planar_flow import PlanarFlow
+from triptych.studies.planar.settings import Settings
 from triptych.studies.planar.training import configurations, data_set, load_flows
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.base import StudyEvaluation
-    from triptych.studies.planar.planar_flow import PlanarFlow
-    from triptych.studies.planar.settings import Settings
 
 INVERTED = 2000  # samples for the error of the inverse
 CHUNK = 10_000  # points at a time
@@ -61,7 +57,6 @@ def _of_samples(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, ob
     density = DENSITIES[name]
     held_out = density.sample(settings.evaluation_samples, generator(settings.seed, "held-out samples", name))
     entropy, losses = density.entropy(), _negative_log_likelihood(flow, held_out)
-    excess = losses - density.energy(held_out) - density.log_normaliser()
     found = held_out[:INVERTED]
     back, _ = flow.inverse(flow(found)[0])
     return {
@@ -69,7 +64,7 @@ def _of_samples(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, ob
         "training": _mean("negative_log_likelihood", _negative_log_likelihood(flow, data_set(settings, name).double())),
         "entropy": entropy,
         "above_entropy": float(losses.mean()) - entropy,
-        **_mean("kl", excess),
+        **_mean("kl", losses - density.energy(held_out) - density.log_normaliser()),
         "integral": math.exp(float((-_negative_log_likelihood(flow, grid())).logsumexp(0))) * STEP**2,
         "inverse_error": {"value": float((back - found).abs().max()), "samples": len(found)},
     }
@@ -82,22 +77,16 @@ def _of_density(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, ob
     z0 = torch.randn(settings.evaluation_samples, 2, generator=source, dtype=torch.float64)
     z, log_det = flow(z0)
     losses, log_normaliser = loss2(density.energy(z)[:, None], z0[:, None], log_det[:, None]), density.log_normaliser()
-    share = {"share_on_left_arc": share_on_left_arc(z)} if name == "arcs" else {}
-    return {
-        **_mean("loss", losses),
-        "kl": float(losses.mean()) + log_normaliser,
-        "log_normaliser": log_normaliser,
-        **share,
-    }
+    numbers = {**_mean("loss", losses), "kl": float(losses.mean()) + log_normaliser, "log_normaliser": log_normaliser}
+    if name == "arcs":
+        numbers["share_on_left_arc"] = float((z[:, 0] < 0).double().mean())
+    return numbers
 
 
 def _negative_log_likelihood(flow: PlanarFlow, points: Tensor) -> Tensor:
     """Return -log q (n,) in nats of points (n, 2)."""
-    parts = []
-    for part in points.split(CHUNK):
-        x, log_det = flow(part)
-        parts.append(loss1(x[:, None], log_det[:, None]))
-    return torch.cat(parts)
+    mapped = map(flow, points.split(CHUNK))
+    return torch.cat([loss1(x[:, None], log_det[:, None]) for x, log_det in mapped])
 
 
 def _mean(name: str, values: Tensor) -> dict[str, float | int]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from triptych.figures.curves import curves_over_iterations, values_over_layers
 from triptych.figures.densities import Panel, density_panels, transformed_points
 from triptych.figures.style import save, save_reduced
 from triptych.objectives.planar import loss1, planar_transformation
+from triptych.studies.base import StudyEvaluation
 from triptych.studies.planar.densities import DENSITIES, WALL, grid
+from triptych.studies.planar.planar_flow import PlanarFlow
 from triptych.studies.planar.training import configurations, load_flows
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from torch import Tensor
-
-    from triptych.studies.base import StudyEvaluation
-    from triptych.studies.planar.planar_flow import PlanarFlow
 
 SIDES = (6.0, 4.0)  # half sides of the pictures
 STEP = 0.06
@@ -38,8 +34,8 @@ CONFINED = f"The sine has no finite integral along $z_1$: a soft wall confines i
 
 def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
     """Draw one layer's effect, densities, samples and likelihoods of flows fitted to samples; else samples and KL."""
-    settings, flows = evaluation.settings, load_flows(evaluation)
-    if settings.fitted_to == "samples":
+    flows = load_flows(evaluation)
+    if evaluation.settings.fitted_to == "samples":
         _draw_transformation(evaluation)
         _draw_densities(evaluation, flows)
         _draw_fitted_samples(evaluation, flows)
@@ -59,24 +55,8 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
     title = "M3.2  The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
-    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title, columns=3)
+    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title)
     save_reduced(figure, evaluation.folder / "M3.2-transformation.png")
-
-
-def _image(values: Tensor) -> np.ndarray:
-    """Return values on the pictures' grid as an image, z2 upwards."""
-    return values.view(round(2 * SIDES[0] / STEP), -1).T.numpy()
-
-
-def _true_density(name: str) -> np.ndarray:
-    density = DENSITIES[name]
-    return _image((-density.energy(grid(STEP, SIDES)) - density.log_normaliser()).exp())
-
-
-@torch.no_grad()
-def _learned_density(flow: PlanarFlow) -> np.ndarray:
-    x, log_det = flow(grid(STEP, SIDES))
-    return _image((-loss1(x[:, None], log_det[:, None])).exp())
 
 
 def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -> None:
@@ -91,6 +71,22 @@ def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -
     title = "M3.7  Densities learned from samples by k planar layers"
     figure = density_panels(rows, sides=SIDES, title=title, bar="density, a unit area")
     save(figure, evaluation.folder / "M3.7-densities.png")
+
+
+def _true_density(name: str) -> np.ndarray:
+    density = DENSITIES[name]
+    return _image((-density.energy(grid(STEP, SIDES)) - density.log_normaliser()).exp())
+
+
+@torch.no_grad()
+def _learned_density(flow: PlanarFlow) -> np.ndarray:
+    x, log_det = flow(grid(STEP, SIDES))
+    return _image((-loss1(x[:, None], log_det[:, None])).exp())
+
+
+def _image(values: Tensor) -> np.ndarray:
+    """Return values on the pictures' grid as an image, z2 upwards."""
+    return values.view(round(2 * SIDES[0] / STEP), -1).T.numpy()
 
 
 @torch.no_grad()

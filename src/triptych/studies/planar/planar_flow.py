@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,9 +11,6 @@ from triptych.core.errors import TriptychError
 from triptych.models.flow.transform import Transform
 from triptych.objectives.planar import get_logdet, planar_flow
 from triptych.training.weights import load_tensors
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PARTS = ("u", "w", "b")
 MOST_ITERATIONS = 200  # of the root search, which ends long before

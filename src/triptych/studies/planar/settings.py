@@ -27,15 +27,17 @@ class Settings(StudySettings):
     """An entry under `studies:` with `study: planar`: one configuration per density and number of layers."""
 
     fitted_to: Literal["samples", "density"]
-    densities: list[Literal["arcs", "sine"]] = Field(min_length=1)
+    densities: list[Literal["arcs", "sine"]] = Field(default=["arcs", "sine"], min_length=1)
     layers: list[Depth] = Field(min_length=1, max_length=32)
     batch_size: Images
     learning_rate: Rate
     smoothing: float = Field(gt=0.0, lt=1.0, description="decay of RMSprop's mean square")
     initial_scales: InitialScales
     samples: PositiveInt | None = Field(default=None, ge=2, le=2_000_000, description="size of the data set")
-    annealing: Annealing | None = Field(default=None, description="of the energy")
-    evaluation_samples: PositiveInt = Field(ge=2, le=2_000_000, description="fresh samples per measured number")
+    annealing: Annealing | None = Field(
+        default=None, description="annealing of the energy, for flows fitted to a density"
+    )
+    evaluation_samples: PositiveInt = Field(ge=2, le=2_000_000, description="new samples per measured number")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -43,7 +45,4 @@ class Settings(StudySettings):
             raise ValueError("samples belongs to fitted_to: samples, which needs it")
         if self.fitted_to == "samples" and self.annealing is not None:
             raise ValueError("annealing belongs to fitted_to: density")
-        for key in ("densities", "layers"):
-            if len(set(getattr(self, key))) < len(getattr(self, key)):
-                raise ValueError(f"{key} names a value twice: {getattr(self, key)}")
         return self

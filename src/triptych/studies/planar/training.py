@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
 from triptych.objectives.planar import invertible, loss1, loss2
-from triptych.studies.base import Study
+from triptych.studies.base import Study, StudyEvaluation
 from triptych.studies.planar.batched_flows import PARTS as SIZES
 from triptych.studies.planar.batched_flows import BatchedFlows
 from triptych.studies.planar.densities import DENSITIES
 from triptych.studies.planar.planar_flow import PARTS, PlanarFlow, load_planar_flow
+from triptych.studies.planar.settings import Settings
 from triptych.training.optimizers import RMSprop
 from triptych.training.reproducible import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from triptych.studies.base import StudyEvaluation
-    from triptych.studies.planar.settings import Settings
 
 
 def configurations(settings: Settings) -> dict[str, tuple[str, int]]:
@@ -40,12 +34,13 @@ class PlanarStudy(Study):
     """
 
     def __init__(self, settings: Settings, iterations: int) -> None:
-        self.settings, self.iterations, self.depths = settings, iterations, sorted(settings.layers)
-        self.configurations = [f"{density}-k{k}" for k in self.depths for density in settings.densities]
-        depths = [k for k in self.depths for _ in settings.densities]
-        self.flows = BatchedFlows(depths, settings.batch_size)
-        self.layers = torch.zeros(len(depths), depths[-1], sum(SIZES))
-        for flow, (name, depth) in enumerate(zip(self.configurations, depths, strict=True)):
+        self.settings, self.iterations = settings, iterations
+        by_name = configurations(settings)
+        self.configurations = sorted(by_name, key=lambda name: by_name[name][1])
+        self.depths = [by_name[name][1] for name in self.configurations]
+        self.flows = BatchedFlows(self.depths, settings.batch_size)
+        self.layers = torch.zeros(len(self.depths), self.depths[-1], sum(SIZES))
+        for flow, (name, depth) in enumerate(zip(self.configurations, self.depths, strict=True)):
             source = generator(settings.seed, "initial weights", name)
             for part, values in self.parts().items():
                 scale = getattr(settings.initial_scales, part)
@@ -58,7 +53,7 @@ class PlanarStudy(Study):
 
     def by_density(self, values: Tensor) -> Tensor:
         """Repeat values (densities, ...) for each depth, (c, ...)."""
-        return values.repeat(len(self.depths), *[1] * (values.dim() - 1))
+        return values.repeat(len(self.settings.layers), *[1] * (values.dim() - 1))
 
     def update(self, of_end: Tensor, of_log_det: Tensor) -> None:
         """Update all configurations, from the gradients of their losses by end points (c, n, 2) and log det (c, n)."""
@@ -71,10 +66,9 @@ class PlanarStudy(Study):
         """Return the layers as `<configuration>/u`, `/w` and `/b`, with u made invertible."""
         parts = self.parts()
         parts["u"] = invertible(parts["u"], parts["w"])
-        depths = [configurations(self.settings)[name][1] for name in self.configurations]
         return {
             f"{name}/{part}": values[flow, :depth].clone()
-            for flow, (name, depth) in enumerate(zip(self.configurations, depths, strict=True))
+            for flow, (name, depth) in enumerate(zip(self.configurations, self.depths, strict=True))
             for part, values in parts.items()
         }
 
