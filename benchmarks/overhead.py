@@ -15,7 +15,7 @@ from data_sets import prepared
 from harness import PROGRESS, ROOT, Table
 from triptych.core.progress import Progress
 from triptych.core.project import Project
-from triptych.core.schema import Budget
+from triptych.core.settings_types import Budget
 from triptych.records.stage_tracker import RunTracker, training
 from triptych.stages import train as stage
 from triptych.stages.run_inputs import train_inputs

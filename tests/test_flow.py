@@ -18,7 +18,7 @@ from triptych.models.common.registry import build
 from triptych.models.flow.architectures import ResidualNetwork, build_flow, multilayer_perceptron, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
-from triptych.models.flow.image_shapes import Reorder, Reshape, Split, Squeeze
+from triptych.models.flow.image_transforms import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Model

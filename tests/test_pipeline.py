@@ -26,7 +26,7 @@ from conftest import ROOT, copy_project, environment, shrink
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
-from triptych.core.schema import Section
+from triptych.core.settings_types import Section
 from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock

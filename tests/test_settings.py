@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 from conftest import ROOT
 from triptych.core.errors import TriptychError
 from triptych.settings.params import Settings, load, parse
-from triptych.settings.reference_page import settings_page
+from triptych.settings.settings_page import settings_page
 
 
 def changed(params: dict, key: str, value: object) -> dict:

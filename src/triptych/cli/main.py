@@ -18,7 +18,7 @@ from triptych.cli.cluster import COMMANDS
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.progress import WORKERS_VARIABLE
-from triptych.core.schema import MOST_SEEDS
+from triptych.core.settings_types import MOST_SEEDS
 from triptych.runner import fork_server
 
 # Idle OpenMP threads spin for some microseconds, then sleep. If they never sleep, a shared machine is up to 25 times
@@ -107,7 +107,7 @@ def seeds(count: int, names: tuple[str, ...]) -> None:
 @cli.command("settings")
 def settings_command() -> None:
     """Print all keys of params.yaml with their values and meanings."""
-    from triptych.settings.reference_page import settings_page
+    from triptych.settings.settings_page import settings_page
 
     click.echo(settings_page(), nl=False)
 

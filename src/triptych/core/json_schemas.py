@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import MAKE_AGAIN, Document, is_number, read_json
-from triptych.core.schema import first_problem
+from triptych.core.settings_types import first_problem
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from triptych.core.schema import Images, Profile, Section, Seed
+from triptych.core.settings_types import Images, Profile, Section, Seed
 
 Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two or more
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from triptych.core.schema import Draws, Profile, Section, resolve
+from triptych.core.settings_types import Draws, Profile, Section, resolve
 
 
 class Fidelity(Section):

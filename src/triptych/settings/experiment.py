@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
-from triptych.core.schema import Profile, Section, resolve, shown
+from triptych.core.settings_types import Profile, Section, resolve, shown
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.training.settings import TrainingSettings
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import read_bytes
-from triptych.core.schema import first_problem
+from triptych.core.settings_types import first_problem
 from triptych.settings.consistency import check_consistency
 from triptych.settings.recipes import SettingsError, merge_recipes, written_place
 from triptych.settings.sections import Settings

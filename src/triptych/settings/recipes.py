@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from triptych.core.schema import shown
+from triptych.core.settings_types import shown
 
 Json = dict[Any, Any]
 

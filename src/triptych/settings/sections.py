@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from triptych.core.errors import TriptychError
-from triptych.core.schema import Profile, Section
+from triptych.core.settings_types import Profile, Section
 from triptych.data.settings import Dataset, Embedded
 from triptych.evaluation.over_seeds import group_by_settings
 from triptych.evaluation.settings import Fidelity, Likelihood, Reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.core.schema import resolve
+from triptych.core.settings_types import resolve
 
 if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData

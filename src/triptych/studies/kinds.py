@@ -18,7 +18,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from triptych.core.schema import shown
+from triptych.core.settings_types import shown
 from triptych.studies.settings import StudySettings
 
 STUDIES = {"planar": "Planar flows in the plane", "dirac": "Dirac games"}

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.schema import Section, Seed, Steps
+from triptych.core.settings_types import Section, Seed, Steps
 
 
 class Iterations(Section):

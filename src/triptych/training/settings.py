@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from triptych.core.schema import Budget, Images, Interval, Rate, Section, Seed, Weight
+from triptych.core.settings_types import Budget, Images, Interval, Rate, Section, Seed, Weight
 
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 

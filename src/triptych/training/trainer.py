@@ -16,9 +16,9 @@ from triptych.training.cuda_graph import GraphedStep
 from triptych.training.ema import Ema
 from triptych.training.family import Family
 from triptych.training.images import HeldOutImages, TrainingImages
+from triptych.training.learning_rate import learning_rate
 from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import generator, seeded
-from triptych.training.schedule import learning_rate
 from triptych.training.settings import Player, Runtime, TrainingSettings
 from triptych.training.weights import with_prefix
 

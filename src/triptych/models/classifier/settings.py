@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from triptych.core.schema import Budget, Images, Profile, Rate, Section, Seed, Weight, Width, Widths, resolve
+from triptych.core.settings_types import Budget, Images, Profile, Rate, Section, Seed, Weight, Width, Widths, resolve
 
 WIDTHS = {"convolutional": 2, "residual": 4}  # length of `channels`, by architecture
 IMAGES = {"convolutional": "grey", "residual": "colour"}  # kind of images, by architecture

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from itertools import chain
 from typing import ClassVar
 
-from triptych.core.schema import Section
+from triptych.core.settings_types import Section
 
 
 class FamilySettings(Section):

@@ -11,7 +11,7 @@ from triptych.core.errors import TriptychError
 from triptych.models.common.linear import Linear, perceptron
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
-from triptych.models.flow.image_shapes import Reorder, Reshape, Shape, Split, Squeeze
+from triptych.models.flow.image_transforms import Reorder, Reshape, Shape, Split, Squeeze
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Dequantizer, Model

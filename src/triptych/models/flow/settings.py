@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.schema import Depth, Section, SomeWidths, Width
+from triptych.core.settings_types import Depth, Section, SomeWidths, Width
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {"realnvp": ["hidden"], "nice": ["hidden"], "multiscale": ["channels", "blocks"]}  # by architecture

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from triptych.core.schema import Depth, Section, SomeWidths, Weight, Width
+from triptych.core.settings_types import Depth, Section, SomeWidths, Weight, Width
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {  # by architecture

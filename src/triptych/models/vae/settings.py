@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from triptych.core.schema import Width, Widths
+from triptych.core.settings_types import Width, Widths
 from triptych.models.common.settings import FamilySettings
 
 

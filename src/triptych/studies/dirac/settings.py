@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.schema import Rate, Scale, Section, Weight
+from triptych.core.settings_types import Rate, Scale, Section, Weight
 from triptych.studies.settings import StudySettings
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.figures.curves import curves_over_iterations, values_over_layers
-from triptych.figures.densities import Panel, density_panels, transformed_points
+from triptych.figures.density_panels import Panel, density_panels, transformed_points
 from triptych.figures.style import save, save_reduced
 from triptych.objectives.planar import loss1, planar_transformation
 from triptych.studies.base import StudyEvaluation

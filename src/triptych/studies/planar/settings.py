@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from triptych.core.schema import Depth, Images, Rate, Scale, Section
+from triptych.core.settings_types import Depth, Images, Rate, Scale, Section
 from triptych.studies.settings import StudySettings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from triptych.core.schema import Section
+from triptych.core.settings_types import Section
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.settings.recipes import ENTRY_KEYS
 from triptych.settings.sections import Settings
