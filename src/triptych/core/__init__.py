@@ -1,1 +1,1 @@
-"""What all packages build on: errors, files, hashes, project paths, progress."""
+"""Shared foundations: errors, files, hashes, project paths and progress."""

@@ -1,1 +1,1 @@
-"""What people read: the page, the status, offline plots, and the closing table."""
+"""Output for people: the page, the status, offline plots and the closing table."""

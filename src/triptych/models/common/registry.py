@@ -29,7 +29,7 @@ class Headline:
 
     @property
     def direction(self) -> str:
-        """Which values are better, in words."""
+        """Return "higher is better" or "lower is better"."""
         return f"{'higher' if self.higher_is_better else 'lower'} is better"
 
 
