@@ -1,1 +1,1 @@
-"""One module a DVC stage: plain functions of settings, input paths, output paths and a tracker."""
+"""One module per DVC stage: plain functions of settings, input paths, output paths and a tracker."""
