@@ -20,8 +20,9 @@ from triptych.cluster import collect as collecting
 from triptych.cluster.collect import OUTDATED, collect
 from triptych.cluster.job import RESTARTS_VARIABLE, Job, stage_environment
 from triptych.cluster.results import add_lock_entries
+from triptych.cluster.slurm_options import SlurmOptions
 from triptych.cluster.submission import Submission, stages_of
-from triptych.cluster.submit import SlurmOptions, submit
+from triptych.cluster.submit import submit
 from triptych.core.errors import TriptychError
 from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.project import Project

@@ -61,8 +61,9 @@ def submit(
     scratch: Path | None,
 ) -> None:
     """Submit experiments and studies NAMES with their seeds, or all, that are not up to date: one SLURM job each."""
+    from triptych.cluster.slurm_options import SlurmOptions
     from triptych.cluster.submission import SHARED
-    from triptych.cluster.submit import SlurmOptions, refuse_without_slurm
+    from triptych.cluster.submit import refuse_without_slurm
     from triptych.cluster.submit import submit as run
 
     refuse_without_slurm()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
 from triptych.cluster.job import Job
+from triptych.cluster.slurm_options import SlurmOptions
 from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
@@ -23,34 +24,6 @@ if TYPE_CHECKING:
 
 UNCOMMITTED = (":!params.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # jobs get these without a commit
 CODE = "src"
-TIMEOUTS = 1000  # how often a job whose time is over is queued again
-NOTICE = 120  # seconds before the end of its time at which SLURM signals a job
-
-
-@dataclass(frozen=True)
-class SlurmOptions:
-    """The resources of each job."""
-
-    minutes: int
-    cores: int
-    at_a_time: int
-    more: Mapping[str, str]
-    """Other options of `sbatch`, by their long names."""
-
-    def executor(self, folder: Path) -> Executor:
-        """Return submitit's executor for these options; it keeps its files in `folder`."""
-        from submitit import SlurmExecutor
-
-        executor = SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
-        executor.update_parameters(
-            job_name="triptych",
-            time=self.minutes,
-            cpus_per_task=self.cores,
-            array_parallelism=self.at_a_time,
-            signal_delay_s=NOTICE,
-            additional_parameters={"requeue": True, **self.more},
-        )
-        return executor
 
 
 def refuse_without_slurm() -> None:

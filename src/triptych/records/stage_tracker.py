@@ -20,7 +20,8 @@ from triptych.core.tracker import Console
 from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
 from triptych.records.mlflow.run_writer import bring_up_to_date
-from triptych.records.mlflow.store import Store, run_tags
+from triptych.records.mlflow.store import Store
+from triptych.records.mlflow.tags import execution_tags
 from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_of
 from triptych.records.sample_sheets import draw_sample_sheets
 from triptych.training.history import History
@@ -83,7 +84,7 @@ def training(
     family = settings.get("family") or settings.get("study", "classifier")
     inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
     live = LiveRun(Store(project, seed_groups or {}), item, inputs)
-    live.start(run_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
+    live.start(execution_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
     try:
         yield RunTracker(execution, live)
     except BaseException:

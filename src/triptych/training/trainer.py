@@ -13,6 +13,7 @@ from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
 from triptych.training import distributed
 from triptych.training.cuda_graph import GraphedStep
+from triptych.training.divergence import CHECK_STEPS, find_divergence
 from triptych.training.ema import Ema
 from triptych.training.family import Family
 from triptych.training.images import HeldOutImages, TrainingImages
@@ -21,9 +22,6 @@ from triptych.training.optimizers import Adam, clip_gradients
 from triptych.training.reproducible import generator, seeded
 from triptych.training.settings import Player, Runtime, TrainingSettings
 from triptych.training.weights import with_prefix
-
-LARGEST_LOSS = 1e12  # above it, float32 has no digits left for the effect of one step
-CHECK_STEPS = 50  # steps between two checks for divergence: a check at every step would make a GPU wait
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Trainer:
     def train_epoch(self, epoch: int, images: TrainingImages, progress: Progress) -> dict[str, float]:
         """Train for one epoch. Return the mean over its steps of each quantity that the family's `step` returns.
 
-        Raises DivergenceError, at most CHECK_STEPS steps later, if a quantity is not finite or above LARGEST_LOSS, or
+        Raises DivergenceError, at most CHECK_STEPS steps later, if a quantity is not finite or too large, or
         if all quantities stay equal for CHECK_STEPS steps.
         """
         steps, first = self.steps(images), (epoch - 1) * self.steps(images)
@@ -126,7 +124,7 @@ class Trainer:
         return row
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, first_step: int, batch: Tensor) -> None:
-        problem = _find_divergence(quantities, first_step)
+        problem = find_divergence(quantities, first_step)
         if problem:
             raise DivergenceError(
                 f"{self.name} diverged: {problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}; lower "
@@ -215,17 +213,3 @@ class Trainer:
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def _find_divergence(quantities: Tensor, first_step: int) -> str:
-    """Return a description of the divergence in the steps of `quantities` (steps, n), or an empty string."""
-    bad = (~(quantities.abs() < LARGEST_LOSS)).nonzero().tolist()
-    if bad:
-        step, column = bad[0]
-        value = float(quantities[step, column])
-        found = f"{value:.2g}" if math.isfinite(value) else "not finite"
-        return f"the loss is {found} at step {first_step + step:,}"
-    if len(quantities) == CHECK_STEPS and bool((quantities == quantities[0]).all()):
-        steps = f"from step {first_step:,} to {first_step + CHECK_STEPS - 1:,}"
-        return f"its networks are dead, the loss is {float(quantities[0, 0]):g} for every batch {steps}"
-    return ""

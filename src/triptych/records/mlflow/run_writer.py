@@ -10,7 +10,8 @@ from triptych.core.json_schemas import measured
 from triptych.records.mlflow.descriptions import NOTE, result_of, run_note, training_length_of
 from triptych.records.mlflow.model_registry import delete_unused_model, describe_version, link_model, model_of
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
-from triptych.records.mlflow.store import Clock, Store, run_tags, to_metrics
+from triptych.records.mlflow.store import Clock, Store, to_metrics
+from triptych.records.mlflow.tags import execution_tags
 from triptych.records.run_folder import Json, RunFolder
 from triptych.records.sample_sheets import open_sheet
 
@@ -45,7 +46,7 @@ def bring_up_to_date(
         run.write_mlflow_link(store.uri, run_id)
         return False
     start, end, clock = _times(run, facts)
-    run_id = store.create_run(run.name, inputs, run_tags(facts), start)
+    run_id = store.create_run(run.name, inputs, execution_tags(facts), start)
     writer = RunWriter(store, run_id, run, facts, clock)
     store.log_rows(run_id, run.history, clock)
     writer.write_results(model, end)

@@ -23,7 +23,8 @@ from triptych.core.process_ids import is_alive
 from triptych.core.project import Project
 from triptych.records.mlflow.descriptions import NOTE, experiment_note
 from triptych.records.mlflow.saved_view import interface_tags
-from triptych.records.run_folder import Json, stage_of
+from triptych.records.mlflow.tags import identity_tags
+from triptych.records.run_folder import Json
 from triptych.training.history import History, step_name
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ ENVIRONMENT = {  # with these timeouts, a server that does not answer delays a r
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-FACTS_AS_TAGS = ("stage", "git_commit", "git_dirty", "dvc_exp", "machine", "started")
 
 
 def import_client() -> type[MlflowClient]:
@@ -147,16 +147,7 @@ class Store:
 
         family = inputs["family"]
         run_id = self.client.create_run(self.experiment_id(family), start_time=start, run_name=name).info.run_id
-        tags = {
-            "triptych_experiment": name,
-            "entry": next((first for first, names in self.seed_groups.items() if name in names), name),
-            "fingerprint": inputs["fingerprint"],
-            "profile": inputs["profile"],
-            "family": family,
-            "project": self.project_name,
-            "mlflow.source.name": f"triptych {stage_of(family)} {name}",
-            **tags,
-        }
+        tags = identity_tags(name, inputs, self.seed_groups) | {"project": self.project_name} | tags
         self.client.log_batch(
             run_id,
             params=[Param(key, str(value)) for key, value in _parameters(inputs).items()],
@@ -210,14 +201,6 @@ def to_metrics(rows: History, clock: Clock | None = None, model_id: str | None =
         when = clock(step) if clock else now
         metrics += [Metric(key, float(row[key]), when, step, model_id) for key in row if key != name]
     return metrics
-
-
-def run_tags(facts: Json) -> dict[str, str]:
-    """Return the journal's facts of an execution as tags of its run."""
-    tags = {key: str(facts[key]) for key in FACTS_AS_TAGS if key in facts}
-    if facts.get("git_commit", "none") != "none":
-        tags["mlflow.source.git.commit"] = facts["git_commit"]
-    return tags
 
 
 def _parameters(inputs: Json) -> Json:
