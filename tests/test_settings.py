@@ -162,6 +162,15 @@ def test_a_wrong_key_is_named(params: dict, key: str, value: object, names: str)
     assert "\n" not in sentence
 
 
+def test_long_names_and_keys_are_named_where_they_stand(params: dict) -> None:
+    """A name has at most 64 characters. A key of any length may be mistyped, and need not be a string."""
+    name, key = "v" * 64, "k" * 100
+    entry = params["experiments"]["vae-20d"]
+    for place, found in ((key, "'kkk"), (1, "1")):
+        with pytest.raises(TriptychError, match=rf"^params\.yaml: experiments\.'vvv\S+\.{found}\S*: "):
+            parse(params | {"experiments": {name: entry | {place: 1}}})
+
+
 def test_several_processes_on_mps_are_refused(params: dict) -> None:
     with pytest.raises(TriptychError, match=r"runtime: processes is 2, but only cpu and cuda support .*: write 1"):
         parse(params | {"runtime": params["runtime"] | {"device": "mps", "processes": 2}})

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import MAKE_AGAIN, Document, is_number, read_json
-from triptych.core.settings_types import first_problem
+from triptych.core.settings_types import first_problem, key_path
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]
@@ -35,7 +35,7 @@ def read_document(path: Path, schema: type[JsonSchema]) -> Document:
         schema.model_validate(data)
     except ValidationError as error:
         place, reason = first_problem(error)
-        problem = ": ".join(filter(None, [".".join(place), reason]))
+        problem = ": ".join(filter(None, [key_path(place), reason]))
         raise TriptychError(f"{path} is damaged: {problem}; {MAKE_AGAIN}") from None
     return data
 

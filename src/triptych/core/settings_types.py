@@ -3,7 +3,7 @@
 Every number has an upper bound far above realistic values, so that an extra zero is refused before the run starts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from reprlib import Repr
 from typing import Annotated, Any, Literal
 
@@ -60,7 +60,7 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
     """Return the key path and the reason of the first error that pydantic found."""
     problem = error.errors(include_url=False)[0]
-    place = [_key(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
+    place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         return place, "unknown key; remove it or correct its spelling"
@@ -72,9 +72,9 @@ def first_problem(error: ValidationError) -> tuple[list[str], str]:
     return place, f"{reason}, but it is {shown(found)}"
 
 
-def _key(part: str | int) -> str:
-    text = str(part)
-    return text if text.isprintable() and len(text) <= LONGEST else shown(part)
+def key_path(place: Sequence[str]) -> str:
+    """Return the path of a key with dots, without line breaks and long keys."""
+    return ".".join(key if key.isprintable() and len(key) <= LONGEST else shown(key) for key in place)
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import read_bytes
-from triptych.core.settings_types import first_problem
+from triptych.core.settings_types import first_problem, key_path
 from triptych.settings.consistency import check_consistency
 from triptych.settings.recipes import SettingsError, merge_recipes, written_place
 from triptych.settings.sections import Settings
@@ -53,5 +53,5 @@ def parse(data: object, origin: str = "params.yaml") -> Settings:
         place, words = [], "an anchor contains itself; write its entries out"
     else:
         return settings
-    sentence = f"{origin}: {'.'.join(written_place(data, place))}{words}"
+    sentence = f"{origin}: {key_path(written_place(data, place))}{words}"
     raise TriptychError(" ".join(sentence.split()))

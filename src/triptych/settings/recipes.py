@@ -85,7 +85,8 @@ def _holds(tree: Any, path: Sequence[str]) -> bool:  # noqa: ANN401 (any YAML va
     for key in path:
         if isinstance(tree, list):
             return True
-        if not isinstance(tree, dict) or key not in tree:
+        values = {str(name): value for name, value in tree.items()} if isinstance(tree, dict) else {}
+        if key not in values:
             return False
-        tree = tree[key]
+        tree = values[key]
     return True
