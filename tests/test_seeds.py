@@ -106,6 +106,12 @@ def test_an_unknown_name_changes_nothing(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_file_that_is_not_text_is_refused(path: Path) -> None:
+    path.write_bytes(b"\xff" + path.read_bytes())
+    with pytest.raises(TriptychError, match=r"params\.yaml is not valid YAML"):
+        set_seeds(path, 2)
+
+
 def test_a_spread_is_mean_and_sample_deviation() -> None:
     values = [1.5, 2.5, 4.0]
     [(key, spread)] = spreads([{"elbo": value, "only": 1.0} if value < 2 else {"elbo": value} for value in values])

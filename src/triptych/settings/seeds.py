@@ -24,8 +24,9 @@ def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list
     Surplus entries are removed, the last first. All other bytes of the file stay. Return the names that were added
     and those that were removed. Raises TriptychError if a name is unknown or taken.
     """
-    text = params.read_bytes().decode()
-    settings, entries = parse_text(text.encode(), params.name), _entries(text)
+    data = params.read_bytes()
+    settings, text = parse_text(data, params.name), data.decode()
+    entries = _entries(text)
     for name in names:
         settings.entry(name)
     edits, added, removed = [], [], []
