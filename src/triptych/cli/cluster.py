@@ -67,12 +67,14 @@ def submit(
     from triptych.cluster.submit import submit as run
 
     refuse_without_slurm()
+    project, settings = open_project()
     if seeds:
-        from triptych.core.project import Project
         from triptych.settings.seeds import set_seeds
 
-        set_seeds(Project.find(Path.cwd()).params, seeds, names)
-    project, settings = open_project()
+        groups = settings.seed_groups()
+        set_seeds(project.params, seeds, names)
+        names = tuple(first for first, group in groups.items() if not set(names).isdisjoint(group))
+        project, settings = open_project()
     options = SlurmOptions(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
     groups = settings.seed_groups()
     with_further_seeds = [each for name in names for each in groups.get(name, [name])]
