@@ -93,7 +93,7 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
                 stage, group = ready.pop(0), min(gpus, key=used.count, default="")
                 environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
                 running[_start_worker(reproduce, project.root, environment, stage, plan.order)] = stage, group
-            for worker in wait(list(running)):
+            for worker in wait(list(running)) if running else ():  # without workers, `wait` would never return
                 stage, _ = running.pop(worker)
                 failure = _receive(worker)
                 if failure != "":
