@@ -68,11 +68,13 @@ class LiveRun:
         self.run_id = self.store.create_run(self.name, self.inputs, tags)
 
     def _try(self, action: Callable[[], None]) -> None:
-        if not self.broken:
+        if self.broken:
+            return
+        try:
+            action()
+        except Exception as error:
             self.broken = True
-            with failure_as_warning(NO_ANSWER):
-                action()
-                self.broken = False
+            warn(NO_ANSWER.format(one_line(error)))
 
 
 @contextmanager
