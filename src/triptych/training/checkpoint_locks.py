@@ -70,7 +70,9 @@ def _locked(path: Path, name: str, say: Callable[[str], None]) -> Iterator[None]
         try:
             lock.acquire(timeout=timeout)
         except Timeout:
-            pid = pid_file.read_text(encoding="utf-8") if pid_file.exists() else "unknown"
+            pid = "unknown"
+            with suppress(FileNotFoundError):  # the other process has not written it yet, or has removed it
+                pid = pid_file.read_text(encoding="utf-8")
             say(f"{name} is already run by another process (pid {pid}): waiting until it ends")
             timeout = REMINDER
     try:
