@@ -58,7 +58,7 @@ class Evaluation:
     epoch_updates: int
     """Updates per epoch of training."""
     seed: int
-    workplace: Path
+    partial_results: Path
     """A folder for parts of a long measurement; it is kept until the evaluation is complete."""
     folder: Path
     """The folder for pictures."""

@@ -68,7 +68,7 @@ def evaluate(
     inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
     with (
         deterministic(runtime) as device,
-        checkpoint_folder(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as workplace,
+        checkpoint_folder(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as partial,
         atomic_folder(plots) as folder,
     ):
         tracker.note(**machine_facts(device))
@@ -91,7 +91,7 @@ def evaluate(
             likelihood=likelihood,
             epoch_updates=manifest["epoch_updates"],
             seed=experiment.seed,
-            workplace=workplace.folder,
+            partial_results=partial.folder,
             folder=folder,
         )
         with seeded(experiment.seed, "evaluation"):

@@ -56,9 +56,9 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
-    """Return the scores by epoch. Finished scores are kept in the workplace, and a second call reads them."""
+    """Return the scores by epoch. Finished scores are kept in files, and a second call reads them."""
     epochs = sorted({*evaluation.snapshots, evaluation.last})
-    paths = {epoch: evaluation.workplace / f"scores-{epoch:04d}.json" for epoch in epochs}
+    paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in epochs}
     progress = Progress(evaluation.name, len(epochs), sum(path.exists() for path in paths.values()), "snapshots")
 
     def sample(family: Family) -> torch.Tensor:

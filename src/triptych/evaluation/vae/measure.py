@@ -35,7 +35,7 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     test = evaluation.splits["test"].pixels
     samples = evaluation.likelihood.importance_samples
     estimate = importance_sampling(
-        family, test, samples=samples, seed=evaluation.seed, pieces=evaluation.workplace, name=evaluation.name
+        family, test, samples=samples, seed=evaluation.seed, pieces=evaluation.partial_results, name=evaluation.name
     )
     gap = estimate.log_likelihood - elbos["test"]
     numbers["test"] |= {

@@ -61,7 +61,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         several_seeds=any(len(names) > 1 for names in groups.values()),
         confidence_of_seeds=f"{CONFIDENCE:.0%}",
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
-        judges=[classifier_section(project, name) for name in settings.classifiers],
+        classifiers=[classifier_section(project, name) for name in settings.classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
         comparison=sorted(pictures(project.comparison), key=_samples_first),
