@@ -19,7 +19,7 @@ repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
 test: setup  ## run the fast tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 browser: $(PLAYWRIGHT)/.ready  ## test the page and MLflow's interface in Chromium, with a tiny project or that of TRIPTYCH_PROJECT
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(PLAYWRIGHT)" OMP_NUM_THREADS=1 \
