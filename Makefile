@@ -6,6 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PLAYWRIGHT := .venv/browser
 MOTO := .venv/s3
+MUTMUT := .venv/mutmut
 
 # DVC and MLflow send no telemetry. Idle OpenMP threads sleep, so that other processes can use the cores.
 export DVC_NO_ANALYTICS := 1
@@ -13,7 +14,7 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test gpu browser cluster s3 torture bench setup plugin lint lock clean
+.PHONY: repro test gpu browser cluster s3 mutants torture bench setup plugin lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
@@ -39,6 +40,17 @@ s3: $(MOTO)/.ready  ## test a DVC remote on a local S3 server (moto)
 
 $(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
 	@$(BIN)/uv pip install --quiet --target $(MOTO) --require-hashes --no-deps -r s3.lock -r tests/s3/moto.lock
+	@touch $@
+
+mutants: $(MUTMUT)/.ready  ## change the code at one point at a time, and show the changes that no test notices: hours
+	@$(MUTATE) run $(ARGS)
+	@$(MUTATE) results | sed -n 's/^ *\(.*\): survived$$/\1/p' | xargs -r -n 1 $(MUTATE) show
+
+MUTATE = env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(MUTMUT)" OMP_NUM_THREADS=1 \
+	$(BIN)/python $(MUTMUT)/bin/mutmut
+
+$(MUTMUT)/.ready: $(READY) tests/mutmut.lock
+	@$(BIN)/uv pip install --quiet --target $(MUTMUT) --require-hashes --no-deps -r tests/mutmut.lock
 	@touch $@
 
 gpu: setup  ## run the tests that need a CUDA GPU
@@ -83,6 +95,8 @@ lock:  ## resolve the newest versions that pyproject.toml allows
 		$(call BESIDE,requirements.lock) -o s3.lock -
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group moto $(call BESIDE,requirements.lock s3.lock) -o tests/s3/moto.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group mutants $(call BESIDE,requirements.lock) -o tests/mutmut.lock
 
 clean:  ## remove the environment
 	rm -rf .venv

@@ -17,12 +17,12 @@ from data_sets import prepared
 from harness import PROGRESS, ROOT, Table, seconds
 from project_copy import ProjectCopy, tiny_project
 from triptych.core.project import Project
-from triptych.evaluation.fidelity.extractors import ClassifierExtractor, Extractor
-from triptych.models.classifier.network import build_classifier
+from triptych.evaluation.fidelity.extractors import open_classifier
+from triptych.models.classifier.shipped import shipped_folder
 from triptych.records.mlflow.store import Store
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.images import HeldOutImages
-from triptych.training.reproducible import deterministic, generator, seeded
+from triptych.training.reproducible import deterministic, generator
 from triptych_loop import TriptychLoop
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ def _filled(folder: Path, source: ProjectCopy, times: int, kept: Collection[str]
     copied_from = {
         **{name: SOURCES[entry["family"]] for name, entry in project.settings["experiments"].items()},
         **{name: STUDY_SOURCES[entry["study"]] for name, entry in project.settings["studies"].items()},
-        **{f"classifier-{name}": "classifier-mnist" for name in project.settings["classifiers"]},
     }
     for name, original in copied_from.items():
         for place in PLACES:
@@ -214,9 +213,7 @@ def _first(images: HeldOutImages, count: int) -> HeldOutImages:
 
 
 def _features(context: Context, table: Table, pixels: torch.Tensor) -> None:
-    with seeded(0, "benchmark"):
-        network = ClassifierExtractor(build_classifier(context.settings.classifier("mnist").model_at("full")))
-    extractor = Extractor(network, "classifier", "classifier", "")
+    extractor = open_classifier(shipped_folder("mnist-v1"), torch.device("cpu"))
     for _ in PROGRESS.rounds("growth: features", context.rounds):
         with deterministic(context.settings.runtime):
             taken = [seconds(lambda count=count: extractor.extract(pixels[:count])) for count in COUNTS]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
 from harness import seconds
 from triptych.models.common.linear import linear
-from triptych.training.machine import uses_onednn
+from triptych.training.machine import processor, uses_onednn
 
 SIDE = 2048  # of the matrices that are multiplied
 COPIED = 1 << 26  # float32 numbers: 256 MiB, more than any cache
@@ -56,7 +55,7 @@ def multiplies_bf16() -> bool:
 def facts(threads: int) -> dict[str, str | int]:
     """Return the facts that times depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count() or 1,
         "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if uses_onednn() else ""),
         "system": f"{platform.system()} {platform.machine()}",
@@ -66,12 +65,3 @@ def facts(threads: int) -> dict[str, str | int]:
         **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def _processor() -> str:
-    described = Path("/proc/cpuinfo")
-    if described.exists():
-        for line in described.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -19,8 +19,6 @@ STAGES = (
     ("prepare", "mnist"),
     ("prepare", "binarized_mnist"),
     ("prepare", "cifar10"),
-    ("classifier", "mnist"),
-    ("classifier", "cifar10"),
     ("reference", "mnist"),
     ("reference", "cifar10"),
     *((stage, name) for name in EXPERIMENTS for stage in ("train", "evaluate")),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 STAGES = (  # command and item, stage and item in the journal
     ("fetch", "mnist", "fetch", "mnist"),
     ("prepare", "mnist", "prepare", "mnist"),
-    ("classifier", "mnist", "classifier", "classifier-mnist"),
     ("reference", "mnist", "reference", "mnist"),
     ("train", "vae-20d", "train", "vae-20d"),
     ("evaluate", "vae-20d", "evaluate", "vae-20d"),

@@ -44,7 +44,6 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         used = {experiment[key] for experiment in data["experiments"].values()}
         used |= {reference["dataset"] for reference in data["references"].values()} if part == "datasets" else set()
         data[part] = {name: entry for name, entry in data[part].items() if name in used}
-    data["classifiers"] = {name: entry for name, entry in data["classifiers"].items() if name in data["datasets"]}
     for entry in data["studies"].values():
         entry["iterations"] = {"quick": 12, "full": 12}
         if entry["study"] == "planar":
@@ -58,15 +57,6 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         "fidelity": {"samples": 150, "kid_subsets": 5, "kid_subset_size": 50, "confidence": 0.9},
     }
     data["runtime"] |= {"checkpoint_seconds": 0.0, "device": "cpu", "threads": 1}
-    data["classifiers"]["mnist"] |= {
-        "epochs": {"quick": 10, "full": 10},
-        "batch_size": 20,
-        "learning_rate": 1.0e-2,
-        "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
-    }
-    if "cifar10" in data["classifiers"]:
-        data["classifiers"]["cifar10"] |= {"epochs": {"quick": 2, "full": 2}, "batch_size": 50}
-        data["classifiers"]["cifar10"]["model"] |= {"channels": [4, 4, 8, 8]}
     for experiment in data["experiments"].values():
         experiment |= {"epochs": {"quick": 3, "full": 3}, "batch_size": 50}
         experiment.setdefault("model", {})
@@ -81,6 +71,33 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
         experiments["cifar10-jsd-2"]["model"] |= {"latent": 8, "width": 4}
     if "nice-mnist" in experiments:
         experiments["nice-mnist"]["model"] |= {"hidden": [32], "couplings": 4}
+    return data
+
+
+def with_classifiers(data: dict) -> dict:
+    """Train small classifiers as extractors, in place of those that ship with the package; return the settings."""
+    digits = {
+        "epochs": {"quick": 10, "full": 10},
+        "batch_size": 20,
+        "optimizer": "adam",
+        "learning_rate": 1.0e-2,
+        "augmentation": "shift",
+        "max_shift": 2,
+        "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
+    }
+    photographs = {
+        "epochs": {"quick": 2, "full": 2},
+        "batch_size": 50,
+        "optimizer": "sgd",
+        "learning_rate": 0.2,
+        "weight_decay": 5.0e-4,
+        "augmentation": "shift_and_mirror",
+        "max_shift": 4,
+        "model": {"architecture": "residual", "channels": [4, 4, 8, 8]},
+    }
+    known = {"mnist": digits, "cifar10": photographs}
+    data["classifiers"] = {name: known[name] for name in data["references"]}
+    data["references"] = {}
     return data
 
 
@@ -118,7 +135,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-SLOW_FIRST = ("test_pipeline", "test_cluster", "test_processes", "test_fork_server", "test_studies")
+SLOW_FIRST = ("test_pipeline", "test_cluster", "test_rebuild", "test_processes", "test_fork_server", "test_studies")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -176,7 +193,7 @@ def params() -> dict:
 
 @pytest.fixture(scope="session")
 def tiny_params(params: dict) -> dict:
-    return shrink(copy.deepcopy(params), TINY)
+    return with_classifiers(shrink(copy.deepcopy(params), TINY))
 
 
 @pytest.fixture(scope="session")

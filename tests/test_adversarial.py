@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -159,10 +160,37 @@ def test_invalid_steps_and_averages_are_refused() -> None:
         make_train_step("jsd", alpha_ema=1.5)
     with pytest.raises(ValueError, match="alpha is -0.1"):
         apply_exponential_moving_average(nn.Linear(2, 2), nn.Linear(2, 2), -0.1)
-    with pytest.raises(ValueError, match="differ"):
-        apply_exponential_moving_average(nn.Linear(2, 3), nn.Linear(2, 2))
-    with pytest.raises(ValueError, match=r"\(4, 2\) and \(3, 2\)"):
-        ogp(torch.ones(4, 2), torch.ones(4), torch.ones(3, 2), torch.ones(3), lambda x: x.sum(1))
+    with pytest.raises(ValueError, match=r"their parameters: \['bias'\]"):
+        apply_exponential_moving_average(nn.Linear(2, 3), nn.Linear(2, 3, bias=False))
+
+
+def test_an_average_of_other_shapes_changes_nothing() -> None:
+    source, target = (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, size)) for size in (1, 3))
+    before = copy.deepcopy(target.state_dict())
+    with pytest.raises(ValueError, match=r"source has shape \(1, 2\), target has shape \(3, 2\); use equal 1.weight"):
+        apply_exponential_moving_average(source, target)
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("generator_loss", ["hinge", None])
+def test_an_unknown_loss_of_the_generator_is_refused(generator_loss: str | None) -> None:
+    with pytest.raises(ValueError, match=f"generator_loss with jsd is {generator_loss!r}; known: metric, non_satu"):
+        make_train_step("jsd", generator_loss=generator_loss)
+    with pytest.raises(ValueError, match="generator_loss with w1 is 'non_saturating'; known: metric$"):
+        make_train_step("w1", generator_loss="non_saturating")
+
+
+@pytest.mark.parametrize(("ours", "courses"), [("jsd", "JSD"), ("w1", "W1")])
+@pytest.mark.parametrize(("penalty", "courses_penalty"), [("ogp", "GP"), ("r1gp", "R1")])
+def test_the_names_of_the_courses_code(ours: str, courses: str, penalty: str, courses_penalty: str) -> None:
+    p, q, a = samples((6, 3), 0), samples((6, 3), 1), samples((3,), 2)
+    found = []
+    for arguments in ((ours, penalty, 0.3), (courses, courses_penalty, 0.3)):
+        torch.manual_seed(0)
+        found.append([loss(p, q, lambda x: (x @ a).square()).item() for loss in make_losses(*arguments)])
+    assert found[0] == found[1]
+    one, other = (make_train_step(loss, 1, None, generator_loss="metric") for loss in (ours, courses))
+    assert trained(one) == trained(other)
 
 
 def test_moving_average_by_its_definition() -> None:
@@ -188,23 +216,38 @@ class PointGenerator(nn.Module):
         return self.theta.expand(count, 1)
 
 
+def trained(step: Callable) -> tuple[float, float]:
+    """Return the weight of a linear critic, and the generated point, after three steps with data at 2."""
+    critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
+    critic.weight.data.fill_(0.5)
+    optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in (critic, generator)]
+    for _ in range(3):
+        step((torch.full((4, 1), 2.0) for _ in count()), critic, optimizers[0], generator, None, optimizers[1])
+    return critic.weight.item(), generator.theta.item()
+
+
 @pytest.mark.parametrize("inner", [1, 3])
-@pytest.mark.parametrize("loss_type", ["jsd", "w1"])
-def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, inner: int) -> None:
+@pytest.mark.parametrize(
+    ("loss_type", "generator_loss"), [("jsd", "metric"), ("jsd", "non_saturating"), ("w1", "metric")]
+)
+def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, generator_loss: str, inner: int) -> None:
     """Compare with a step by hand: C(x) = psi x, data at 2, generated at theta, gradient descent at rate 0.1."""
     critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
     critic.weight.data.fill_(0.5)
     judged = copy.deepcopy(generator)
     batches = (torch.full((4, 1), 2.0) for _ in count())
     optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in (critic, generator)]
-    step = make_train_step(loss_type, inner, "r1gp", 0.05, alpha_ema=0.75)
+    step = make_train_step(loss_type, inner, "r1gp", 0.05, alpha_ema=0.75, generator_loss=generator_loss)
     found = step(batches, critic, optimizers[0], generator, judged, optimizers[1])
     psi, theta = 0.5, 1.0
     for _ in range(inner):
         real, fake = 1 / (1 + math.exp(2 * psi)), 1 / (1 + math.exp(-theta * psi))
         slope = 2.0 - theta if loss_type == "w1" else (2 * real - theta * fake) / 2
         psi -= 0.1 * (-slope + 0.05 * 2 * psi)
-    pull = psi if loss_type == "w1" else psi / (1 + math.exp(theta * psi))
+    generated = 1 / (1 + math.exp(-theta * psi))
+    pull = {"w1metric": psi, "jsdmetric": psi * generated / 2, "jsdnon_saturating": psi * (1 - generated)}[
+        loss_type + generator_loss
+    ]
     assert critic.weight.item() == pytest.approx(psi, rel=1e-6)
     assert generator.theta.item() == pytest.approx(theta + 0.1 * pull, rel=1e-6)
     assert judged.theta.item() == pytest.approx(0.75 * theta + 0.25 * generator.theta.item(), rel=1e-6)
@@ -234,3 +277,53 @@ def test_players_receive_no_gradients_from_each_other() -> None:
     assert received.any()
     assert critic.weight.requires_grad
     assert not critic.bias.requires_grad
+
+
+@pytest.mark.parametrize("loss_type", ["jsd", "w1"])
+def test_the_generator_descends_the_metric(loss_type: str) -> None:
+    """The document's `make_losses` returns the metric as the loss for the generator."""
+    critic, generator = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)), PointGenerator()
+    p = torch.full((4, 1), 2.0)
+    players = torch.optim.SGD(critic.parameters(), lr=0.0), torch.optim.SGD(generator.parameters(), lr=0.1)
+    metric, _ = make_losses(loss_type)
+    (wanted,) = torch.autograd.grad(metric(p, generator(4), critic), generator.theta)
+    make_train_step(loss_type)((p for _ in count()), critic, players[0], generator, None, players[1])
+    assert generator.theta.grad.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert wanted.item() != 0
+
+
+def test_an_interrupted_generator_leaves_the_critic_trainable() -> None:
+    critic, generator = nn.Linear(1, 1), PointGenerator()
+    players = torch.optim.SGD(critic.parameters(), lr=0.1), torch.optim.SGD(generator.parameters(), lr=0.1)
+    step, whole = make_train_step("jsd"), generator.forward
+
+    def interrupted(count: int) -> torch.Tensor:
+        if torch.is_grad_enabled():  # the generator's half of the step
+            raise KeyboardInterrupt
+        return whole(count)
+
+    generator.forward = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        step((torch.randn(4, 1) for _ in count()), critic, players[0], generator, None, players[1])
+    generator.forward = whole
+    before = critic.weight.item()
+    assert all(parameter.requires_grad for parameter in critic.parameters())
+    step((torch.randn(4, 1) for _ in count()), critic, players[0], generator, None, players[1])
+    assert critic.weight.item() != before
+
+
+def test_a_generator_that_returns_its_parameter_receives_nothing_from_the_critics_update() -> None:
+    critic, generator = nn.Linear(1, 1), nn.Module()
+    generator.register_parameter("theta", nn.Parameter(torch.ones(4, 1)))
+    generator.forward = lambda count: generator.theta
+    seen = []
+
+    class Watching(torch.optim.SGD):
+        def step(self) -> None:
+            seen.append(generator.theta.grad)
+            super().step()
+
+    players = Watching(critic.parameters(), lr=0.1), torch.optim.SGD(generator.parameters(), lr=0.1)
+    make_train_step("w1", 2)((torch.randn(4, 1) for _ in count()), critic, players[0], generator, None, players[1])
+    assert seen == [None, None]
+    assert torch.allclose(generator.theta.grad, -critic.weight.detach().expand(4, 1) / 4)

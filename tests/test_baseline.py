@@ -73,3 +73,14 @@ def test_results_of_several_seeds_have_a_table_of_their_own(tmp_path: Path) -> N
     assert f"| `vae-20d` | 2 | {mean:.5g} ± {deviation:.2g} |" in of_vae
     assert "| `planar-density` | `arcs-k2` | 2 |" in of_study
     assert f"{kl['arcs-k2']['kl'] + 0.5:.5g} ± {0.5**0.5:.2g} |" in of_study
+
+
+def test_the_table_shows_the_processor(tmp_path: Path) -> None:
+    for name, run in {"vae-20d": {"processor": "EPYC 9R14"}, "planar-density": {"processor": "Xeon 8488C"}}.items():
+        result = read_json(FOLDER / f"{name}.json")
+        (tmp_path / f"{name}.json").write_text(json.dumps(result | {"run": result["run"] | run}))
+    lines = table(tmp_path).splitlines()
+    assert [line.endswith(" | EPYC 9R14 |") for line in lines if line.startswith("| `vae-20d`")] == [True]
+    of_study = [line for line in lines if line.startswith("| `planar-density`")]
+    assert len(of_study) == 6
+    assert all(line.endswith(" | Xeon 8488C |") for line in of_study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.settings.params import Settings, parse
 from triptych.training.trainer import Duration, Trainer
 
-FIVE = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3", "cifar10-w1-2", "cifar10-w1-3")
+JSD = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3")
+OTHER_LOSS = [f"{name}-non-saturating" for name in JSD]
+FIVE = (*JSD, "cifar10-w1-2", "cifar10-w1-3")
 SHAPE = (3, 32, 32)
 
 
@@ -53,7 +56,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
     for name, settings in wanted.items():
         experiment, model = full.experiment(name), full.experiment(name).model_at("full")
         assert (model.loss_type, model.reg_type, model.reg_cf, model.spectral_normalization) == settings
-        assert (model.latent, model.width, model.critic_steps) == (100, 128, 2)
+        assert (model.latent, model.width, model.critic_steps, model.generator_loss) == (100, 128, 2, "metric")
         assert (experiment.batch_size, experiment.betas, experiment.ema) == (64, [0.0, 0.99], 0.998)
         assert experiment.epochs.full * experiment.epoch_updates.full == 100_000
         assert experiment.snapshot_epochs.full * experiment.epoch_updates.full == 2_000
@@ -65,6 +68,35 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
         assert {player: optimizer.weight_decay for player, optimizer in trainer.optimizers.items()} == {
             "generator": 0.0, "critic": 1e-6
         }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JSD)
+def test_the_other_experiments_differ_only_in_the_loss_of_the_generator(full: Settings, name: str) -> None:
+    ours, other = full.experiment(name), full.experiment(f"{name}-non-saturating")
+    changed = ours.model.model_copy(update={"generator_loss": "non_saturating"})
+    assert other == ours.model_copy(update={"model": changed})
+
+
+@pytest.mark.parametrize("name", [*FIVE, *OTHER_LOSS])
+def test_the_generator_descends_the_loss_of_its_settings(full: Settings, name: str) -> None:
+    """The gradient that reaches the generator is that of the metric, or of -log D."""
+    trainer = narrow(full, name)
+    family, given = trainer.family, {}
+
+    def keep(player: str, loss: torch.Tensor) -> None:
+        if player == "generator":
+            given["gradient"] = torch.autograd.grad(loss, given["outputs"], retain_graph=True)[0]
+
+    family.critic.register_forward_hook(lambda _, inputs, outputs: given.update(outputs=outputs))
+    family.step(pixels(8), keep)
+    cq = given["outputs"].detach().requires_grad_()
+    if "non-saturating" in name:
+        wanted = -cq.sigmoid().log().mean()
+    elif "jsd" in name:
+        wanted = (1 - cq.sigmoid()).log().mean() / 2
+    else:
+        wanted = -cq.mean()
+    torch.testing.assert_close(given["gradient"], torch.autograd.grad(wanted, cq)[0])
 
 
 def test_the_networks_are_those_of_sngan_for_32_pixels() -> None:
@@ -144,7 +176,7 @@ def test_a_penalised_critic_in_mixed_precision_is_close_to_float32(full: Setting
     assert (found[0] - found[1]).norm() < 0.02 * found[0].norm()
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", [*FIVE, *OTHER_LOSS])
 def test_a_step_updates_the_critic_twice_on_new_images_and_the_generator_once(full: Settings, name: str) -> None:
     trainer = narrow(full, name)
     family, moves, seen = trainer.family, [], []
@@ -165,7 +197,7 @@ def test_a_step_updates_the_critic_twice_on_new_images_and_the_generator_once(fu
     assert not torch.equal(real[0], real[1])
     assert list(quantities) == ["critic_loss", "metric", "generator_loss"]
     assert not any(value.requires_grad for value in quantities.values())
-    if "3" in name:
+    if "-3" in name:
         assert quantities["critic_loss"] > -quantities["metric"]
     else:
         assert quantities["critic_loss"] == pytest.approx(-float(quantities["metric"]))
@@ -240,13 +272,12 @@ def test_a_panel_omits_the_untrained_critic(tmp_path: Path) -> None:
         ("model/reg_cf", 0.5, "none goes with 0"),
         ("model/dropout", 0.1, "dropout does not belong to architecture resnet"),
         ("model/loss_type", "hinge", "loss_type"),
+        ("model/generator_loss", "hinge", "generator_loss"),
         ("model/critic_steps", 0, "critic_steps"),
         ("epoch_updates", {"quick": 0, "full": 5}, "epoch_updates"),
     ],
 )
 def test_an_error_names_the_impossible_setting(params: dict, key: str, value: object, words: str) -> None:
-    import copy
-
     data = copy.deepcopy(params)
     *path, last = ["experiments", "cifar10-jsd-2", *key.split("/")]
     place = data
@@ -254,4 +285,17 @@ def test_an_error_names_the_impossible_setting(params: dict, key: str, value: ob
         place = place[part]
     place[last] = value
     with pytest.raises(TriptychError, match=words):
+        parse(data)
+
+
+def test_only_jsd_has_a_non_saturating_loss(params: dict) -> None:
+    data = copy.deepcopy(params)
+    data["experiments"]["cifar10-w1-2"]["model"]["generator_loss"] = "non_saturating"
+    with pytest.raises(
+        TriptychError, match=r"experiments\.cifar10-w1-2\.model: generator_loss is non_saturating, which"
+    ):
+        parse(data)
+    data = copy.deepcopy(params)
+    data["experiments"]["gan-mnist"]["model"]["generator_loss"] = "metric"
+    with pytest.raises(TriptychError, match="generator_loss does not belong to architecture mlp"):
         parse(data)

@@ -243,8 +243,15 @@ def _refused_by_make(words: list[str]) -> str:
     if target not in targets:
         return "no such target"
     given = [word for variable in variables for word in variable.removeprefix("ARGS=").split() if not word.isdigit()]
+    if target == "mutants":
+        return "".join(f"no module {name}" for name in given if not (ROOT / "src" / _module_file(name)).exists())
     source = PROGRAMS[target].read_text(encoding="utf-8") if given else ""
     return "".join(f"{target} takes no {word}" for word in given if f'"{word}"' not in source)
+
+
+def _module_file(functions: str) -> str:
+    """Return the file of the module in a pattern such as `triptych.training.ema.*`."""
+    return functions.removesuffix(".*").replace(".", "/") + ".py"
 
 
 def missing(page: Path, path: str) -> bool:
@@ -315,8 +322,8 @@ def test_paths_stages_and_variables_exist(page: Path) -> None:
         "dvc exp run -S recipes.vae-20d.learnin_rate=1", "dvc exp run -S recipes.vae-20d.learning_rate=-1",
         "dvc exp run -S profile=fast", "dvc exp run -S recipes.vae-20d.learning_rate=1,2",
         "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,-1",
-        "make rerpo", 'make bench ARGS="--ronds 3"', "pip install triptych",
-        "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
+        "make rerpo", 'make bench ARGS="--ronds 3"', 'make mutants ARGS="triptych.training.emma.*"',
+        "pip install triptych", "export x", "dvc repro trai", "dvc plots diff --targets plots/nobody/x",
     ],
 )  # fmt: skip
 def test_the_check_finds_refused_commands(line: str, tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
         for density, k in product(("arcs", "sine"), (2, 8, 32))
     },
 }
-PUBLISHED = ("published", "published for")
+PUBLISHED = ("published", "published for", "what differs")
+DIRAC = ("Dirac games", "no penalty", "R1 0.01", "R1 0.1", "one-centred 0.01", "one-centred 0.1")
 
 
 @cache
@@ -179,7 +180,8 @@ def of_numbers(table: Table) -> bool:
 
 
 def tables_of_numbers(page: Path) -> list[Table]:
-    return [table for table in tables(page.read_text(encoding="utf-8")) if of_numbers(table)]
+    found = tables(page.read_text(encoding="utf-8"))
+    return [table for table in found if of_numbers(table) and table.head[0] not in PUBLISHED]
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
@@ -243,6 +245,21 @@ def sentences() -> Iterator[str]:
     yield from (f"- `{name}`: {result(name)['over_training.correlation.sentence']}." for name in critics)
     real = [at(critics[0], f"{measure}.real_images", 2) for measure in ("fid", "is")]
     yield f"real validation images score FID {real[0]} and IS {real[1]}"
+    yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
+
+
+def test_the_table_of_dirac_games_equals_the_files() -> None:
+    [table] = [
+        found for found in tables((ROOT / "docs" / "results.md").read_text("utf-8")) if found.head[0] == DIRAC[0]
+    ]
+    assert tuple(table.head) == DIRAC
+    for first, *cells in table.rows:
+        study, loss = re.fullmatch(r"`(.+)`, (JSD|W1)", first).groups()
+        games = [f"{loss.lower()}-{number}" for number in range(1, 6)]
+        found = result(study)
+        assert cells == [f"{found[f'{game}.verdict']} ({shown(found[f'{game}.end'], 3)})" for game in games]
+        assert {found[f"{game}.start"] for game in games} == {result("dirac")["jsd-1.start"]}
+    assert len(table.rows) == 3
 
 
 def history(name: str) -> dict[int, float]:

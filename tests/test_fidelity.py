@@ -25,7 +25,7 @@ from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.classifier.network import DigitClassifier
 from triptych.settings.params import Settings
 
-PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, confidence=0.9)
+PROTOCOL = Fidelity(samples=200, kid_subsets=7, kid_subset_size=60, resamplings=0, confidence=0.9)
 ORIGIN = Origin(
     dataset="mnist", split="test", images=1, image_shape=[28, 28], data_sha256="d", kind="classifier",
     extractor="a test", weights_sha256="w", classifier="a test", classifier_sha256="w",
@@ -79,12 +79,10 @@ def test_all_measures_equal_those_of_torch_fidelity(tiny: Settings, monkeypatch:
 
     class Registered(ClassifierExtractor):
         def __init__(self, name: str, features: list[str], **_: object) -> None:
-            super().__init__(classifier)
-            self.name, self.features_list = name, features
+            super().__init__(classifier, name, features)
 
         def forward(self, input: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            found = dict(zip((FEATURES, LOGITS), super().forward(input), strict=True))
-            return tuple(found[name].double() for name in self.features_list)
+            return tuple(values.double() for values in super().forward(input))
 
     monkeypatch.setitem(FEATURE_EXTRACTORS_REGISTRY, "ours", Registered)
     theirs = torch_fidelity.calculate_metrics(

@@ -7,6 +7,7 @@ import pytest
 from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation
 from triptych.evaluation.over_seeds import Spread
+from triptych.evaluation.presentation import presentation_of
 from triptych.reports.page.findings import findings
 from triptych.settings.params import Settings, parse
 
@@ -23,13 +24,13 @@ def answer(settings: Settings, word: str, metrics: dict, studies: dict | None = 
     return next((found for question, found in findings(settings, metrics, studies or {}) if word in question), [])
 
 
-def evaluated(fid: float = 10.0, **test: float) -> dict:
+def evaluated(fid: float = 10.0, reach: float = 1.0, **test: float) -> dict:
     absent = {} if test else {"log_likelihood": "a GAN has no density"}
     return {
         "test": test,
         "not_defined": absent,
         "reference": {"name": "mnist"},
-        "fid_classifier": {"value": fid, **PROTOCOL},
+        "fid_classifier": {"value": fid, "low": fid - reach, "high": fid + reach, **PROTOCOL},
     }
 
 
@@ -69,11 +70,14 @@ def test_the_progress_of_a_gan(settings: Settings) -> None:
 
 def test_the_layers_of_a_planar_flow(settings: Settings) -> None:
     values = {"arcs-k2": 3.0, "arcs-k8": 2.8, "arcs-k32": 2.7, "sine-k2": 3.0, "sine-k8": 3.1, "sine-k32": 2.9}
-    study = {name: {"held_out": {"loss": value}} for name, value in values.items()}
+    study = {name: {"held_out": {"loss": value, "loss_standard_error": 0.02}} for name, value in values.items()}
     study |= {"headline": "held_out.loss", "headline_is": "loss, nats", "configurations": list(values)}
     arcs, sine = answer(settings, "layers", {}, {"planar-samples": study})
     assert "3.000 at k = 2, 2.800 at k = 8, 2.700 at k = 32; each step is better" in arcs
-    assert "no improvement at k = 8" in sine
+    assert "no clear improvement at k = 8" in sine
+    study["arcs-k32"]["held_out"]["loss"] = 2.75
+    arcs, _ = answer(settings, "layers", {}, {"planar-samples": study})
+    assert "2.750 at k = 32; no clear improvement at k = 32" in arcs, "2.71 to 2.79 overlaps 2.76 to 2.84"
     (kept,) = answer(settings, "layers", {}, {"planar-samples": study | {"configurations": ["arcs-k2", "arcs-k8"]}})
     assert "3.000 at k = 2, 2.800 at k = 8; each" in kept  # the results count, not the present params.yaml
 
@@ -88,19 +92,42 @@ def test_a_planar_posterior(settings: Settings, error: float, verdict: str) -> N
 
 def test_the_comparison_of_the_families(settings: Settings) -> None:
     metrics = {
-        "vae-20d": evaluated(30.0, log_likelihood=-95.0),
-        "vae-100d": evaluated(20.0, log_likelihood=-90.0),
+        "vae-20d": evaluated(30.0, log_likelihood=-95.0, log_likelihood_standard_error=0.5),
+        "vae-100d": evaluated(20.0, log_likelihood=-90.0, log_likelihood_standard_error=0.5),
         "gan-mnist": evaluated(10.0),
         "nice-mnist": evaluated(40.0, log_likelihood=-1000.0, bits_per_dimension=2.0),
         "realnvp-mnist": evaluated(50.0, log_likelihood=-900.0, bits_per_dimension=1.8),
     }
     fidelity, binary, flows, without = answer(settings, "families", metrics)
-    assert "gan-mnist 10.00 (generative adversarial network), vae-100d 20.00" in fidelity
+    assert "gan-mnist 10.00 (95 % interval 9.00 to 11.00), generative adversarial network, vae-100d 20.00" in fidelity
     assert "nice-mnist 40.00" in fidelity
+    assert "its interval overlaps none of the others, so gan-mnist is better" in fidelity
     assert "vae-20d" not in fidelity
-    assert "vae-100d has the highest log-likelihood, -90.00 nats" in binary
-    assert "realnvp-mnist has the fewest bits per dimension, 1.800" in flows
+    better = "its interval overlaps none of the others, so vae-100d is better"
+    assert f"vae-100d has the highest log-likelihood, -90.00 nats: {better}" in binary
+    assert "realnvp-mnist has the fewest bits per dimension, 1.800: without intervals, nothing shows" in flows
     assert "gan-mnist (a GAN has no density)" in without
+
+
+def test_models_with_overlapping_intervals_are_not_ranked(settings: Settings) -> None:
+    metrics = {name: evaluated(fid, 5.0) for name, fid in (("vae-20d", 18.0), ("gan-mnist", 10.0), ("vae-2d", 30.0))}
+    fidelity, *_ = answer(settings, "families", metrics)
+    assert "gan-mnist has the lowest: the intervals do not distinguish it from vae-20d." in fidelity
+    del metrics["vae-2d"]["fid_classifier"]["low"]
+    fidelity, *_ = answer(settings, "families", metrics)
+    assert "gan-mnist has the lowest: without intervals, nothing shows which is better." in fidelity
+
+
+def test_two_snapshots_of_a_gan_are_compared_by_their_intervals() -> None:
+    best = {"update": 8, "kid": 1.0, "is": 2.0, "fid": 30.0, "fid_low": 28.0, "fid_high": 31.0}
+    best["fid_standard_error"] = 0.5
+    for low, words in ((30.5, "do not distinguish it from update 16"), (32.0, "so update 8 is better")):
+        last = {"update": 16, "kid": 1.0, "is": 2.0, "fid": 33.0, "fid_low": low, "fid_high": 36.0}
+        correlation = {"sentence": "s", "interval": "95 %"}
+        over_training = {"best": best, "last": last, "correlation": correlation}
+        _, scores, judged = presentation_of("gan").notes({"over_training": over_training})
+        assert "update 8: fid 30 ± 0.5 (95 % interval 28 to 31), kid 1, is 2; last snapshot, update 16" in scores
+        assert words in judged
 
 
 def of_seeds(name: str, fids: list[float], likelihoods: list[float]) -> dict:

@@ -103,7 +103,12 @@ def test_without_weights_and_network_the_error_says_what_to_do(tmp_path: Path, m
     with pytest.raises(TriptychError) as caught:
         inception.find_weights("cifar10")
     sentence = str(caught.value)
-    for word in (inception.FILE, inception.VARIABLE, "references.cifar10.extractor: classifier", "not known"):
+    for word in (
+        inception.FILE,
+        inception.VARIABLE,
+        "references.cifar10.extractor to a shipped extractor",
+        "not known",
+    ):
         assert word in sentence
     assert "\n" not in sentence
 

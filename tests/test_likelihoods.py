@@ -148,7 +148,7 @@ def test_float32_stays_float32() -> None:
         log_likelihood_bernoulli(ones, ones),
         log_likelihood_bernoulli_logits(ones, ones),
         log_likelihood_normal(ones, ones, ones),
-        log_mean_exp(ones),
+        log_mean_exp(ones.flatten(1)),
         kl_gaussian_gaussian_analytic(ones, ones, ones, ones),
         kl_gaussian_gaussian_mc(ones, ones, ones, ones, 3),
     ):

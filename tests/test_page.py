@@ -94,11 +94,13 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
     assert [chart["lines"][0]["values"] for chart in found] == [[0.5, 0.25], [40.25, 30.5]]
 
 
-def row(name: str, dataset: str, elbo: str, fid: str, best: Spread, *others: tuple[str, str]) -> dict:
+PROTOCOLS = {dataset: {"names": [dataset]} for dataset in ("mnist", "cifar10")}
+
+
+def row(name: str, dataset: str, elbo: str, fid: str, *others: tuple[str, str]) -> dict:
     """Return the row of an experiment. `others` are the ELBO and FID of its further seeds."""
     rows = [_row(name, dataset, *pair) for pair in ((elbo, fid), *others)]
-    shown = rows[0] | {"over_seeds": over_seeds(rows)}
-    return shown | {"protocol": {"best": dict.fromkeys(shown["judged"], best)}}
+    return rows[0] | {"over_seeds": over_seeds(rows), "protocol": PROTOCOLS[dataset]}
 
 
 def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
@@ -109,7 +111,10 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
         "likelihood_is": "exact",
         "judged": {measure: f"{measure}_classifier" for measure in measures},
         **{f"{measure}_classifier": fid for measure in measures},
-        "kid_classifier_standard_deviation": "0.25",
+        "kid_classifier_standard_error": "0.25",
+        "fid_classifier_low": str(float(fid) - 10.0),
+        "fid_classifier_high": str(float(fid) + 1.0),
+        "test_elbo_standard_error": "1.0",
         "test_elbo": elbo,
         "test_log_likelihood": elbo,
         "test_bits_per_dimension": "not defined: the pixels are binary",
@@ -124,40 +129,46 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
 
 def test_cells_sort_by_their_numbers_and_the_best_cells_are_marked() -> None:
     table = compared([
-        row("one", "mnist", "-100.125", "30.5", Spread.of([30.5])),
-        row("two", "mnist", "-90.5", "1234.5", Spread.of([30.5])),
-        row("three", "cifar10", "-80.5", "2.0", Spread.of([2.0])),
-        row("four", "mnist", "not defined: a GAN has no density", "40", Spread.of([30.5])),
+        row("one", "mnist", "-100.125", "30.5"),
+        row("two", "mnist", "-90.5", "1234.5"),
+        row("three", "cifar10", "-80.5", "2.0"),
+        row("four", "mnist", "not defined: a GAN has no density", "40"),
+        row("five", "mnist", "-93.5", "42"),
     ])  # fmt: skip
     cells = {name: dict(zip([column.heading for column in COLUMNS], found, strict=True)) for name, found in table}
-    assert list(cells) == ["one", "two", "three", "four"]
-    one, two, three, four = cells.values()
+    assert list(cells) == ["one", "two", "three", "four", "five"]
+    one, two, three, four, five = cells.values()
     assert (one["ELBO"].text, one["ELBO"].sort) == ("-100.12", "-100.125")
     assert (two["FID"].text, two["FID"].sort) == ("1,234.50", "1234.5")
     assert one["KID"].text == "30.500 ± 0.25"
     assert (four["ELBO"].text, four["ELBO"].sort) == (DASH, "")
     assert four["ELBO"].title == "not defined: a GAN has no density"
     assert (one["training (s)"].text, one["training (s)"].sort) == (NOT_RECORDED, "")
-    assert [each["FID"].best for each in (one, two, three, four)] == [True, False, True, False]
-    elbos = [each["ELBO"].best for each in (one, two, three, four)]
-    assert elbos == [False, True, False, False], "the only model of a data set is not marked"
+    assert one["FID"].title == "fid_classifier; 95 % interval 20.5 to 31.5"
+    assert two["ELBO"].title == "95 % interval -92.46 to -88.54"
+    fids = [each["FID"].best for each in (one, two, three, four, five)]
+    assert fids == [True, False, False, True, False], "30 to 41 overlaps 20.5 to 31.5, and 32 to 43 does not"
+    elbos = [each["ELBO"].best for each in (one, two, three, four, five)]
+    assert elbos == [False, True, False, False, True], "the only model of a data set is not marked"
+    assert not any(each["precision"].best for each in cells.values()), "without intervals, nothing is marked"
 
 
 def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked() -> None:
-    best = Spread.of([1.0, 1.5, 2.0])
     table = compared([
-        row("sure", "mnist", "-90.0", "1.0", best, ("-91.0", "1.5"), ("-92.0", "2.0")),
-        row("worse", "mnist", "-100.0", "9.0", best, ("-102.0", "9.5"), ("-104.0", "10.0")),
-        row("as good", "mnist", "-90.5", "1.25", best, ("-91.5", "2.0"), ("-92.25", "2.5")),
-        row("once", "mnist", "-200.0", "70", best),
+        row("sure", "mnist", "-90.0", "1.0", ("-91.0", "1.5"), ("-92.0", "2.0")),
+        row("worse", "mnist", "-100.0", "9.0", ("-102.0", "9.5"), ("-104.0", "10.0")),
+        row("as good", "mnist", "-90.5", "1.25", ("-91.5", "2.0"), ("-92.25", "2.5")),
+        row("once", "mnist", "-200.0", "70"),
     ])  # fmt: skip
     headings = [column.heading for column in COLUMNS]
     sure, worse, as_good, once = (dict(zip(headings, found, strict=True)) for _, found in table)
     assert [cells["seeds"].text for cells in (sure, worse, as_good, once)] == ["3", "3", "3", "1"]
     assert (sure["FID"].text, sure["FID"].best) == ("1.50 ± 0.5", True)
     assert sure["FID"].title == "fid_classifier; mean and standard deviation over 3 seeds"
-    assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.5*", "-102.00 ± 2*")
+    assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.5", "-102.00 ± 2")
     assert as_good["FID"].text == "1.92 ± 0.63"
+    marked = [[cells[heading].best for cells in (sure, worse, as_good, once)] for heading in ("FID", "ELBO")]
+    assert marked == [[True, False, True, False]] * 2
     shares = {"over_seeds": {"recognised": Spread.of([0.5, 0.25])}, "recognised": "0.5"}
     assert _cell("recognised", shares, ()).text == "37.5% ± 17.7%"
     assert once["FID"].text == "70.00"  # one seed has no deviation

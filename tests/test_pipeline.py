@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
 
-from conftest import ROOT, copy_project, environment, shrink
+from conftest import ROOT, copy_project, environment, shrink, with_classifiers
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
@@ -97,7 +97,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) 
     output = made.succeed("triptych", "repro")
     assert "report.html" in output
     assert "realnvp-mnist" in output
-    assert "planar-samples             arcs-k1 " in output
+    assert "planar-samples               arcs-k1 " in output
     made.succeed("git", "add", "-A")
     made.succeed("git", "commit", "-qm", "results")
     return made
@@ -182,14 +182,14 @@ def test_forced_stages_do_not_change_the_lock_or_the_results(fresh: Clone) -> No
     The first run used the fork server; here the last three stages run without it.
     """
     before, lock = fresh.results(), (fresh.root / "dvc.lock").read_bytes()
-    warmed = ["fetch@mnist", "prepare@mnist", "classifier@mnist", "reference@mnist", "train@vae-20d"]
+    warmed = ["fetch@mnist", "prepare@mnist", "reference@mnist", "train@vae-20d"]
     cold = ["evaluate@vae-20d", "study@planar-samples", "report"]
     for start, stages in ((fresh, warmed), (Clone(fresh.root, {}), cold)):
         assert start.ran(start.succeed("dvc", "repro", "--force", "--single-item", *stages)) == stages
     assert (fresh.root / "dvc.lock").read_bytes() == lock
     assert fresh.results() == before
     runs = runs_of(fresh)
-    assert len(runs) == 5 + 2  # and the study's configurations
+    assert len(runs) == 4 + 2  # and the study's configurations
     assert all(run["status"] == "FINISHED" for run in runs.values())
 
 
@@ -209,14 +209,14 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert "plots/gan-mnist/samples.png of HEAD" in page
     assert "vae-20d" not in page.replace("metrics/comparison", "")
     before = runs_of(fresh)
-    assert len(before) == 7 + 4  # the studies' configurations
+    assert len(before) == 6 + 4  # the studies' configurations
     (fresh.root / "mlflow.db").unlink()
     shutil.rmtree(fresh.root / "mlartifacts")
-    assert "7 runs, 7 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     after = runs_of(fresh)
     before["gan-mnist 0.0002"]["model"] = []  # its weights are in DVC's cache, no longer in the folder
     assert after == before
-    assert "7 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "6 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
 
 
 def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone) -> None:
@@ -247,7 +247,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     assert "All are up to date" in fresh.succeed("triptych", "status")
     (fresh.root / "mlflow.db").unlink()
     shutil.rmtree(fresh.root / "mlartifacts")
-    assert "7 runs, 7 of them rebuilt" in fresh.succeed("triptych", "sync")
+    assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
     fresh.succeed("dvc", "exp", "apply", "lower")
     metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
@@ -271,7 +271,7 @@ def test_a_new_seed_runs_alone_and_appears_in_every_view(fresh: Clone) -> None:
     assert re.search(r"^vae-20d .*\(2 seeds\)$", said, re.MULTILINE)
     assert not re.search(r"^vae-20d-seed-1 ", said, re.MULTILINE)
     assert fresh.ran(fresh.succeed("dvc", "repro")) == []
-    assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
+    assert "no problems" in fresh.succeed("triptych", "verify")
     runs = runs_of(fresh)
     assert {runs[f"{name} 0.001"]["tags"]["entry"] for name in OF_TWO_SEEDS} == {"vae-20d"}
     assert runs["planar-samples-seed-1 0.0005"]["tags"]["entry"] == "planar-samples"
@@ -382,7 +382,7 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
 
 def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
     runs = runs_of(clone)
-    assert len(runs) == 5 + 2  # and the study's configurations
+    assert len(runs) == 4 + 2  # and the study's configurations
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
         metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
@@ -409,7 +409,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
     study = runs["planar-samples 0.0005"]
     metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
-    curve = study["metrics"]["arcs-k3.negative_log_likelihood"]
+    curve = study["metrics"]["arcs-k3.train_negative_log_likelihood"]
     assert [step for step, _ in curve] == list(range(1, 13))
     assert study["metrics"]["arcs-k3.kl"] == [[12, metrics["arcs-k3"]["kl"]]]
     assert "figures/M3.7-samples.png" in study["pictures"]
@@ -417,7 +417,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
     assert study["tags"]["fingerprint"] == metrics["fingerprint"]
     child = runs["planar-samples arcs-k3 0.0005"]
     assert child["below"] == "planar-samples"
-    assert child["metrics"]["negative_log_likelihood"] == curve
+    assert child["metrics"]["train_negative_log_likelihood"] == curve
     assert child["metrics"]["kl"] == [[12, metrics["arcs-k3"]["kl"]]]
     assert child["tags"]["configuration"] == "arcs-k3"
     assert study["below"] is None
@@ -425,7 +425,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
 
 def test_verify_names_every_change(fresh: Clone) -> None:
     """Table, page and MLflow agree with the metrics, and a change by hand is found."""
-    assert "nothing has changed or drifted" in fresh.succeed("triptych", "verify")
+    assert "no problems" in fresh.succeed("triptych", "verify")
     fresh.succeed("triptych", "baseline")
     assert "not compared:" not in fresh.succeed("triptych", "verify")
 
@@ -448,15 +448,19 @@ def test_verify_names_every_change(fresh: Clone) -> None:
         connection.execute("update metrics set value = 1.25 where key = 'kid_classifier'")
     done = fresh.run("triptych", "verify")
     assert done.returncode == 1
-    named = [line.partition(" (")[0] for line in done.stdout.splitlines() if line.startswith("changed: ")]
+    named = [
+        line.partition(" (")[0]
+        for line in done.stdout.splitlines()
+        if line.startswith(("damaged: ", "drifted: ", "missing: "))
+    ]
     assert set(named) >= {
-        "changed: models/gan-mnist",
-        "changed: models/gan-mnist/weights.safetensors",
-        "changed: metrics/summary.csv",
-        "changed: metrics/summary.csv: vae-20d",
-        "changed: report.html: vae-20d",
-        "changed: MLflow: vae-20d",
-        "changed: metrics/vae-20d.json",
+        "damaged: models/gan-mnist",
+        "damaged: models/gan-mnist/weights.safetensors",
+        "damaged: metrics/summary.csv",
+        "missing: metrics/summary.csv: vae-20d",
+        "missing: report.html: vae-20d",
+        "missing: MLflow: vae-20d",
+        "drifted: metrics/vae-20d.json",
     }
     assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
@@ -518,6 +522,40 @@ def test_the_page_is_complete_and_self_contained(clone: Clone) -> None:
     assert outline.headings[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(outline.headings))
     assert outline.headings.count(1) == 1
+
+
+def test_the_page_follows_the_files_on_disk(fresh: Clone) -> None:
+    page, summary = fresh.root / "report.html", fresh.root / "metrics" / "summary.csv"
+    written, first = page.stat().st_mtime_ns, page.read_bytes()
+    fresh.succeed("triptych", "repro")
+    assert page.stat().st_mtime_ns == written
+    assert "report.html" not in fresh.succeed("triptych", "status")
+
+    fresh.edit(lambda data: data["studies"]["planar-samples"].update(samples=90))
+    fresh.succeed("triptych", "repro")
+    assert page.read_bytes() != first
+    fresh.succeed("git", "restore", ".")
+    fresh.succeed("dvc", "checkout", "--quiet")
+    assert "report.html is stale: run `triptych page`" in fresh.succeed("triptych", "status")
+    assert fresh.ran(fresh.succeed("triptych", "repro")) == []
+    assert page.read_bytes() == first
+
+    page.unlink()
+    assert "report.html is missing: run `triptych page`" in fresh.succeed("triptych", "status")
+    fresh.succeed("triptych", "page")
+    summary.unlink()
+    assert "report.html is stale, and cannot be built: " in fresh.succeed("triptych", "status")
+    fresh.succeed("triptych", "repro")
+    assert "report.html" not in fresh.succeed("triptych", "status")
+    assert page.read_bytes() == first
+
+    metrics = fresh.root / "metrics" / "vae-20d.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"epochs": 12345}))
+    assert "report.html is stale" in fresh.succeed("triptych", "status")
+    fresh.succeed("triptych", "page")
+    assert b'data-value="12345"' in page.read_bytes()
+    fresh.succeed("triptych", "repro")
+    assert b'data-value="12345"' not in page.read_bytes()
 
 
 def test_curves_on_the_page_are_those_of_the_histories(clone: Clone) -> None:
@@ -696,7 +734,7 @@ class SettingsRecorder:
         if name == "model_dump":
             self.read.add(place)
         elif id(value) not in self.places and not (
-            isinstance(value, dict) and any(map(self._is_section, value.values()))
+            isinstance(value, dict) and (not value or any(map(self._is_section, value.values())))
         ):
             self.read.add(f"{place}.{name}".lstrip("."))
 
@@ -707,8 +745,8 @@ class SettingsRecorder:
 @pytest.mark.parametrize(
     "stage",
     [
-        "fetch@mnist", "prepare@mnist", "classifier@mnist", "reference@mnist", "train@vae-20d", "evaluate@vae-20d",
-        "evaluate@gan-mnist", "study@planar-samples", "report",
+        "fetch@mnist", "prepare@mnist", "classifier@mnist", "classifier_reference@mnist", "reference@mnist",
+        "train@vae-20d", "evaluate@vae-20d", "evaluate@gan-mnist", "study@planar-samples", "report",
     ],
 )  # fmt: skip
 def test_a_stage_declares_the_settings_that_it_reads(fresh: Clone, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
@@ -716,6 +754,10 @@ def test_a_stage_declares_the_settings_that_it_reads(fresh: Clone, monkeypatch: 
     import triptych.cli.stages as commands
 
     monkeypatch.chdir(fresh.root)
+    if stage.startswith("classifier"):
+        fresh.edit(with_classifiers)
+    if stage == "classifier_reference@mnist":
+        fresh.succeed("triptych", "classifier", "mnist")
     [declared] = [
         set(dependency.params)
         for dependency in Repo(str(fresh.root)).stage.load_one(name=stage).deps
@@ -729,7 +771,7 @@ def test_a_stage_declares_the_settings_that_it_reads(fresh: Clone, monkeypatch: 
     for name in ("MLFLOW_TRACKING_URI", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     recorder = SettingsRecorder(settings, monkeypatch)
-    kind, _, item = stage.partition("@")
+    kind, _, item = stage.removeprefix("classifier_").partition("@")
     command = next(command for command in commands.STAGES if command.name == kind)
     done = CliRunner().invoke(command, [item] if item else [], catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -164,7 +164,7 @@ def test_the_log_determinants_of_a_flow_equal_autograds(k: int, d: int, seed: in
 def test_the_inverse_of_a_steep_layer() -> None:
     """Newton's method alone oscillates for ever from some of these points."""
     for wu in (-0.999, 0.5, 20.0, 500.0):
-        layer = PlanarFlow(*(torch.tensor([[value]], dtype=torch.float64) for value in (wu, 1.0)), torch.tensor([-3.5]))
+        layer = PlanarFlow(*(torch.tensor([[value]], dtype=torch.float64) for value in (wu, 1.0, -3.5)))
         x = torch.linspace(-30, 30, 20_001, dtype=torch.float64)[:, None]
         z, _ = layer(x)
         assert (layer(layer.inverse(z)[0])[0] - z).abs().max() <= 1e-12 * (1 + wu)

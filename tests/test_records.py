@@ -260,7 +260,9 @@ def test_several_processes_log_into_one_database(project: Project) -> None:
     store = Store(project)
     for name in names:
         [found] = store.find_runs(name, name, "vae")
-        assert store.curves(found.info.run_id, ["loss"])["loss"] == [(epoch, epoch / 7) for epoch in range(30)]
+        assert store.curves(found.info.run_id, ["train_loss"])["train_loss"] == [
+            (epoch, epoch / 7) for epoch in range(30)
+        ]
 
 
 def test_replaced_runs_leave_no_files(project: Project, settings: Settings) -> None:
@@ -271,17 +273,24 @@ def test_replaced_runs_leave_no_files(project: Project, settings: Settings) -> N
 
 METRICS = {
     "test": {"elbo": -120.5, "log_likelihood": -118.25},
-    "fid_classifier": {"value": 42.0, "samples": 9, "reference": "mnist/test", "reference_images": 9, "extractor": "x"},
+    "fid_classifier": {
+        "value": 42.0,
+        "standard_error": 0.5,
+        "samples": 9,
+        "reference": "mnist/test",
+        "reference_images": 9,
+        "extractor": "x",
+    },
 }
 PROCESS_TAGS = ("host", "pid")  # of a live run only
 FINAL_SHEETS = ["images/samples+step+3", "images/samples_after_training+step+0"]
 
 
-def evaluate(project: Project) -> None:
+def evaluate(project: Project, numbers: dict[str, object] = METRICS) -> None:
     """Write a minimal evaluation of the model on disk."""
     with evaluation(project, NAME, project.model(NAME), project.metrics(NAME), project.plots(NAME)):
         weights = read_json(project.model(NAME) / "manifest.json")["weights_sha256"]
-        write_json(project.metrics(NAME), {**METRICS, "weights_sha256": weights})
+        write_json(project.metrics(NAME), {**numbers, "weights_sha256": weights})
 
 
 def shown(project: Project) -> dict[str, object]:
@@ -323,7 +332,8 @@ def test_sync_rebuilds_a_deleted_database(project: Project, settings: Settings) 
     before = shown(project)
     [(version, tags, description, _)] = before["versions"]
     assert (version, tags["profile"]) == (1, "quick")
-    assert description == before["tags"]["result"] == "ELBO -120.50, log p -118.25 nats, FID 42.00"
+    result = "ELBO -120.50, log p -118.25 nats, FID 42.00 ± 0.5 (standard error)"
+    assert description == before["tags"]["result"] == result
     assert before["tags"]["trained"] == "3 epochs, 18 updates"
     assert "trained for 3 epochs, 18 updates of 50 examples on 300 images" in before["tags"]["mlflow.note.content"]
     assert "The git commit is not recorded" in before["tags"]["mlflow.note.content"]
@@ -458,6 +468,141 @@ def test_sync_shows_a_run_without_its_damaged_model(
     (project.model(NAME) / "epoch-0000.safetensors").unlink()
     assert_complete(project, settings)
     assert_one_warning(capsys.readouterr().err, "MLflow shows vae-20d without its model")
+
+
+def folders(project: Project) -> set[str]:
+    """Return the names of all folders of runs and models."""
+    place = project.root / "mlartifacts" / "vae"
+    return {path.name for path in (*place.glob("*"), *place.glob("models/*"))} - {"models"}
+
+
+def rebuild(project: Project, settings: Settings) -> None:
+    forget_connections()
+    database(project).unlink()
+    sync(project, settings)
+
+
+def test_a_rebuild_deletes_the_files_of_unknown_runs_and_models_only(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    own, before = project.root / "mlartifacts" / "vae" / "my-notes" / "text.txt", folders(project)
+    own.parent.mkdir()
+    own.touch()
+    newer = project.root / "mlartifacts" / "vae" / ("0" * 32)  # of a process that began before the deletion
+    newer.mkdir()
+    os.utime(newer, (2**33, 2**33))
+    elsewhere = project.root / "mlartifacts" / "another" / ("0" * 32) / "artifacts"
+    elsewhere.mkdir(parents=True)
+    rebuild(project, settings)
+    assert own.exists()
+    assert newer.exists()
+    assert elsewhere.exists()
+    assert len(before) == 2
+    assert not before & folders(project)
+    assert len(folders(project)) == 2 + len(["my-notes", newer])
+    assert_complete(project, settings)
+
+
+def test_known_files_stay(project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a run in training, of a run and a model that the user deleted, and all of them if there is a server."""
+    run(project, settings)
+    client = Store(project).client
+    [done] = client.search_runs([Store(project).experiment_id("vae")])
+    [registered] = [output.model_id for output in done.outputs.model_outputs]
+    client.delete_logged_model(registered)  # a version of it is still registered
+    inputs = {"family": "vae", "fingerprint": "0" * 64, "profile": "quick", "settings": {}}
+    running, deleted = (
+        Store(project).create_run(name, inputs, {"host": platform.node(), "pid": str(os.getpid())})
+        for name in ("running", "deleted")
+    )
+    for run_id in (running, deleted):
+        client.log_text(run_id, "text", "figures/text.txt")
+    client.delete_run(deleted)
+    unknown = [project.root / "mlartifacts" / "vae" / name for name in ("0" * 32, f"models/m-{'0' * 32}")]
+    for folder in unknown:
+        folder.mkdir()
+    known = {running, deleted, done.info.run_id, registered}
+    for name in folders(project):
+        for place in ("vae", "vae/models"):
+            if (folder := project.root / "mlartifacts" / place / name).exists():
+                os.utime(folder, (0, 0))
+    with monkeypatch.context() as patch:
+        patch.chdir(project.root)  # this store keeps its files in the working directory
+        patch.setenv(URI_VARIABLE, f"sqlite:///{project.root / 'server.db'}")
+        sync(project, settings)
+    assert known | {folder.name for folder in unknown} <= folders(project)
+    sync(project, settings)
+    assert known <= folders(project)
+    assert not any(folder.exists() for folder in unknown)
+
+
+def test_sync_updates_the_first_experiment_of_a_seed_group(project: Project, settings: Settings) -> None:
+    def entry() -> str:
+        [found] = Store(project).client.search_runs([Store(project).experiment_id("vae")])
+        return found.data.tags["entry"]
+
+    first = {"vae-first": settings.experiment(NAME).model_copy(update={"seed": 1})}
+    with_first = settings.model_copy(update={"experiments": {**first, **settings.experiments}})
+    run(project, settings)
+    assert entry() == NAME
+    for changed, expected in ((with_first, "vae-first"), (settings, NAME)):
+        assert sync(project, changed) == (1, 0)
+        assert entry() == expected
+
+
+def test_links_in_descriptions_survive_a_rebuild(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    store = Store(project)
+    store.client.create_experiment("the user's own")  # so that the next number is another one
+    before = store.experiment_id("vae")
+    note = shown(project)["experiment"]
+    assert f"(#/experiments/{before}/runs?" in note
+    forget_connections()
+    database(project).unlink()
+    for name in ("another", "a third"):
+        Store(project).client.create_experiment(name)
+    sync(project, settings)
+    store = Store(project)
+    number = store.experiment_id("vae")
+    assert number != before
+    expected = note.replace(f"#/experiments/{before}/", f"#/experiments/{number}/")
+    assert shown(project)["experiment"] == expected
+    for text, kept in ((note, False), (f"My own text. {note}", True)):  # as copied from another database
+        store.client.set_experiment_tag(number, "mlflow.note.content", text)
+        sync(project, settings)
+        assert shown(project)["experiment"] == (text if kept else expected)
+
+
+def test_an_old_saved_view_is_replaced_unless_the_user_edited_it(project: Project, settings: Settings) -> None:
+    store = Store(project)
+    number = store.experiment_id("vae")
+
+    def view(**changes: object) -> dict[str, object]:
+        shown_view = json.loads(store.client.get_experiment(number).tags[saved_view.SAVED_VIEW])
+        if changes:
+            store.client.set_experiment_tag(number, saved_view.SAVED_VIEW, json.dumps({**shown_view, **changes}))
+            store.experiment_id("vae")
+            return view()
+        return shown_view
+
+    first = view()
+    assert view(state="deflate;of an earlier version")["state"] == first["state"]
+    assert view(createdAt=5, updatedAt=5) == {**first, "createdAt": 5, "updatedAt": 5}
+    edited = {"state": "deflate;of the user", "createdAt": 5, "updatedAt": 6}
+    assert view(**edited) == {**first, **edited}
+
+
+def test_a_measured_number_never_has_the_name_of_a_curve(project: Project, settings: Settings) -> None:
+    """A family of the user's may measure anything."""
+    run(project, settings)
+    metrics = {**METRICS, "valid_negative_elbo": 1.5, "test": {**METRICS["test"], "train_elbo": 2.5}}
+    evaluate(project, metrics)
+    [found] = Store(project).client.search_runs([Store(project).experiment_id("vae")])
+    assert found.data.metrics["measured.valid_negative_elbo"] == 1.5
+    assert found.data.metrics["measured.test.train_elbo"] == 2.5
+    assert found.data.metrics["test.elbo"] == -120.5
+    [folder] = all_run_folders(project)
+    assert found.data.metrics["valid_negative_elbo"] == folder.history[-1]["valid_negative_elbo"]
+    assert_complete(project, settings)
 
 
 def test_the_ui_command_prints_the_addresses_of_the_runs(project: Project, settings: Settings) -> None:

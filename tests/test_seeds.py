@@ -59,7 +59,8 @@ def test_seeds_are_added_after_their_experiment_and_removed_again(path: Path) ->
     assert first in before
     others = "".join(f"  vae-2d-seed-{seed}:\n{block.format(seed)}" for seed in (1, 2))
     studies = "".join(f"  dirac-seed-{seed}: {{study: dirac, recipe: dirac, seed: {seed}}}\n" for seed in (1, 2))
-    assert after == before.replace(first, first + others) + studies
+    dirac = next(line for line in before.splitlines(keepends=True) if line.startswith("  dirac: {"))
+    assert after == before.replace(first, first + others).replace(dirac, dirac + studies)
     settings = load(path)
     assert settings.experiment("vae-2d-seed-2") == settings.experiment("vae-2d").model_copy(update={"seed": 2})
     assert set_seeds(path, 2, ["vae-2d"]) == ([], ["vae-2d-seed-2"])

@@ -12,6 +12,7 @@ from dvc.utils.hydra import apply_overrides
 
 from conftest import ROOT
 from triptych.core.errors import TriptychError
+from triptych.core.settings_types import PROFILES
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
 
@@ -124,11 +125,24 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
-        ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset"),
+        ("references/mnist/dataset", "fashion", "references.mnist.dataset"),
+        ("references/mnist/dataset", "cifar10", "references.mnist.classes: mnist-v1 is for grey images, but cifar10"),
+        (
+            "references/cifar10/extractor",
+            "mnist-v1",
+            "references.cifar10: classes is cifar10-v1, but",
+        ),
+        ("references/cifar10/classes", None, "references.cifar10: inception does not know the classes"),
+        ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset: binarized_mnist is binarised"),
         ("references/mnist/split", "valid", "references.mnist.split"),
+        ("references/cifar10/published_samples", 9, "references.cifar10.published_samples"),
+        (
+            "references/cifar10/published_samples",
+            999,
+            "published_samples is 999, fewer than the 1000 of profiles.full.fidelity.kid_subset_size",
+        ),
         ("references/mnist/extractor", "vgg16", "references.mnist.extractor"),
-        ("references/mnist/extractor", {"quick": "classifier", "full": "vgg16"}, "references.mnist.extractor"),
-        ("classifiers/mnist/batch_size", 0, "classifiers.mnist.batch_size"),
+        ("references/mnist/extractor", {"quick": "mnist-v1", "full": "vgg16"}, "references.mnist.extractor"),
         ("runtime/threads", 0, "runtime.threads"),
         ("runtime/processes", 0, "runtime.processes"),
         ("runtime/processes", 3, "recipes.sngan.batch_size is 64, which the 3 of runtime.processes cannot"),
@@ -257,9 +271,30 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
 
 
 def test_the_extractor_may_depend_on_the_profile(params: dict) -> None:
-    choice = {"quick": "classifier", "full": "inception"}
-    reference = parse(changed(params, "references/mnist/extractor", choice)).reference("mnist")
-    assert {profile: reference.extractor_at(profile) for profile in choice} == choice
+    reference = parse(params).references["cifar10"]
+    assert {profile: reference.extractor_at(profile) for profile in PROFILES} == {
+        "quick": "cifar10-v1",
+        "full": "inception",
+    }
+    assert {reference.classifier_at(profile) for profile in PROFILES} == {"cifar10-v1"}
+
+
+def test_published_tables_are_of_inception_under_profile_full(params: dict) -> None:
+    reference = parse(params).references["cifar10"]
+    assert {profile: reference.published_at(profile) for profile in PROFILES} == {"quick": 0, "full": 50_000}
+    with_classifier = parse(changed(params, "references/cifar10/extractor", "cifar10-v1")).references["cifar10"]
+    assert with_classifier.published_at("full") == 0
+    assert parse(params).references["mnist"].published_at("full") == 0
+
+
+def test_a_classifier_is_a_reference_of_its_name(tiny: Settings, tiny_params: dict) -> None:
+    assert tiny.compared_data(tiny.experiment("vae-20d").reference) == "mnist"
+    wrong = changed(tiny_params, "classifiers/mnist/batch_size", 0)
+    with pytest.raises(TriptychError, match=r"classifiers\.mnist\.batch_size"):
+        parse(wrong)
+    twice = changed(tiny_params, "references/mnist", {"dataset": "mnist", "extractor": "mnist-v1"})
+    with pytest.raises(TriptychError, match=r"references\.mnist: classifiers has an entry of this name"):
+        parse(twice)
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "\x00"])

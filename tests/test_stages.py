@@ -18,10 +18,15 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
+from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
+from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
 from triptych.evaluation.gan.pictures import ROWS, ends
 from triptych.evaluation.sampling import write_samples
+from triptych.evaluation.settings import Reference
+from triptych.evaluation.uint8_images import to_uint8
+from triptych.models.common.load import load_family
 from triptych.reports.closing_table import closing_table
 from triptych.reports.page.build import build_page
 from triptych.settings.params import Settings
@@ -30,10 +35,12 @@ from triptych.stages.evaluate import evaluate
 from triptych.stages.reference import measure_reference
 from triptych.stages.report import report
 from triptych.stages.train import train
+from triptych.training.images import HeldOutImages
+from triptych.training.reproducible import generator
 from triptych.verify.baseline import LARGEST
 
 PICTURES = {
-    "vae-20d": ["U1.12-reconstructions.png", "U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png"],
+    "vae-20d": ["U1.12-reconstructions.png", "U1.13-elbo.png", "U1.14-draws.png", "U1.14-means.png", "X9-nearest.png"],
     "vae-2d": [
         "U1.12-reconstructions.png",
         "U1.13-elbo.png",
@@ -41,16 +48,24 @@ PICTURES = {
         "U1.14-means.png",
         "U1.15-manifold.png",
         "U1.15-posterior.png",
+        "X9-nearest.png",
     ],
-    "cifar10-jsd-2": ["M2.7-losses.png", "M2.7a-samples.png", "M2.7a-stages.png", "M2.7c-progress.png"],
-    "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png", "U2.7-interpolations.png"],
-    "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-log-likelihood.png", "U3.8-samples.png"],
+    "cifar10-jsd-2": [
+        "M2.7-losses.png",
+        "M2.7a-samples.png",
+        "M2.7a-stages.png",
+        "M2.7c-progress.png",
+        "X9-nearest.png",
+    ],
+    "gan-mnist": ["U2.5-losses.png", "U2.6-samples.png", "U2.7-interpolations.png", "X9-nearest.png"],
+    "realnvp-mnist": ["U3.8-bits-per-dimension.png", "U3.8-log-likelihood.png", "U3.8-samples.png", "X9-nearest.png"],
     "nice-mnist": [
         "R1-bits-per-dimension.png",
         "R1-log-likelihood.png",
         "R1-samples.png",
         "R2-layers.png",
         "R3-traversals.png",
+        "X9-nearest.png",
     ],
 }
 
@@ -76,18 +91,19 @@ def run_references(tiny: Settings, prepared: Path, folder: Path, names: Collecti
         run_reference(tiny, prepared, folder, name)
 
 
-def run_reference(tiny: Settings, prepared: Path, folder: Path, name: str) -> None:
-    settings = tiny.reference(name)
+def run_reference(tiny: Settings, prepared: Path, folder: Path, name: str, published_samples: int = 0) -> None:
+    dataset = tiny.compared_data(name)
     measure_reference(
         name=name,
-        settings=settings,
-        profile="quick",
+        kind="inception" if name in tiny.references else "classifier",
+        split="test",
         protocol=tiny.active.fidelity,
         runtime=tiny.runtime,
-        data=prepared / settings.dataset,
-        classifier=folder / f"classifier-{settings.dataset}",
+        data=prepared / dataset,
+        classifier=folder / f"classifier-{dataset}",
         output=folder / "reference" / name,
         tracker=Console(),
+        published_samples=published_samples,
     )
 
 
@@ -180,12 +196,64 @@ def test_every_fidelity_number_has_its_protocol(tiny: Settings, results: Path) -
         assert str(results) not in json.dumps(metrics)
 
 
+@pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
+def test_a_model_that_returns_training_images_is_named_as_copying(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """New real images, those of the validation split, are as far from the training images as test images are."""
+    copied, found = shutil.copytree(results, tmp_path / "copy"), {}
+    data = PreparedData.open(prepared / tiny.experiment(name).dataset)
+    for split in ("train", "valid"):
+        images = HeldOutImages(data, split, torch.device("cpu")).eight_bit
+        monkeypatch.setattr("triptych.stages.evaluate._samples", lambda *_, images=images: images)
+        run_evaluate(tiny, prepared, copied, name)
+        found[split] = read_json(copied / f"{name}.json")["copying"]
+    assert found["train"]["value"] > 0.95
+    assert "the model copies" in found["train"]["sentence"]
+    assert abs(found["valid"]["z_score"]) < 2
+    assert "as far from the training images" in found["valid"]["sentence"]
+    sizes = tiny.dataset(data.name).sizes("quick")
+    for split, count in (("train", sizes.train), ("valid", sizes.valid)):
+        row = found[split]
+        assert (row["samples"], row["test_images"], row["training_images"]) == (count, sizes.test, sizes.train)
+        assert row["extractor"].startswith("classifier-mnist (")
+
+
+def test_fid_kid_and_is_of_final_models_have_intervals(tiny: Settings, results: Path) -> None:
+    """Among snapshots, those with the lowest FID and at the end have them, too. Real images need none."""
+    for name, experiment in tiny.experiments.items():
+        metrics = read_json(results / f"{name}.json")
+        for row in (metrics[f"{measure}_classifier"] for measure in ("fid", "kid", "is")):
+            assert row["resamplings"] == tiny.active.fidelity.resamplings == 100
+            assert row["low"] <= row["value"] <= row["high"]
+            assert row["standard_error"] > 0
+        reference = read_json(results / "reference" / experiment.reference / "manifest.json")
+        assert "low" not in reference["real_validation_images"]["fid_classifier"]
+
+
+def test_the_best_and_the_last_snapshot_have_intervals(results: Path) -> None:
+    metrics = read_json(results / "cifar10-jsd-2.json")
+    rows = pd.read_csv(results / "plots" / "cifar10-jsd-2" / "snapshots.csv")
+    assert not [column for column in rows.columns if column.endswith(("_low", "_high", "_error"))]
+    best, last = metrics["over_training"]["best"], metrics["over_training"]["last"]
+    for found, row in ((best, rows.loc[rows["fid_classifier"].idxmin()]), (last, rows.iloc[-1])):
+        assert {key: found[key] for key in rows.columns} == row.to_dict()
+        for measure in ("fid_classifier", "kid_classifier", "is_classifier"):
+            assert found[f"{measure}_low"] <= found[measure] <= found[f"{measure}_high"]
+    final = metrics["kid_classifier"]
+    assert last["kid_classifier"] == final["value"]
+    for key in ("standard_deviation", "standard_error", "low", "high"):
+        assert last[f"kid_classifier_{key}"] == final[key]
+
+
 def test_likelihoods_fit_their_definitions(results: Path) -> None:
     vae, flow = (read_json(results / f"{name}.json")["test"] for name in ("vae-20d", "realnvp-mnist"))
     assert vae["elbo"] == pytest.approx(-vae["reconstruction"] - vae["kl"], rel=1e-9)
     assert vae["kl"] > 0
     assert vae["gap"] == pytest.approx(vae["log_likelihood"] - vae["elbo"], rel=1e-9)
     assert vae["log_likelihood_standard_error"] > 0
+    ratio = flow["bits_per_dimension_standard_error"] / flow["log_likelihood_standard_error"]
+    assert ratio == pytest.approx(-flow["bits_per_dimension"] / flow["log_likelihood"], rel=1e-9)
     assert flow["bits_per_dimension"] == pytest.approx(-flow["log_likelihood"] / (784 * np.log(2)), rel=1e-9)
     for name in ("realnvp-mnist", "nice-mnist"):
         metrics = read_json(results / f"{name}.json")
@@ -259,7 +327,10 @@ def test_the_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Pa
     )
     table = pd.read_csv(tmp_path / "summary.csv").set_index("experiment")
     assert table.notna().all(axis=None)
-    assert float(table.loc["vae-20d", "test_elbo"]) == read_json(results / "vae-20d.json")["test"]["elbo"]
+    metrics = read_json(results / "vae-20d.json")
+    assert float(table.loc["vae-20d", "test_elbo"]) == metrics["test"]["elbo"]
+    for key in ("standard_error", "low", "high"):
+        assert float(table.loc["vae-20d", f"fid_classifier_{key}"]) == metrics["fid_classifier"][key]
     assert table.loc["gan-mnist", "test_bits_per_dimension"].startswith("not defined: ")
     assert sorted(path.name for path in (tmp_path / "comparison").iterdir()) == [
         "M2.7c-progress.png",
@@ -287,7 +358,7 @@ def test_another_classifier_changes_the_key_of_the_reference_and_is_refused(
     for name in ("weights.safetensors", "manifest.json"):
         shutil.copyfile(results / "classifier-mnist" / name, place / "classifier" / name)
     with pytest.raises(
-        TriptychError, match=r"made with other weights \(sha256 .*: run `dvc repro -f -s reference@mnist`"
+        TriptychError, match=r"made with other weights \(sha256 .*: delete .*mnist and run `triptych repro`"
     ):
         run_evaluate(tiny, prepared, copy, "gan-mnist")
 
@@ -313,11 +384,11 @@ def test_inception_and_classifier_features_in_one_report(
     digest = "0123456789abcdef"
     inception = Extractor(FakeInception(), "inception", "inception-v3-compat (weights 01234567)", digest)
     monkeypatch.setattr(extractors, "open_inception", lambda reference, device: inception)
-    entry = tiny.reference("mnist").model_copy(update={"extractor": "inception"})
+    entry = Reference(dataset="mnist", extractor="inception", classes="mnist-v1")
     gan = tiny.experiment("gan-mnist").model_copy(update={"reference": "photographs"})
     mixed = tiny.model_copy(
         update={
-            "references": {**tiny.references, "photographs": entry},
+            "references": {"photographs": entry},
             "experiments": {**tiny.experiments, "gan-mnist": gan},
         }
     )
@@ -343,9 +414,48 @@ def test_inception_and_classifier_features_in_one_report(
     }
     html = build_page(project, mixed).read_text(encoding="utf-8")
     assert html.count("are computed by torch-fidelity") == 3
+    assert html.count(f"<p>X9: {metrics['copying']['sentence']}.</p>") == 1
     lines = closing_table(project, mixed).splitlines()
     assert any(line.startswith("gan-mnist") and f"{metrics['fid']['value']:.2f}" in line for line in lines)
     assert any(inception.name in line and "classifier-mnist (" in line for line in lines)
+
+
+def test_the_protocol_of_published_tables_stands_beside_our_own(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has other samples and other real images, which stand beside the numbers; our own numbers stay as they are."""
+    copy, found = shutil.copytree(results, tmp_path / "copy"), {}
+    inception = Extractor(FakeInception(), "inception", "inception-v3-compat (weights 01234567)", "0123456789abcdef")
+    monkeypatch.setattr(extractors, "open_inception", lambda reference, device: inception)
+    gan = tiny.experiment("gan-mnist").model_copy(update={"reference": "digits"})
+    entry = Reference(dataset="mnist", extractor="inception", classes="mnist-v1")
+    for samples in (0, 70):
+        mixed = tiny.model_copy(update={"references": {"digits": entry}, "experiments": {"gan-mnist": gan}})
+        run_reference(mixed, prepared, copy, "digits", samples)
+        run_evaluate(mixed, prepared, copy, "gan-mnist")
+        found[samples] = read_json(copy / "gan-mnist.json")
+    published = found[70].pop("published_protocol")
+    assert found[70] == found[0]
+    data, family = (
+        PreparedData.open(prepared / "mnist"),
+        load_family(copy / "models" / "gan-mnist", torch.device("cpu")),
+    )
+    real = np.concatenate([data.images("train"), data.images("valid")])
+    latents = family.draw_latents(70, generator(0, "published samples"))
+    images = (to_uint8(family.sample(latents), "x"), torch.from_numpy(real))
+    sets = [inception.extract(each)[extractors.FEATURES] for each in images]
+    gaussians = [Gaussian.fit(features) for features in sets]
+    fid = squared_distance(*gaussians, square_root(gaussians[1].covariance))
+    assert published["fid"]["value"] == pytest.approx(fid, rel=1e-6)
+    assert set(published) == {"fid", "kid", "is"}
+    for measure in ("fid", "kid"):
+        protocol = {key: published[measure][key] for key in ("samples", "reference", "reference_images", "extractor")}
+        assert list(protocol.values()) == [70, "mnist/train+valid", 400, inception.name]
+        assert published[measure]["low"] <= published[measure]["value"] <= published[measure]["high"]
+    project = project_with(mixed, copy, tmp_path / "project")
+    run_report(mixed, project)
+    html = build_page(project, mixed).read_text(encoding="utf-8")
+    assert f"70 samples against 400 images of mnist/train+valid: fid {published['fid']['value']:.4g} ± " in html
 
 
 def project_with(settings: Settings, results: Path, root: Path) -> Project:

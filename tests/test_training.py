@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -338,12 +339,68 @@ def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepar
     assert set(first.unique().tolist()) == {0, 1}
 
 
-def test_schedules(tiny: Settings) -> None:
-    experiment = tiny.experiment("vae-20d").model_copy(update={"schedule": "cosine"})
-    trainer = Trainer("v", build("vae", experiment.model, (28, 28)), experiment, Duration(1), tiny.runtime)
-    assert [trainer.learning_rate("model", progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx(
-        [1e-3, 5e-4, 0.0]
-    )
+@pytest.mark.parametrize(
+    ("name", "updates", "bases"), [("vae-20d", 18, {1e-3: 1}), ("cifar10-jsd-2", 12, {4e-4: 2, 2e-4: 1})]
+)
+def test_optimisers_use_pytorchs_cosine_schedule(
+    tiny: Settings,
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    updates: int,
+    bases: dict[float, int],
+) -> None:
+    """`bases` are the first learning rate of each player, and its number of steps per update."""
+    used: dict[Adam, list[float]] = {}
+    step = Adam.step
+
+    def recorded(self: Adam, gradients: list[torch.Tensor], rate: float) -> None:
+        used.setdefault(self, []).append(rate)
+        step(self, gradients, rate)
+
+    monkeypatch.setattr(Adam, "step", recorded)
+    run(tiny, name, prepared, tmp_path, schedule="cosine")
+    expected = [[rate for rate in cosine_rates(base, updates) for _ in range(bases[base])] for base in bases]
+    assert list(used.values()) == [pytest.approx(rates, rel=1e-6) for rates in expected]
+
+
+def cosine_rates(base: float, updates: int) -> list[float]:
+    """Return the learning rate of each update with PyTorch's schedule."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], base)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    rates = []
+    for _ in range(updates):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def test_an_epochs_row_is_the_mean_over_its_steps(
+    tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny.experiment("vae-20d").model_copy(update={"batch_size": 5})
+    family = build("vae", experiment.model, (28, 28))
+    steps: list[dict[str, float]] = []
+    step = family.step
+
+    def recorded(*arguments: object) -> dict[str, torch.Tensor]:
+        quantities = step(*arguments)
+        steps.append({f"train_{name}": float(value) for name, value in quantities.items()})
+        return quantities
+
+    monkeypatch.setattr(family, "step", recorded)
+    images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
+    trainer = Trainer("v", family, experiment, Duration(2), tiny.runtime)
+    for count, run_epoch in (
+        (20, lambda: trainer.untrained_epoch(images, 100)),
+        (60, lambda: trainer.train_epoch(1, images, Progress("v", 300, 0))),
+    ):
+        steps.clear()
+        row = run_epoch()
+        assert len(steps) == count
+        assert row == {key: pytest.approx(fmean(each[key] for each in steps), rel=1e-6) for key in steps[0]}
 
 
 def test_gradient_clipping_scales_all_gradients_by_one_factor() -> None:

@@ -100,6 +100,11 @@ class Loop:
             return real.mean() - fake.mean()
         return 0.5 * (math.log(4) - softplus(-real).mean() - softplus(fake).mean())
 
+    def _generator_loss(self, fake: Tensor) -> Tensor:
+        if self.settings.loss_type == "w1":
+            return -fake.mean()
+        return -0.5 * softplus(fake).mean() if self.settings.generator_loss == "metric" else softplus(-fake).mean()
+
     def _penalty(self, real: Tensor) -> Tensor:
         real = real.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(self.critic(real).sum(), real, create_graph=True)
@@ -123,9 +128,7 @@ class Loop:
                 loss.backward()
                 self.critic_optimizer.step()
             self.generator_optimizer.zero_grad()
-            scores = self.critic(self._samples(len(real)))
-            generator_loss = -scores.mean() if self.settings.loss_type == "w1" else softplus(-scores).mean()
-            generator_loss.backward()
+            self._generator_loss(self.critic(self._samples(len(real)))).backward()
             self.generator_optimizer.step()
             self._average()
             total += metric.item()

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from ruamel.yaml import YAML
 
-from conftest import ROOT, TINY, shrink
+from conftest import ROOT, TINY, shrink, with_classifiers
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import Metrics, read_document
@@ -103,7 +103,7 @@ class Outcome:
 def small_settings() -> Tree:
     """Return `params.yaml` with one experiment of each kind, at a size that runs in seconds."""
     data = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    shrink(data, KEPT)
+    with_classifiers(shrink(data, KEPT))
     for dataset in data["datasets"].values():
         dataset["splits"] = {"quick": dict(SPLITS), "full": dict(SPLITS)}
     for profile in data["profiles"].values():
@@ -164,20 +164,20 @@ def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
               plots=folder / "plots", **shared)  # fmt: skip
         return
     experiment = settings.experiment(name)
-    reference = settings.reference(experiment.reference)
-    for item in {experiment.dataset, reference.dataset}:
+    compared = settings.compared_data(experiment.reference)
+    for item in {experiment.dataset, compared}:
         dataset, raw = settings.dataset(item), folder / "raw" / f"{item}.npz"
         splits = dataset.sizes(profile)
         fetch(dataset=dataset, source="embedded", splits=splits, embedded=settings.embedded, downloads=folder,
               output=raw, tracker=console)  # fmt: skip
         prepare(name=item, dataset=dataset, splits=splits, raw=raw, output=folder / "data" / item, tracker=console)
     classifier, statistics = folder / "classifier", folder / "reference"
-    train_classifier(name=reference.dataset, settings=settings.classifier(reference.dataset), profile=profile,
-                     runtime=runtime, data=folder / "data" / reference.dataset, output=classifier,
+    train_classifier(name=compared, settings=settings.classifier(compared), profile=profile,
+                     runtime=runtime, data=folder / "data" / compared, output=classifier,
                      metrics=folder / "classifier.json", checkpoints=folder / "checkpoints", code="c",
                      tracker=console)  # fmt: skip
-    measure_reference(name=experiment.reference, settings=reference, profile=profile,
-                      protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / reference.dataset,
+    measure_reference(name=experiment.reference, kind="classifier", split="test",
+                      protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / compared,
                       classifier=classifier, output=statistics, tracker=console)  # fmt: skip
     data, model, plots = folder / "data" / experiment.dataset, folder / "model", folder / "plots"
     train(name=name, experiment=experiment, data=data, output=model, **shared)

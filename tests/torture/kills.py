@@ -25,7 +25,7 @@ STAGES = (
     "study@dirac",
     "classifier@mnist",
     "classifier@cifar10",
-    "reference@mnist",
+    "classifier_reference@mnist",
     "evaluate@vae-20d",
     "evaluate@cifar10-jsd-2",
     "evaluate@realnvp-mnist",

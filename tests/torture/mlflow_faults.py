@@ -124,7 +124,7 @@ def _restore(project: SmallProject) -> str | None:
         return f"sync failed: {output[-EXCERPT:]}"
     _, output = project.run("triptych", "verify")
     wrong = [
-        line for line in output.splitlines() if "MLflow" in line and line.startswith(("changed", "missing", "not"))
+        line for line in output.splitlines() if "MLflow" in line and line.startswith(("damaged", "missing", "not"))
     ]
     return f"after sync MLflow differs from the files: {wrong[0]}" if wrong else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from table import Row, say
 
-from conftest import ROOT, TINY, run_study, shrink
+from conftest import ROOT, TINY, run_study, shrink, with_classifiers
 from power_cut import cut_power
 from test_stages import run_classifier, run_evaluate, run_references
 from test_training import run as train_one
@@ -67,7 +67,7 @@ def _cut_everywhere(fault: str, before: Path, work: Path, action: Callable[[Path
 def torture(place: Path) -> list[Row]:
     """Cut the power in a training of every family, a study, a classifier and an evaluation."""
     data = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    settings = parse(shrink(data, TINY))
+    settings = parse(with_classifiers(shrink(data, TINY)))
     prepared, empty, trained = place / "data", place / "empty", place / "trained"
     empty.mkdir(parents=True)
     with redirect_stderr(StringIO()):

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from conftest import copy_project, shrink
+from conftest import copy_project, shrink, with_classifiers
 
 BIN = Path(sys.executable).parent
 KEPT = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "planar-samples", "dirac")
@@ -26,7 +26,7 @@ EXCERPT = 300  # characters of output in the report of a problem
 
 def small_settings(data: dict) -> dict:
     """Shrink the settings so that each training takes some seconds and writes a checkpoint at every epoch."""
-    shrink(data, KEPT)
+    with_classifiers(shrink(data, KEPT))
     epochs = {"vae-20d": 60, "gan-mnist": 60, "cifar10-jsd-2": 12, "realnvp-mnist": 40}
     for name, budget in epochs.items():
         data["experiments"][name]["epochs"] = {"quick": budget, "full": budget}

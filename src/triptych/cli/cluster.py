@@ -34,7 +34,9 @@ def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]
     show_default=True,
     help="time limit of a job; a job that needs more is queued again and continues",
 )
-@click.option("--cores", type=click.IntRange(min=1), help="CPU cores of a job  [default: runtime.threads]")
+@click.option(
+    "--cores", type=click.IntRange(min=1), help="CPU cores of a job  [default: runtime.threads times runtime.processes]"
+)
 @click.option(
     "--at-a-time", type=click.IntRange(min=1), default=256, show_default=True, help="number of jobs that run at a time"
 )
@@ -75,7 +77,8 @@ def submit(
         set_seeds(project.params, seeds, names)
         names = tuple(first for first, group in groups.items() if not set(names).isdisjoint(group))
         project, settings = open_project()
-    options = SlurmOptions(max(1, round(hours * 60)), cores or settings.runtime.threads, at_a_time, slurm)
+    runtime = settings.runtime
+    options = SlurmOptions(max(1, round(hours * 60)), cores or runtime.threads * runtime.processes, at_a_time, slurm)
     groups = settings.seed_groups()
     with_further_seeds = [each for name in names for each in groups.get(name, [name])]
     submission = run(project, settings, with_further_seeds, options, scratch)

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from triptych.cli.cluster import COMMANDS
+from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.progress import WORKERS_VARIABLE
@@ -40,8 +41,8 @@ class Commands(click.Group):
 def cli() -> None:
     """Train, evaluate and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, classifier, reference, train, evaluate,
-    study and report; DVC runs them. All settings are in params.yaml.
+    `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, reference, train, evaluate, study and
+    report; DVC runs them. All settings are in params.yaml.
     """
 
 
@@ -70,7 +71,7 @@ def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
     if status:
         sys.exit(status)
     if project.summary.exists():
-        if not project.page.exists():
+        if not arguments:
             build_page(project, settings)
         click.echo(closing_table(project, settings))
 
@@ -188,6 +189,9 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     place = output or Path(f"{experiment}-samples.png")
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
+
+
+cli.add_command(score)
 
 
 @cli.command()

@@ -99,23 +99,31 @@ def classifier(dataset: str) -> None:
 @click.command()
 @item("name", "REFERENCE")
 def reference(name: str) -> None:
-    """Stage: compute the statistics of the real images of REFERENCE, which samples are compared with."""
+    """Stage: compute the statistics of the real images of REFERENCE, an entry of references or classifiers."""
+    from triptych.models.classifier.shipped import shipped_folder
     from triptych.records.stage_tracker import stage
     from triptych.stages.reference import measure_reference
 
     project, settings = open_project()
-    chosen, output = settings.reference(name), project.reference(name)
+    dataset, output = settings.compared_data(name), project.reference(name)
+    kind, split, folder, published = "classifier", "test", project.classifier(dataset), 0
+    if chosen := settings.references.get(name):
+        split, folder = chosen.split, shipped_folder(chosen.classifier_at(settings.profile))
+        published = chosen.published_at(settings.profile)
+        if chosen.extractor_at(settings.profile) == "inception":
+            kind = "inception"
     with stage(project, "reference", name, output / MANIFEST) as tracker:
         measure_reference(
             name=name,
-            settings=chosen,
-            profile=settings.profile,
+            kind=kind,
+            split=split,
             protocol=settings.active.fidelity,
             runtime=settings.runtime,
-            data=project.prepared(chosen.dataset),
-            classifier=project.classifier(chosen.dataset),
+            data=project.prepared(dataset),
+            classifier=folder,
             output=output,
             tracker=tracker,
+            published_samples=published,
         )
 
 

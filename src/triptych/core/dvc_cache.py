@@ -10,7 +10,7 @@ from pathlib import Path
 
 from triptych.core.lock_file import read_stages
 
-IGNORED = {"__pycache__", ".gitignore"}  # .dvcignore names these too
+IGNORED = {"__pycache__", ".gitignore", "README.md"}  # .dvcignore names these too
 
 
 def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:

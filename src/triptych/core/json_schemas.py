@@ -16,8 +16,8 @@ Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 Shape = Annotated[list[Side], Field(min_length=2, max_length=3)]
 PROTOCOL = (
-    "samples", "reference_images", "real_samples", "neighbours", "subsets", "subset_size", "dequantization_draws",
-    "images", "parts", "confidence", "epochs", "iterations",
+    "samples", "reference_images", "real_samples", "test_images", "training_images", "neighbours", "subsets",
+    "subset_size", "dequantization_draws", "images", "parts", "confidence", "epochs", "iterations", "resamplings",
 )  # fmt: skip
 """Keys of numbers in `metrics.json` that describe how a result was measured; they are not results."""
 
@@ -131,7 +131,10 @@ class ReferenceManifest(JsonSchema):
     weights_sha256: str
     classifier: str
     classifier_sha256: str
+    key: str
+    source: str
     real_validation_images: dict[str, dict[str, Any]]
+    published_samples: Count
     statistics_sha256: str
 
 
@@ -162,6 +165,17 @@ class ReferencedMeasure(Measure):
     extractor: str
 
 
+class Copying(Measure):
+    """The comparison of samples with training images."""
+
+    z_score: float
+    samples: Count
+    test_images: Count
+    training_images: Count
+    extractor: str
+    sentence: str
+
+
 class ReferenceName(JsonSchema):
     """The reference statistics that an experiment was compared with."""
 
@@ -177,6 +191,7 @@ class Metrics(JsonSchema):
     samples_are: str
     recognised: Measure
     classes: Measure
+    copying: Copying
     parameters: Count
     epochs: Count
     profile: str

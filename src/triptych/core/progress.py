@@ -6,9 +6,13 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 WORKERS_VARIABLE = "TRIPTYCH_WORKERS"  # set by `triptych repro`: how many stages run at a time
 TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0  # between two reports
+HEARTBEAT_SECONDS = 4.0
 
 
 class Progress:
@@ -31,8 +35,7 @@ class Progress:
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
         left = (self.total - seen) / speed if speed else 0.0
         text = f"{self.name}  {details}  {_speed(speed)} {self.unit}/s  {_clock(left)} left"
-        start, end = ("\r\033[K", "") if self.terminal else ("", "\n")
-        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
+        _show(text, terminal=self.terminal)
 
     def seconds(self) -> float:
         """Return the seconds since the start."""
@@ -41,8 +44,35 @@ class Progress:
     def finish(self) -> float:
         """Clear the line in the terminal; return the seconds since the start."""
         if self.terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            _show("", terminal=True)
         return self.seconds()
+
+
+@contextmanager
+def heartbeat(text: str) -> Iterator[None]:
+    """Report every four seconds that a block is still running, for a command in the foreground."""
+    end = Event()
+    thread = Thread(target=_beat, args=(text, end), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def _beat(text: str, end: Event) -> None:
+    began, terminal = time.monotonic(), sys.stderr.isatty()
+    while not end.wait(HEARTBEAT_SECONDS):
+        _show(f"{text}  {_clock(time.monotonic() - began)}", terminal=terminal)
+    if terminal:
+        _show("", terminal=True)
+
+
+def _show(text: str, *, terminal: bool) -> None:
+    """Print a line of a log, or replace the line in the terminal."""
+    start, end = ("\r\033[K", "") if terminal else ("", "\n")
+    print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
 
 def _speed(speed: float) -> str:

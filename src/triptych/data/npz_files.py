@@ -1,4 +1,4 @@
-"""Safe reading of `.npz` files from users.
+"""Safe reading of `.npz` and `.npy` files from users.
 
 The header of each array is checked before memory is allocated for its data. Nothing is unpacked to disk or unpickled,
 and members with unknown names are ignored.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from lzma import LZMAError
 from math import prod
 from pathlib import Path
@@ -33,33 +35,64 @@ UNREADABLE = (
 )  # fmt: skip
 """Exceptions of zipfile and NumPy on damaged bytes, an encrypted member or an unknown compression."""
 
+Check = Callable[[str, tuple[int, ...], np.dtype], None]
+"""Raises TriptychError, which begins with the label, if shape or type of an array are not wanted."""
 
-def read_npz(path: Path, names: Collection[str] = NAMES) -> dict[str, np.ndarray]:
+
+def read_npz(path: Path, names: Collection[str] = NAMES, check: Check | None = None) -> dict[str, np.ndarray]:
     """Return the arrays among `names` that the file holds: images `x_<split>`, labels `y_<split>`, and two texts.
 
-    Raises TriptychError, before large memory is allocated, if the file is damaged or a header is implausible.
+    `check` replaces the check of shapes and types for these names. Raises TriptychError, before large memory is
+    allocated, if the file is damaged or a header is implausible.
     """
+    with _opened(path) as file, ZipFile(file) as archive:
+        members = archive.namelist()
+        return {name: _read_member(archive, name, path, check) for name in names if f"{name}.npy" in members}
+
+
+def read_npy(path: Path, check: Check) -> np.ndarray:
+    """Return the array of a `.npy` file. Raises TriptychError as `read_npz` does."""
+    with _opened(path) as file:
+        return _read_array(file, path.stat().st_size, "its header", partial(check, str(path)))
+
+
+def array_names(path: Path) -> list[str]:
+    """Return the names of all arrays in a `.npz` file. Raises TriptychError if the file is damaged."""
+    with _opened(path) as file, ZipFile(file) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     with readable(path, "copy it again"), path.open("rb") as file:
         try:
-            with ZipFile(file) as archive:
-                members = archive.namelist()
-                return {name: _read_member(archive, name, path) for name in names if f"{name}.npy" in members}
+            yield file
         except UNREADABLE as error:
-            raise TriptychError(f"{path} is not a readable .npz file ({one_line(error)}): copy it again") from None
+            raise TriptychError(
+                f"{path} is not a readable {path.suffix} file ({one_line(error)}): copy it again"
+            ) from None
 
 
-def _read_member(archive: ZipFile, name: str, path: Path) -> np.ndarray:
+def _read_member(archive: ZipFile, name: str, path: Path, check: Check | None) -> np.ndarray:
     if archive.namelist().count(f"{name}.npy") > 1:
         raise ValueError(f"it holds {name} twice")
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
-        shape, dtype = _read_header(file)
-        announced, held = prod(shape) * dtype.itemsize, info.file_size - file.tell()
+        label = f"{path}: {name}"
+        return _read_array(file, info.file_size, name, partial(check or partial(_check_header, name), label))
+
+
+def _read_array(
+    file: IO[bytes], size: int, name: str, check: Callable[[tuple[int, ...], np.dtype], None]
+) -> np.ndarray:
+    """Return the array in a file of `size` bytes. Raises an exception of UNREADABLE, or that of `check`."""
+    shape, dtype = _read_header(file)
+    announced, held = prod(shape) * dtype.itemsize, size - file.tell()
     if announced != held:
         raise ValueError(f"{name} announces {announced:,} bytes of data, but {held:,} follow")
-    _check_header(name, f"{path}: {name}", shape, dtype)
-    with archive.open(info) as file:
-        return npy.read_array(file, allow_pickle=False)
+    check(shape, dtype)
+    file.seek(0)
+    return npy.read_array(file, allow_pickle=False)
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -71,6 +71,11 @@ class PreparedData:
         return self.manifest["sha256"]
 
     @property
+    def binary(self) -> bool:
+        """Whether models use pixels of 0 and 1, not of 0 to 255."""
+        return self.manifest["binarization"] != "none"
+
+    @property
     def redraws(self) -> bool:
         """Whether training draws the binary pixels anew each time that it visits an image."""
         return self.manifest["binarization"] == "stochastic"

@@ -1,6 +1,6 @@
 """Raw images: checks of any source, and the file `data/raw/<dataset>.npz`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,17 +39,25 @@ def check_images(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> 
     checked = {}
     for name, array in arrays.items():
         if name.startswith("x_"):
-            checked[name] = _checked_images(array, f"{origin}: {name}", images)
+            binary = images == "binarized_mnist"
+            checked[name] = checked_images(array, f"{origin}: {name}", IMAGE_SHAPES[images], binary=binary)
         elif name.startswith("y_"):
             checked[name] = _checked_labels(array, f"{origin}: {name}", len(arrays.get(f"x_{name[2:]}", ())))
     return {name: np.ascontiguousarray(array, dtype=np.uint8) for name, array in checked.items()}
 
 
-def _checked_images(array: np.ndarray, label: str, images: str) -> np.ndarray:
-    shape, binary = IMAGE_SHAPES[images], images == "binarized_mnist"
-    if len(shape) == 3 and array.shape[1:] == (*shape[1:], shape[0]):
-        array = array.transpose(0, 3, 1, 2)
-    if array.shape[1:] != shape:
+def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binary: bool = False) -> np.ndarray:
+    """Return uint8 images as (n, *shape), where `shape` is (h, w) or (3, h, w); the axis of colours may be the last.
+
+    Grey images may also have an axis of length 1 for their channel. Raises TriptychError, which begins with `label`, if
+    the array has another shape, is empty, or has a wrong range of values.
+    """
+    channels = (*shape[:-2],) or (1,)
+    if array.shape[1:] == (*shape[-2:], *channels):
+        array = np.moveaxis(array, -1, 1)
+    if array.shape[1:] == (*channels, *shape[-2:]):
+        array = array.reshape(len(array), *shape)
+    if array.shape[1:] != (*shape,):
         expected = ", ".join(map(str, shape))
         raise TriptychError(f"{label} has the shape {array.shape}, but images must be (n, {expected})")
     if len(array) == 0:
@@ -57,7 +65,7 @@ def _checked_images(array: np.ndarray, label: str, images: str) -> np.ndarray:
     if binary and array.max() > 1:
         raise TriptychError(f"{label} holds the value {array.max()}, but binarised images hold 0 and 1 only")
     if not binary and array.max() <= 1:
-        raise TriptychError(f"{label} holds nothing above 1, but 8-bit images go from 0 to 255")
+        raise TriptychError(f"{label} holds nothing above 1, but 8-bit images go from 0 to 255: multiply them by 255")
     return array
 
 

@@ -50,8 +50,12 @@ class Evaluation:
     """Latents of the samples in pictures, from `shown_latents`."""
     classify: Callable[[Tensor], Tensor]
     """Returns the labels (n,) that the reference's classifier assigns to uint8 images (n, ...)."""
-    score: Callable[[Tensor], dict[str, Any]]
-    """Returns FID, KID and IS, with their protocol, of uint8 images (n, ...) against the reference's real images."""
+    score: Callable[..., dict[str, Any]]
+    """Returns FID, KID and IS, with their protocol, of uint8 images (n, ...) against the reference's real images.
+
+    The keyword `intervals` says whether to include standard errors and intervals."""
+    fidelity: Mapping[str, Any]
+    """All fidelity measures of the final model's samples, with intervals."""
     fidelity_samples: int
     """The number of images for `score`."""
     likelihood: Likelihood

@@ -2,9 +2,11 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from triptych.core.settings_types import Draws, Profile, Section, resolve
+from triptych.core.settings_types import PROFILES, Draws, Profile, Section, resolve
+
+LEAST_RESAMPLINGS = 10  # for a standard error
 
 
 class Fidelity(Section):
@@ -13,6 +15,12 @@ class Fidelity(Section):
     samples: PositiveInt = Field(ge=10, le=1_000_000, description="generated images; IS splits them into ten parts")
     kid_subsets: PositiveInt = Field(le=10_000, description="random subsets that KID averages over")
     kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images per subset")
+    resamplings: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="bootstrap resamplings of all images, for standard errors and 95 % intervals; 0: without",
+    )
     confidence: float = Field(
         default=0.9, gt=0.0, lt=1.0, description="classifier confidence above which a sample counts as recognised"
     )
@@ -22,6 +30,13 @@ class Fidelity(Section):
         if self.kid_subset_size > self.samples:
             raise ValueError(f"kid_subset_size is {self.kid_subset_size}, more than the {self.samples} samples")
         return self
+
+    @field_validator("resamplings")
+    @classmethod
+    def _enough_or_none(cls, value: int) -> int:
+        if 0 < value < LEAST_RESAMPLINGS:
+            raise ValueError(f"{value} are too few: use {LEAST_RESAMPLINGS} or more, or 0 to do without intervals")
+        return value
 
 
 class Likelihood(Section):
@@ -35,7 +50,8 @@ class Likelihood(Section):
     )
 
 
-Extractor = Literal["classifier", "inception"]
+Shipped = Literal["mnist-v1", "cifar10-v1"]
+Extractor = Literal[Shipped, "inception"]
 
 
 class ExtractorByProfile(Section):
@@ -46,14 +62,42 @@ class ExtractorByProfile(Section):
 
 
 class Reference(Section):
-    """Real images that samples are compared with, and the network that extracts features."""
+    """Real images that samples are compared with, and the networks that extract features and name classes."""
 
-    dataset: str = Field(description="an entry of `datasets` that has a classifier")
+    dataset: str = Field(description="an entry of `datasets`")
     split: Literal["train", "test"] = Field(
         default="test", description="the split whose images samples are compared with"
     )
     extractor: Extractor | ExtractorByProfile = Field(description="the network whose features are compared")
+    classes: Shipped | None = Field(
+        default=None, description="the classifier that names the classes of samples, in place of the extractor"
+    )
+    published_samples: PositiveInt | None = Field(
+        default=None,
+        ge=10,
+        le=1_000_000,
+        description="number of samples of a second comparison, with all images of train and valid, as published tables "
+        "have it; only under profile full with inception",
+    )
 
     def extractor_at(self, profile: Profile) -> Extractor:
         """Return the extractor under a profile."""
         return resolve(self.model_dump(mode="json"), profile)["extractor"]
+
+    def classifier_at(self, profile: Profile) -> Shipped:
+        """Return the classifier that names classes under a profile."""
+        return self.classes or self.extractor_at(profile)
+
+    def published_at(self, profile: Profile) -> int:
+        """Return the number of samples for the comparison of published tables; 0 if it is not made."""
+        made = profile == "full" and self.extractor_at(profile) == "inception"
+        return self.published_samples or 0 if made else 0
+
+    @model_validator(mode="after")
+    def _classes_are_named(self) -> Self:
+        extractors = {self.extractor_at(profile) for profile in PROFILES}
+        if self.classes is None and "inception" in extractors:
+            raise ValueError("inception does not know the classes of these images; set classes to a classifier")
+        if self.classes and (others := extractors - {"inception", self.classes}):
+            raise ValueError(f"classes is {self.classes}, but the extractor {others.pop()} names classes itself")
+        return self

@@ -58,14 +58,14 @@ def image_panels(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
 def image_rows(
     images: np.ndarray, headings: Sequence[str], title: str, ends: Sequence[tuple[str, str]] | None = None
 ) -> Figure:
-    """Return a table of grey uint8 images (rows, columns, h, w) with one heading per column.
+    """Return a table of uint8 images (rows, columns, h, w) or (rows, columns, 3, h, w) with one heading per column.
 
     `ends` are the texts at the left and at the right end of each row.
     """
-    rows, columns, height, width = images.shape
+    rows, columns, *_, height, width = images.shape
     figure = new_figure(max(6.0, 0.85 * columns), 1.0 + 0.85 * rows, title)
     axes = figure.subplots()
-    axes.imshow(tile(images.reshape(-1, height, width), columns), **GREY)
+    axes.imshow(tile(images.reshape(-1, *images.shape[2:]), columns), **GREY)
     axes.set_xticks([index * (width + GAP) + width / 2 for index in range(columns)], headings, fontsize=9)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.set_yticks([])

@@ -8,6 +8,7 @@
 | `adversarial` | losses of GANs, gradient penalties (R1, one-centred), one alternating training step |
 | `flow` | likelihood of a normalizing flow, bits per dimension |
 | `planar` | planar transformation, its log determinant, losses of planar flows |
+| `shapes` | the check of shapes that all of them use |
 """
 
 from triptych.objectives.adversarial import (

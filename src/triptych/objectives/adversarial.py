@@ -2,17 +2,20 @@
 
 p and q are batches of real and generated samples (n, ...), from one scalar per example to images. cp and cq are the
 critic's outputs for them, (n,) or (n, 1). For the Jensen-Shannon divergence the outputs are logits, positive for real.
+Every function raises ValueError, with the shapes, if the shapes of its arguments do not fit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from triptych.objectives.shapes import require_shapes
 from triptych.training.distributed import draw_shard
 
 Critic = Callable[[Tensor], Tensor]
@@ -30,6 +33,9 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, label_noise: fl
     >>> discriminator_loss(torch.zeros(8), torch.zeros(8))  # 2 log 2, for D = 1/2
     tensor(1.3863)
     """
+    fits = real_logits.shape == fake_logits.shape
+    require_shapes(fits, "equal shapes", real_logits=real_logits, fake_logits=fake_logits)
+    _require_outputs(real_logits=real_logits)
     logits = torch.cat([real_logits, fake_logits]).float()
     labels = torch.cat([torch.ones_like(real_logits), torch.zeros_like(fake_logits)]).float()
     if label_noise:
@@ -46,6 +52,7 @@ def jsd(cp: Tensor, cq: Tensor) -> Tensor:
     >>> jsd(torch.zeros(3), torch.zeros(3)), jsd(torch.tensor([1e4]), torch.tensor([-1e4]))  # 0 and log 2
     (tensor(0.), tensor(0.6931))
     """
+    _require_outputs(cp=cp, cq=cq)
     return (math.log(4) - softplus(-cp).mean() - softplus(cq).mean()) / 2
 
 
@@ -57,20 +64,19 @@ def w1(cp: Tensor, cq: Tensor) -> Tensor:
     >>> w1(torch.tensor([3.0, 1.0]), torch.tensor([0.5]))
     tensor(1.5000)
     """
+    _require_outputs(cp=cp, cq=cq)
     return cp.mean() - cq.mean()
 
 
 def ogp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor:
     """Return the one-centred penalty E (|grad C(x)| - 1)^2, a scalar (Gulrajani et al. 2017, equation 3).
 
-    Each x is a uniform random point on the line between a real and a generated sample. cp and cq are not used. Raises
-    ValueError if p and q differ in shape.
+    Each x is a uniform random point on the line between a real and a generated sample. cp and cq are not used.
 
     >>> ogp(torch.ones(4, 1), None, torch.zeros(4, 1), None, critic=lambda x: 3 * x)  # (3 - 1)^2
     tensor(4.)
     """
-    if p.shape != q.shape:
-        raise ValueError(f"ogp pairs real with generated samples, but their shapes are {(*p.shape,)} and {(*q.shape,)}")
+    require_shapes(p.shape == q.shape, "equal shapes", p=p, q=q)
     share = draw_shard(torch.rand, len(p), *[1] * (p.dim() - 1), dtype=p.dtype, device=p.device)
     between = torch.lerp(q.detach(), p.detach(), share).requires_grad_()
     return (_gradient(critic(between), between).norm(dim=1) - 1).square().mean()
@@ -93,20 +99,69 @@ def r1gp(p: Tensor, cp: Tensor, q: Tensor, cq: Tensor, critic: Critic) -> Tensor
 
 def _gradient(outputs: Tensor, x: Tensor) -> Tensor:
     """Return the gradient of each example's output at that example, (n, d), which can be differentiated again."""
+    require_shapes(_one_each(outputs, len(x)), "one output per example, (n,) or (n, 1)", outputs=outputs, x=x)
     (gradient,) = torch.autograd.grad(outputs.sum(), x, create_graph=True)
     return gradient.reshape(len(x), -1)
 
 
-METRICS = {"jsd": jsd, "w1": w1}
-PENALTIES = {"ogp": ogp, "r1gp": r1gp}
+def _require_outputs(**outputs: Tensor) -> None:
+    """Raise ValueError unless each is (n,) or (n, 1), for an n of its own."""
+    fits = all(each.dim() and _one_each(each, len(each)) for each in outputs.values())
+    require_shapes(fits, "one output per example, (n,) or (n, 1)", **outputs)
+
+
+def _one_each(outputs: Tensor, examples: int) -> bool:
+    return outputs.shape in ((examples,), (examples, 1))
+
+
+def jsd_of_generated(cq: Tensor) -> Tensor:
+    """Return E log s(-cq) / 2, a scalar in nats: the part of `jsd` that depends on the generator.
+
+    >>> jsd_of_generated(torch.zeros(3))  # -log(2) / 2
+    tensor(-0.3466)
+    """
+    _require_outputs(cq=cq)
+    return -softplus(cq).mean() / 2
+
+
+def w1_of_generated(cq: Tensor) -> Tensor:
+    """Return -E cq, a scalar: the part of `w1` that depends on the generator.
+
+    >>> w1_of_generated(torch.tensor([3.0, 1.0]))
+    tensor(-2.)
+    """
+    _require_outputs(cq=cq)
+    return -cq.mean()
+
+
+def non_saturating(cq: Tensor) -> Tensor:
+    """Return -E log s(cq), a scalar in nats: the usual loss of a GAN's generator (Goodfellow et al. 2014, section 3).
+
+    Unlike `jsd_of_generated`, it has a large gradient where the critic rejects the samples.
+
+    >>> non_saturating(torch.zeros(3))  # log 2
+    tensor(0.6931)
+    """
+    _require_outputs(cq=cq)
+    return softplus(-cq).mean()
+
+
+METRICS = {"jsd": jsd, "w1": w1, "JSD": jsd, "W1": w1}
+"""By our names and by those of the course's code, as the penalties."""
+PENALTIES = {None: None, "ogp": ogp, "r1gp": r1gp, "GP": ogp, "R1": r1gp}
+GENERATOR_LOSSES = {
+    jsd: {"metric": jsd_of_generated, "non_saturating": non_saturating},
+    w1: {"metric": w1_of_generated},
+}
+"""By the critic's metric and by name."""
 
 
 def make_losses(loss_type: str, reg_type: str | None = None, reg_cf: float = 1.0) -> tuple[Loss, Loss]:
     """Return the functions `metric(p, q, critic)` and `critic_loss(p, q, critic)`, both with scalar values.
 
-    The metric is the critic's estimate of the distance between p and q. The critic's loss is minus the metric, plus
-    `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` is ogp, r1gp or None. The generator's losses are
-    `GENERATOR_LOSSES`: for jsd it is not the metric. Raises ValueError for other names, and if the coefficient is
+    The metric is the critic's estimate of the distance between p and q, and the loss for the generator. The critic's
+    loss is minus the metric, plus `reg_cf` times the penalty. `loss_type` is jsd or w1, `reg_type` is ogp, r1gp or
+    None; the course's code calls them JSD, W1, GP and R1. Raises ValueError for other names, and if the coefficient is
     negative or not finite.
 
     >>> metric, critic_loss = make_losses("w1", "r1gp", reg_cf=0.5)
@@ -129,13 +184,9 @@ def critic_terms(loss_type: str, reg_type: str | None, reg_cf: float) -> Terms:
 
     Raises ValueError like `make_losses`.
     """
-    if loss_type not in METRICS:
-        raise ValueError(f"loss_type is {loss_type!r}; known: {', '.join(METRICS)}")
-    if reg_type is not None and reg_type not in PENALTIES:
-        raise ValueError(f"reg_type is {reg_type!r}; known: {', '.join(PENALTIES)}, or None")
+    distance, penalty = _look_up("loss_type", loss_type, METRICS), _look_up("reg_type", reg_type, PENALTIES)
     if not (math.isfinite(reg_cf) and reg_cf >= 0):
         raise ValueError(f"reg_cf is {reg_cf}; use a finite number, 0 or more")
-    distance, penalty = METRICS[loss_type], PENALTIES.get(reg_type)
 
     def terms(p: Tensor, q: Tensor, critic: Critic) -> tuple[Tensor, Tensor]:
         if penalty is r1gp:
@@ -148,25 +199,21 @@ def critic_terms(loss_type: str, reg_type: str | None, reg_cf: float) -> Terms:
     return terms
 
 
-def non_saturating(cq: Tensor) -> Tensor:
-    """Return the generator's loss -E log s(cq), a scalar in nats (Goodfellow et al. 2014, section 3).
+def generator_loss_of(loss_type: str, generator_loss: str = "metric") -> Callable[[Tensor], Tensor]:
+    """Return the generator's loss as a function of the critic's outputs `cq` for generated samples, with scalar values.
 
-    >>> non_saturating(torch.zeros(3))  # log 2
-    tensor(0.6931)
+    `generator_loss` is metric, for the part of the metric that depends on the generator, or non_saturating, which
+    belongs to jsd. Raises ValueError for other names.
     """
-    return softplus(-cq).mean()
+    losses = GENERATOR_LOSSES[_look_up("loss_type", loss_type, METRICS)]
+    return _look_up(f"generator_loss with {loss_type}", generator_loss, losses)
 
 
-def lowest_mean(cq: Tensor) -> Tensor:
-    """Return the generator's loss -E cq, a scalar: the part of w1 that depends on the generator.
-
-    >>> lowest_mean(torch.tensor([3.0, 1.0]))
-    tensor(-2.)
-    """
-    return -cq.mean()
-
-
-GENERATOR_LOSSES = {"jsd": non_saturating, "w1": lowest_mean}
+def _look_up(key: str, name: str | None, known: Mapping[str | None, Any]) -> Any:  # noqa: ANN401 (functions)
+    """Return the function of this name. Raises ValueError, with the argument `key` and the known names."""
+    if name not in known:
+        raise ValueError(f"{key} is {name!r}; known: {', '.join(map(str, known))}")
+    return known[name]
 
 
 @torch.no_grad()
@@ -184,8 +231,10 @@ def apply_exponential_moving_average(source: nn.Module, target: nn.Module, alpha
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}; use a number between 0 and 1")
     sources, targets = dict(source.named_parameters()), dict(target.named_parameters())
-    if {name: value.shape for name, value in sources.items()} != {name: value.shape for name, value in targets.items()}:
-        raise ValueError("source and target differ in the names or shapes of their parameters")
+    if sources.keys() != targets.keys():
+        raise ValueError(f"source and target differ in their parameters: {sorted(sources.keys() ^ targets.keys())}")
+    for name, value in targets.items():
+        require_shapes(value.shape == sources[name].shape, f"equal {name}", source=sources[name], target=value)
     for name, value in targets.items():
         value.lerp_(sources[name], 1 - alpha)
     buffers = dict(source.named_buffers())
@@ -199,18 +248,21 @@ def make_train_step(
     reg_type: str | None = None,
     reg_cf: float = 1.0,
     alpha_ema: float | None = None,
+    *,
+    generator_loss: str = "metric",
 ) -> Callable[..., dict[str, Tensor]]:
     """Return `train_step(train_data_iter, critic, critic_optim, generator, test_generator, generator_optim)`.
 
     A step updates the critic `critic_inner_iters` times, each time on the iterator's next batch and as many new
-    samples, and then the generator once. `generator(n)` returns n samples. With `alpha_ema` the test generator, which
-    is only evaluated, is updated by `apply_exponential_moving_average`. Neither player receives gradients from the
-    update of the other.
+    samples, and then the generator once, on the loss `generator_loss_of(loss_type, generator_loss)`. `generator(n)`
+    returns n samples. With `alpha_ema` the test generator, which is only evaluated, is updated by
+    `apply_exponential_moving_average`. Neither player receives gradients from the update of the other.
 
     The step returns detached scalars: `metric` and `critic_loss` of the critic's last update, and `generator_loss`.
-    Raises ValueError like `make_losses`, for fewer than one critic update, and for an alpha outside [0, 1].
+    Raises ValueError like `make_losses` and `generator_loss_of`, for fewer than one critic update, and for an alpha
+    outside [0, 1].
     """
-    terms = critic_terms(loss_type, reg_type, reg_cf)
+    terms, loss_of = critic_terms(loss_type, reg_type, reg_cf), generator_loss_of(loss_type, generator_loss)
     if critic_inner_iters < 1:
         raise ValueError(f"critic_inner_iters is {critic_inner_iters}; use 1 or more")
     if alpha_ema is not None and not 0 <= alpha_ema <= 1:
@@ -227,20 +279,16 @@ def make_train_step(
         for _ in range(critic_inner_iters):
             p = next(train_data_iter)
             with torch.no_grad():
-                q = generator(len(p))
+                q = generator(len(p)).detach()  # the generator may return a parameter of its own
             critic_loss, metric = terms(p, q, critic)
             critic_optim.zero_grad()
             critic_loss.backward()
             critic_optim.step()
-        trainable = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        loss = GENERATOR_LOSSES[loss_type](critic(generator(len(p))))
+        loss = loss_of(critic(generator(len(p))))
         generator_optim.zero_grad()
-        loss.backward()
+        trained = [parameter for group in generator_optim.param_groups for parameter in group["params"]]
+        loss.backward(inputs=[parameter for parameter in trained if parameter.requires_grad])
         generator_optim.step()
-        for parameter in trainable:
-            parameter.requires_grad_(True)
         if alpha_ema is not None and test_generator is not None:
             apply_exponential_moving_average(generator, test_generator, alpha_ema)
         return {"metric": metric, "critic_loss": critic_loss.detach(), "generator_loss": loss.detach()}

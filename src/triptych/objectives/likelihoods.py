@@ -1,4 +1,7 @@
-"""Log-likelihoods and KL divergences: batch first, any trailing shape, one value per example, in nats."""
+"""Log-likelihoods and KL divergences: batch first, any trailing shape, one value per example, in nats.
+
+Every function raises ValueError, with the shapes, if the shapes of its arguments do not fit.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from triptych.objectives.shapes import require_shapes
 
 LOG_2_PI = math.log(2 * math.pi)
 LINEAR = 40  # softplus(x) is x above this value, to the last digit of float64
@@ -21,6 +26,7 @@ def log_likelihood_bernoulli(mu: Tensor, target: Tensor) -> Tensor:
     >>> log_likelihood_bernoulli(torch.tensor([[0.5, 0.25]]), torch.tensor([[1.0, 0.0]]))  # log 0.5 + log 0.75
     tensor([-0.9808])
     """
+    require_shapes(mu.shape == target.shape, "equal shapes", mu=mu, target=target)
     epsilon = torch.finfo(mu.dtype).eps
     mu = mu.clamp(epsilon, 1 - epsilon)
     return _sum_trailing(target * mu.log() + (1 - target) * (-mu).log1p())
@@ -34,6 +40,8 @@ def log_likelihood_bernoulli_logits(logits: Tensor, target: Tensor, leading: int
     >>> log_likelihood_bernoulli_logits(torch.tensor([[0.0, -1e4]]), torch.tensor([[1.0, 0.0]]))
     tensor([-0.6931])
     """
+    fitting = (*logits.shape[:1], *[1] * (leading - 1), *logits.shape[leading:])
+    require_shapes(target.shape == fitting, f"a target of shape {fitting}", logits=logits, target=target)
     return _sum_trailing(target * logits - softplus(logits, threshold=LINEAR), leading)
 
 
@@ -43,6 +51,7 @@ def log_likelihood_normal(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
     >>> log_likelihood_normal(torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1))  # -(1 + log(2 pi)) / 2
     tensor([-1.4189])
     """
+    require_shapes(mu.shape == logvar.shape == z.shape, "equal shapes", mu=mu, logvar=logvar, z=z)
     return _sum_trailing(_log_normal(mu, logvar, z))
 
 
@@ -61,7 +70,7 @@ def log_mean_exp(y: Tensor) -> Tensor:
     >>> log_mean_exp(torch.tensor([[1000.0, 1000.0]]))
     tensor([1000.])
     """
-    y = y.unsqueeze(1).flatten(1)
+    require_shapes(y.dim() == 2, "y (n, K)", y=y)
     return y.logsumexp(1) - math.log(y.shape[1])
 
 
@@ -73,6 +82,7 @@ def kl_gaussian_gaussian_analytic(mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor, 
     >>> kl_gaussian_gaussian_analytic(*torch.tensor([[[2.0]], [[0.0]], [[0.0]], [[0.0]]]))  # 2^2 / 2
     tensor([2.])
     """
+    _require_two_gaussians(mu_q, logvar_q, mu_p, logvar_p)
     difference = logvar_q - logvar_p
     distance = ((mu_q - mu_p) * (-logvar_p / 2).exp()).square()
     return _sum_trailing(difference.expm1() - difference + distance) / 2
@@ -86,6 +96,7 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     >>> kl_to_standard_normal(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2))  # 2^2 / 2
     tensor([2.])
     """
+    require_shapes(mu.shape == logvar.shape, "equal shapes", mu=mu, logvar=logvar)
     return _sum_trailing(logvar.expm1() - logvar + mu.square()) / 2
 
 
@@ -102,10 +113,16 @@ def kl_gaussian_gaussian_mc(
     """
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; use 1 or more")
+    _require_two_gaussians(mu_q, logvar_q, mu_p, logvar_p)
     mu_q, logvar_q, mu_p, logvar_p = (part.unsqueeze(1) for part in (mu_q, logvar_q, mu_p, logvar_p))
     shape = mu_q.shape[0], num_samples, *mu_q.shape[2:]
     z = mu_q + (logvar_q / 2).exp() * torch.randn(shape, dtype=mu_q.dtype, device=mu_q.device)
     return _sum_trailing(_log_normal(mu_q, logvar_q, z) - _log_normal(mu_p, logvar_p, z)) / num_samples
+
+
+def _require_two_gaussians(mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor, logvar_p: Tensor) -> None:
+    parts = {"mu_q": mu_q, "logvar_q": logvar_q, "mu_p": mu_p, "logvar_p": logvar_p}
+    require_shapes(len({part.shape for part in parts.values()}) == 1, "equal shapes", **parts)
 
 
 def _log_normal(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from triptych.objectives.likelihoods import kl_to_standard_normal, log_likelihood_bernoulli_logits, log_mean_exp
+from triptych.objectives.shapes import require_shapes
 
 
 def negative_elbo(images: Tensor, logits: Tensor, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -12,12 +13,13 @@ def negative_elbo(images: Tensor, logits: Tensor, mean: Tensor, log_variance: Te
 
     `images` and `logits` are (n, ...), `mean` and `log_variance` (n, latent). The reconstruction term is -log p(x|z)
     for the draw z ~ q(z|x) that gave the logits. The regularisation term is KL(q(z|x) || N(0, I)), in closed form
-    (Kingma and Welling 2014, equation 10).
+    (Kingma and Welling 2014, equation 10). Raises ValueError for other shapes.
 
     >>> import torch
     >>> negative_elbo(torch.ones(1, 2), torch.zeros(1, 2), mean=torch.tensor([[2.0]]), log_variance=torch.zeros(1, 1))
     (tensor([1.3863]), tensor([2.]))
     """
+    require_shapes(len(images) == len(mean), "one mean per image", images=images, mean=mean)
     reconstruction = -log_likelihood_bernoulli_logits(logits.float(), images)
     return reconstruction, kl_to_standard_normal(mean.float(), log_variance.float())
 

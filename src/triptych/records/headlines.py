@@ -15,10 +15,10 @@ INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor i
 OTHERS = {
     "classifier": Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",)),
     "planar": Headline(
-        "kl", "KL divergence between flow and density in nats", False, ("negative_log_likelihood", "kl")
+        "kl", "KL divergence between flow and density in nats", False, ("train_negative_log_likelihood", "train_kl")
     ),
     "dirac": Headline(
-        "generator_distance", "distance of the measured generator from the equilibrium", False, ("distance",)
+        "generator_distance", "distance of the measured generator from the equilibrium", False, ("train_distance",)
     ),
 }
 OTHER_TITLES = {**STUDIES, "classifier": "Classifiers, whose features FID, KID and IS can use"}

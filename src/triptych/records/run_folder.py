@@ -38,9 +38,11 @@ from triptych.training.history import STEPS, History, read_history, step_name
 
 Json = dict[str, Any]
 
+CURVES = ("train_", "valid_", "snapshot_")
+"""In MLflow, the last part of the name of every curve begins with one of these; no measured number's does."""
 PICTURES = "[A-Z][0-9]*.png"  # named by the deliverable that they show, such as U1.13-elbo.png
 MLFLOW_LINK = "mlflow.json"
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 """The version of the layout in which MLflow shows a run. After an increase, `triptych sync` rebuilds every run once."""
 
 
@@ -85,6 +87,34 @@ def copy_pictures(source: Path, target: Path) -> None:
             shutil.copyfile(picture, folder / picture.name)
 
 
+def training_curves(history: History) -> History:
+    """Return a history under the names of MLflow, where `train_` precedes a quantity without a prefix.
+
+    >>> training_curves([{"iteration": 5, "arcs-k8.kl": 1.9}, {"epoch": 1, "valid_kl": 2.1}])
+    [{'iteration': 5, 'arcs-k8.train_kl': 1.9}, {'epoch': 1, 'valid_kl': 2.1}]
+    """
+    return [{_curve_name(key): value for key, value in row.items()} for row in history]
+
+
+def measured_numbers(metrics: Json) -> Json:
+    """Return the measured numbers in metrics, flattened, under the names of MLflow.
+
+    `fid_classifier.value` loses its suffix. A name that a curve could have gets the prefix `measured.`.
+    """
+    return {f"measured.{key}" if _is_curve(key) else key: value for key, value in measured(flatten(metrics)).items()}
+
+
+def _curve_name(column: str) -> str:
+    if column in STEPS or _is_curve(column):
+        return column
+    configuration, dot, quantity = column.rpartition(".")
+    return f"{configuration}{dot}train_{quantity}"
+
+
+def _is_curve(name: str) -> bool:
+    return name.rpartition(".")[-1].startswith(CURVES)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Read the results of one training run. Properties raise TriptychError if a file is missing or damaged."""
@@ -106,7 +136,8 @@ class RunFolder:
 
     @property
     def history(self) -> History:
-        return read_history(self.path / HISTORY)
+        """The history of the training, under the names of MLflow."""
+        return training_curves(read_history(self.path / HISTORY))
 
     @property
     def last_step(self) -> tuple[str, int]:
@@ -123,8 +154,8 @@ class RunFolder:
 
     @property
     def metrics(self) -> Json:
-        """The measured numbers, flattened, without the suffix `.value`; empty before the evaluation."""
-        return measured(flatten(self.evaluation))
+        """The measured numbers, under the names of MLflow; empty before the evaluation."""
+        return measured_numbers(self.evaluation)
 
     @property
     def configurations(self) -> dict[str, Json]:

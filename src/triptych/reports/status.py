@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from triptych.core.dvc_cache import content_hash
+from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
 from triptych.core.lock_file import read_stages
@@ -22,14 +23,16 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import likelihood, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
+from triptych.reports.page.build import is_current
 from triptych.settings.params import Settings
+from triptych.settings.sections import STAGE_SECTIONS
 from triptych.training.checkpoint import INDEX
 
 Json = dict[str, Any]
 
 CURRENT, NEVER = "up to date", "not run"
 MISSING = object()
-LINE = "{:<26} {:<19} {:<8} {:<16} {:>8}  {}"
+LINE = "{:<28} {:<19} {:<8} {:<16} {:>8}  {}"
 
 
 class State(NamedTuple):
@@ -42,7 +45,7 @@ class State(NamedTuple):
 def status(project: Project, settings: Settings) -> str:
     """Return one line per experiment and study with its state and headline numbers, and reasons if it is stale.
 
-    Raises TriptychError if a file is damaged.
+    A last line says if `report.html` is missing or stale. Raises TriptychError if a file is damaged.
     """
     lock = Lock.read(project)
     states = {name: _state_of_experiment(project, lock, name) for name in settings.experiments}
@@ -59,7 +62,18 @@ def status(project: Project, settings: Settings) -> str:
         lines.append(f"{stale} of {len(states)} are not up to date: run `triptych repro`")
     else:
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_warning_of_page(project, settings)])
+
+
+def _warning_of_page(project: Project, settings: Settings) -> Iterator[str]:
+    state = "stale" if project.page.exists() else "missing"
+    if state == "missing" and not project.summary.exists():
+        return  # nothing has run yet
+    try:
+        if not is_current(project, settings):
+            yield f"report.html is {state}: run `triptych page`"
+    except TriptychError as error:
+        yield f"report.html is {state}, and cannot be built: {error}"
 
 
 def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
@@ -143,8 +157,17 @@ class Lock:
 
     @cached_property
     def _writers(self) -> dict[str, tuple[str, str]]:
-        """By path of an output, the stage that wrote it and its hash."""
-        return {out["path"]: (name, out["md5"]) for name, entry in self.stages.items() for out in entry["outs"]}
+        """By path of an output, the stage that wrote it and its hash; without stages that are no longer defined."""
+        return {
+            out["path"]: (name, out["md5"])
+            for name, entry in self.stages.items()
+            if self._is_defined(name)
+            for out in entry["outs"]
+        }
+
+    def _is_defined(self, stage: str) -> bool:
+        kind, _, item = stage.partition("@")
+        return kind not in STAGE_SECTIONS or item in self.settings.get(STAGE_SECTIONS[kind], ())
 
     def _setting(self, key: str) -> object:
         try:

@@ -9,6 +9,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
 from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
+from triptych.evaluation.intervals import ERROR
 
 LIKELIHOODS = {
     "test_elbo": "ELBO",
@@ -39,9 +40,9 @@ def read_summary(project: Project) -> list[dict[str, Any]]:
 def _is_whole(row: dict[str, Any]) -> bool:
     """Return whether a row has every cell. Raises ValueError or TypeError if a cell is not the number it must be."""
     fidelity = [name_of(measure, row) for measure in MEASURES]
-    deviations = [f"{column}_standard_deviation" for column in fidelity if f"{column}_standard_deviation" in row]
-    likelihoods = [column for column in LIKELIHOODS if not row[column].startswith(ABSENT)]
-    for column in (*fidelity, *deviations, *likelihoods, "recognised", "classes", "epochs"):
+    uncertain = [f"{column}{end}" for column in (*fidelity, *LIKELIHOODS) for end in (ERROR, "_low", "_high")]
+    optional = [column for column in (*uncertain, *LIKELIHOODS) if not row.get(column, ABSENT).startswith(ABSENT)]
+    for column in (*fidelity, *optional, "recognised", "classes", "epochs"):
         float(row[column])
     int(row["parameters"])
     return None not in row and None not in row.values() and all(column in row for column in CELLS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from triptych.models.classifier.settings import IMAGES
+from triptych.models.classifier.settings import IMAGES, SHIPPED
 from triptych.models.common.registry import load_settings_model
 from triptych.settings.experiment import Experiment
 from triptych.settings.recipes import SettingsError
@@ -20,9 +20,10 @@ def check_consistency(settings: Settings) -> None:
         raise SettingsError(["profile"], f" is {settings.profile}, but profiles has no entry of this name")
     for name in settings.classifiers:
         _check_classifier(settings, name)
-    for name, reference in settings.references.items():
-        _check_known(["references", name, "dataset"], reference.dataset, settings.classifiers, "no classifier for")
-        _check_fidelity(settings, reference.dataset)
+    for name in settings.references:
+        _check_reference(settings, name)
+    for name in (*settings.references, *settings.classifiers):
+        _check_fidelity(settings, settings.compared_data(name))
     for name, experiment in settings.experiments.items():
         place = ["experiments", name]
         _check_name(place)
@@ -54,6 +55,28 @@ def _check_classifier(settings: Settings, name: str) -> None:
     _check_batch(settings, place, name, settings.classifiers[name].batch_size)
 
 
+def _check_reference(settings: Settings, name: str) -> None:
+    place, reference = ["references", name], settings.references[name]
+    if name in settings.classifiers:
+        raise SettingsError(place, ": classifiers has an entry of this name; choose another")
+    _check_known([*place, "dataset"], reference.dataset, settings.datasets, "unknown data set")
+    if settings.datasets[reference.dataset].binarization != "none":
+        words = f": {reference.dataset} is binarised, and an extractor is for 8-bit images; name a data set that is not"
+        raise SettingsError([*place, "dataset"], words)
+    for profile, values in settings.profiles.items():
+        count, subset = reference.published_at(profile), values.fidelity.kid_subset_size
+        if 0 < count < subset:
+            words = f" is {count}, fewer than the {subset} of profiles.{profile}.fidelity.kid_subset_size"
+            raise SettingsError([*place, "published_samples"], words)
+    kind = settings.datasets[reference.dataset].kind
+    for profile in settings.profiles:
+        used = {"classes": reference.classifier_at(profile), "extractor": reference.extractor_at(profile)}
+        for key, extractor in used.items():
+            if kind != (images := SHIPPED.get(extractor, kind)):
+                words = f": {extractor} is for {images} images, but {reference.dataset} has {kind} images"
+                raise SettingsError([*place, key], words)
+
+
 def _check_fidelity(settings: Settings, dataset: str) -> None:
     for profile, values in settings.profiles.items():
         sizes, subset = settings.datasets[dataset].sizes(profile), values.fidelity.kid_subset_size
@@ -69,7 +92,8 @@ def _check_name(place: list[str]) -> None:
 
 def _check_data(settings: Settings, place: list[str], experiment: Experiment) -> None:
     _check_known([*place, "dataset"], experiment.dataset, settings.datasets, "unknown data set")
-    _check_known([*place, "reference"], experiment.reference, settings.references, "unknown reference")
+    references = [*settings.references, *settings.classifiers]
+    _check_known([*place, "reference"], experiment.reference, references, "unknown reference")
     dataset = settings.datasets[experiment.dataset]
     pixels = load_settings_model(experiment.family).pixels
     binary = dataset.binarization != "none"
@@ -85,7 +109,7 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
         wanted = " or ".join(experiment.model.images)
         words = f": {experiment.dataset} has {dataset.kind} images, but this model is for {wanted} images"
         raise SettingsError([*place, "dataset"], words)
-    compared = settings.datasets[settings.references[experiment.reference].dataset].kind
+    compared = settings.datasets[settings.compared_data(experiment.reference)].kind
     if compared != dataset.kind:
         words = f": {experiment.reference} has {compared} images; {dataset.kind} images cannot be compared with them"
         raise SettingsError([*place, "reference"], words)

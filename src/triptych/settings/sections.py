@@ -23,6 +23,17 @@ from triptych.training.settings import Runtime
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]  # also the name of a folder
+STAGE_SECTIONS = {
+    "fetch": "datasets",
+    "prepare": "datasets",
+    "classifier": "classifiers",
+    "classifier_reference": "classifiers",
+    "reference": "references",
+    "train": "experiments",
+    "evaluate": "experiments",
+    "study": "studies",
+}
+"""The section of `params.yaml` whose entries a stage of `dvc.yaml` runs for."""
 Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(parse_study)]
 
 
@@ -45,8 +56,10 @@ class Settings(Section):
     embedded: Embedded = Field(description="of the digits that need no network")
     runtime: Runtime
     datasets: dict[Name, Dataset] = Field(min_length=1)
-    classifiers: dict[Name, Classifier] = Field(min_length=1, description="each for the data set of its name")
-    references: dict[Name, Reference] = Field(min_length=1)
+    classifiers: dict[Name, Classifier] = Field(
+        description="each is trained on the data set of its name, and is a reference of this name"
+    )
+    references: dict[Name, Reference] = Field(description="for images that a shipped extractor fits")
     recipes: dict[Name, dict[str, Any]] = Field(description="settings that experiments and studies share")
     experiments: dict[Name, Experiment] = Field(min_length=1, description="one model each, with its recipe")
     studies: dict[Name, Study] = Field(description="several small models each, trained together, with a recipe")
@@ -78,9 +91,14 @@ class Settings(Section):
         """Return the classifier of this data set. Raises TriptychError if the name is unknown."""
         return _entry(self.classifiers, name, f"classifiers.{name}")
 
-    def reference(self, name: str) -> Reference:
-        """Return the reference of this name. Raises TriptychError if the name is unknown."""
-        return _entry(self.references, name, f"references.{name}")
+    def reference(self, name: str) -> Reference | Classifier:
+        """Return the reference or the classifier of this name. Raises TriptychError if the name is unknown."""
+        return _entry({**self.references, **self.classifiers}, name, f"references.{name} or classifiers.{name}")
+
+    def compared_data(self, reference: str) -> str:
+        """Return the name of the data set whose images a reference holds. Raises TriptychError for unknown names."""
+        found = self.reference(reference)
+        return found.dataset if isinstance(found, Reference) else reference
 
     def experiment(self, name: str) -> Experiment:
         """Return the experiment of this name. Raises TriptychError if the name is unknown."""

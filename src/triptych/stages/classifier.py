@@ -61,7 +61,7 @@ def train_classifier(
             network = build_classifier(settings.model_at(profile)).to(device)
         history = fit_classifier(
             name,
-            ClassifierTrainer(network, settings, getattr(settings.epochs, profile), images["train"]),
+            ClassifierTrainer(network, settings, getattr(settings.epochs, profile), images["train"], runtime.precision),
             held_out=images["valid"],
             checkpoints=folder,
             checkpoint_seconds=runtime.checkpoint_seconds,

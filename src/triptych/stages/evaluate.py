@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from triptych.core.file_names import HISTORY, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.json_files import flatten, is_number, write_json
 from triptych.core.tracker import Tracker
+from triptych.data.binarization import stochastic_binarize
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
-from triptych.evaluation.fidelity.extractors import Extractors
+from triptych.evaluation.fidelity.copying import draw_nearest, measure_copying, nearest
+from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, Reference
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import SHEET, tile
@@ -65,7 +68,14 @@ def evaluate(
     measures, pictures = load_evaluation(experiment.family)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = Reference.load(reference)
-    inputs += [real.origin.key, protocol.model_dump(), likelihood.model_dump(), runtime.threads, code]
+    inputs += [
+        real.origin.key,
+        real.published_samples,
+        protocol.model_dump(),
+        likelihood.model_dump(),
+        runtime.threads,
+        code,
+    ]
     with (
         deterministic(runtime) as device,
         checkpoint_folder(checkpoints, f"evaluate-{name}", run_key(device, *inputs), metrics, tracker.say) as partial,
@@ -76,6 +86,9 @@ def evaluate(
         extractors = Extractors.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
         real.require_weights(extractors, reference)
         real.require_shape(prepared.manifest["image_shape"], f"experiments.{name}.reference")
+        samples = _samples(name, family, experiment, protocol, tracker)
+        extracted = extractors.extract(samples)
+        fidelity = measure(extracted, real, protocol)
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -86,7 +99,8 @@ def evaluate(
             weights=model / WEIGHTS,
             shown=shown_latents(family, experiment.seed),
             classify=extractors.label,
-            score=lambda images: scores(extractors.features.extract(images), real, protocol),
+            score=lambda images, **options: scores(extractors.features.extract(images), real, protocol, **options),
+            fidelity=fidelity,
             fidelity_samples=protocol.samples,
             likelihood=likelihood,
             epoch_updates=manifest["epoch_updates"],
@@ -96,8 +110,7 @@ def evaluate(
         )
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
-        samples = _samples(name, family, experiment, protocol, tracker)
-        fidelity = measure(extractors.extract(samples), real, protocol)
+        copying = _copying(evaluation, samples, extracted, extractors)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
         sheet = tile(to_uint8(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
@@ -106,6 +119,8 @@ def evaluate(
         result = {
             **numbers,
             **fidelity,
+            **_published_protocol(evaluation, extractors, real, protocol, reference / PUBLISHED),
+            "copying": copying,
             "not_defined": measures.NOT_DEFINED,
             "samples_are": measures.SAMPLES_ARE,
             "parameters": manifest["parameters"],
@@ -122,12 +137,45 @@ def evaluate(
     tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
 
 
-def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> torch.Tensor:
+def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> Tensor:
     latents = family.draw_latents(protocol.samples, generator(experiment.seed, "samples"))
     began = time.monotonic()
     images = family.sample(latents)
     tracker.note(seconds_per_sample=(time.monotonic() - began) / protocol.samples)
     return to_uint8(images, f"samples of {name}")
+
+
+def _published_protocol(
+    evaluation: Evaluation, extractors: Extractors, real: Reference, protocol: Fidelity, statistics: Path
+) -> dict[str, Any]:
+    """Return FID, KID and IS of as many samples as published tables have, against the images of these tables.
+
+    Return nothing if the reference is without such a comparison.
+    """
+    if not real.published_samples:
+        return {}
+    latents = evaluation.family.draw_latents(real.published_samples, generator(evaluation.seed, "published samples"))
+    images = to_uint8(evaluation.family.sample(latents), f"samples of {evaluation.name}")
+    found = scores(extractors.features.extract(images), Reference.load(statistics), protocol)
+    return {"published_protocol": found}
+
+
+def _copying(evaluation: Evaluation, samples: Tensor, extracted: Features, extractors: Extractors) -> dict[str, Any]:
+    """Compare samples and test images with all training images, and draw the samples that are nearest to one.
+
+    The pixels of samples are drawn if those of the training images are binary: means have no noise and would be nearer.
+    """
+    data, device, classifier = evaluation.training.data, evaluation.training.device, extractors.classifier
+    features = extracted[CLASSIFIER_FEATURES]
+    if data.binary:
+        noise = torch.rand(samples.shape, generator=generator(evaluation.seed, "pixels")).to(samples.device)
+        samples = stochastic_binarize(samples, noise).to(torch.uint8) * 255
+        features = classifier.extract(samples)[FEATURES]
+    training, test = (HeldOutImages(data, split, device).eight_bit for split in ("train", "test"))
+    of_training, of_test = (classifier.extract(images)[FEATURES] for images in (training, test))
+    found = nearest(features, of_training)
+    draw_nearest(evaluation.folder, evaluation.name, samples.cpu().numpy(), training.cpu().numpy(), found)
+    return measure_copying(found, nearest(of_test, of_training), len(training), classifier.name)
 
 
 def _write_curve(path: Path, history: list[dict[str, float]], label: str) -> None:

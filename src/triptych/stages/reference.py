@@ -3,76 +3,90 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.fidelity.extractors import Extractors
+from triptych.evaluation.fidelity.extractors import Extractors, Kind
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Origin, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, Origin, Reference
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
 from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
     from triptych.evaluation.settings import Fidelity
-    from triptych.evaluation.settings import Reference as ReferenceSettings
 
 
 def measure_reference(
     *,
     name: str,
-    settings: ReferenceSettings,
-    profile: str,
+    kind: Kind,
+    split: str,
     protocol: Fidelity,
     runtime: Runtime,
     data: Path,
     classifier: Path,
     output: Path,
     tracker: Tracker,
+    published_samples: int = 0,
 ) -> None:
-    """Write the reference statistics of the entry `name` to the folder `output`.
+    """Write the statistics of the real images of one split, on the features of `kind`, to the folder `output`.
 
-    A copy of the folder `classifier` is stored beside the statistics. The first `protocol.samples` validation images,
-    or all if there are fewer, are measured like samples and so give the score of a perfect model.
-    Raises TriptychError if the extractor's weights are not available or a file is damaged.
+    A copy of the folder `classifier`, which names classes, is stored beside the statistics. The first
+    `protocol.samples` validation images, or all if there are fewer, are measured like samples and so give the score of
+    a perfect model. With `published_samples`, the folder `published` has the statistics of all images of train and
+    valid, with which as many samples are compared. Raises TriptychError if the extractor's weights are not available
+    or a file is damaged.
     """
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
         tracker.note(**machine_facts(device))
-        extractors = Extractors.open(settings.extractor_at(profile), name, classifier, device)
-        real = torch.from_numpy(prepared.images(settings.split))
-        origin = Origin(
-            dataset=settings.dataset,
-            split=settings.split,
-            images=len(real),
-            image_shape=list(real.shape[1:]),
-            data_sha256=prepared.checksum,
-            kind=extractors.features.kind,
-            extractor=extractors.features.name,
-            weights_sha256=extractors.features.weights_sha256,
-            classifier=extractors.classifier.name,
-            classifier_sha256=extractors.classifier.weights_sha256,
-        )
-        extracted = extractors.extract(real)
-        if not all(values.isfinite().all() for values in extracted.values()):
-            raise TriptychError(
-                f"what {extractors.classifier.name} makes of real images is not finite: "
-                f"lower classifiers.{settings.dataset}.learning_rate"
-            )
-        reference = Reference.of(extracted, origin)
+        extractors = Extractors.open(kind, name, classifier, device)
+        reference = _statistics(prepared, [split], extractors)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
-        reference = replace(reference, validation=measure(extractors.extract(unseen), reference, protocol))
+        validation = measure(extractors.extract(unseen), reference, protocol, intervals=False)
+        reference = replace(reference, validation=validation, published_samples=published_samples)
+        published = _statistics(prepared, ["train", "valid"], extractors) if published_samples else None
     with atomic_folder(output) as folder:
         reference.save(folder)
         shutil.copytree(classifier, folder / CLASSIFIER)
+        if published is not None:
+            (folder / PUBLISHED).mkdir()
+            published.save(folder / PUBLISHED)
     headline = name_of("fid", reference.validation)
     value = reference.validation[headline]["value"]
     tracker.say(f"reference {name}: real validation images score {headline} {value:.2f}")
+
+
+def _statistics(prepared: PreparedData, splits: Sequence[str], extractors: Extractors) -> Reference:
+    """Return the statistics of all images of some splits. Raises TriptychError if a feature is not finite."""
+    real = torch.from_numpy(np.concatenate([prepared.images(split) for split in splits]))
+    origin = Origin(
+        dataset=prepared.name,
+        split="+".join(splits),
+        images=len(real),
+        image_shape=list(real.shape[1:]),
+        data_sha256=prepared.checksum,
+        kind=extractors.features.kind,
+        extractor=extractors.features.name,
+        weights_sha256=extractors.features.weights_sha256,
+        classifier=extractors.classifier.name,
+        classifier_sha256=extractors.classifier.weights_sha256,
+    )
+    extracted = extractors.extract(real)
+    if not all(values.isfinite().all() for values in extracted.values()):
+        raise TriptychError(
+            f"the features of {extractors.classifier.name} for the real images of {prepared.name} are not finite: "
+            "train this classifier with a lower learning rate"
+        )
+    return replace(Reference.of(extracted, origin), source=prepared.manifest["source"])

@@ -13,6 +13,7 @@ from triptych.core.json_schemas import Metrics, measured, read_document
 from triptych.core.tracker import Tracker
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.evaluation.intervals import ERROR
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 Numbers = Mapping[str, Any]
 
-SPREAD = ("kid", "is")  # measures that come with a standard deviation
+INTERVALS = ("fid", "kid", "is")  # measures with a standard error and an interval
 SHOWN = {
     "fid_classifier": "FID on classifier features (lower is better)",
     "kid_classifier": "KID on classifier features (lower is better)",
@@ -81,7 +82,7 @@ def report(
             save(figure, folder / f"X2-seeds-{name}.png")
         for reference in dict.fromkeys(found["reference"]["name"] for found in first.values()):
             compared = {name: found for name, found in first.items() if found["reference"]["name"] == reference}
-            for measure in ("fid", "kid", "is"):
+            for measure in INTERVALS:
                 figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
             _save_samples(folder / f"X2-samples-{reference}.png", {name: samples[name] for name in compared}, table)
@@ -106,14 +107,14 @@ def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str
     row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
     for column in ("elbo", "log_likelihood", "bits_per_dimension"):
         row[f"test_{column}"] = f"{ABSENT}: {absent[column]}" if column in absent else test[column]
-    row["test_log_likelihood_standard_error"] = test.get("log_likelihood_standard_error", row["test_log_likelihood"])
+        row[f"test_{column}{ERROR}"] = test.get(f"{column}{ERROR}", ABSENT)
     row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
     protocol = metrics[name_of("fid", metrics)]
     for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
         found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
         row[measure] = found["value"]
-        if measure.startswith(SPREAD):
-            row[f"{measure}_standard_deviation"] = found.get("standard_deviation", found["value"])
+        if measure.startswith(INTERVALS):
+            row |= {f"{measure}_{key}": found.get(key, ABSENT) for key in ("standard_error", "low", "high")}
     row |= {"recognised": metrics["recognised"]["value"], "classes": metrics["classes"]["value"]}
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
     row |= {key: metrics[key] for key in ("parameters", "epochs", "profile")}
@@ -167,8 +168,8 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
         names=list(compared),
         colours=_colours(compared, families),
         values=[row["value"] for row in rows],
-        errors=[row.get("standard_deviation", 0.0) for row in rows],
-        errors_are="standard deviation over parts" if measure.startswith("is") else "standard deviation over subsets",
+        errors=[row.get("standard_error", 0.0) for row in rows],
+        errors_are="standard error over images",
         title=f"X2  {words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
         label=words,
         real=rows[0]["real_images"],

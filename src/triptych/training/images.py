@@ -71,6 +71,11 @@ class HeldOutImages:
             pixels = stochastic_binarize(pixels, noise).to(torch.uint8)
         return pixels.to(self.device)
 
+    @property
+    def eight_bit(self) -> Tensor:
+        """Images uint8 (n, ...) from 0 to 255; binary pixels are 0 or 255."""
+        return self.pixels * 255 if self.data.binary else self.pixels
+
     @cached_property
     def continuous(self) -> Tensor:
         """The dequantised images float32 (n, ...) in [0, 1). Training images have no dequantised copy."""

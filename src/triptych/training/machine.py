@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import platform
+import re
 import sys
 from functools import cache
+from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_info
 
 from triptych.core.errors import TriptychError
 
 MMAP_THRESHOLD, TRIM_THRESHOLD, TOP_PAD = -3, -1, -2  # parameters of glibc's mallopt
+MODEL_NAME = re.compile(r"^model name\s*: (.+)$", re.MULTILINE)  # in /proc/cpuinfo, except on ARM
+BLAS_OF_TORCH = re.compile(r"BLAS_INFO=(\w+)")
 LARGEST, HEADROOM = 1 << 30, 1 << 26  # bytes
 
 
@@ -33,13 +39,37 @@ def describe_device(device: torch.device) -> str:
 
 
 def machine_facts(device: torch.device) -> dict[str, str | int]:
-    """Return the facts, besides its inputs, that the last digits of a result depend on."""
+    """Return the facts about the machine for the journal."""
+    return {**kernel_facts(device), "processor": processor(), "blas": _blas()}
+
+
+def kernel_facts(device: torch.device) -> dict[str, str | int]:
+    """Return the facts that training depends on besides its inputs. A checkpoint belongs to one set of them."""
     return {
         "device": describe_device(device),
         "threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability() + (", oneDNN" if uses_onednn() else ""),
         "torch": str(torch.__version__),
     }
+
+
+def processor() -> str:
+    """Return the processor's model, such as "AMD EPYC 9B45 128-Core Processor"."""
+    described = Path("/proc/cpuinfo")
+    if described.exists() and (model := MODEL_NAME.search(described.read_text(encoding="utf-8"))):
+        return model[1]
+    return torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+
+
+def _blas() -> str:
+    """Return PyTorch's library of matrix products, and NumPy's with the kernels that it chose for this processor."""
+    by_torch = BLAS_OF_TORCH.search(torch.__config__.show())
+    found = [f"PyTorch {by_torch[1]}"] if by_torch else []
+    for library in threadpool_info():
+        if library["user_api"] == "blas" and "numpy" in library["filepath"]:
+            kernels = library.get("architecture", "")
+            found.append(f"NumPy {library['internal_api']} {library['version']} {kernels}".rstrip())
+    return ", ".join(dict.fromkeys(found))
 
 
 @cache

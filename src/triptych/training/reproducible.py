@@ -12,7 +12,7 @@ import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_json
-from triptych.training.machine import describe_device, keep_freed_memory, machine_facts, pick_device
+from triptych.training.machine import describe_device, keep_freed_memory, kernel_facts, pick_device
 from triptych.training.settings import Runtime
 
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory")  # torch's messages about the host's memory
@@ -23,7 +23,7 @@ def run_key(device: torch.device, *parts: object) -> str:
 
     If several processes train one model, they find the checkpoint by the device of rank 0.
     """
-    return sha256_of_json([*parts, machine_facts(torch.device(device.type, 0))])[:16]
+    return sha256_of_json([*parts, kernel_facts(torch.device(device.type, 0))])[:16]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

@@ -22,8 +22,10 @@ FACTS = (
     "git_commit",
     "git_dirty",
     "machine",
+    "processor",
     "device",
     "instruction_set",
+    "blas",
     "threads",
     "torch",
     "started",
@@ -32,7 +34,14 @@ FACTS = (
     "seconds_per_update",
     "iterations_per_second",
 )
-STUDY_RUN = {"iterations": "iterations", "training (s)": "run.train_seconds", "machine": "run.machine"}
+ADDED = ("settings", "runtime", "splits", "run")
+"""The keys that a file of the baseline has besides those of the metrics."""
+STUDY_RUN = {
+    "iterations": "iterations",
+    "training (s)": "run.train_seconds",
+    "machine": "run.machine",
+    "processor": "run.processor",
+}
 COLUMNS: dict[str, dict[str, str]] = {
     "experiment": {
         "epochs": "epochs",
@@ -48,8 +57,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "active units": "active_units.value",
         "bits per dimension, test": "test.bits_per_dimension",
         "FID": "fid.value",
+        "± (of FID)": "fid.standard_error",
         "KID": "kid.value",
+        "± (of KID)": "kid.standard_error",
         "IS": "is.value",
+        "± (of IS)": "is.standard_error",
+        "FID, published protocol": "published_protocol.fid.value",
+        "IS, published protocol": "published_protocol.is.value",
         "precision": "precision.value",
         "recall": "recall.value",
         "recognised": "recognised.value",
@@ -62,6 +76,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "s per update": "run.seconds_per_update",
         "device": "run.device",
         "machine": "run.machine",
+        "processor": "run.processor",
     },
     "planar": {
         "negative log-likelihood, held out": "held_out.negative_log_likelihood",
@@ -97,9 +112,10 @@ HEAD = """# Baseline
 
 Results of the full profile, written by `triptych baseline` from the files beside this one. The files hold all
 metrics with their protocols, the settings, the data and their checksums, the commit and the machine.
-Likelihoods are in nats per image. FID, KID, IS, precision and recall are on the features of the extractor in the same
-row; compare only rows with the same extractor. Where it is our own classifier, the files call the measures
-`fid_classifier` and so on. An empty cell is not defined for the family, or was not measured.
+Likelihoods are in nats per image; ± is a standard error over images. FID, KID, IS, precision and recall are on the
+features of the extractor in the same row; compare only rows with the same extractor. Where it is our own classifier,
+the files call the measures `fid_classifier` and so on. An empty cell is not defined for the family, or was not
+measured.
 """
 
 

@@ -11,6 +11,7 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.settings.params import Settings
+from triptych.settings.sections import STAGE_SECTIONS
 from triptych.verify.finding import Finding, Verdict
 
 LOCK = "dvc.lock"
@@ -28,16 +29,10 @@ def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:
 
 def _stages_of(settings: Settings) -> list[str]:
     """Return the names of all stages, as `dvc.yaml` derives them from the settings."""
-    items = {
-        "fetch": settings.datasets,
-        "prepare": settings.datasets,
-        "classifier": settings.classifiers,
-        "reference": settings.references,
-        "train": settings.experiments,
-        "evaluate": settings.experiments,
-        "study": settings.studies,
-    }
-    return [*(f"{stage}@{name}" for stage, names in items.items() for name in names), "report"]
+    return [
+        *(f"{stage}@{name}" for stage, section in STAGE_SECTIONS.items() for name in getattr(settings, section)),
+        "report",
+    ]
 
 
 def _check_output(root: Path, name: str, md5: str) -> Finding:
@@ -47,7 +42,7 @@ def _check_output(root: Path, name: str, md5: str) -> Finding:
     if content_hash(path) == md5:
         return Finding(name, LOCK, Verdict.EQUAL)
     changed = ", ".join(_changed_files(root, path, md5)) or path.name
-    return Finding(name, LOCK, Verdict.CHANGED, f"{changed} changed after the stage wrote it")
+    return Finding(name, LOCK, Verdict.DAMAGED, f"{changed} changed after the stage wrote it")
 
 
 def _changed_files(root: Path, folder: Path, md5: str) -> list[str]:
@@ -67,8 +62,9 @@ def check_weights(project: Project, names: Iterable[str]) -> Iterator[Finding]:
             continue  # `check_outputs` reports a missing output
         weights, recorded = f"models/{name}/{WEIGHTS}", read_json(folder / MANIFEST)["weights_sha256"]
         if sha256_of_file(folder / WEIGHTS) != recorded:
-            yield Finding(weights, MANIFEST, Verdict.CHANGED, "these are not the weights of the training run")
+            yield Finding(weights, MANIFEST, Verdict.DAMAGED, "these are not the weights of the training run")
         elif metrics.exists() and read_json(metrics)["weights_sha256"] != recorded:
-            yield Finding(f"metrics/{name}.json", MANIFEST, Verdict.CHANGED, "these metrics belong to other weights")
+            detail = "these metrics belong to other weights: run `triptych repro`"
+            yield Finding(f"metrics/{name}.json", MANIFEST, Verdict.DAMAGED, detail)
         else:
             yield Finding(weights, MANIFEST, Verdict.EQUAL)

@@ -34,7 +34,7 @@ def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
         expected = summarise(name, settings.experiments[name].family, found, extractors)
         cells = rows.get(name, {})
         differing = [key for key, value in expected.items() if not _is_same(value, cells.get(key))]
-        yield finding_of(f"metrics/summary.csv: {name}", f"metrics/{name}.json", differing)
+        yield finding_of(f"metrics/summary.csv: {name}", f"metrics/{name}.json", differing, "triptych repro")
 
 
 def _is_same(value: object, cell: str | None) -> bool:
@@ -60,7 +60,7 @@ def check_page(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         expected = {key: str(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
         shown = page.sections[name]
         differing = [key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)]
-        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", differing)
+        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", differing, "triptych page")
 
 
 class _PageNumbers(HTMLParser):
@@ -103,7 +103,8 @@ def _check_run(store: Store, run: RunFolder, metrics: Path) -> Finding:
         return Finding(item, compared_with, Verdict.MISSING, f"{len(shown)} runs instead of one: run `triptych sync`")
     expected = _curves_of(run)
     curves = store.curves(shown[0].info.run_id, expected)
-    return finding_of(item, compared_with, [key for key in expected if curves[key] != sorted(expected[key])])
+    differing = [key for key in expected if curves[key] != sorted(expected[key])]
+    return finding_of(item, compared_with, differing, "triptych sync")
 
 
 def _curves_of(run: RunFolder) -> dict[str, list[tuple[int, float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -10,14 +11,20 @@ class Verdict(Enum):
     """The possible outcomes, from best to worst. The values are the column headings of the table."""
 
     EQUAL = "equal"
+    ROUNDING = "rounding"
     AGREES = "agrees"
     NOT_COMPARED = "not compared"
     DRIFTED = "drifted"
-    CHANGED = "changed"
+    DAMAGED = "damaged"
     MISSING = "missing"
 
+    @property
+    def rank(self) -> int:
+        """The position in this order."""
+        return list(Verdict).index(self)
 
-PROBLEMS = (Verdict.DRIFTED, Verdict.CHANGED, Verdict.MISSING)
+
+PROBLEMS = (Verdict.DRIFTED, Verdict.DAMAGED, Verdict.MISSING)
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,22 @@ class Finding:
     detail: str = ""
 
 
-def finding_of(item: str, compared_with: str, differing: list[str]) -> Finding:
-    """Return the finding EQUAL, or CHANGED if there are names in `differing`; the detail has at most three of them."""
-    first, more = sorted(differing)[:3], len(differing) - 3
-    if not first:
+def finding_of(item: str, compared_with: str, differing: list[str], command: str) -> Finding:
+    """Return the finding EQUAL, or MISSING if the view is out of date and needs the command.
+
+    `differing` are the names of different values; the detail has at most three of them.
+    """
+    if not differing:
         return Finding(item, compared_with, Verdict.EQUAL)
-    names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
-    return Finding(item, compared_with, Verdict.CHANGED, f"different values: {names}")
+    detail = f"out of date ({first_names(differing)}): run `{command}`"
+    return Finding(item, compared_with, Verdict.MISSING, detail)
+
+
+def first_names(names: Iterable[str]) -> str:
+    """Return the first three names in alphabetical order, and the number of the others.
+
+    >>> first_names(["d", "a", "c", "b"])
+    'a, b, c and 1 more'
+    """
+    ordered = sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")

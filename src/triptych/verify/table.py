@@ -11,7 +11,7 @@ from triptych.verify.check_outputs import check_outputs, check_weights
 from triptych.verify.check_views import check_mlflow, check_page, check_summary
 from triptych.verify.finding import PROBLEMS, Verdict
 
-ROW = "{:<38}" + "{:>13}" * len(Verdict)
+ROW = "{:<36}" + "".join(f"{{:>{len(verdict.value) + 2}}}" for verdict in Verdict)
 
 
 def verify(project: Project, settings: Settings) -> tuple[str, bool]:
@@ -33,5 +33,5 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
         notable += [finding for finding in found if finding.verdict is not Verdict.EQUAL]
     rows += [f"{found.verdict.value}: {found.item} (with {found.compared_with}): {found.detail}" for found in notable]
     problems = sum(finding.verdict in PROBLEMS for finding in notable)
-    rows.append(f"{problems} problems, listed above" if problems else "nothing has changed or drifted")
+    rows.append(f"{problems} problems, listed above" if problems else "no problems")
     return "\n".join(rows), not problems

@@ -1,12 +1,13 @@
 """Feature extractors for the fidelity measures: Inception as in torch-fidelity, or a classifier of this project.
 
-Inception was trained on photographs, not on digits, and must be downloaded. A classifier that was trained on the
-reference data has neither drawback, but its numbers can only be compared with numbers of the same classifier.
+Inception was trained on photographs, not on digits, and must be downloaded. The classifiers that ship with the package
+have neither drawback, but their numbers can only be compared with numbers of the same classifier. Importing this module
+registers them with torch-fidelity, as `triptych-mnist-v1` and `triptych-cifar10-v1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import register_feature_extractor
 
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
@@ -22,10 +24,14 @@ from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
 from triptych.evaluation.fidelity.inception import NAME, find_weights, load_inception
 from triptych.models.classifier.network import Classifier, load_classifier
+from triptych.models.classifier.settings import SHIPPED
+from triptych.models.classifier.shipped import shipped_folder
 
 Kind = Literal["classifier", "inception"]
 Features = dict[str, Tensor]
-FEATURES, LOGITS, CLASSES = "features", "logits", "classes"
+FEATURES, LOGITS, CLASSES, CLASSIFIER_FEATURES = "features", "logits", "classes", "classifier_features"
+OUTPUTS = (FEATURES, LOGITS)
+PREFIX = "triptych-"  # of the shipped classifiers in torch-fidelity
 BATCH = {"classifier": 500, "inception": 64}  # images per forward pass
 
 
@@ -41,7 +47,7 @@ class Extractors:
 
     @classmethod
     def open(cls, kind: Kind, reference: str, folder: Path, device: torch.device) -> Extractors:
-        """Return the extractors for the entry `reference` of `references`, with the classifier of a folder.
+        """Return the extractors for the reference of this name, with the classifier in a folder.
 
         Raises TriptychError if weights are missing or damaged.
         """
@@ -49,10 +55,13 @@ class Extractors:
         return cls(classifier if kind == "classifier" else open_inception(reference, device), classifier)
 
     def extract(self, images: Tensor) -> Features:
-        """Return features and logits of uint8 images (n, ...), and the classifier's logits (n, c) as `classes`."""
+        """Return features and logits of uint8 images (n, ...).
+
+        The classifier's are included: logits (n, c) as `classes`, and features as `classifier_features`.
+        """
         found = self.features.extract(images)
-        same = self.features is self.classifier
-        return {**found, CLASSES: found[LOGITS] if same else self.classifier.extract(images)[LOGITS]}
+        named = found if self.features is self.classifier else self.classifier.extract(images)
+        return {**found, CLASSES: named[LOGITS], CLASSIFIER_FEATURES: named[FEATURES]}
 
     def label(self, images: Tensor) -> Tensor:
         """Return the class (n,) that the classifier assigns to each uint8 image, on its device."""
@@ -110,13 +119,13 @@ class Extractor:
 class ClassifierExtractor(FeatureExtractorBase):
     """A classifier with torch-fidelity's interface: hidden activations for FID and KID, logits for IS."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__("triptych-classifier", [FEATURES, LOGITS])
+    def __init__(self, classifier: Classifier, name: str = "classifier", features: Sequence[str] = OUTPUTS) -> None:
+        super().__init__(name, list(features))
         self.classifier = classifier.eval().requires_grad_(False)
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
-        return FEATURES, LOGITS
+        return OUTPUTS
 
     @staticmethod
     def get_default_feature_layer_for_metric(metric: str) -> str:
@@ -127,9 +136,41 @@ class ClassifierExtractor(FeatureExtractorBase):
         return False
 
     def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """Return features (n, f) and logits (n, c) of uint8 images."""
+        """Return the requested ones of features (n, f) and logits (n, c) of uint8 images.
+
+        Grey images may also have shape (n, 1, h, w), or (n, 3, h, w) with three equal channels, as torch-fidelity
+        passes them. Raises ValueError if their channels differ.
+        """
+        if self.classifier.grey and input.ndim == 4:
+            if (input != input[:, :1]).any():
+                raise ValueError(f"{self.name} is for grey images, but the channels of these images differ")
+            input = input[:, 0]
         features = self.classifier.features(input)
-        return features, self.classifier.head(features)
+        found = {FEATURES: features, LOGITS: self.classifier.head(features)}
+        return tuple(found[name] for name in self.features_list)
+
+
+class ShippedExtractor(ClassifierExtractor):
+    """A shipped classifier under its name in torch-fidelity, such as `triptych-mnist-v1`."""
+
+    def __init__(self, name: str, features: Sequence[str], **_: object) -> None:
+        folder = shipped_folder(name.removeprefix(PREFIX))
+        super().__init__(load_classifier(folder, torch.device("cpu")), name, features)
+        self.image_shape = read_json(folder / MANIFEST)["data"]["image_shape"]
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
+        """Return the requested outputs in float64, since torch-fidelity computes some measures in their type.
+
+        Raises ValueError for images of another type or size.
+        """
+        if input.dtype != torch.uint8 or list(input.shape[-2:]) != self.image_shape[-2:]:
+            found = f"{input.dtype} images of shape {list(input.shape[1:])}"
+            raise ValueError(f"{self.name} is for uint8 images of shape {self.image_shape}, not for {found}")
+        return tuple(values.double() for values in super().forward(input))
+
+
+for shipped in SHIPPED:
+    register_feature_extractor(PREFIX + shipped, ShippedExtractor)
 
 
 @contextmanager

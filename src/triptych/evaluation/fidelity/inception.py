@@ -32,7 +32,7 @@ def find_weights(reference: str) -> Path:
     """Return the file with the published weights: the one that the user names, or torch-fidelity's download.
 
     Raises TriptychError if the file is missing and cannot be downloaded, or if it is not the published one. The message
-    says how the entry `reference` of `references` can use the classifier instead.
+    says how the entry `reference` of `references` can use a shipped classifier instead.
     """
     named = os.environ.get(VARIABLE)
     path = expanded(named) if named else Path(torch.hub.get_dir()) / "checkpoints" / FILE
@@ -62,7 +62,7 @@ def _download(path: Path, reference: str) -> None:
 def _advice(reference: str) -> str:
     return (
         f"get {FILE} from torch-fidelity's releases and set {VARIABLE} to its path, "
-        f"or set references.{reference}.extractor: classifier in params.yaml"
+        f"or set references.{reference}.extractor to a shipped extractor in params.yaml"
     )
 
 

@@ -11,6 +11,7 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, k
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 from triptych.core.errors import TriptychError
+from triptych.evaluation.fidelity.bootstrap import fid_uncertainty, is_uncertainty, kid_uncertainty
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
 from triptych.evaluation.fidelity.metric_names import SUFFIX
@@ -27,7 +28,7 @@ COUNTED = 1000  # largest number of samples whose classes are counted
 Rows = dict[str, dict[str, Any]]
 
 
-def measure(extracted: Features, reference: Reference, protocol: Fidelity) -> Rows:
+def measure(extracted: Features, reference: Reference, protocol: Fidelity, *, intervals: bool = True) -> Rows:
     """Return all measures of a final model's samples: `scores`, `precision_and_recall`, `recognised` and `classes`.
 
     `recognised` is the share of images to which the classifier gives one class with the protocol's confidence or more.
@@ -46,14 +47,14 @@ def measure(extracted: Features, reference: Reference, protocol: Fidelity) -> Ro
     counted, real = count_classes(logits[:COUNTED]), count_classes(reference.classes)
     classes = {**counted, **compared, "samples": min(COUNTED, count), "real_images": real["entropy"]}
     return {
-        **scores(extracted, reference, protocol),
+        **scores(extracted, reference, protocol, intervals=intervals),
         **precision_and_recall(extracted, reference),
         "recognised": confident | named,
         "classes": classes | named,
     }
 
 
-def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Rows:
+def scores(generated: Features, reference: Reference, protocol: Fidelity, *, intervals: bool = True) -> Rows:
     """Return FID, KID and IS of generated images from their features, as `fid` or `fid_classifier`, and so on.
 
     - FID: squared Frechet distance between Gaussians fitted to the features (Heusel et al. 2017).
@@ -61,8 +62,9 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Row
     - IS: exp E KL(p(y|x) || p(y)) of the generated images alone, mean and standard deviation over 10 parts (Salimans
       et al. 2016).
 
-    All are computed in float64, so that means over ten thousand features keep their digits. Raises TriptychError if
-    there are too few images.
+    With `intervals`, each has its standard error and its 95 % interval, unless `protocol.resamplings` is 0. All are
+    computed in float64, so that means over ten thousand features keep their digits. Raises TriptychError if there are
+    too few images.
     """
     ours, theirs = generated[FEATURES].double(), reference.features.double()
     needed = protocol.kid_subset_size
@@ -88,6 +90,10 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity) -> Row
             "samples": len(ours), "parts": PARTS, "reference": "none", "extractor": reference.origin.extractor,
         },
     }  # fmt: skip
+    if intervals and (count := protocol.resamplings):
+        found["fid"] |= fid_uncertainty(fid, ours, theirs, count)
+        found["kid"] |= kid_uncertainty(found["kid"]["value"], ours, theirs, count)
+        found["is"] |= is_uncertainty(found["is"]["value"], generated[LOGITS], PARTS, count)
     return _named(found, reference)
 
 

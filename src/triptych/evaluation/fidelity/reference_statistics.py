@@ -5,6 +5,7 @@
 | `statistics.safetensors` | `features` (n, f), `classes` (n, c); in float64 `mean` (f,), `covariance`, `root` (f, f) |
 | `manifest.json` | the origin of the statistics, its hash as `key`, and the scores of real validation images |
 | `classifier/` | the classifier, so that the folder is all that an evaluation needs |
+| `published/` | the same two files of all images of train and valid, if samples are also compared with these |
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Extractor
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
-STATISTICS, CLASSIFIER = "statistics.safetensors", "classifier"
+STATISTICS, CLASSIFIER, PUBLISHED = "statistics.safetensors", "classifier", "published"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Reference:
     origin: Origin
     validation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The scores of real validation images by measure, with protocol: the scores that a perfect model would have."""
+    source: str = ""
+    """Where the images come from, in words."""
+    published_samples: int = 0
+    """Number of samples that are also compared with the statistics in the folder `published`; 0 without these."""
 
     @classmethod
     def of(cls, extracted: Features, origin: Origin) -> Self:
@@ -80,6 +85,8 @@ class Reference:
         manifest = {
             **asdict(self.origin),
             "key": self.origin.key,
+            "source": self.source,
+            "published_samples": self.published_samples,
             "real_validation_images": self.validation,
             "statistics_sha256": sha256_of_file(folder / STATISTICS),
         }
@@ -94,7 +101,8 @@ class Reference:
         tensors = load_tensors(folder / STATISTICS)
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
-        return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"])
+        facts = {key: manifest[key] for key in ("source", "published_samples")}
+        return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"], **facts)
 
     def require_shape(self, shape: Sequence[int], key: str) -> None:
         """Raise TriptychError, which names the settings' `key`, unless the shape equals that of the real images."""
@@ -116,5 +124,5 @@ class Reference:
                 raise TriptychError(
                     f"{folder} was made with other weights (sha256 {wanted[:8]}) than the present ones of "
                     f"{extractor.name} (sha256 {extractor.weights_sha256[:8]}): "
-                    f"run `dvc repro -f -s reference@{folder.name}`"
+                    f"delete {folder} and run `triptych repro`"
                 )

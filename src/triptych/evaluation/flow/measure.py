@@ -2,6 +2,7 @@
 
 from triptych.evaluation.context import Evaluation
 from triptych.evaluation.flow.latent_traversal import traversals
+from triptych.objectives.flow import bits_per_dimension
 
 SAMPLES_ARE = "the flow's images, with each pixel rounded down to its 8-bit level"
 NOT_DEFINED = {"elbo": "a flow has an exact likelihood and needs no bound"}
@@ -21,10 +22,12 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
     numbers: dict[str, object] = {}
     for split, images in evaluation.splits.items():
         likelihood = evaluation.family.validate(images)
+        error = likelihood["negative_log_likelihood_standard_error"]
         numbers[split] = {
             "bits_per_dimension": likelihood["bits_per_dimension"],
+            "bits_per_dimension_standard_error": bits_per_dimension(error, evaluation.family.latent),
             "log_likelihood": -likelihood["negative_log_likelihood"],
-            "log_likelihood_standard_error": likelihood["negative_log_likelihood_standard_error"],
+            "log_likelihood_standard_error": error,
             "dequantization_draws": 1,
         }
     test = evaluation.splits["test"].continuous[:500]

@@ -7,6 +7,7 @@ import torch
 from triptych.core.json_files import read_json, write_json
 from triptych.core.progress import Progress
 from triptych.evaluation.context import Evaluation
+from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
 from triptych.evaluation.uint8_images import to_uint8
@@ -15,6 +16,8 @@ from triptych.training.family import Family
 from triptych.training.reproducible import generator
 
 SAMPLES_ARE = "the generator's images"
+DEVIATION = "standard_deviation"
+UNCERTAINTY = ("standard_error", "low", "high")
 NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
 
 
@@ -34,18 +37,19 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
     """Score the samples of every snapshot, all from the same latents, and write the scores to `snapshots.csv`.
 
-    Return the scores of the last snapshot and of the snapshot with the lowest FID, and the rank correlation of FID with
-    the critic's estimate on validation images, over all snapshots but the untrained one.
+    Return the scores of the last snapshot and of the snapshot with the lowest FID, both with intervals, and the rank
+    correlation of FID with the critic's estimate on validation images, over all snapshots but the untrained one.
     """
-    rows = [_row(evaluation, epoch, scores) for epoch, scores in _scores(evaluation).items()]
+    rows = [_row(evaluation, epoch, scores, DEVIATION) for epoch, scores in _scores(evaluation).items()]
     write_snapshots(evaluation.folder / SNAPSHOTS, rows)
     metric, fid = columns(rows[0])
     trained = [row for row in rows if row["epoch"]]
     found = rank_correlation([row[metric] for row in trained], [row[fid] for row in trained])
+    best = min(rows, key=lambda row: row[fid])["epoch"]
     return {
         "snapshots": len(rows),
-        "best": min(rows, key=lambda row: row[fid]),
-        "last": rows[-1],
+        "best": _row(evaluation, best, _with_intervals(evaluation, best), DEVIATION, *UNCERTAINTY),
+        "last": _row(evaluation, evaluation.last, _final_scores(evaluation), DEVIATION, *UNCERTAINTY),
         "correlation": {
             "snapshots": len(trained),
             **(found._asdict() if found else {}),
@@ -57,32 +61,47 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
     """Return the scores by epoch. Finished scores are kept in files, and a second call reads them."""
-    epochs = sorted({*evaluation.snapshots, evaluation.last})
-    paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in epochs}
-    progress = Progress(evaluation.name, len(epochs), sum(path.exists() for path in paths.values()), "snapshots")
+    paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in sorted(evaluation.snapshots)}
+    progress = Progress(evaluation.name, len(paths), sum(path.exists() for path in paths.values()), "snapshots")
+    for done, (epoch, path) in enumerate(paths.items(), start=1):
+        if not path.exists():
+            write_json(path, evaluation.score(_images(evaluation, epoch), intervals=False))
+        if progress.due():
+            progress.report(done, f"FID after epoch {epoch}")
+    progress.finish()
+    return {epoch: read_json(path) for epoch, path in paths.items()} | {evaluation.last: _final_scores(evaluation)}
+
+
+def _images(evaluation: Evaluation, epoch: int) -> torch.Tensor:
+    """Return the samples of a snapshot, from the latents of the final model's samples."""
 
     def sample(family: Family) -> torch.Tensor:
         latents = family.draw_latents(evaluation.fidelity_samples, generator(evaluation.seed, "samples"))
         return family.sample(latents)
 
-    for done, (epoch, path) in enumerate(paths.items(), start=1):
-        if not path.exists():
-            images = evaluation.at_epochs(sample, [epoch])[epoch]
-            write_json(path, evaluation.score(to_uint8(images, f"samples of {evaluation.name}")))
-        if progress.due():
-            progress.report(done, f"FID after epoch {epoch}")
-    progress.finish()
-    return {epoch: read_json(path) for epoch, path in paths.items()}
+    return to_uint8(evaluation.at_epochs(sample, [epoch])[epoch], f"samples of {evaluation.name}")
 
 
-def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any]) -> dict[str, float]:
-    """Return the epoch and update of a snapshot, the critic's estimate on validation images, and its scores."""
+def _with_intervals(evaluation: Evaluation, epoch: int) -> dict[str, Any]:
+    if epoch == evaluation.last:
+        return _final_scores(evaluation)
+    return evaluation.score(_images(evaluation, epoch), intervals=True)
+
+
+def _final_scores(evaluation: Evaluation) -> dict[str, Any]:
+    names = [name_of(measure, evaluation.fidelity) for measure in ("fid", "kid", "is")]
+    return {name: evaluation.fidelity[name] for name in names}
+
+
+def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any], *others: str) -> dict[str, float]:
+    """Return the epoch and update of a snapshot, the critic's estimate on validation images, and its scores.
+
+    `others` are keys of the scores besides the value.
+    """
     estimate = next(row["valid_metric"] for row in evaluation.history if row["epoch"] == epoch)
     row = {"epoch": epoch, "update": epoch * evaluation.epoch_updates, evaluation.family.metric.__name__: estimate}
     for name, found in scores.items():
-        row[name] = found["value"]
-        if "standard_deviation" in found:
-            row[f"{name}_standard_deviation"] = found["standard_deviation"]
+        row |= {name: found["value"], **{f"{name}_{key}": found[key] for key in others if key in found}}
     return row
 
 

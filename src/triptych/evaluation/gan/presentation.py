@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.intervals import ERROR, in_words, interval_of, verdict
 from triptych.evaluation.presentation import Chart, Metrics, Presentation
 from triptych.figures.curves import Curve
 
@@ -42,15 +43,20 @@ def notes(metrics: Metrics) -> Iterator[str]:
         return
     found = metrics["over_training"]
     yield f"M2.7d: {found['correlation']['sentence']}. The interval is {found['correlation']['interval']}."
-    yield f"M2.7b: best snapshot, {_scores(found['best'])}; last snapshot, {_scores(found['last'])}."
+    best, last = found["best"], found["last"]
+    yield f"M2.7b, value ± standard error: snapshot of the lowest FID, {_scores(best)}; last snapshot, {_scores(last)}."
+    if best["update"] != last["update"]:
+        intervals = {f"update {each['update']:,}": interval_of(each, name_of("fid", each)) for each in (best, last)}
+        first, other = intervals
+        yield f"FID of {first} beside that of {other}: {verdict(first, intervals)}."
 
 
 def _scores(snapshot: Mapping[str, float]) -> str:
     words = []
     for measure in ("fid", "kid", "is"):
         name = name_of(measure, snapshot)
-        deviation = snapshot.get(f"{name}_standard_deviation")
-        words.append(f"{name} {snapshot[name]:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}"))
+        error = f" ± {snapshot[name + ERROR]:.2g}" if name + ERROR in snapshot else ""
+        words.append(f"{name} {snapshot[name]:.4g}{error}{in_words(interval_of(snapshot, name), '{:.4g}')}")
     return f"update {snapshot['update']:,}: {', '.join(words)}"
 
 

@@ -1,6 +1,7 @@
 """Two small classifiers: a convolutional network for digits, and a residual network for photographs."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from pydantic import ValidationError
@@ -23,6 +24,8 @@ class Classifier(nn.Module):
 
     body: nn.Module
     head: nn.Module
+    grey: ClassVar[bool]
+    """Whether it is for grey images (n, h, w), or for colour images (n, 3, h, w)."""
 
     def scaled(self, pixels: Tensor) -> Tensor:
         """Return the body's input (n, channels, h, w) from 8-bit images (n, ...)."""
@@ -45,6 +48,8 @@ class Classifier(nn.Module):
 
 class DigitClassifier(Classifier):
     """For images (n, 28, 28): two convolutions with pooling, and one hidden layer of features."""
+
+    grey = True
 
     def __init__(self, settings: Model) -> None:
         super().__init__()
@@ -92,6 +97,8 @@ class ResidualClassifier(Classifier):
     Its features are the largest activations of the last channels. The layout follows Page, "How to train your ResNet"
     (2018), since it is small and trains fast.
     """
+
+    grey = False
 
     def __init__(self, settings: Model) -> None:
         super().__init__()

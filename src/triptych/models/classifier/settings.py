@@ -1,4 +1,4 @@
-"""The settings of a classifier and its training."""
+"""The settings of a classifier and its training, and the names of the classifiers that ship with the package."""
 
 from typing import ClassVar, Literal, Self
 
@@ -8,6 +8,7 @@ from triptych.core.settings_types import Budget, Images, Profile, Rate, Section,
 
 WIDTHS = {"convolutional": 2, "residual": 4}  # length of `channels`, by architecture
 IMAGES = {"convolutional": "grey", "residual": "colour"}  # kind of images, by architecture
+SHIPPED = {"mnist-v1": "grey", "cifar10-v1": "colour"}  # kind of images, by classifier; see shipped.py
 
 
 class ChannelsByProfile(Section):

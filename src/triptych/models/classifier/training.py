@@ -80,8 +80,11 @@ def accuracy(network: Classifier, images: LabelledImages) -> float:
 class ClassifierTrainer:
     """A classifier in training: its optimiser, its learning-rate schedule, and one epoch."""
 
-    def __init__(self, network: Classifier, settings: Settings, epochs: int, images: LabelledImages) -> None:
+    def __init__(
+        self, network: Classifier, settings: Settings, epochs: int, images: LabelledImages, precision: str
+    ) -> None:
         self.network, self.settings, self.epochs, self.images = network, settings, epochs, images
+        self.mixed_precision = torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=precision == "bf16")
         self.steps = len(images.pixels) // settings.batch_size
         self.optimizer = _optimizer(settings, network)
 
@@ -101,8 +104,9 @@ class ClassifierTrainer:
         with seeded(self.settings.seed, "epoch", epoch):
             batches = torch.randperm(len(pixels), generator=order).to(pixels.device).split(size)[: self.steps]
             for step, batch in enumerate(batches):
-                logits = self.network(_augmented(pixels.index_select(0, batch), self.settings))
-                loss = cross_entropy(logits, labels[batch])
+                with self.mixed_precision:
+                    logits = self.network(_augmented(pixels.index_select(0, batch), self.settings))
+                loss = cross_entropy(logits.float(), labels[batch])
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()

@@ -9,10 +9,10 @@ from triptych.models.gan.mlp import Discriminator, Generator
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
 from triptych.models.gan.settings import Model
 from triptych.objectives.adversarial import (
-    GENERATOR_LOSSES,
     METRICS,
     critic_terms,
     discriminator_loss,
+    generator_loss_of,
     non_saturating,
 )
 from triptych.training.distributed import draw_shard, shard
@@ -100,7 +100,8 @@ class CriticFamily(GanFamily):
         self.networks = nn.ModuleDict({"generator": self.generator, "critic": self.critic})
         self.latent, self.batches_per_step = model.latent, model.critic_steps
         self.terms = critic_terms(model.loss_type, model.reg_type if self.penalised else None, model.reg_cf)
-        self.metric, self.generator_loss = METRICS[model.loss_type], GENERATOR_LOSSES[model.loss_type]
+        self.metric = METRICS[model.loss_type]
+        self.generator_loss = generator_loss_of(model.loss_type, model.generator_loss)
 
     def compiled(self) -> list[nn.Module]:
         """Return the modules to compile: not a penalised critic, since torch.compile differentiates only once."""

@@ -9,12 +9,12 @@ from triptych.models.common.settings import FamilySettings
 
 KEYS = {  # by architecture
     "mlp": ["discriminator", "dropout", "generator", "label_noise", "leak"],
-    "resnet": ["critic_steps", "loss_type", "reg_cf", "reg_type", "spectral_normalization", "width"],
+    "resnet": ["critic_steps", "generator_loss", "loss_type", "reg_cf", "reg_type", "spectral_normalization", "width"],
 }
 
 OFF = {  # options that are off unless the settings say otherwise, by architecture
     "mlp": {"dropout": 0.0, "label_noise": 0.0},
-    "resnet": {"reg_type": "none", "reg_cf": 0.0, "spectral_normalization": False},
+    "resnet": {"generator_loss": "metric", "reg_type": "none", "reg_cf": 0.0, "spectral_normalization": False},
 }
 
 
@@ -43,6 +43,9 @@ class Model(FamilySettings):
 
     width: Width | WidthByProfile | None = Field(default=None, description="channels of both networks")
     loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="the distance that the critic estimates")
+    generator_loss: Literal["metric", "non_saturating"] | None = Field(
+        default=None, description="metric: the critic's estimate; non_saturating: the usual one of GANs, only with jsd"
+    )
     reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty in the critic's loss")
     reg_cf: Weight | None = Field(default=None, description="coefficient of the penalty")
     spectral_normalization: bool | None = Field(default=None, description="spectral normalisation of the critic")
@@ -79,4 +82,6 @@ class Model(FamilySettings):
             raise ValueError(
                 f"reg_cf is {self.reg_cf:g} with reg_type {self.reg_type}: none goes with 0, a penalty with more than 0"
             )
+        if self.loss_type == "w1" and self.generator_loss == "non_saturating":
+            raise ValueError("generator_loss is non_saturating, which belongs to loss_type jsd: remove it with w1")
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
@@ -11,6 +13,7 @@ from triptych.records.run_folder import Json, RunFolder, stage_of
 from triptych.studies.kinds import STUDIES
 
 NOTE = "mlflow.note.content"
+ADDRESS = re.compile(r"\(#/[^)]*\)")  # of a link within MLflow's interface
 COMMIT_LENGTH = 7  # characters
 
 
@@ -24,6 +27,15 @@ def experiment_note(family: str, experiment_id: str) -> str:
         f"[Open the list of runs]({address_of(experiment_id)}). Compare only runs of the same data set and profile. "
         "The project's `docs/mlflow.md` explains how to compare runs, and how to sample from their models."
     )
+
+
+def refreshed_note(shown: str | None, note: str) -> str:
+    """Return the description of an experiment: `note`, or the one that is shown if the user has edited it.
+
+    A description whose addresses alone differ is not edited: it is of another database, or another version of MLflow.
+    """
+    is_edited = shown is not None and ADDRESS.sub("", shown) != ADDRESS.sub("", note)
+    return shown if is_edited else note
 
 
 def run_note(run: RunFolder, facts: Json) -> str:
@@ -62,11 +74,12 @@ def result_of(run: RunFolder) -> str:
     if "accuracy" in metrics:
         return f"accuracy {metrics['accuracy']['test']:.2%} on test images"
     try:
-        test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]["value"]
+        test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]
     except KeyError as missing:
         raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
     row = {f"test_{key}": test.get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
-    return ", ".join(filter(None, [likelihood(row), f"FID {fidelity:.2f}"]))
+    error = f" ± {fidelity['standard_error']:.2g} (standard error)" if "standard_error" in fidelity else ""
+    return ", ".join(filter(None, [likelihood(row), f"FID {fidelity['value']:.2f}{error}"]))
 
 
 def _result_of_study(run: RunFolder) -> str:

@@ -16,7 +16,7 @@ from triptych.core.json_files import is_number
 from triptych.core.messages import one_line, warn
 from triptych.records.mlflow.run_writer import RunWriter
 from triptych.records.mlflow.store import Store
-from triptych.records.run_folder import Json, RunFolder
+from triptych.records.run_folder import Json, RunFolder, training_curves
 from triptych.training.history import History
 
 NO_ANSWER = "MLflow does not answer ({}); the run continues, run `triptych sync` later to record it"
@@ -49,7 +49,7 @@ class LiveRun:
         """Send all kept rows."""
         rows, self.waiting = self.waiting, []
         if rows:
-            self._try(lambda: self.store.log_rows(self.run_id, rows))
+            self._try(lambda: self.store.log_rows(self.run_id, training_curves(rows)))
         self.flushed = time.monotonic()
 
     def finish(self, run: RunFolder, model: Path | None, facts: Json) -> None:

@@ -49,7 +49,7 @@ def describe_version(store: Store, run: RunFolder) -> None:
 
 def delete_unused_model(store: Store, name: str, model_id: str, used_weights: set[str]) -> None:
     """Delete a model and its version, unless the hash of its weights is in `used_weights`."""
-    with _ignore("RESOURCE_DOES_NOT_EXIST"):
+    with ignore_error("RESOURCE_DOES_NOT_EXIST"):
         model = store.client.get_logged_model(model_id)
         weights = model.tags.get(WEIGHTS_HASH, "")
         if weights in used_weights:
@@ -58,6 +58,18 @@ def delete_unused_model(store: Store, name: str, model_id: str, used_weights: se
             store.client.delete_model_version(name, version.version)
         store.client.delete_logged_model(model_id)
         store.delete_files(model.artifact_location)
+
+
+@contextmanager
+def ignore_error(code: str) -> Iterator[None]:
+    """Ignore MLflow's error of this code: another process, or the user in the interface, did the same before."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
 
 
 def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
@@ -90,7 +102,7 @@ def _register(store: Store, run_id: str, run: RunFolder, model: LoggedModel) -> 
     client, name, source = store.client, run.name, model.artifact_location
     if any(version.source == source for version in _find_versions(store, name, run.inputs[WEIGHTS_HASH])):
         return
-    with _ignore("RESOURCE_ALREADY_EXISTS"):
+    with ignore_error("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name, {"family": run.inputs["family"]}, model_note(run))
     version = client.create_model_version(
         name, source, run_id, _tags(store, run), await_creation_for=0, model_id=model.model_id
@@ -103,15 +115,3 @@ def _tags(store: Store, run: RunFolder) -> dict[str, str]:
     """Return the tags of a model and of its version; on a shared server also the project."""
     project = {} if store.is_local else {"project": store.project_name}
     return {"profile": run.inputs["profile"], WEIGHTS_HASH: run.inputs[WEIGHTS_HASH], **project}
-
-
-@contextmanager
-def _ignore(code: str) -> Iterator[None]:
-    """Ignore MLflow's error of this code: another process, or the user in the interface, did the same before."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != code:
-            raise

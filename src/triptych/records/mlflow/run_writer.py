@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from triptych.core.json_schemas import measured
 from triptych.records.mlflow.descriptions import NOTE, result_of, run_note, training_length_of
 from triptych.records.mlflow.model_registry import delete_unused_model, describe_version, link_model, model_of
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.records.mlflow.store import Clock, Store, to_metrics
 from triptych.records.mlflow.tags import execution_tags
-from triptych.records.run_folder import Json, RunFolder
+from triptych.records.run_folder import Json, RunFolder, measured_numbers
 from triptych.records.sample_sheets import open_sheet
 
 SHARED_TAGS = (
@@ -33,6 +32,8 @@ def bring_up_to_date(
     inputs, digest = run.inputs, run.digest  # a damaged run folder raises here, before MLflow shows half of it
     shown = store.find_runs(run.name, inputs["fingerprint"], inputs["family"])
     found = shown[0].data.tags.get("digest") if len(shown) == 1 else None
+    if len(shown) == 1:
+        store.update_entry(shown[0])
     if found and found == before:
         writer = RunWriter(store, shown[0].info.run_id, run, facts)
         writer.write_evaluation()
@@ -126,7 +127,7 @@ class RunWriter:
         step, last = self.run.last_step
         client.log_batch(
             child.info.run_id,
-            metrics=to_metrics([*self.run.history_of(name), {step: last, **measured(results)}], self.clock),
+            metrics=to_metrics([*self.run.history_of(name), {step: last, **measured_numbers(results)}], self.clock),
             params=[Param("study", self.run.name), Param("configuration", name)],
             tags=[RunTag(key, value) for key, value in (shared | own).items()],
         )

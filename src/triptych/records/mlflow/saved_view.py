@@ -51,6 +51,20 @@ def interface_tags(family: str) -> dict[str, str]:
     return {EXPERIMENT_KIND: "custom_model_development", SAVED_VIEW: saved_view(family)}
 
 
+def refreshed_tag(key: str, shown: str | None, tag: str) -> str:
+    """Return the value of a tag of `interface_tags`: `tag` if the saved view is out of date, else what is shown.
+
+    The interface sets `updatedAt` when the user edits the view; an edited view is never out of date.
+    """
+    if shown is None:
+        return tag
+    if key != SAVED_VIEW:
+        return shown
+    ours, theirs = json.loads(tag), json.loads(shown)
+    is_edited = theirs.get("updatedAt") != theirs["createdAt"]
+    return shown if is_edited or theirs["state"] == ours["state"] else tag
+
+
 def model_version_tags(name: str, number: int) -> dict[str, str]:
     """Return the tag by which the interface links a model with its version; empty if the interface is not known."""
     return {MODEL_VERSIONS: json.dumps([{"name": name, "version": number}])} if interface_is_known() else {}

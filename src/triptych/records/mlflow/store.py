@@ -21,9 +21,9 @@ from urllib.parse import unquote, urlparse
 from triptych.core.json_files import flatten
 from triptych.core.process_ids import is_alive
 from triptych.core.project import Project
-from triptych.records.mlflow.descriptions import NOTE, experiment_note
-from triptych.records.mlflow.saved_view import interface_tags
-from triptych.records.mlflow.tags import identity_tags
+from triptych.records.mlflow.descriptions import NOTE, experiment_note, refreshed_note
+from triptych.records.mlflow.saved_view import interface_tags, refreshed_tag
+from triptych.records.mlflow.tags import entry_of, identity_tags
 from triptych.records.run_folder import Json
 from triptych.training.history import History, step_name
 
@@ -117,9 +117,11 @@ class Store:
                 found = client.get_experiment(client.create_experiment(family, artifact_location=place))
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(found.experiment_id)
-            tags = {NOTE: experiment_note(family, found.experiment_id), **interface_tags(family)}
+            note = experiment_note(family, found.experiment_id)
+            tags = {NOTE: refreshed_note(found.tags.get(NOTE), note)}
+            tags |= {key: refreshed_tag(key, found.tags.get(key), tag) for key, tag in interface_tags(family).items()}
             for key, value in tags.items():
-                if key not in found.tags:  # the user may have changed an existing one
+                if found.tags.get(key) != value:
                     client.set_experiment_tag(found.experiment_id, key, value)
             return found.experiment_id
 
@@ -156,6 +158,12 @@ class Store:
         if inputs.get("data"):
             self.client.log_inputs(run_id, datasets=[_dataset_input(inputs["data"])])
         return run_id
+
+    def update_entry(self, run: Run) -> None:
+        """Set the tag `entry`, which changes if another experiment of the seed group is renamed or removed."""
+        entry = entry_of(run.data.tags["triptych_experiment"], self.seed_groups)
+        if run.data.tags.get("entry") != entry:
+            self.client.set_tag(run.info.run_id, "entry", entry)
 
     def log_rows(self, run_id: str, rows: History, clock: Clock | None = None, model_id: str | None = None) -> None:
         """Log every number of every row; MLflow's client sends them in batches."""

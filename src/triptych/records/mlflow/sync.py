@@ -10,6 +10,7 @@ from triptych.core.json_files import read_json
 from triptych.core.messages import one_line, warn
 from triptych.core.project import Project
 from triptych.records.journal import look_up
+from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
 from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store, expected_errors
 from triptych.records.run_folder import RunFolder, all_run_folders, copy_evaluation, copy_model, stage_of
@@ -28,6 +29,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         for run in runs:
             rebuilt += _sync_run(store, run)
         store.mark_dead_runs()
+        delete_unknown_files(store)
     except expected_errors() as error:
         database = store.uri.removeprefix("sqlite:///")
         advice = f"Sync again later, or first delete {database}" if store.is_local else "Sync again later"

@@ -8,15 +8,20 @@ EXECUTION_FACTS = ("stage", "git_commit", "git_dirty", "dvc_exp", "machine", "st
 
 
 def identity_tags(name: str, inputs: Json, seed_groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the tags by which a run is found again. `entry` is the first experiment with the same settings."""
+    """Return the tags by which a run is found again."""
     return {
         "triptych_experiment": name,
-        "entry": next((first for first, names in seed_groups.items() if name in names), name),
+        "entry": entry_of(name, seed_groups),
         "fingerprint": inputs["fingerprint"],
         "profile": inputs["profile"],
         "family": inputs["family"],
         "mlflow.source.name": f"triptych {stage_of(inputs['family'])} {name}",
     }
+
+
+def entry_of(name: str, seed_groups: Mapping[str, Sequence[str]]) -> str:
+    """Return the first experiment with the same settings, apart from the seed."""
+    return next((first for first, names in seed_groups.items() if name in names), name)
 
 
 def execution_tags(facts: Json) -> dict[str, str]:

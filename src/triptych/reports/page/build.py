@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
@@ -17,16 +19,34 @@ from triptych.reports.page.table import BEST, COLUMNS, NOT_RECORDED, compared, o
 from triptych.reports.summary import LIKELIHOODS, read_summary
 from triptych.settings.params import Settings
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
 Json = dict[str, Any]
 
 SAMPLES = "X2-samples"
 
 
 def build_page(project: Project, settings: Settings) -> Path:
-    """Write `report.html` from the files on disk. Facts that the journal lacks are shown as not recorded."""
+    """Write `report.html`, unless it already shows the files on disk."""
+    html = _render_page(project, settings)
+    if not _is_written(project, html):
+        with atomic_file(project.page) as draft:
+            draft.write_bytes(html)
+    return project.page
+
+
+def is_current(project: Project, settings: Settings) -> bool:
+    """Return whether `report.html` is what `build_page` would write. Raises TriptychError like `build_page`."""
+    return _is_written(project, _render_page(project, settings))
+
+
+def _is_written(project: Project, html: bytes) -> bool:
+    return project.page.exists() and project.page.read_bytes() == html
+
+
+def _render_page(project: Project, settings: Settings) -> bytes:
+    """Return the page as a function of the files on disk. Facts that the journal lacks are shown as not recorded.
+
+    Raises TriptychError if a file is missing or damaged.
+    """
     rows = {row["experiment"]: row for row in read_summary(project)}
     groups = settings.seed_groups(among=rows)
     table = [rows[name] | {"over_seeds": over_seeds([rows[each] for each in groups[name]])} for name in groups]
@@ -36,6 +56,7 @@ def build_page(project: Project, settings: Settings) -> Path:
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
     measured = [name for name in settings.studies if project.metrics(name).exists()]
+    classifiers = [name for name in settings.classifiers if project.classifier_metrics(name).exists()]
     studies = [
         study_section(project, names, settings.study(name).study)
         for name, names in settings.seed_groups(among=measured).items()
@@ -61,21 +82,17 @@ def build_page(project: Project, settings: Settings) -> Path:
         several_seeds=any(len(names) > 1 for names in groups.values()),
         confidence_of_seeds=f"{CONFIDENCE:.0%}",
         confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
-        classifiers=[classifier_section(project, name) for name in settings.classifiers],
+        classifiers=[classifier_section(project, name) for name in classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
         comparison=sorted(pictures(project.comparison), key=_samples_first),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
-    with atomic_file(project.page) as draft:
-        draft.write_text(html, encoding="utf-8")
-    return project.page
+    return html.encode()
 
 
 def _template(folder: Path) -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -88,20 +105,15 @@ def _template(folder: Path) -> Template:
 
 
 def protocols(table: list[Json], sections: list[Json]) -> dict[str, Json]:
-    """Return, by reference, the experiments that can be compared, their protocol, and the best of each measure.
+    """Return, by reference, the experiments that can be compared, and their protocol.
 
     Each row of the table gets its protocol, under `protocol`.
     """
     found: dict[str, Json] = {}
     for row, section in zip(table, sections, strict=True):
         metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
-        row["protocol"] = found.setdefault(name, {"row": row, "metrics": metrics, "names": [], "best": {}})
+        row["protocol"] = found.setdefault(name, {"row": row, "metrics": metrics, "names": []})
         row["protocol"]["names"].append(row["experiment"])
-    for protocol in found.values():
-        rows = [row for row in table if row["protocol"] is protocol]
-        for measure, choose in BEST.items():
-            column = protocol["row"]["judged"][measure]
-            protocol["best"][measure] = choose((row["over_seeds"][column] for row in rows), key=lambda each: each.mean)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.intervals import in_words, interval_of, overlap, verdict
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
@@ -51,11 +52,20 @@ def _planar_layers(settings: Settings, studies: Metrics) -> Iterator[str]:
         for density, depths in _depths(found["configurations"]).items():
             if len(depths) == 1:
                 continue
-            values = [flatten(found[f"{density}-k{k}"])[found["headline"]] for k in depths]
-            course = ", ".join(f"{value:.3f} at k = {k}" for k, value in zip(depths, values, strict=True))
-            worse = [after for (_, before), (after, now) in pairwise(zip(depths, values, strict=True)) if now >= before]
-            verdict = f"no improvement at k = {' and '.join(map(str, worse))}" if worse else "each step is better"
-            yield f"{name}, {density}: {found['headline_is']}: {course}; {verdict}."
+            numbers = {k: flatten(found[f"{density}-k{k}"]) for k in depths}
+            yield f"{name}, {density}: {found['headline_is']}: {_course(numbers, found['headline'])}."
+
+
+def _course(numbers: Mapping[int, Mapping[str, Any]], headline: str) -> str:
+    """Return the headline by number of layers, and the steps that are no improvement that intervals support."""
+    course = ", ".join(f"{found[headline]:.3f} at k = {k}" for k, found in numbers.items())
+    worse = [
+        str(after)
+        for before, after in pairwise(numbers)
+        if numbers[after][headline] >= numbers[before][headline]
+        or overlap(*(interval_of(numbers[k], headline) for k in (before, after)))
+    ]
+    return f"{course}; " + (f"no clear improvement at k = {' and '.join(worse)}" if worse else "each step is better")
 
 
 def _depths(configurations: Iterable[str]) -> dict[str, list[int]]:
@@ -80,16 +90,24 @@ def _comparison(kept: Mapping[str, Experiment], metrics: Metrics) -> Iterator[st
 
 
 def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
-    """Return the best FID of each family, from experiments with the same reference."""
+    """Return the lowest FID of each family, from experiments with the same reference, and whether one is better."""
     measure = name_of("fid", metrics[next(iter(families))])
     scores = {name: metrics[name][measure]["value"] for name in families}
     best: dict[str, str] = {}
     for name in sorted(scores, key=lambda name: scores[name]):
         best.setdefault(families[name], name)
-    words = ", ".join(f"{name} {scores[name]:.2f} ({FAMILIES[family].title.lower()})" for family, name in best.items())
-    protocol = metrics[next(iter(best.values()))][measure]
-    which = "the best of each family" if len(best) > 1 else "the best"
-    return f"{measure} against {protocol['reference']}, {which}: {words}; real images {protocol['real_images']:.2f}."
+    rows = {name: metrics[name][measure] for name in scores}
+    intervals = {name: (row["low"], row["high"]) if "low" in row else None for name, row in rows.items()}
+    words = ", ".join(
+        f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}, {FAMILIES[family].title.lower()}"
+        for family, name in best.items()
+    )
+    first = next(iter(best.values()))
+    judged = f" Of all, {first} has the lowest: {verdict(first, intervals)}." if len(scores) > 1 else ""
+    protocol = rows[first]
+    which = "the lowest of each family" if len(best) > 1 else "the lowest"
+    real = f"real images {protocol['real_images']:.2f}"
+    return f"{measure} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
@@ -101,7 +119,9 @@ def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
         found = {name: numbers[column] for name, numbers in test.items() if column in numbers}
         if len(found) > 1:
             name = best(found, key=lambda name: found[name])
-            yield f"Of {len(found)} models of {dataset}, {name} has {words.format(found[name])}."
+            intervals = {each: interval_of(test[each], column) for each in found}
+            judged = verdict(name, intervals)
+            yield f"Of {len(found)} models of {dataset}, {name} has {words.format(found[name])}: {judged}."
             return
 
 

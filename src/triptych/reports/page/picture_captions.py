@@ -15,16 +15,19 @@ CAPTIONS = {  # of comparisons and studies; families have their own in `evaluati
     "M3.9-samples": "Samples of flows from base to data, from the same base points; grey: the density that they fit.",
     "M3.9-kl": "Estimated from the training batches. A gap in a line is an estimate of zero or less. While the energy "
     "is still annealed, the flow is wider than the density.",
-    "M2.6-trajectories": "The data point is 0, the generator is theta, and the critic has the slope psi0. Without a "
-    "penalty W1 circles forever. R1 leads to the equilibrium (cross), a one-centred penalty to a circle around it. The "
-    "average of theta is close to 0 in both cases.",
-    "M2.6-distance": "A straight line means linear convergence. Without a penalty the distance of jsd decreases like "
-    "1 / sqrt(time).",
+    "M2.6-trajectories": "The data point is 0, the generator is theta, and the critic has the slope psi0. The "
+    "heading of each panel has the verdict on the game. R1 leads to the equilibrium (cross), a one-centred penalty to "
+    "a circle around it. The average of theta is close to 0.",
+    "M2.6-distance": "The distance from the equilibrium over the iterations. A straight line means linear convergence.",
     "X2-fid": "FID on the features of one extractor. The dashed line is the score of real validation images.",
-    "X2-kid": "KID on the same features, with its standard deviation over subsets.",
+    "X2-kid": "KID on the same features, with its standard error.",
     "X2-samples": "Samples of each model after training.",
     "X2-seeds": "The result of each seed, and their mean. If the ranges of two experiments overlap, their order may be "
     "due to chance.",
+    "X9-nearest": "Above: the ten samples that are nearest to a training image, in the features of the classifier; of "
+    "binary pixels, draws are compared. Below: these training images. The share says how often a sample is nearer to a "
+    "training image than a real test image is: 0.5 for new real images, 1 for copies. Below 0.5, the samples are "
+    "farther from the training images than real images are.",
     "X2-is": "Inception score. Its maximum is the number of classes that the extractor distinguishes.",
 }
 

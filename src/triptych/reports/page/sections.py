@@ -38,12 +38,24 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
         "judged": {measure: name_of(measure, metrics) for measure in BEST},
         "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in chart_names()),
         "charts": charts(project, name, metrics),
-        "notes": list(presentation_of(family).notes(metrics)),
+        "notes": [*presentation_of(family).notes(metrics), *_published_protocol(metrics)],
         "train": train,
         "evaluate": evaluate,
         "training": _training_facts(train, "images_per_second", "seconds_per_update"),
         "other_seeds": [experiment_section(project, [other], family) for other in others],
     }
+
+
+def _published_protocol(metrics: dict[str, Any]) -> list[str]:
+    """Return a sentence with the scores by the protocol of published tables, if they were measured."""
+    if not (found := metrics.get("published_protocol")):
+        return []
+    errors = {name: f" ± {row['standard_error']:.2g}" if "standard_error" in row else "" for name, row in found.items()}
+    words = ", ".join(f"{name} {row['value']:.4g}{errors[name]}" for name, row in found.items())
+    protocol = found[name_of("fid", found)]
+    real = f"{protocol['reference_images']:,} images of {protocol['reference']}"
+    protocol = f"{protocol['samples']:,} samples against {real}"
+    return [f"By the protocol of published tables, {protocol}: {words} (± is the standard error)."]
 
 
 def study_section(project: Project, names: list[str], kind: str) -> dict[str, Any]:
@@ -93,7 +105,13 @@ def _numbers_and_origin(
 
 def _training_facts(journal: dict[str, Any], *speeds: str) -> list[tuple[str, Any]]:
     """Return when, where and how fast a model was trained, from the journal."""
-    names = {"trained": "started", "machine": "machine", "device": "device", "seconds of training": "train_seconds"}
+    names = {
+        "trained": "started",
+        "machine": "machine",
+        "processor": "processor",
+        "device": "device",
+        "seconds of training": "train_seconds",
+    }
     names |= {speed.replace("_", " "): speed for speed in speeds}
     return [(words, journal.get(name, NOT_RECORDED)) for words, name in names.items()]
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from triptych.core.json_files import flatten, is_number
 from triptych.core.json_schemas import PROTOCOL
 from triptych.evaluation.fidelity.metric_names import ABSENT
+from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap
 from triptych.evaluation.over_seeds import Spread, differ, spreads
 
 Row = Mapping[str, Any]
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
-WORSE = "*"  # marks a number that differs significantly from the best
-ERROR = "_standard_error"
 BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
 BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
 FORMATS = {
@@ -48,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, sort key (empty: sorted last), tooltip, and whether the number is the best."""
+    """Text, sort key (empty: sorted last), tooltip, and whether the number is the best, or like it."""
 
     text: str
     sort: str = ""
@@ -58,14 +57,14 @@ class Cell:
 
 COLUMNS = (
     Column("data", "dataset", "the data set that the model is trained on"),
-    Column("FID", "fid", "Fréchet distance between samples and real images; lower is better"),
+    Column("FID", "fid", "Fréchet distance between samples and real images, ± standard error; lower is better"),
     Column("log-likelihood", "test_log_likelihood", "nats per test image; higher is better"),
     Column("bits per dimension", "test_bits_per_dimension", "on the 8-bit test images; lower is better"),
     Column("recognised", "recognised", "share of samples that a classifier recognises with confidence"),
     Column("training (s)", "train_seconds", "seconds of training"),
     Column("ELBO", "test_elbo", "nats per test image; higher is better"),
-    Column("KID", "kid", "kernel distance between samples and real images, ± standard deviation; lower is better"),
-    Column("IS", "is", "Inception score, ± standard deviation; higher is better"),
+    Column("KID", "kid", "kernel distance between samples and real images, ± standard error; lower is better"),
+    Column("IS", "is", "Inception score, ± standard error; higher is better"),
     Column("precision", "precision", "share of samples that lie near real images; higher is better"),
     Column("recall", "recall", "share of real images that lie near samples; higher is better"),
     Column("classes", "classes", "number of classes that a classifier finds among the samples"),
@@ -79,8 +78,8 @@ COLUMNS = (
 def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
     """Return the name and the cells of each experiment.
 
-    The best number of a column is marked: for fidelity among experiments with one reference (`protocol`), for
-    likelihoods among those on one data set.
+    In a column, the best number is marked, and each number that cannot be distinguished from it: for fidelity among
+    experiments with one reference (`protocol`), for likelihoods among those on one data set.
     """
     return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
 
@@ -139,7 +138,7 @@ def show_number(value: object) -> str:
 
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
     if key in BEST:
-        return _fidelity(key, row)
+        return _fidelity(key, row, rows)
     if key == "seeds":
         count = next(iter(row["over_seeds"].values())).n
         return Cell(str(count), str(count))
@@ -152,33 +151,50 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
         return Cell(value)
     spread = row["over_seeds"].get(key) or Spread.of([float(value)])  # the journal's numbers are of the first seed
     words = FORMATS[key].format(spread.mean) + (_deviation(key, spread.deviation) if spread.deviation else "")
-    titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else ""]
-    best = _best_of_data(key, row, rows) if key in BETTER else None
-    return _marked(Cell(words, str(spread.mean), "; ".join(filter(None, titles))), spread, best)
+    titles = [_title(spread), row["likelihood_is"] if key == "test_log_likelihood" else "", _interval(key, row)]
+    rivals = [each["over_seeds"] for each in rows if each["dataset"] == row["dataset"]]
+    best = key in BETTER and _is_best(key, row["over_seeds"], rivals, BETTER[key])
+    return Cell(words, str(spread.mean), "; ".join(filter(None, titles)), best)
 
 
 def _deviation(key: str, deviation: float) -> str:
     return f" ± {deviation:.1%}" if "%" in FORMATS[key] else f" ± {deviation:.2g}"
 
 
-def _fidelity(measure: str, row: Row) -> Cell:
-    column = row["judged"][measure]
-    spread, within = row["over_seeds"][column], row.get(f"{column}_standard_deviation")
-    deviation = spread.deviation if spread.n > 1 else within and float(within)
+def _fidelity(measure: str, row: Row, rows: Sequence[Row]) -> Cell:
+    column, over = row["judged"][measure], row["over_seeds"]
+    spread, error = over[column], over.get(column + ERROR)
+    deviation = spread.deviation if spread.n > 1 else error and error.mean
     text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
-    title = "; ".join(filter(None, [column, _title(spread)]))
-    return _marked(Cell(text, str(spread.mean), title), spread, row["protocol"]["best"][measure])
+    title = "; ".join(filter(None, [column, _title(spread), _interval(column, row)]))
+    rivals = [each["over_seeds"] for each in rows if each["protocol"] is row["protocol"]]
+    return Cell(text, str(spread.mean), title, _is_best(column, over, rivals, BEST[measure]))
 
 
-def _marked(cell: Cell, spread: Spread, best: Spread | None) -> Cell:
-    if best is None:
-        return cell
-    if spread.mean == best.mean:
-        return replace(cell, best=True)
-    return replace(cell, text=cell.text + WORSE) if differ(spread, best) else cell
+def _interval(column: str, row: Row) -> str:
+    """Return the interval of a number in words; an empty string if there is none, or if there are several seeds."""
+    over = row["over_seeds"]
+    found = interval_of(_means(over), column) if column in over and over[column].n == 1 else None
+    return in_words(found, "{:,.4g}").strip(" ()")
 
 
-def _best_of_data(key: str, row: Row, rows: Sequence[Row]) -> Spread | None:
-    of_data = (each["over_seeds"] for each in rows if each["dataset"] == row["dataset"])
-    others = [each[key] for each in of_data if key in each]
-    return BETTER[key](others, key=lambda each: each.mean) if len(others) > 1 else None
+def _means(over: Mapping[str, Spread]) -> dict[str, float]:
+    return {key: spread.mean for key, spread in over.items()}
+
+
+def _is_best(
+    column: str, own: Mapping[str, Spread], rivals: Sequence[Mapping[str, Spread]], choose: Callable[..., Any]
+) -> bool:
+    """Return whether a number is the best of several, or cannot be distinguished from the best.
+
+    Welch's test decides if both are means over seeds, else their intervals. Without either, nothing is marked.
+    """
+    rivals = [over for over in rivals if column in over]
+    if len(rivals) == 1:
+        return False
+    best = choose(rivals, key=lambda over: over[column].mean)
+    different = differ(own[column], best[column])
+    if different is None:
+        intervals = [interval_of(_means(over), column) for over in (own, best)]
+        different = None in intervals or not overlap(*intervals)
+    return not different

@@ -9,15 +9,21 @@ from torch import Tensor
 
 
 class Games:
-    """The rules of c games that are played side by side: loss type, penalty and coefficient, as in `make_losses`."""
+    """The rules of c games that are played side by side: loss type, penalty and coefficient, as in `make_losses`.
 
-    def __init__(self, rules: Sequence[tuple[str, str | None, float]], rate: float) -> None:
+    `generator_loss` is that of `generator_loss_of`. With non_saturating all games are of the type jsd.
+    """
+
+    def __init__(
+        self, rules: Sequence[tuple[str, str | None, float]], rate: float, generator_loss: str = "metric"
+    ) -> None:
         losses, penalties, coefficients = zip(*rules, strict=True)
         used = [0.0 if penalty is None else value for penalty, value in zip(penalties, coefficients, strict=True)]
         self.rate = rate
         """The learning rate of both players."""
         self.jsd = torch.tensor([loss == "jsd" for loss in losses])
         """Whether the loss is the Jensen-Shannon divergence, (c,); otherwise it is W1."""
+        self.non_saturating = generator_loss == "non_saturating"
         self.centre = torch.tensor([float(penalty == "ogp") for penalty in penalties], dtype=torch.float64)
         """The gradient norm at which the penalty is zero, (c,): 1 for ogp, 0 for r1gp."""
         self.coefficient = torch.tensor(used, dtype=torch.float64)
@@ -26,8 +32,8 @@ class Games:
     def step(self, psi0: Tensor, psi1: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return psi0, psi1 and theta (c,) after one step of gradient descent: first the critic, then the generator.
 
-        The gradients are those of `make_losses` and `GENERATOR_LOSSES`, written out for C(0) = psi1 and
-        C(theta) = psi0 theta + psi1. The gradient of C in x is psi0 everywhere (Mescheder et al. 2018, definition 2.1).
+        The gradients are those of `make_train_step`, written out for C(0) = psi1 and C(theta) = psi0 theta + psi1. The
+        gradient of C in x is psi0 everywhere (Mescheder et al. 2018, definition 2.1).
 
         >>> w1 = Games([("w1", None, 0.0)], rate=0.1)
         >>> [round(player.item(), 3) for player in w1.step(*torch.tensor([[0.0], [0.0], [1.0]]))]
@@ -39,7 +45,9 @@ class Games:
         of_penalty = 2 * self.coefficient * (psi0 - self.centre * psi0.sign())
         psi0 = psi0 + self.rate * (of_fake * theta - of_penalty)
         psi1 = psi1 + self.rate * (of_real + of_fake)
-        of_generated = torch.where(self.jsd, (-(psi0 * theta + psi1)).sigmoid(), 1.0)
+        fake = psi0 * theta + psi1
+        of_jsd = (-fake).sigmoid() if self.non_saturating else fake.sigmoid() / 2
+        of_generated = torch.where(self.jsd, of_jsd, 1.0)
         return psi0, psi1, theta + self.rate * of_generated * psi0
 
     def eigenvalues(self) -> list[complex | None]:

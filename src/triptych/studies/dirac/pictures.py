@@ -53,7 +53,7 @@ def _draw_portraits(
         axes.set_xlabel(r"$\theta$, as judged")
     for axes in places[:, 0]:
         axes.set_ylabel(r"$\psi_0$")
-    title = "M2.6  Dirac games: the critic's slope over the generator's place, from the ring to the dot"
+    title = f"M2.6  {_games(evaluation)}: the critic's slope over the generator's place, from the ring to the dot"
     figure.suptitle(title, fontsize=12)
     save_reduced(figure, evaluation.folder / "M2.6-trajectories.png")
 
@@ -85,9 +85,14 @@ def _draw_distances(
         for group, names in groups.items()
         if not by_name[names[0]].averaged
     }
-    title = "M2.6  Distance of the Dirac games from their equilibrium"
+    title = f"M2.6  {_games(evaluation)}: distance from the equilibrium"
     figure = curves_over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
     save(figure, evaluation.folder / "M2.6-distance.png")
+
+
+def _games(evaluation: StudyEvaluation) -> str:
+    with_loss = {"metric": "", "non_saturating": ", non-saturating loss"}
+    return f"Dirac games{with_loss[evaluation.settings.generator_loss]}"
 
 
 def _describe(penalty: Penalty) -> str:

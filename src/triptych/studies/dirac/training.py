@@ -38,7 +38,7 @@ def games(settings: Settings) -> Games:
         (item.loss, None if item.penalty.reg_type == "none" else item.penalty.reg_type, item.penalty.reg_cf)
         for item in configurations(settings).values()
     ]
-    return Games(rules, settings.learning_rate)
+    return Games(rules, settings.learning_rate, settings.generator_loss)
 
 
 class DiracStudy(Study):

@@ -31,7 +31,7 @@ OF_SAMPLES = {
 }
 OF_DENSITY = {
     "loss": "mean of log q + u in nats over fresh samples of the flow, with its standard error; u is the energy",
-    "kl": "KL(q || p) in nats: the loss plus the log normaliser, by quadrature",
+    "kl": "KL(q || p) in nats, with its standard error: the loss plus the log normaliser, by quadrature",
     "share_on_left_arc": "share of these samples with z1 < 0; half of the density lies there",
 }
 
@@ -77,7 +77,13 @@ def _of_density(flow: PlanarFlow, name: str, settings: Settings) -> dict[str, ob
     z0 = torch.randn(settings.evaluation_samples, 2, generator=source, dtype=torch.float64)
     z, log_det = flow(z0)
     losses, log_normaliser = loss2(density.energy(z)[:, None], z0[:, None], log_det[:, None]), density.log_normaliser()
-    numbers = {**_mean("loss", losses), "kl": float(losses.mean()) + log_normaliser, "log_normaliser": log_normaliser}
+    loss = _mean("loss", losses)
+    numbers = {
+        **loss,
+        "kl": float(losses.mean()) + log_normaliser,
+        "kl_standard_error": loss["loss_standard_error"],
+        "log_normaliser": log_normaliser,
+    }
     if name == "arcs":
         numbers["share_on_left_arc"] = float((z[:, 0] < 0).double().mean())
     return numbers
