@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from triptych.core.file_names import WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
+from triptych.evaluation.settings import Shipped
 from triptych.models.classifier import shipped
 from triptych.models.classifier.network import load_classifier
 from triptych.models.classifier.settings import SHIPPED
@@ -21,7 +23,7 @@ LARGEST = {"mnist-v1": 2_000_000, "cifar10-v1": 4_000_000}  # bytes of weights
 
 
 def test_every_named_classifier_ships() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == set(SHIPPED)
+    assert {path.name for path in FOLDER.iterdir()} == set(SHIPPED) == set(get_args(Shipped))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
