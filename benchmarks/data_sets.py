@@ -34,8 +34,6 @@ def prepared(settings: Settings, name: str, folder: Path) -> PreparedData:
         fetch(
             dataset=dataset,
             source="folder" if os.environ.get("TRIPTYCH_DATA") else "embedded",
-            splits=dataset.sizes("quick"),
-            embedded=settings.embedded,
             downloads=folder,
             output=raw,
             tracker=Silent(),

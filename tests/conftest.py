@@ -85,7 +85,7 @@ def with_classifiers(data: dict) -> dict:
         "max_shift": 2,
         "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
     }
-    photographs = {
+    colour = {
         "epochs": {"quick": 2, "full": 2},
         "batch_size": 50,
         "optimizer": "sgd",
@@ -95,7 +95,7 @@ def with_classifiers(data: dict) -> dict:
         "max_shift": 4,
         "model": {"architecture": "residual", "channels": [4, 4, 8, 8]},
     }
-    known = {"mnist": digits, "cifar10": photographs}
+    known = {"mnist": digits, "cifar10": colour}
     data["classifiers"] = {name: known[name] for name in data["references"]}
     data["references"] = {}
     return data
@@ -211,8 +211,6 @@ def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
         fetch(
             dataset=dataset,
             source=tiny.active.source,
-            splits=dataset.sizes(tiny.profile),
-            embedded=tiny.embedded,
             downloads=folder / "downloads",
             output=raw,
             tracker=Console(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import struct
 import tarfile
 from io import BytesIO
@@ -15,7 +16,7 @@ import pytest
 
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
-from triptych.data import download, user_folder
+from triptych.data import download, embedded_images, user_folder
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import IDX_NAMES
 from triptych.settings.params import Settings
@@ -49,8 +50,6 @@ def run(tiny: Settings, name: str, source: str, output: Path) -> dict[str, np.nd
     fetch(
         dataset=tiny.dataset(name),
         source=source,
-        splits=tiny.dataset(name).sizes(tiny.profile),
-        embedded=tiny.embedded,
         downloads=output.parent / "downloads",
         output=output,
         tracker=Console(),
@@ -101,15 +100,48 @@ def test_amat_layout(tiny: Settings, folder: Path, tmp_path: Path) -> None:
     assert_holds(run(tiny, "binarized_mnist", "folder", tmp_path / "raw.npz"), BINARY)
 
 
-def test_embedded_digits_repeat_and_no_test_image_is_trained_on(tiny: Settings, tmp_path: Path) -> None:
-    first = run(tiny, "mnist", "embedded", tmp_path / "a.npz")
-    run(tiny, "mnist", "embedded", tmp_path / "b.npz")
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_embedded_digits_are_equal_each_time_and_none_is_in_two_splits(
+    tiny: Settings, tmp_path: Path, name: str
+) -> None:
+    first = run(tiny, name, "embedded", tmp_path / "a.npz")
+    run(tiny, name, "embedded", tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    assert len(first["x_train"]) == tiny.dataset("mnist").sizes("quick").train
-    assert set(first["y_train"]) == set(range(10))
-    assert "not MNIST" in str(first["source"])
-    train = {image.tobytes() for image in first["x_train"]}
-    assert not any(image.tobytes() in train for image in first["x_test"])
+    sizes = {"train": 10_000, "valid": 1000, "test": 1000}
+    for split, size in sizes.items():
+        assert np.bincount(first[f"y_{split}"]).tolist() == [size // 10] * 10
+    images = [image.tobytes() for split in sizes for image in first[f"x_{split}"]]
+    assert len(set(images)) == len(images) == 12_000
+
+
+def test_embedded_digits_are_those_of_mnist() -> None:
+    """The package names the file's checksum; with MNIST at hand, each digit is looked up in its published split."""
+    notice = (embedded_images.FILE.parent / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(embedded_images.FILE.read_bytes()).hexdigest() in notice
+    published = Path(os.environ.get(user_folder.FOLDER_VARIABLE, "")) / "mnist.npz"
+    if not published.is_file():
+        pytest.skip("TRIPTYCH_DATA names no folder with mnist.npz")
+    with np.load(published) as mnist, np.load(embedded_images.FILE) as digits:
+        for part in ("train", "test"):
+            known = dict(zip((image.tobytes() for image in mnist[f"x_{part}"]), mnist[f"y_{part}"], strict=True))
+            for split in ("train", "valid") if part == "train" else ("test",):
+                found = [known.get(image.tobytes()) for image in digits[f"x_{split}"]]
+                assert found == digits[f"y_{split}"].tolist()
+
+
+def test_a_coloured_digit_is_a_mixture_of_one_ink_and_one_ground() -> None:
+    digits = embedded_images.embedded_images("mnist").arrays["x_test"]
+    coloured = embedded_images.embedded_images("cifar10").arrays["x_test"].astype(float)
+    ground = coloured[:, :, :2].reshape(len(coloured), 3, -1)  # the two top rows are margin
+    assert (ground == ground[..., :1]).all()
+    share = np.pad(digits, ((0, 0), (2, 2), (2, 2))) / 255
+    darkest = share.reshape(len(share), -1).argmax(1)
+    full = share.reshape(len(share), -1)[np.arange(len(share)), darkest] == 1  # digits with a pixel of pure ink
+    assert full.sum() > 500
+    ink = np.take_along_axis(coloured.reshape(len(coloured), 3, -1), darkest[:, None, None], 2)[..., 0]
+    mixture = ground[:, :, :1, None] * (1 - share[:, None]) + ink[:, :, None, None] * share[:, None]
+    assert np.abs(mixture - coloured)[full].max() <= 0.5 + 1e-4
+    assert ((ground[full, :, 0] < 128) != (ink[full] < 128)).all()
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["colours last", "colours first"])
@@ -178,24 +210,6 @@ def test_the_public_cifar_archive(tiny: Settings, tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.rglob("*.bin"))
     monkeypatch.setattr(download, "CIFAR_MD5", hashlib.md5(archive).hexdigest())
     assert_holds(run(tiny, "cifar10", "public", tmp_path / "raw.npz"), COLOUR)
-
-
-def test_embedded_crops_repeat_and_no_test_pixels_are_trained_on(tiny: Settings, tmp_path: Path) -> None:
-    """Each split has its own strips of the photographs: no pixel row of a test crop is in a training crop."""
-    first = run(tiny, "cifar10", "embedded", tmp_path / "a.npz")
-    run(tiny, "cifar10", "embedded", tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    assert {name: first[name].shape[1:] for name in ("x_train", "x_valid")} == {
-        "x_train": (3, 32, 32), "x_valid": (3, 32, 32)
-    }  # fmt: skip
-    for split in ("train", "valid", "test"):
-        counts = np.bincount(first[f"y_{split}"], minlength=10)
-        assert counts.max() - counts.min() <= 1
-    assert "not CIFAR-10" in str(first["source"])
-    train = {row.tobytes() for image in first["x_train"] for row in image.reshape(-1, 32)}
-    rows = [row for image in first["x_test"] for row in image.reshape(-1, 32) if len(np.unique(row)) > 8]
-    assert len(rows) > 1000
-    assert not any(row.tobytes() in train or row[::-1].tobytes() in train for row in rows)
 
 
 def broken_npz(folder: Path, **changes: np.ndarray) -> None:

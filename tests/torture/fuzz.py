@@ -55,8 +55,7 @@ KEPT = (*TINY, "dirac", "realnvp-mnist-multiscale")
 SPLITS = {"train": 60, "valid": 24, "test": 24}
 LONGEST = 700  # characters of a sentence
 SECTIONS = (
-    "profile", "profiles", "embedded", "runtime", "datasets", "classifiers", "references", "recipes", "experiments",
-    "studies",
+    "profile", "profiles", "runtime", "datasets", "classifiers", "references", "recipes", "experiments", "studies",
 )  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -168,8 +167,7 @@ def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
     for item in {experiment.dataset, compared}:
         dataset, raw = settings.dataset(item), folder / "raw" / f"{item}.npz"
         splits = dataset.sizes(profile)
-        fetch(dataset=dataset, source="embedded", splits=splits, embedded=settings.embedded, downloads=folder,
-              output=raw, tracker=console)  # fmt: skip
+        fetch(dataset=dataset, source="embedded", downloads=folder, output=raw, tracker=console)
         prepare(name=item, dataset=dataset, splits=splits, raw=raw, output=folder / "data" / item, tracker=console)
     classifier, statistics = folder / "classifier", folder / "reference"
     train_classifier(name=compared, settings=settings.classifier(compared), profile=profile,

@@ -31,8 +31,6 @@ def _prepare(settings: Settings, folder: Path) -> None:
         fetch(
             dataset=dataset,
             source="embedded",
-            splits=splits,
-            embedded=settings.embedded,
             downloads=folder / "downloads",
             output=raw,
             tracker=Console(),

@@ -52,8 +52,6 @@ def fetch(dataset: str) -> None:
         run(
             dataset=chosen,
             source=settings.active.source,
-            splits=chosen.sizes(settings.profile),
-            embedded=settings.embedded,
             downloads=project.private / "downloads",
             output=output,
             tracker=tracker,

@@ -1,10 +1,10 @@
-"""The sections `datasets` and `embedded` of `params.yaml`."""
+"""The section `datasets` of `params.yaml`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from triptych.core.settings_types import Images, Profile, Section, Seed
 
@@ -24,15 +24,6 @@ class SplitsByProfile(Section):
 
     quick: Splits
     full: Splits
-
-
-class Embedded(Section):
-    """How scikit-learn's digits become a training set: each image is a small random rotation and shift of a digit."""
-
-    max_shift: NonNegativeInt = Field(le=4, description="pixels")
-    max_rotation: NonNegativeFloat = Field(le=45.0, description="degrees")
-    contrast: PositiveFloat = Field(ge=1.0, le=100.0, description="factor about mid-grey, to offset blur")
-    seed: Seed = 0
 
 
 class Dataset(Section):

@@ -9,18 +9,17 @@ from triptych.data.download import download
 from triptych.data.embedded_images import embedded_images
 from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
-from triptych.data.settings import Embedded, Splits
 from triptych.data.user_folder import FOLDER_VARIABLE, read_folder
 
 
-def load_images(images: str, source: str, embedded: Embedded, splits: Splits, downloads: Path) -> ImageSet:
+def load_images(images: str, source: str, downloads: Path) -> ImageSet:
     """Return the checked raw images `mnist`, `binarized_mnist` or `cifar10` from a source.
 
     Raises TriptychError if the folder, a file or the network is missing, or if an array has a wrong shape or range.
     """
     kind = resolve_source(source)
     if kind == "embedded":
-        return embedded_images(images, embedded, splits)
+        return embedded_images(images)
     if kind == "folder":
         arrays, origin, description = read_folder(images)
     else:

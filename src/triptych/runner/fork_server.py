@@ -45,7 +45,7 @@ FREE_VARIABLES = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PATH", "PWD", 
 LATE_MODULES = (  # imported by other packages only when they are used
     "alembic.command", "alembic.config", "filelock", "jinja2", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pandas", "PIL.JpegImagePlugin",
-    "PIL.PngImagePlugin", "ruamel.yaml", "safetensors.torch", "sklearn.datasets", "sqlalchemy.dialects.sqlite",
+    "PIL.PngImagePlugin", "ruamel.yaml", "safetensors.torch", "sqlalchemy.dialects.sqlite",
     "torch_fidelity",
 )  # fmt: skip
 FORWARDED_SIGNALS = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)}

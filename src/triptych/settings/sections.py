@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import Profile, Section
-from triptych.data.settings import Dataset, Embedded
+from triptych.data.settings import Dataset
 from triptych.evaluation.over_seeds import group_by_settings
 from triptych.evaluation.settings import Fidelity, Likelihood, Reference
 from triptych.models.classifier.settings import Classifier
@@ -41,7 +41,7 @@ class ProfileSettings(Section):
     """The settings that a profile fixes for all experiments."""
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
-        description="embedded: scikit-learn's digits; folder: yours, in `TRIPTYCH_DATA`; public: downloaded; auto: "
+        description="embedded: digits that ship with the package; folder: yours, in `TRIPTYCH_DATA`; public: downloaded; auto: "
         "folder if you name one, else public"
     )
     likelihood: Likelihood
@@ -53,7 +53,6 @@ class Settings(Section):
 
     profile: Profile = Field(description="quick: minutes, offline; full: the documents' budgets on the real data")
     profiles: dict[Profile, ProfileSettings] = Field(description="the settings that a profile fixes")
-    embedded: Embedded = Field(description="of the digits that need no network")
     runtime: Runtime
     datasets: dict[Name, Dataset] = Field(min_length=1)
     classifiers: dict[Name, Classifier] = Field(

@@ -7,25 +7,16 @@ from pathlib import Path
 from triptych.core.files import atomic_file
 from triptych.core.tracker import Tracker
 from triptych.data.raw_images import write_raw
-from triptych.data.settings import Dataset, Embedded, Splits
+from triptych.data.settings import Dataset
 from triptych.data.sources import load_images
 
 
-def fetch(
-    *,
-    dataset: Dataset,
-    source: str,
-    splits: Splits,
-    embedded: Embedded,
-    downloads: Path,
-    output: Path,
-    tracker: Tracker,
-) -> None:
+def fetch(*, dataset: Dataset, source: str, downloads: Path, output: Path, tracker: Tracker) -> None:
     """Write the checked raw images of `dataset` from `source` to the `.npz` file `output`.
 
     The folder `downloads` keeps public files between runs. On an error an earlier `output` stays as it is.
     """
-    image_set = load_images(dataset.images, source, embedded, splits, downloads)
+    image_set = load_images(dataset.images, source, downloads)
     with atomic_file(output) as draft:
         write_raw(draft, image_set)
     counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}
