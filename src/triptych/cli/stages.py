@@ -104,10 +104,11 @@ def reference(name: str) -> None:
 
     project, settings = open_project()
     dataset, output = settings.compared_data(name), project.reference(name)
-    kind, split, folder, published = "classifier", "test", project.classifier(dataset), 0
+    kind, split, folder, published, named = "classifier", "test", project.classifier(dataset), 0, True
     if chosen := settings.references.get(name):
         split, folder = chosen.split, shipped_folder(chosen.classifier_at(settings.profile))
         published = chosen.published_at(settings.profile)
+        named = chosen.names_classes_at(settings.profile)
         if chosen.extractor_at(settings.profile) == "inception":
             kind = "inception"
     with stage(project, "reference", name, output / MANIFEST) as tracker:
@@ -122,6 +123,7 @@ def reference(name: str) -> None:
             output=output,
             tracker=tracker,
             published_samples=published,
+            names_classes=named,
         )
 
 

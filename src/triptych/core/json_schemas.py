@@ -135,6 +135,7 @@ class ReferenceManifest(JsonSchema):
     source: str
     real_validation_images: dict[str, dict[str, Any]]
     published_samples: Count
+    names_classes: bool
     statistics_sha256: str
 
 
@@ -189,8 +190,8 @@ class Metrics(JsonSchema):
     test: dict[str, float]
     not_defined: dict[str, str]
     samples_are: str
-    recognised: Measure
-    classes: Measure
+    recognised: Measure | None = None
+    classes: Measure | None = None
     copying: Copying
     parameters: Count
     epochs: Count

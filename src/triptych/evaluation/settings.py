@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from triptych.core.settings_types import PROFILES, Draws, Profile, Section, resolve
+from triptych.models.classifier.settings import SHIPPED
 
 LEAST_RESAMPLINGS = 10  # for a standard error
 
@@ -61,6 +62,16 @@ class ExtractorByProfile(Section):
     full: Extractor
 
 
+Classes = Literal[Shipped, "none"]
+
+
+class ClassesByProfile(Section):
+    """The classifier of samples under each profile."""
+
+    quick: Classes
+    full: Classes
+
+
 class Reference(Section):
     """Real images that samples are compared with, and the networks that extract features and name classes."""
 
@@ -69,8 +80,10 @@ class Reference(Section):
         default="test", description="the split whose images samples are compared with"
     )
     extractor: Extractor | ExtractorByProfile = Field(description="the network whose features are compared")
-    classes: Shipped | None = Field(
-        default=None, description="the classifier that names the classes of samples, in place of the extractor"
+    classes: Classes | ClassesByProfile | None = Field(
+        default=None,
+        description="the classifier that names the classes of samples, in place of the extractor; none: the images have "
+        "other classes than the extractor",
     )
     published_samples: PositiveInt | None = Field(
         default=None,
@@ -85,8 +98,16 @@ class Reference(Section):
         return resolve(self.model_dump(mode="json"), profile)["extractor"]
 
     def classifier_at(self, profile: Profile) -> Shipped:
-        """Return the classifier that names classes under a profile."""
-        return self.classes or self.extractor_at(profile)
+        """Return the classifier that names classes under a profile, or whose features stand in for it."""
+        named = self._classes_at(profile)
+        return named if named in SHIPPED else self.extractor_at(profile)
+
+    def names_classes_at(self, profile: Profile) -> bool:
+        """Return whether the classes of the images under a profile are those of the classifier."""
+        return self._classes_at(profile) != "none"
+
+    def _classes_at(self, profile: Profile) -> Classes | None:
+        return resolve(self.model_dump(mode="json"), profile)["classes"]
 
     def published_at(self, profile: Profile) -> int:
         """Return the number of samples for the comparison of published tables; 0 if it is not made."""
@@ -95,9 +116,10 @@ class Reference(Section):
 
     @model_validator(mode="after")
     def _classes_are_named(self) -> Self:
-        extractors = {self.extractor_at(profile) for profile in PROFILES}
-        if self.classes is None and "inception" in extractors:
-            raise ValueError("inception does not know the classes of these images; set classes to a classifier")
-        if self.classes and (others := extractors - {"inception", self.classes}):
-            raise ValueError(f"classes is {self.classes}, but the extractor {others.pop()} names classes itself")
+        for profile in PROFILES:
+            extractor, named = self.extractor_at(profile), self._classes_at(profile)
+            if extractor == "inception" and named not in SHIPPED:
+                raise ValueError("inception does not know the classes of these images; set classes to a classifier")
+            if extractor != "inception" and named not in (None, "none", extractor):
+                raise ValueError(f"classes is {named}, but the extractor {extractor} names classes itself")
         return self

@@ -41,8 +41,11 @@ def _is_whole(row: dict[str, Any]) -> bool:
     """Return whether a row has every cell. Raises ValueError or TypeError if a cell is not the number it must be."""
     fidelity = [name_of(measure, row) for measure in MEASURES]
     uncertain = [f"{column}{end}" for column in (*fidelity, *LIKELIHOODS) for end in (ERROR, "_low", "_high")]
-    optional = [column for column in (*uncertain, *LIKELIHOODS) if not row.get(column, ABSENT).startswith(ABSENT)]
-    for column in (*fidelity, *optional, "recognised", "classes", "epochs"):
+    named = ("recognised", "classes")
+    optional = [
+        column for column in (*uncertain, *LIKELIHOODS, *named) if not row.get(column, ABSENT).startswith(ABSENT)
+    ]
+    for column in (*fidelity, *optional, "epochs"):
         float(row[column])
     int(row["parameters"])
     return None not in row and None not in row.values() and all(column in row for column in CELLS)

@@ -41,8 +41,8 @@ class ProfileSettings(Section):
     """The settings that a profile fixes for all experiments."""
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
-        description="embedded: digits that ship with the package; folder: yours, in `TRIPTYCH_DATA`; public: downloaded; auto: "
-        "folder if you name one, else public"
+        description="embedded: digits that ship with the package; folder: yours, in `TRIPTYCH_DATA`; public: "
+        "downloaded; auto: folder if you name one, else public"
     )
     likelihood: Likelihood
     fidelity: Fidelity

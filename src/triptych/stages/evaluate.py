@@ -121,7 +121,7 @@ def evaluate(
             **fidelity,
             **_published_protocol(evaluation, extractors, real, protocol, reference / PUBLISHED),
             "copying": copying,
-            "not_defined": measures.NOT_DEFINED,
+            "not_defined": measures.NOT_DEFINED | real.not_defined,
             "samples_are": measures.SAMPLES_ARE,
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],

@@ -39,13 +39,15 @@ def measure_reference(
     output: Path,
     tracker: Tracker,
     published_samples: int = 0,
+    names_classes: bool = True,
 ) -> None:
     """Write the statistics of the real images of one split, on the features of `kind`, to the folder `output`.
 
     A copy of the folder `classifier`, which names classes, is stored beside the statistics. The first
     `protocol.samples` validation images, or all if there are fewer, are measured like samples and so give the score of
     a perfect model. With `published_samples`, the folder `published` has the statistics of all images of train and
-    valid, with which as many samples are compared. Raises TriptychError if the extractor's weights are not available
+    valid, with which as many samples are compared. `names_classes` says whether the classes of the images are those of
+    the classifier. Raises TriptychError if the extractor's weights are not available
     or a file is damaged.
     """
     prepared = PreparedData.open(data)
@@ -54,6 +56,7 @@ def measure_reference(
         extractors = Extractors.open(kind, name, classifier, device)
         reference = _statistics(prepared, [split], extractors)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
+        reference = replace(reference, names_classes=names_classes)
         validation = measure(extractors.extract(unseen), reference, protocol, intervals=False)
         reference = replace(reference, validation=validation, published_samples=published_samples)
         published = _statistics(prepared, ["train", "valid"], extractors) if published_samples else None

@@ -33,8 +33,13 @@ def measure(extracted: Features, reference: Reference, protocol: Fidelity, *, in
 
     `recognised` is the share of images to which the classifier gives one class with the protocol's confidence or more.
     `classes` is the number of classes among the first samples, with the entropy of their shares in nats. Both decrease
-    if a generator collapses.
+    if a generator collapses. Both are missing if the classes of the real images are not those of the classifier.
     """
+    found = scores(extracted, reference, protocol, intervals=intervals) | precision_and_recall(extracted, reference)
+    return found | _classes(extracted, reference, protocol) if reference.names_classes else found
+
+
+def _classes(extracted: Features, reference: Reference, protocol: Fidelity) -> Rows:
     logits, count = extracted[CLASSES], len(extracted[CLASSES])
     compared = comparison(count, reference)
     named = {"extractor": reference.origin.classifier}
@@ -46,12 +51,7 @@ def measure(extracted: Features, reference: Reference, protocol: Fidelity, *, in
     }
     counted, real = count_classes(logits[:COUNTED]), count_classes(reference.classes)
     classes = {**counted, **compared, "samples": min(COUNTED, count), "real_images": real["entropy"]}
-    return {
-        **scores(extracted, reference, protocol, intervals=intervals),
-        **precision_and_recall(extracted, reference),
-        "recognised": confident | named,
-        "classes": classes | named,
-    }
+    return {"recognised": confident | named, "classes": classes | named}
 
 
 def scores(generated: Features, reference: Reference, protocol: Fidelity, *, intervals: bool = True) -> Rows:

@@ -65,6 +65,8 @@ class Reference:
     """Where the images come from, in words."""
     published_samples: int = 0
     """Number of samples that are also compared with the statistics in the folder `published`; 0 without these."""
+    names_classes: bool = True
+    """Whether the classes of the images are those of the classifier."""
 
     @classmethod
     def of(cls, extracted: Features, origin: Origin) -> Self:
@@ -78,6 +80,12 @@ class Reference:
         """The data set and split that are written beside each number, such as `mnist/test`."""
         return f"{self.origin.dataset}/{self.origin.split}"
 
+    @property
+    def not_defined(self) -> dict[str, str]:
+        """The measures of samples that these real images do not define, each with the reason."""
+        reason = f"{self.origin.classifier} knows other classes than those of {self.origin.dataset}"
+        return {} if self.names_classes else dict.fromkeys(("recognised", "classes"), reason)
+
     def save(self, folder: Path) -> None:
         """Write statistics and manifest to a folder."""
         tensors = {"features": self.features, "classes": self.classes, "root": self.root, **vars(self.gaussian)}
@@ -87,6 +95,7 @@ class Reference:
             "key": self.origin.key,
             "source": self.source,
             "published_samples": self.published_samples,
+            "names_classes": self.names_classes,
             "real_validation_images": self.validation,
             "statistics_sha256": sha256_of_file(folder / STATISTICS),
         }
@@ -101,7 +110,7 @@ class Reference:
         tensors = load_tensors(folder / STATISTICS)
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
-        facts = {key: manifest[key] for key in ("source", "published_samples")}
+        facts = {key: manifest[key] for key in ("source", "published_samples", "names_classes")}
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"], **facts)
 
     def require_shape(self, shape: Sequence[int], key: str) -> None:
