@@ -82,8 +82,8 @@ class Reference(Section):
     extractor: Extractor | ExtractorByProfile = Field(description="the network whose features are compared")
     classes: Classes | ClassesByProfile | None = Field(
         default=None,
-        description="the classifier that names the classes of samples, in place of the extractor; none: the images have "
-        "other classes than the extractor",
+        description="the classifier that names the classes of samples, in place of the extractor; none: the images "
+        "have other classes than the extractor",
     )
     published_samples: PositiveInt | None = Field(
         default=None,

@@ -115,8 +115,8 @@ def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str
         row[measure] = found["value"]
         if measure.startswith(INTERVALS):
             row |= {f"{measure}_{key}": found.get(key, ABSENT) for key in ("standard_error", "low", "high")}
-    for name in ("recognised", "classes"):
-        row[name] = f"{ABSENT}: {absent[name]}" if name in absent else metrics[name]["value"]
+    for measure in ("recognised", "classes"):
+        row[measure] = f"{ABSENT}: {absent[measure]}" if measure in absent else metrics[measure]["value"]
     row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
     row |= {key: metrics[key] for key in ("parameters", "epochs", "profile")}
     return row | {"data_sha256": metrics["data"]["sha256"]}
