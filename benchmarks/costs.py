@@ -41,7 +41,8 @@ def updates(settings: Settings, experiment: Experiment) -> int:
     """Return the updates of the whole training in the profile full."""
     if experiment.epoch_updates:
         return experiment.epochs.full * experiment.epoch_updates.full
-    return experiment.epochs.full * (settings.dataset(experiment.dataset).sizes("full").train // experiment.batch_size)
+    train = settings.dataset(experiment.dataset).sizes("full").train
+    return experiment.epochs.full * (train // experiment.at("full").batch_size)
 
 
 def measured() -> tuple[dict[str, float], float]:

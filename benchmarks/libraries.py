@@ -50,7 +50,7 @@ def measure(context: Context) -> list[Table]:
     """Fill the table `libraries`."""
     table, python = Table("libraries"), install(context.folder / "environment")
     for library, name in LIBRARIES.items():
-        experiment = context.settings.experiment(name)
+        experiment = context.settings.experiment(name).at("full")
         data = prepared(context.settings, experiment.dataset, context.folder)
         pixels = context.folder / "images.npy"
         np.save(pixels, data.images("train"))

@@ -15,7 +15,7 @@ from data_sets import prepared
 from harness import PROGRESS, ROOT, Table
 from triptych.core.progress import Progress
 from triptych.core.project import Project
-from triptych.core.settings_types import Budget
+from triptych.core.settings_types import ByProfile
 from triptych.records.stage_tracker import RunTracker, training
 from triptych.stages import train as stage
 from triptych.stages.run_inputs import train_inputs
@@ -139,7 +139,7 @@ def measure(context: Context) -> list[Table]:
 
 def _train(context: Context, name: str, epochs: int, stopwatch: Stopwatch, folder: Path) -> None:
     experiment = context.settings.experiment(name)
-    experiment = experiment.model_copy(update={"epochs": Budget(quick=epochs, full=epochs)})
+    experiment = experiment.model_copy(update={"epochs": ByProfile[int](quick=epochs, full=epochs)})
     data = prepared(context.settings, experiment.dataset, context.folder)
     folder.mkdir()
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")

@@ -23,7 +23,7 @@ class TriptychLoop:
     """The training of an experiment, built as the stage `train` builds it."""
 
     def __init__(self, settings: Settings, name: str, data: PreparedData, profile: str) -> None:
-        self.name, self.experiment, self.runtime = name, settings.experiment(name), settings.runtime
+        self.name, self.experiment, self.runtime = name, settings.experiment(name).at(profile), settings.runtime
         self.model = self.experiment.model_at(profile)
         with deterministic(self.runtime) as device:
             with seeded(self.experiment.seed, "initialisation"):

@@ -5,13 +5,15 @@ Every number has an upper bound far above realistic values, so that an extra zer
 
 from collections.abc import Mapping, Sequence
 from reprlib import Repr
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 LONGEST = 60  # characters of a key or a value in a message
 PROFILES = ("quick", "full")
 MOST_SEEDS = 1000  # seeds of one experiment
+
+T = TypeVar("T")
 
 Profile = Literal["quick", "full"]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -34,18 +36,23 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Budget(Section):
-    """The number of training epochs under each profile."""
+class ByProfile(Section, Generic[T]):
+    """A value under each profile."""
 
-    quick: Epochs
-    full: Epochs
+    quick: T
+    full: T
 
 
-class Interval(Section):
-    """A number of at least one under each profile."""
+def _form(value: object) -> str:
+    return "[by profile]" if isinstance(value, Mapping | ByProfile) else "[value]"
 
-    quick: Steps
-    full: Steps
+
+class PerProfile:
+    """`PerProfile[int]` is one value for both profiles, or one for each. An error is about the form that was used."""
+
+    def __class_getitem__(cls, kind: Any) -> Any:  # noqa: ANN401 (any type)
+        forms = Annotated[kind, Tag("[value]")] | Annotated[ByProfile[kind], Tag("[by profile]")]
+        return Annotated[forms, Discriminator(_form)]
 
 
 def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain data)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.settings_types import Images, Profile, Section, Seed
+from triptych.core.settings_types import ByProfile, Images, Profile, Section, Seed
 
 Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two or more
 
@@ -17,13 +17,6 @@ class Splits(Section):
     train: Images
     valid: Several
     test: Several
-
-
-class SplitsByProfile(Section):
-    """The splits under each profile."""
-
-    quick: Splits
-    full: Splits
 
 
 class Dataset(Section):
@@ -39,7 +32,7 @@ class Dataset(Section):
     dequantization: Literal["none", "uniform"] = Field(
         default="none", description="uniform: noise of one level, for densities"
     )
-    splits: SplitsByProfile
+    splits: ByProfile[Splits]
     seed: Seed = 0
 
     @property

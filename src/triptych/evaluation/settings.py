@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from triptych.core.settings_types import PROFILES, Draws, Profile, Section, resolve
+from triptych.core.settings_types import PROFILES, Draws, PerProfile, Profile, Section, resolve
 from triptych.models.classifier.settings import SHIPPED
 
 LEAST_RESAMPLINGS = 10  # for a standard error
@@ -55,21 +55,7 @@ Shipped = Literal["mnist-v1", "cifar10-v1"]
 Extractor = Literal[Shipped, "inception"]
 
 
-class ExtractorByProfile(Section):
-    """The extractor under each profile, since Inception needs a download and a GPU."""
-
-    quick: Extractor
-    full: Extractor
-
-
 Classes = Literal[Shipped, "none"]
-
-
-class ClassesByProfile(Section):
-    """The classifier of samples under each profile."""
-
-    quick: Classes
-    full: Classes
 
 
 class Reference(Section):
@@ -79,8 +65,8 @@ class Reference(Section):
     split: Literal["train", "test"] = Field(
         default="test", description="the split whose images samples are compared with"
     )
-    extractor: Extractor | ExtractorByProfile = Field(description="the network whose features are compared")
-    classes: Classes | ClassesByProfile | None = Field(
+    extractor: PerProfile[Extractor] = Field(description="the network whose features are compared")
+    classes: PerProfile[Classes] | None = Field(
         default=None,
         description="the classifier that names the classes of samples, in place of the extractor; none: the images "
         "have other classes than the extractor",

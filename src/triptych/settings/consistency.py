@@ -116,7 +116,7 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
 
 
 def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
-    model, batch_size = experiment.model, experiment.batch_size
+    model, batch_size = experiment.model, experiment.at(settings.profile).batch_size
     for player in experiment.players:
         if player not in model.players:
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from triptych.core.settings_types import Section
+from triptych.core.settings_types import PROFILES, Section
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.settings.recipes import ENTRY_KEYS
 from triptych.settings.sections import Settings
@@ -48,7 +48,7 @@ def settings_page() -> str:
     reached = dict.fromkeys(name for root in names for name in _reached(root, definitions))
     for name in reached:
         names.setdefault(name, _words(name))
-    shown = [name for name in reached if name not in OPEN]
+    shown = [name for name in reached if name not in OPEN and not _by_profile(definitions[name])]
     return "\n".join([HEAD, *(line for name in shown for line in _section(name, names, definitions))])
 
 
@@ -74,7 +74,7 @@ def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[st
             notes.append(f"*{_default(key, value.get('default'))} by default*")
         if is_entry and key in ENTRY_KEYS:
             notes.append("*in the entry*")
-        yield f"| `{key}` | {_value(value, names)} | {'; '.join(filter(None, notes))} |"
+        yield f"| `{key}` | {_value(value, names, definitions)} | {'; '.join(filter(None, notes))} |"
     yield ""
 
 
@@ -85,23 +85,33 @@ def _default(key: str, value: object) -> str:
     return "off" if off else str(value).replace("'", "")
 
 
-def _value(node: Json, names: dict[str, str]) -> str:
+def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     """Return the values that a key may have, in words."""
     kind = node.get("type")
-    if "$ref" in node:
+    if "$ref" in node and (inner := _by_profile(definitions[_target(node)])):
+        words = f"by profile, {_value(inner, names, definitions)}"
+    elif "oneOf" in node:
+        words = f"{_value(node['oneOf'][0], names, definitions)}, or one for each profile"
+    elif "$ref" in node:
         words = OPEN.get(_target(node)) or f"[{names[_target(node)]}](#{_anchor(names[_target(node)])})"
     elif "anyOf" in node:
-        words = " or ".join(_value(part, names) for part in node["anyOf"] if part.get("type") != "null")
+        words = " or ".join(_value(part, names, definitions) for part in node["anyOf"] if part.get("type") != "null")
     elif "enum" in node or "const" in node:
         words = ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     elif kind == "array":
-        words = f"list{_count(node)} of {_value(node['items'], names)}"
+        words = f"list{_count(node)} of {_value(node['items'], names, definitions)}"
     elif kind == "object":
         inner = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
-        words = "settings" if inner is True else f"by name, {_value(inner, names)}"
+        words = "settings" if inner is True else f"by name, {_value(inner, names, definitions)}"
     else:
         words = " ".join(filter(None, [TYPES[kind], _bounds(node)]))
     return words
+
+
+def _by_profile(definition: Json) -> Json | None:
+    """Return the value of a definition with one value for each profile."""
+    properties = definition.get("properties", {})
+    return properties["quick"] if set(properties) == set(PROFILES) else None
 
 
 def _bounds(node: Json) -> str:

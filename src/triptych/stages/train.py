@@ -72,7 +72,7 @@ def train(
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
-        trainer = Trainer(name, family, experiment, duration, runtime)
+        trainer = Trainer(name, family, experiment.at(profile), duration, runtime)
         held_out = HeldOutImages(prepared, "valid", device)
         history = fit(trainer, images=images, held_out=held_out, checkpoints=folder, tracker=tracker)
         if distributed.rank():

@@ -4,14 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.settings_types import Section, Seed, Steps
-
-
-class Iterations(Section):
-    """How long to train, in iterations, under each profile."""
-
-    quick: Steps
-    full: Steps
+from triptych.core.settings_types import ByProfile, Section, Seed, Steps
 
 
 class StudySettings(Section):
@@ -19,7 +12,7 @@ class StudySettings(Section):
 
     study: str = Field(description="the kind")
     seed: Seed
-    iterations: Iterations
+    iterations: ByProfile[Steps]
 
     @model_validator(mode="after")
     def _lists_have_no_duplicates(self) -> Self:

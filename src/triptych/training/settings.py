@@ -4,7 +4,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from triptych.core.settings_types import Budget, Images, Interval, Rate, Section, Seed, Weight
+from triptych.core.settings_types import (
+    ByProfile,
+    Epochs,
+    Images,
+    PerProfile,
+    Profile,
+    Rate,
+    Section,
+    Seed,
+    Steps,
+    Weight,
+)
 
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -54,20 +65,19 @@ class TrainingSettings(Section):
     """Budget, optimiser and seed of one training run."""
 
     seed: Seed = Field(description="of the initial weights, the order of images, the noise and the evaluation")
-    epochs: Budget
-    epoch_updates: Interval | None = Field(
+    epochs: ByProfile[Epochs]
+    epoch_updates: ByProfile[Steps] | None = Field(
         default=None, description="updates per epoch; without it an epoch is one pass through the data"
     )
-    snapshot_epochs: Interval | None = Field(default=None, description="epochs between two snapshots that are measured")
-    batch_size: Images = Field(description="images per update")
-    learning_rate: Rate = Field(description="of Adam")
+    snapshot_epochs: ByProfile[Steps] | None = Field(
+        default=None, description="epochs between two snapshots that are measured"
+    )
+    batch_size: PerProfile[Images] = Field(description="images per update")
+    learning_rate: PerProfile[Rate] = Field(description="of Adam")
     betas: list[Beta] = Field(default=[0.9, 0.999], min_length=2, max_length=2, description="of Adam")
     weight_decay: Weight = Field(default=0.0, description="of AdamW, decoupled from the gradient")
     players: dict[str, Player] = Field(
         default={}, description="learning rate and weight decay of single players, by name"
-    )
-    schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="of the learning rate; cosine: to 0 at the end"
     )
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="of the learning rate; cosine: falls to 0 at the end"
@@ -77,3 +87,10 @@ class TrainingSettings(Section):
     max_shift: NonNegativeInt = Field(
         default=0, le=4, description="largest random shift of each training batch, in pixels"
     )
+
+    def at(self, profile: Profile) -> Self:
+        """Return these settings with the batch size and the learning rate of a profile."""
+        several = {
+            key: value for key in ("batch_size", "learning_rate") if isinstance(value := getattr(self, key), ByProfile)
+        }
+        return self.model_copy(update={key: getattr(value, profile) for key, value in several.items()})

@@ -4,18 +4,24 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from triptych.core.settings_types import Budget, Images, Profile, Rate, Section, Seed, Weight, Width, Widths, resolve
+from triptych.core.settings_types import (
+    ByProfile,
+    Epochs,
+    Images,
+    PerProfile,
+    Profile,
+    Rate,
+    Section,
+    Seed,
+    Weight,
+    Width,
+    Widths,
+    resolve,
+)
 
 WIDTHS = {"convolutional": 2, "residual": 4}  # length of `channels`, by architecture
 IMAGES = {"convolutional": "grey", "residual": "colour"}  # kind of images, by architecture
 SHIPPED = {"mnist-v1": "grey", "cifar10-v1": "colour"}  # kind of images, by classifier; see shipped.py
-
-
-class ChannelsByProfile(Section):
-    """Channels for each profile."""
-
-    quick: Widths
-    full: Widths
 
 
 class Model(Section):
@@ -24,7 +30,7 @@ class Model(Section):
     parallel: ClassVar[bool] = False
 
     architecture: Literal["convolutional", "residual"]
-    channels: Widths | ChannelsByProfile
+    channels: PerProfile[Widths]
     features: Width | None = Field(default=None, description="width of the hidden layer, convolutional")
     dropout: NonNegativeFloat = Field(default=0.0, lt=1.0, description="dropout rate before the logits")
 
@@ -42,7 +48,7 @@ class Model(Section):
 class Classifier(Section):
     """A classifier, which counts the classes of samples and can be the feature extractor of FID, KID and IS."""
 
-    epochs: Budget
+    epochs: ByProfile[Epochs]
     batch_size: Images = Field(description="images per update")
     optimizer: Literal["adam", "sgd"]
     learning_rate: Rate = Field(description="maximum of the one-cycle schedule")

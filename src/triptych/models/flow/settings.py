@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from triptych.core.settings_types import Depth, Section, SomeWidths, Width
+from triptych.core.settings_types import Depth, PerProfile, Section, SomeWidths, Width
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {"realnvp": ["hidden"], "nice": ["hidden"], "multiscale": ["channels", "blocks"]}  # by architecture
@@ -12,18 +12,11 @@ KEYS = {"realnvp": ["hidden"], "nice": ["hidden"], "multiscale": ["channels", "b
 Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
 
-class ScaleChannelsByProfile(Section):
-    """Channels for each profile."""
-
-    quick: Channels
-    full: Channels
-
-
 class Dequantizer(Section):
     """The conditional flow of variational dequantisation: affine couplings on checkerboards."""
 
     couplings: Depth
-    hidden: SomeWidths
+    hidden: PerProfile[SomeWidths]
 
 
 class Model(FamilySettings):
@@ -39,8 +32,10 @@ class Model(FamilySettings):
         default=None, gt=0.0, lt=0.5, description="share of [0, 1] by which the logit avoids 0 and 1"
     )
     couplings: Depth = Field(description="coupling layers, with multiscale: per scale")
-    hidden: SomeWidths | None = Field(default=None, description="widths of the hidden layers, realnvp and nice")
-    channels: Channels | ScaleChannelsByProfile | None = Field(
+    hidden: PerProfile[SomeWidths] | None = Field(
+        default=None, description="widths of the hidden layers, realnvp and nice"
+    )
+    channels: PerProfile[Channels] | None = Field(
         default=None, description="channels of the networks at a half and at a quarter of the image size, multiscale"
     )
     blocks: Depth | None = Field(default=None, description="residual blocks per coupling, multiscale")

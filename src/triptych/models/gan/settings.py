@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from triptych.core.settings_types import Depth, Section, SomeWidths, Weight, Width
+from triptych.core.settings_types import Depth, PerProfile, SomeWidths, Weight, Width
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {  # by architecture
@@ -18,13 +18,6 @@ OFF = {  # options that are off unless the settings say otherwise, by architectu
 }
 
 
-class WidthByProfile(Section):
-    """A width for each profile."""
-
-    quick: Width
-    full: Width
-
-
 class Model(FamilySettings):
     """The `model:` section of an experiment with `family: gan`."""
 
@@ -33,15 +26,19 @@ class Model(FamilySettings):
     architecture: Literal["mlp", "resnet"]
     latent: Width = Field(description="dimensions of the latent variable z")
 
-    generator: SomeWidths | None = Field(default=None, description="widths of the generator's hidden layers")
-    discriminator: SomeWidths | None = Field(default=None, description="widths of the discriminator's hidden layers")
+    generator: PerProfile[SomeWidths] | None = Field(
+        default=None, description="widths of the generator's hidden layers"
+    )
+    discriminator: PerProfile[SomeWidths] | None = Field(
+        default=None, description="widths of the discriminator's hidden layers"
+    )
     leak: PositiveFloat | None = Field(default=None, lt=1.0, description="slope of LeakyReLU below zero")
     dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="dropout rate in the discriminator")
     label_noise: NonNegativeFloat | None = Field(
         default=None, lt=0.5, description="share of flipped labels in the discriminator's loss"
     )
 
-    width: Width | WidthByProfile | None = Field(default=None, description="channels of both networks")
+    width: PerProfile[Width] | None = Field(default=None, description="channels of both networks")
     loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="the distance that the critic estimates")
     generator_loss: Literal["metric", "non_saturating"] | None = Field(
         default=None, description="metric: the critic's estimate; non_saturating: the usual one of GANs, only with jsd"
