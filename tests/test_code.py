@@ -28,9 +28,9 @@ LIGHT = (
 WITHOUT_MLFLOW = ("stages.train", "stages.study", "stages.report", "reports.page.build")
 UPDATE = """
 import torch
-from triptych.training.optimizers import Adam, RMSprop, clip_gradients
+from triptych.training.optimizers import Adam, RMSprop, clipping_divisor
 weight = torch.nn.Parameter(torch.ones(3))
-Adam([weight], [0.9, 0.999], 0.0).step(clip_gradients([torch.ones(3)], 1.0), 0.1)
+Adam([weight], [0.9, 0.999], 0.0).step([torch.ones(3)], 0.1, clipping_divisor([torch.ones(3)], 1.0))
 RMSprop([weight], 0.99).step([torch.ones(3)], 0.1)
 """
 

@@ -25,10 +25,11 @@ class Adam:
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Update the parameters in place from gradients in the same order. Weight decay is added to the gradients.
+    def step(self, gradients: Sequence[Tensor], learning_rate: float | Tensor, divisor: Tensor | None = None) -> None:
+        """Update the parameters in place from gradients in the same order, divided by a scalar, the `divisor`.
 
-        On a GPU the rate may be a scalar tensor, which is read when the update runs.
+        Weight decay is added to the gradients after the division. On a GPU the rate may be a scalar tensor, which is
+        read when the update runs.
         """
         beta1, beta2 = self.betas
         adam(
@@ -46,6 +47,7 @@ class Adam:
             weight_decay=self.weight_decay,
             eps=EPSILON,
             maximize=False,
+            grad_scale=divisor,
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -78,11 +80,12 @@ class RMSprop:
         return {f"square/{index}": tensor for index, tensor in enumerate(self.squares)}
 
 
-def clip_gradients(gradients: Sequence[Tensor], largest: float) -> list[Tensor]:
-    """Return the gradients, scaled by one factor if their common norm exceeds `largest` (Pascanu et al. 2013).
+def clipping_divisor(gradients: Sequence[Tensor], largest: float) -> Tensor:
+    """Return the scalar by which gradients are divided so that their common norm is `largest` or less.
 
-    >>> clip_gradients([torch.tensor([3.0]), torch.tensor([4.0])], largest=1.0)
-    [tensor([0.6000]), tensor([0.8000])]
+    It is 1 if the norm does not exceed `largest` (Pascanu et al. 2013).
+
+    >>> clipping_divisor([torch.tensor([3.0]), torch.tensor([4.0])], largest=1.0)
+    tensor(5.)
     """
-    scale = (largest / torch.nn.utils.get_total_norm(gradients)).clamp(max=1.0)
-    return [gradient * scale for gradient in gradients]
+    return (torch.nn.utils.get_total_norm(gradients) / largest).clamp(min=1.0)

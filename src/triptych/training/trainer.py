@@ -18,7 +18,7 @@ from triptych.training.ema import Ema
 from triptych.training.family import Family
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.learning_rate import learning_rate
-from triptych.training.optimizers import Adam, clip_gradients
+from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import generator, seeded
 from triptych.training.settings import Player, Runtime, TrainingSettings
 from triptych.training.weights import with_prefix
@@ -157,10 +157,10 @@ class Trainer:
         optimizer = self.optimizers[player]
         with torch.autocast(self.device.type, enabled=False):
             gradients = distributed.averaged(torch.autograd.grad(loss, optimizer.parameters))
-        if self.training.gradient_clip:
-            gradients = clip_gradients(gradients, self.training.gradient_clip)
+        largest = self.training.gradient_clip
+        divisor = clipping_divisor(gradients, largest) if largest else None
         rate = self.gpu_rates[player] if self.on_gpu else self.learning_rate(player, self.fraction_done)
-        optimizer.step(gradients, rate)
+        optimizer.step(gradients, rate, divisor)
 
     def learning_rate(self, player: str, fraction: float) -> float:
         """Return a player's learning rate after a fraction of all updates."""

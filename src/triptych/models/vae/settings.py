@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from triptych.core.settings_types import Width, Widths
+from triptych.core.settings_types import Draws, PerProfile, Width, Widths
 from triptych.models.common.settings import FamilySettings
 
 
@@ -25,13 +25,13 @@ class Model(FamilySettings):
     kl_warmup: NonNegativeFloat = Field(
         default=0.0, le=1e6, description="epochs during which the weight of the KL rises from 0 to 1"
     )
-    importance_samples: PositiveInt = Field(
-        default=1, le=10_000, description="draws of z per image in the bound; with more than one it is an IWAE"
+    importance_samples: PerProfile[Draws] = Field(
+        default=1, description="draws of z per image in the bound; with more than one it is an IWAE"
     )
 
     @model_validator(mode="after")
     def _warm_up_needs_the_elbo(self) -> Self:
-        if self.kl_warmup and self.importance_samples > 1:
+        if self.kl_warmup and self.importance_samples != 1:
             raise ValueError(
                 "kl_warmup weights the KL of the ELBO, but with several importance_samples the bound has no KL term: "
                 "set only one of the two"
