@@ -188,14 +188,16 @@ def test_the_numbers_are_those_of_torch_fidelity(
     assert ours["fid_classifier"]["extractor"] == "mnist-v1"
 
 
-def test_a_random_subset_of_too_many_images_is_measured(tiny: Settings, project: Path, digits: np.ndarray) -> None:
+def test_a_random_subset_of_too_many_images_is_measured(
+    tiny: Settings, prepared: Path, project: Path, digits: np.ndarray
+) -> None:
     """The first images of a set that is sorted by class would be one class."""
     reference, protocol = project / "data" / "reference" / "mnist", PROTOCOL.model_copy(update={"samples": 100})
-    ink = digits.reshape(len(digits), -1).sum(1).argsort()
-    found, again = (score(digits[ink], reference, protocol, tiny.runtime) for _ in range(2))
+    by_class = PreparedData.open(prepared / "mnist").labels("train").argsort(stable=True)
+    found, again = (score(digits[by_class], reference, protocol, tiny.runtime) for _ in range(2))
     assert found == again
     assert found["fid_classifier"]["samples"] == 100
-    first = score(digits[ink][:100], reference, protocol, tiny.runtime)
+    first = score(digits[by_class][:100], reference, protocol, tiny.runtime)
     assert found["fid_classifier"]["value"] < first["fid_classifier"]["value"]
 
 
@@ -240,7 +242,7 @@ def test_the_command_compares_sets_side_by_side(
     assert "± " in fid
     assert fid.endswith(f" {measured['fid_classifier']['value']:.2f}")
     assert counts.split() == ["images", "120", "150", "100"]
-    assert "120 images of mnist/test: scikit-learn's 1,797 handwritten digits" in compared
+    assert "120 images of mnist/test: 12,000 digits of MNIST" in compared
     assert "mnist-v1" in protocol
     assert "5 subsets of 50 images" in protocol
     found = json.loads(run_score(real, more, "--reference", "mnist", "--json")[0])

@@ -21,7 +21,7 @@ from triptych.evaluation.fidelity.copying import draw_nearest, measure_copying, 
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Reference
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import SHEET, tile
@@ -35,6 +35,7 @@ from triptych.training.images import HeldOutImages
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, generator, run_key, seeded
 from triptych.training.settings import Runtime
+from triptych.training.weights import load_tensors
 
 if TYPE_CHECKING:
     from triptych.settings.experiment import Experiment
@@ -110,7 +111,8 @@ def evaluate(
         )
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
-        copying = _copying(evaluation, samples, extracted, extractors)
+        known = load_tensors(reference / SPLITS) if prepared.checksum == real.origin.data_sha256 else None
+        copying = _copying(evaluation, samples, extracted, extractors, known)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
         sheet = tile(to_uint8(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
@@ -160,10 +162,13 @@ def _published_protocol(
     return {"published_protocol": found}
 
 
-def _copying(evaluation: Evaluation, samples: Tensor, extracted: Features, extractors: Extractors) -> dict[str, Any]:
+def _copying(
+    evaluation: Evaluation, samples: Tensor, extracted: Features, extractors: Extractors, known: Features | None
+) -> dict[str, Any]:
     """Compare samples and test images with all training images, and draw the samples that are nearest to one.
 
-    The pixels of samples are drawn if those of the training images are binary: means have no noise and would be nearer.
+    `known` are the features of the splits, if the reference is of the same images. The pixels of samples are drawn if
+    those of the training images are binary: means have no noise and would be nearer.
     """
     data, device, classifier = evaluation.training.data, evaluation.training.device, extractors.classifier
     features = extracted[CLASSIFIER_FEATURES]
@@ -172,10 +177,10 @@ def _copying(evaluation: Evaluation, samples: Tensor, extracted: Features, extra
         samples = stochastic_binarize(samples, noise).to(torch.uint8) * 255
         features = classifier.extract(samples)[FEATURES]
     training, test = (HeldOutImages(data, split, device).eight_bit for split in ("train", "test"))
-    of_training, of_test = (classifier.extract(images)[FEATURES] for images in (training, test))
-    found = nearest(features, of_training)
+    of_splits = known or {"train": classifier.extract(training)[FEATURES], "test": classifier.extract(test)[FEATURES]}
+    found = nearest(features, of_splits["train"])
     draw_nearest(evaluation.folder, evaluation.name, samples.cpu().numpy(), training.cpu().numpy(), found)
-    return measure_copying(found, nearest(of_test, of_training), len(training), classifier.name)
+    return measure_copying(found, nearest(of_splits["test"], of_splits["train"]), len(training), classifier.name)
 
 
 def _write_curve(path: Path, history: list[dict[str, float]], label: str) -> None:

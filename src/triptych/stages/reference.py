@@ -15,13 +15,14 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.fidelity.extractors import Extractors, Kind
+from triptych.evaluation.fidelity.extractors import FEATURES, Extractors, Kind
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, Origin, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, Reference
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
 from triptych.training.settings import Runtime
+from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
     from triptych.evaluation.settings import Fidelity
@@ -59,9 +60,14 @@ def measure_reference(
         reference = replace(reference, names_classes=names_classes)
         validation = measure(extractors.extract(unseen), reference, protocol, intervals=False)
         reference = replace(reference, validation=validation, published_samples=published_samples)
+        splits = {
+            split: extractors.classifier.extract(torch.from_numpy(prepared.images(split)))[FEATURES]
+            for split in ("train", "test")
+        }
         published = _statistics(prepared, ["train", "valid"], extractors) if published_samples else None
     with atomic_folder(output) as folder:
         reference.save(folder)
+        save_tensors(folder / SPLITS, splits)
         shutil.copytree(classifier, folder / CLASSIFIER)
         if published is not None:
             (folder / PUBLISHED).mkdir()

@@ -32,7 +32,7 @@ Features = dict[str, Tensor]
 FEATURES, LOGITS, CLASSES, CLASSIFIER_FEATURES = "features", "logits", "classes", "classifier_features"
 OUTPUTS = (FEATURES, LOGITS)
 PREFIX = "triptych-"  # of the shipped classifiers in torch-fidelity
-BATCH = {"classifier": 500, "inception": 64}  # images per forward pass
+BATCH = {"classifier": 100, "inception": 64}  # images per forward pass: larger parts leave a CPU's cache
 
 
 @dataclass(frozen=True)

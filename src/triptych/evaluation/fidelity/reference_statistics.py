@@ -5,6 +5,7 @@
 | `statistics.safetensors` | `features` (n, f), `classes` (n, c); in float64 `mean` (f,), `covariance`, `root` (f, f) |
 | `manifest.json` | the origin of the statistics, its hash as `key`, and the scores of real validation images |
 | `classifier/` | the classifier, so that the folder is all that an evaluation needs |
+| `splits.safetensors` | `train` and `test` (n, f): the classifier's features of these splits, to look for copies |
 | `published/` | the same two files of all images of train and valid, if samples are also compared with these |
 """
 
@@ -25,6 +26,7 @@ from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
 STATISTICS, CLASSIFIER, PUBLISHED = "statistics.safetensors", "classifier", "published"
+SPLITS = "splits.safetensors"
 
 
 @dataclass(frozen=True)

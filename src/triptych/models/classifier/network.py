@@ -16,7 +16,7 @@ from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
 CLASSES = 10
-CHUNK = 1000  # images per forward pass
+CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
 
 
 class Classifier(nn.Module):
@@ -55,11 +55,12 @@ class DigitClassifier(Classifier):
         super().__init__()
         first, second = settings.channels
         self.body = nn.Sequential(
-            nn.Conv2d(1, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(first, second, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(1, first, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Conv2d(first, second, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
             nn.Flatten(), nn.Linear(second * 7 * 7, settings.features), nn.ReLU(),
         )  # fmt: skip
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(settings.features, CLASSES))
+        self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     def scaled(self, pixels: Tensor) -> Tensor:
         return pixels.float()[:, None] / 255
