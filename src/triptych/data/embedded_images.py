@@ -29,11 +29,7 @@ def embedded_images(images: str) -> ImageSet:
 
 
 def _coloured(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return digits (n, 28, 28) as images (n, 3, 32, 32), each with one ink and one ground.
-
-    In every channel one of the two, drawn at random, is dark (below 128) and the other light.
-    """
-    colours = rng.integers(0, 128, (len(digits), 2, 3)) + np.array([0, 128])[:, None]
-    ground, ink = rng.permuted(colours, axis=1).swapaxes(0, 1)[..., None, None]
+    """Return digits (n, 28, 28) as images (n, 3, 32, 32), each with one dark ground and one light ink."""
+    ground, ink = (rng.integers(low, low + 128, (len(digits), 3, 1, 1)) for low in (0, 128))
     share = np.pad(digits, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))[:, None] / np.float32(255)
     return (ground + (ink - ground) * share).round().astype(np.uint8)
