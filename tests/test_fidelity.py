@@ -206,6 +206,16 @@ def test_a_collapse_reduces_the_classes() -> None:
         assert found["real_images"] == pytest.approx(math.log(10))
 
 
+def test_classes_are_not_counted_if_the_classifier_knows_other_ones() -> None:
+    features, logits = torch.randn(200, 3), torch.eye(10).repeat(20, 1)
+    reference = reference_of(features, logits)
+    counted = measure(extracted(features, logits), reference, PROTOCOL)
+    uncounted = replace(reference, names_classes=False)
+    found = measure(extracted(features, logits), uncounted, PROTOCOL)
+    assert set(counted) - set(found) == set(uncounted.not_defined) == {"recognised", "classes"}
+    assert reference.not_defined == {}
+
+
 def test_values_that_are_no_intensities_are_refused(tiny: Settings) -> None:
     broken = torch.rand(4, 28, 28)
     broken[1, 2, 3] = float("nan")

@@ -12,7 +12,8 @@ from dvc.utils.hydra import apply_overrides
 
 from conftest import ROOT
 from triptych.core.errors import TriptychError
-from triptych.core.settings_types import PROFILES
+from triptych.core.settings_types import PROFILES, ByProfile
+from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
 
@@ -41,12 +42,18 @@ def test_the_committed_file_is_valid(params: dict) -> None:
 
 
 def test_documents_settings(params: dict) -> None:
-    full = parse(params | {"profile": "full"})
-    vae, gan, flow = (full.experiment(name) for name in ("vae-20d", "gan-mnist", "realnvp-mnist"))
+    settings = parse(params | {"profile": "full"})
+
+    def of(name: str) -> Experiment:
+        found = settings.experiment(name).at("full")
+        epochs = ByProfile[int](quick=0, full=found.epochs.full)
+        return found.model_copy(update={"model": found.model_at("full"), "epochs": epochs})
+
+    vae, gan, flow = (of(name) for name in ("vae-20d", "gan-mnist", "realnvp-mnist"))
     assert (vae.epochs.full, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
         40, 128, 1e-3, [500], 20
     )  # fmt: skip
-    plane, deep, planar = (full.experiment(name) for name in ("vae-2d", "vae-100d", "vae-100d-planar"))
+    plane, deep, planar = (of(name) for name in ("vae-2d", "vae-100d", "vae-100d-planar"))
     assert plane.model_copy(update={"epochs": vae.epochs, "model": vae.model}) == vae
     assert plane.model == vae.model.model_copy(update={"latent": 2})
     assert (deep.epochs.full, deep.batch_size, deep.learning_rate, deep.schedule, deep.ema, deep.gradient_clip) == (
@@ -55,7 +62,7 @@ def test_documents_settings(params: dict) -> None:
     assert (deep.model.hidden, deep.model.latent, deep.model.activation, deep.model.decoder_shift) == (
         [300, 300], 100, "elu", -5.0
     )  # fmt: skip
-    tuned, flowing, weighted = (full.experiment(f"vae-100d-{name}") for name in ("tuned", "tuned-planar", "iwae"))
+    tuned, flowing, weighted = (of(f"vae-100d-{name}") for name in ("tuned", "tuned-planar", "iwae"))
     assert flowing.model_copy(update={"model": tuned.model}) == tuned
     assert flowing.model.model_copy(update={"planar_layers": 0}) == tuned.model == deep.model
     assert weighted.model_copy(update={"model": tuned.model, "epochs": tuned.epochs}) == tuned
@@ -71,11 +78,16 @@ def test_documents_settings(params: dict) -> None:
     )  # fmt: skip
     assert (flow.schedule, flow.ema, flow.max_shift, flow.model.activation_norm) == ("constant", None, 0, False)
     assert flow.model.hidden == [1024, 1024]
-    faster, learned = (full.experiment(f"realnvp-mnist-{name}") for name in ("tuned", "variational"))
+    faster, learned = (of(f"realnvp-mnist-{name}") for name in ("tuned", "variational"))
     assert faster.model.model_copy(update={"activation_norm": False, "alpha": 1e-5}) == flow.model
     assert learned.model_copy(update={"model": flow.model}) == flow
     assert learned.model.model_copy(update={"variational_dequantization": None}) == flow.model
-    nice = full.experiment("nice-mnist")
+    nice = of("nice-mnist")
+    critic = of("cifar10-jsd-2")
+    assert (critic.epochs.full, critic.epoch_updates.full, critic.batch_size, critic.learning_rate) == (
+        200, 500, 64, 2e-4
+    )  # fmt: skip
+    assert (critic.model.width, critic.players["critic"].learning_rate, critic.ema) == (128, 4e-4, 0.998)
     assert (nice.epochs.full, nice.model.couplings, len(nice.model.hidden) + 1) == (40, 4, 5)
 
 
@@ -120,7 +132,14 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist/model/blocks", 2, "blocks does not belong to architecture realnvp"),
         ("experiments/realnvp-mnist/model/data_initialisation", True, "data_initialisation is for architecture nice"),
         ("experiments/realnvp-mnist-multiscale/model/channels", [8], "model.channels"),
-        ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels.quick.1"),
+        ("recipes/sngan/batch_size", -1, "recipes.sngan.batch_size: input should be greater"),
+        ("recipes/sngan/batch_size", {"quick": 32, "ful": 64}, "recipes.sngan.batch_size.full: this key is missing"),
+        (
+            "recipes/sngan/learning_rate/full",
+            "fast",
+            "recipes.sngan.learning_rate.full: input should be",
+        ),
         ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
@@ -132,6 +151,7 @@ def test_documents_settings(params: dict) -> None:
             "references.cifar10: classes is cifar10-v1, but",
         ),
         ("references/cifar10/classes", None, "references.cifar10: inception does not know the classes"),
+        ("references/cifar10/classes", "none", "references.cifar10: inception does not know the classes"),
         ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset: binarized_mnist is binarised"),
         ("references/mnist/split", "valid", "references.mnist.split"),
         ("references/cifar10/published_samples", 9, "references.cifar10.published_samples"),
@@ -144,12 +164,12 @@ def test_documents_settings(params: dict) -> None:
         ("references/mnist/extractor", {"quick": "mnist-v1", "full": "vgg16"}, "references.mnist.extractor"),
         ("runtime/threads", 0, "runtime.threads"),
         ("runtime/processes", 0, "runtime.processes"),
-        ("runtime/processes", 3, "recipes.sngan.batch_size is 64, which the 3 of runtime.processes cannot"),
+        ("runtime/processes", 3, "recipes.sngan.batch_size is 32, which the 3 of runtime.processes cannot"),
         ("surprise", 1, "surprise"),
         ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
         ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
         ("recipes/vae-20d/epochs/quick", -1, "params.yaml: recipes.vae-20d.epochs.quick: "),
-        ("recipes/vae-20d/batch_size", 10**5, "params.yaml: recipes.vae-20d.batch_size is 100000, more than the 5000"),
+        ("recipes/vae-20d/batch_size", 10**5, "params.yaml: recipes.vae-20d.batch_size is 100000, more than the 10000"),
         ("recipes/vae-20d/seed", 0, "params.yaml: recipes.vae-20d.seed: move this key into experiments.vae-20d"),
         ("recipes/vae-20d", [1], "params.yaml: recipes.vae-20d: write keys and values here, not [1]"),
         ("recipes/planar/smoothing", 2.0, "params.yaml: recipes.planar.smoothing: "),
@@ -239,7 +259,7 @@ def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
     [
         ("profile=full", "profile: quick", "full"),
         ("recipes.vae-20d.learning_rate=4e-3", "    learning_rate: 1.0e-3", "0.004"),
-        ("recipes.vae-20d.epochs.quick=3", "    epochs: {quick: 8, full: 40}", "quick: 3"),
+        ("recipes.vae-20d.epochs.quick=3", "    epochs: {quick: 12, full: 40}", "quick: 3"),
         ("experiments.vae-2d.model.latent=3", "    model: {latent: 2}", "latent: 3"),
         ("+experiments.vae-20d.learning_rate=4e-3", None, "    learning_rate: 0.004"),
         ("studies.dirac.seed=3", "  dirac: {study: dirac, recipe: dirac, seed: 0}", "seed: 3"),
@@ -276,6 +296,7 @@ def test_the_extractor_may_depend_on_the_profile(params: dict) -> None:
         "full": "inception",
     }
     assert {reference.classifier_at(profile) for profile in PROFILES} == {"cifar10-v1"}
+    assert {profile: reference.names_classes_at(profile) for profile in PROFILES} == {"quick": False, "full": True}
 
 
 def test_published_tables_are_of_inception_under_profile_full(params: dict) -> None:
