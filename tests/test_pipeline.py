@@ -205,7 +205,7 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert "metrics/vae-20d.json" not in difference
     fresh.succeed("triptych", "plots", "HEAD")
     assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
-    page = (fresh.root / "dvc_plots" / "index.html").read_text()
+    page = (fresh.root / "triptych_plots" / "index.html").read_text()
     assert "plots/gan-mnist/samples.png of HEAD" in page
     assert "vae-20d" not in page.replace("metrics/comparison", "")
     before = runs_of(fresh)
@@ -257,7 +257,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
 
 def curves_of(clone: Clone) -> set[str]:
     """Return the names of the curves that `triptych plots` drew."""
-    folder = clone.root / "dvc_plots" / "curves" / "plots"
+    folder = clone.root / "triptych_plots" / "curves" / "plots"
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
 
 
@@ -336,7 +336,7 @@ def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone)
         "planar-samples/arcs-k1",
         "planar-samples/arcs-k3",
     }
-    folder = fresh.root / "dvc_plots"
+    folder = fresh.root / "triptych_plots"
     page = (folder / "index.html").read_text()
     sources = re.findall(r'src="([^"]+)"', page)
     assert all((folder / source).stat().st_size for source in sources)
@@ -645,7 +645,7 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
     fresh.succeed("triptych", "sample", "realnvp-mnist", "--count", "4", "--seed", "2", "--output", "s.npy")
     fresh.succeed("triptych", "sample", "gan-mnist")
     assert (fresh.root / "s.npy").exists()
-    assert (fresh.root / "gan-mnist-samples.png").exists()
+    assert (fresh.root / "samples" / "gan-mnist.png").exists()
 
 
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:

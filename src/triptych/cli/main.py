@@ -186,7 +186,7 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
 
     project, settings = open_project()
     settings.experiment(experiment)
-    place = output or Path(f"{experiment}-samples.png")
+    place = output or project.root / "samples" / f"{experiment}.png"
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
 

@@ -53,7 +53,7 @@ def status(project: Project, settings: Settings) -> str:
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
     for name, state in states.items():
         headline = ""
-        if project.metrics(name).exists():
+        if project.results(name).exists():
             headline = study_headline(project, name) if name in settings.studies else _headline(project, name)
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
@@ -94,9 +94,9 @@ def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
 
 
 def _headline(project: Project, experiment: str) -> str:
-    metrics = read_json(project.metrics(experiment))
-    fid = metrics[name_of("fid", metrics)]["value"]
-    row = {f"test_{key}": metrics["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
+    results = read_json(project.results(experiment))
+    fid = results[name_of("fid", results)]["value"]
+    row = {f"test_{key}": results["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
     return ", ".join(filter(None, [f"FID {fid:.2f}", likelihood(row)]))
 
 
