@@ -137,6 +137,20 @@ def plots(revisions: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("revision", default="HEAD")
+@click.argument("other", required=False)
+def compare(revision: str, other: str | None) -> None:
+    """Print the settings and headline numbers that differ between REVISION and OTHER, or the working tree.
+
+    REVISION is a git revision or a DVC experiment, by default HEAD.
+    """
+    from triptych.core.project import Project
+    from triptych.reports.compare import compare as run
+
+    click.echo(run(Project.find(Path.cwd()), revision, other))
+
+
+@cli.command()
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="port on this machine")
 def ui(port: int) -> None:
     """Open MLflow's web interface with the project's runs; other machines cannot connect to it."""
@@ -270,8 +284,10 @@ def _errors_in_one_sentence() -> Iterator[None]:
 
 def _restore_earlier_results() -> None:
     from triptych.core.project import Project
-    from triptych.runner.restore import restore_outputs
+    from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
 
+    if STAGE_VARIABLE not in os.environ:
+        return
     try:
         restore_outputs(Project.find(Path.cwd()).root)
     except TriptychError as error:

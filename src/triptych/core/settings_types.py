@@ -58,8 +58,13 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """Return the key path and the reason of the first error that pydantic found."""
-    problem = error.errors(include_url=False)[0]
+    """Return the key path and the reason of the first error that pydantic found, but an unknown key comes first.
+
+    A misspelt key is both unknown and missing. Among unknown keys, the outermost comes first.
+    """
+    problems = error.errors(include_url=False)
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    problem = min(unknown, key=lambda each: len(each["loc"]), default=problems[0])
     place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":

@@ -13,7 +13,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from triptych.core.dvc_cache import content_hash
+from triptych.core.dvc_cache import content_hash, is_cached
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
@@ -31,6 +31,7 @@ from triptych.training.checkpoint import INDEX
 Json = dict[str, Any]
 
 CURRENT, NEVER = "up to date", "not run"
+CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
 LINE = "{:<28} {:<19} {:<8} {:<16} {:>8}  {}"
 
@@ -58,8 +59,9 @@ def status(project: Project, settings: Settings) -> str:
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    if stale := sum(state.word != CURRENT for state in states.values()):
-        lines.append(f"{stale} of {len(states)} are not up to date: run `triptych repro`")
+    if stale := [state for state in states.values() if state.word != CURRENT]:
+        advice = CHECKOUT if all(state.reason.endswith(CHECKOUT) for state in stale) else "run `triptych repro`"
+        lines.append(f"{len(stale)} of {len(states)} are not up to date: {advice}")
     else:
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join([*lines, *_warning_of_page(project, settings)])
@@ -143,7 +145,8 @@ class Lock:
             yield from self._reasons_of_dependency(dependency["path"], dependency["md5"])
         for output in entry["outs"]:
             if not (self.root / output["path"]).exists():
-                yield f"{output['path']} is missing"
+                advice = f": {CHECKOUT}" if is_cached(self.root, output["md5"]) else ""
+                yield f"{output['path']} is missing{advice}"
 
     def _reasons_of_dependency(self, path: str, md5: str) -> Iterator[str]:
         if path in self._writers:
