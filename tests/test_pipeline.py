@@ -78,6 +78,9 @@ class Clone:
             if path.is_file()
         }
 
+    def numbers(self, name: str) -> dict:
+        return json.loads((self.root / "plots" / name / "results.json").read_text())
+
     def ran(self, output: str) -> list[str]:
         return re.findall(r"Running stage '(.+?)'", output)
 
@@ -250,7 +253,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
     fresh.succeed("dvc", "exp", "apply", "lower")
-    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    metrics = fresh.numbers("vae-20d")
     assert metrics["fingerprint"] == swept["lower"]["tags"]["fingerprint"]
     assert fresh.ran(fresh.succeed("triptych", "repro")) == []
 
@@ -277,7 +280,7 @@ def test_a_new_seed_runs_alone_and_appears_in_every_view(fresh: Clone) -> None:
     assert runs["planar-samples-seed-1 0.0005"]["tags"]["entry"] == "planar-samples"
     assert runs["gan-mnist 0.0002"]["tags"]["entry"] == "gan-mnist"
     seeds = pd.read_csv(fresh.root / "metrics" / "seeds.csv").set_index(["experiment", "number"])
-    elbos = [json.loads((fresh.root / f"metrics/{name}.json").read_text())["test"]["elbo"] for name in OF_TWO_SEEDS]
+    elbos = [fresh.numbers(name)["test"]["elbo"] for name in OF_TWO_SEEDS]
     assert elbos[0] != elbos[1]
     assert seeds.loc[("vae-20d", "test.elbo"), "mean"] == pytest.approx(np.mean(elbos))
     assert seeds.loc[("vae-20d", "test.elbo"), "standard_deviation"] == pytest.approx(np.std(elbos, ddof=1))
@@ -385,7 +388,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
     assert len(runs) == 4 + 2  # and the study's configurations
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
-        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        metrics = clone.numbers(name)
         for measure in ("fid_classifier", "kid_classifier", "is_classifier"):
             assert run["metrics"][measure] == [[3, metrics[measure]["value"]]]
         assert run["tags"]["fidelity"].startswith("150 samples against mnist/test (120 images)")
@@ -408,7 +411,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
     study = runs["planar-samples 0.0005"]
-    metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    metrics = clone.numbers("planar-samples")
     curve = study["metrics"]["arcs-k3.train_negative_log_likelihood"]
     assert [step for step, _ in curve] == list(range(1, 13))
     assert study["metrics"]["arcs-k3.kl"] == [[12, metrics["arcs-k3"]["kl"]]]
@@ -439,7 +442,7 @@ def test_verify_names_every_change(fresh: Clone) -> None:
     content = bytearray(weights.read_bytes())
     content[-2] ^= 1
     weights.write_bytes(content)
-    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    metrics = fresh.numbers("vae-20d")
     fid = repr(metrics["fid_classifier"]["value"])
     change("metrics/summary.csv", fid, "1.25")
     change("report.html", f'data-value="{fid}"', 'data-value="1.25"')
@@ -460,7 +463,7 @@ def test_verify_names_every_change(fresh: Clone) -> None:
         "missing: metrics/summary.csv: vae-20d",
         "missing: report.html: vae-20d",
         "missing: MLflow: vae-20d",
-        "drifted: metrics/vae-20d.json",
+        "drifted: plots/vae-20d/results.json",
     }
     assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
@@ -502,10 +505,10 @@ def test_the_page_is_complete_and_self_contained(clone: Clone) -> None:
     for identifier in ("U1.13", "U1.14", "U2.5", "U2.6", "U3.8", "U4.1", "X2", "M3.2", "M3.7"):
         assert identifier in html
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
-        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        metrics = clone.numbers(name)
         assert metrics["data"]["sha256"] in html
         assert metrics["fingerprint"] in html
-    study = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    study = clone.numbers("planar-samples")
     assert study["fingerprint"] in html
     assert all(f">{name}</th>" in html for name in study["configurations"])
     commits = clone.succeed("git", "log", "--format=%H").split()
@@ -549,7 +552,7 @@ def test_the_page_follows_the_files_on_disk(fresh: Clone) -> None:
     assert "report.html" not in fresh.succeed("triptych", "status")
     assert page.read_bytes() == first
 
-    metrics = fresh.root / "metrics" / "vae-20d.json"
+    metrics = fresh.root / "plots" / "vae-20d" / "results.json"
     metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"epochs": 12345}))
     assert "report.html is stale" in fresh.succeed("triptych", "status")
     fresh.succeed("triptych", "page")

@@ -58,13 +58,14 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """Return the key path and the reason of the first error that pydantic found, but an unknown key comes first.
+    """Return the key path and the reason of the first error that pydantic found.
 
-    A misspelt key is both unknown and missing. Among unknown keys, the outermost comes first.
+    In place of a missing key, return the outermost unknown key if there is one, because it may be a misspelling.
     """
-    problems = error.errors(include_url=False)
-    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-    problem = min(unknown, key=lambda each: len(each["loc"]), default=problems[0])
+    problem, *others = error.errors(include_url=False)
+    if problem["type"] == "missing":
+        unknown = [other for other in others if other["type"] == "extra_forbidden"]
+        problem = min(unknown, key=lambda other: len(other["loc"]), default=problem)
     place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
