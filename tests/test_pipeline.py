@@ -23,6 +23,7 @@ from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink, with_classifiers
+from pages import commands
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
@@ -203,9 +204,20 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert fresh.ran(fresh.succeed("dvc", "repro")) == stages
     assert "experiments.gan-mnist.learning_rate" in fresh.succeed("dvc", "params", "diff")
     difference = fresh.succeed("dvc", "metrics", "diff")
-    assert "fid_classifier.value" in difference
-    assert "arcs-k1.held_out.negative_log_likelihood" in difference
-    assert "metrics/vae-20d.json" not in difference
+    changed = [line.split()[:2] for line in difference.splitlines()]
+    assert changed == [
+        ["Path", "Metric"],
+        ["metrics/gan-mnist.json", "fid_classifier"],
+        ["metrics/planar-samples.json", "kl"],
+    ]
+    first, *lines = fresh.succeed("triptych", "compare").splitlines()
+    assert first.split() == ["HEAD", "working", "tree", "change"]
+    assert [line.split()[:3] for line in lines[:2]] == [
+        ["experiments.gan-mnist.learning_rate", "-", "0.0005"],
+        ["studies.planar-samples.learning_rate", "-", "0.001"],
+    ]
+    assert [line.split()[:2] for line in lines[2:]] == [["gan-mnist:", "fid_classifier"], ["planar-samples:", "kl"]]
+    assert "no-such-revision" in fresh.refuse("triptych", "compare", "no-such-revision")
     fresh.succeed("triptych", "plots", "HEAD")
     assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
     page = (fresh.root / "triptych_plots" / "index.html").read_text()
@@ -252,7 +264,17 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     shutil.rmtree(fresh.root / "mlartifacts")
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
+    command = next(words for words in commands((ROOT / "README.md").read_text()) if words[:3] == ["dvc", "exp", "show"])
+    table = fresh.succeed(*command, COLUMNS="120")
+    assert "vae-20d.json:log_p" in table
+    assert "recipes.vae-20d.learning_rate" in table
+    assert "…" not in table
+    compared = fresh.succeed("triptych", "compare", "higher", "lower").splitlines()
+    assert compared[0].split() == ["higher", "lower", "change"]
+    assert compared[1].split() == ["recipes.vae-20d.learning_rate", *rates.values()]
+    assert compared[2].startswith("vae-20d: elbo ")
     fresh.succeed("dvc", "exp", "apply", "lower")
+    assert fresh.succeed("git", "diff", "--numstat", "params.yaml").split()[:2] == ["2", "2"]
     metrics = fresh.numbers("vae-20d")
     assert metrics["fingerprint"] == swept["lower"]["tags"]["fingerprint"]
     assert fresh.ran(fresh.succeed("triptych", "repro")) == []
@@ -333,7 +355,10 @@ OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
 def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone) -> None:
     found = json.loads(fresh.run("dvc", "plots", "show", "--json").stdout)
     assert "errors" not in found
+    fresh.succeed("dvc", "plots", "show")
+    of_dvc = (fresh.root / "dvc_plots" / "index.html").read_bytes()
     fresh.succeed("triptych", "plots")
+    assert (fresh.root / "dvc_plots" / "index.html").read_bytes() == of_dvc
     names = {"vae-20d", "gan-mnist", "realnvp-mnist"}
     assert curves_of(fresh) == {f"{name}/curves" for name in names} | {
         "planar-samples/arcs-k1",
@@ -381,6 +406,19 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     assert re.search(r"^vae-new +not run$", fresh.succeed("triptych", "status"), re.MULTILINE)
     (fresh.root / "dvc.lock").write_text("stages: [")
     assert "dvc.lock is damaged" in fresh.refuse("triptych", "status")
+
+
+def test_status_advises_to_restore_deleted_models(fresh: Clone) -> None:
+    shutil.rmtree(fresh.root / "models")
+    lines = fresh.succeed("triptych", "status").splitlines()
+    assert "    models/vae-20d is missing: run `dvc checkout`" in lines
+    assert "4 of 4 are not up to date: run `dvc checkout`" in lines
+    fresh.succeed("dvc", "checkout", "--quiet")
+    assert "All are up to date" in fresh.succeed("triptych", "status")
+
+
+def test_outside_a_project_there_is_one_sentence(tmp_path: Path) -> None:
+    assert Clone(tmp_path, {}).refuse("triptych", "status").startswith("triptych: there is no params.yaml in ")
 
 
 def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
@@ -649,6 +687,7 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
     fresh.succeed("triptych", "sample", "gan-mnist")
     assert (fresh.root / "s.npy").exists()
     assert (fresh.root / "samples" / "gan-mnist.png").exists()
+    assert fresh.succeed("git", "status", "--porcelain") == "?? s.npy\n"
 
 
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:
