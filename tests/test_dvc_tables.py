@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,7 @@ def test_headlines_of_studies() -> None:
     assert measures.headline_numbers([{"kl": 0.5, "entropy": 2.0}, {"kl": 1.5}]) == {"kl": 1.0}
 
 
-def test_compare_needs_a_git_repository(tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
-    with pytest.raises(TriptychError, match="DVC cannot compare these revisions"):
+def test_compare_needs_a_commit(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    with pytest.raises(TriptychError, match="there is no git commit to compare with"):
         compare(Project(tmp_path), "HEAD", None)

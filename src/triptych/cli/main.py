@@ -193,7 +193,11 @@ def verify() -> None:
 @click.argument("experiment")
 @click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="number of images")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="seed of the random numbers")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=".png for a grid, .npy for an array  [default: samples/EXPERIMENT.png]",
+)
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
     from triptych.evaluation.sampling import write_samples

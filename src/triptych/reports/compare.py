@@ -21,8 +21,10 @@ def compare(project: Project, revision: str, other: str | None) -> str:
     """Return a table of the differences between `revision` and `other`, by default the working tree.
 
     A revision is a git commit, branch or tag, or the name of a DVC experiment. Raises TriptychError if there is no such
-    revision.
+    revision, or no commit at all.
     """
+    if project.commit()[0] == "none":
+        raise TriptychError("there is no git commit to compare with: run `git commit` first")
     settings, numbers = _differences(project, revision, other or WORKSPACE)
     rows = [*_rows_of_settings(settings), *_rows_of_numbers(numbers)]
     if not rows:
