@@ -264,7 +264,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     shutil.rmtree(fresh.root / "mlartifacts")
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
-    command = next(words for words in commands((ROOT / "README.md").read_text()) if words[:3] == ["dvc", "exp", "show"])
+    command = next(words for words in commands(HOW_TO.read_text()) if words[:3] == ["dvc", "exp", "show"])
     table = fresh.succeed(*command, COLUMNS="120")
     assert "vae-20d.json:log_p" in table
     assert "recipes.vae-20d.learning_rate" in table
@@ -349,6 +349,7 @@ def test_all_settings_of_an_experiment_are_printed(clone: Clone) -> None:
     assert "experiments.nothing" in clone.refuse("triptych", "check", "--resolved", "nothing")
 
 
+HOW_TO = ROOT / "docs" / "how-to.md"
 OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
 
 

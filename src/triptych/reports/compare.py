@@ -51,7 +51,7 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
 def _rows_of_settings(changes: Changes) -> Iterator[tuple[str, ...]]:
     for found in changes.values():
         for key, change in sorted(found.items()):
-            before, after = (str(change.get(side, "-")) for side in ("old", "new"))
+            before, after = ("-" if change[side] is None else str(change[side]) for side in ("old", "new"))
             yield key, before, after, ""
 
 
