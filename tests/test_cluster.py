@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import subprocess
 from dataclasses import replace
@@ -24,6 +23,7 @@ from triptych.cluster.slurm_options import SlurmOptions
 from triptych.cluster.submission import Submission, stages_of
 from triptych.cluster.submit import submit
 from triptych.core.errors import TriptychError
+from triptych.core.json_files import read_json
 from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.project import Project
 from triptych.records.journal import look_up
@@ -220,7 +220,8 @@ def test_results_of_jobs_are_collected(project: Project, tmp_path: Path) -> None
     assert "train@vae-20d" in found.missing
     assert not {stage for name in STUDIES for stage in stages_of(settings, name)} & set(found.missing)
     for name in STUDIES:
-        assert json.loads(project.metrics(name).read_text())["weights_sha256"]
+        assert read_json(project.results(name))["weights_sha256"]
+        assert read_json(project.metrics(name))["kl"] > 0
         assert look_up(project, "study", name, project.model(name) / "manifest.json")["seconds"] > 0
     assert refused(project, *STUDIES) == "there is nothing to submit: all of it is up to date"
     check_that_other_settings_are_not_collected(project)

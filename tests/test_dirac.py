@@ -94,7 +94,7 @@ def played(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict
         for name, seed in product(STUDIES, range(4)):
             folder = tmp_path_factory.mktemp(f"{name}-{seed}")
             run_study(with_study(settings, name, seed=seed), name, folder)
-            found[name, seed] = read_json(folder / "metrics.json")
+            found[name, seed] = read_json(folder / "plots" / "results.json")
     return found
 
 

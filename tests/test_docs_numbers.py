@@ -288,8 +288,11 @@ def quick(tmp_path: Path) -> list[str]:
     import pandas as pd
 
     project, settings = Project(tmp_path), load(ROOT / "params.yaml")
-    shutil.copytree(RESULTS / "quick", tmp_path / "metrics")
-    kept = {name: read_json(project.metrics(name)) for name in settings.experiments}
+    for path in (RESULTS / "quick").glob("*.json"):
+        project.results(path.stem).parent.mkdir(parents=True)
+        shutil.copyfile(path, project.results(path.stem))
+    project.summary.parent.mkdir()
+    kept = {name: read_json(project.results(name)) for name in settings.experiments}
     extractors = extractors_of(kept.values())
     rows = [summarise(name, settings.experiment(name).family, found, extractors) for name, found in kept.items()]
     pd.DataFrame(rows).to_csv(project.summary, index=False)

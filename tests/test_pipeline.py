@@ -23,6 +23,7 @@ from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink, with_classifiers
+from pages import commands
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
@@ -77,6 +78,9 @@ class Clone:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+
+    def numbers(self, name: str) -> dict:
+        return json.loads((self.root / "plots" / name / "results.json").read_text())
 
     def ran(self, output: str) -> list[str]:
         return re.findall(r"Running stage '(.+?)'", output)
@@ -200,12 +204,23 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert fresh.ran(fresh.succeed("dvc", "repro")) == stages
     assert "experiments.gan-mnist.learning_rate" in fresh.succeed("dvc", "params", "diff")
     difference = fresh.succeed("dvc", "metrics", "diff")
-    assert "fid_classifier.value" in difference
-    assert "arcs-k1.held_out.negative_log_likelihood" in difference
-    assert "metrics/vae-20d.json" not in difference
+    changed = [line.split()[:2] for line in difference.splitlines()]
+    assert changed == [
+        ["Path", "Metric"],
+        ["metrics/gan-mnist.json", "fid_classifier"],
+        ["metrics/planar-samples.json", "kl"],
+    ]
+    first, *lines = fresh.succeed("triptych", "compare").splitlines()
+    assert first.split() == ["HEAD", "working", "tree", "change"]
+    assert [line.split()[:3] for line in lines[:2]] == [
+        ["experiments.gan-mnist.learning_rate", "-", "0.0005"],
+        ["studies.planar-samples.learning_rate", "-", "0.001"],
+    ]
+    assert [line.split()[:2] for line in lines[2:]] == [["gan-mnist:", "fid_classifier"], ["planar-samples:", "kl"]]
+    assert "no-such-revision" in fresh.refuse("triptych", "compare", "no-such-revision")
     fresh.succeed("triptych", "plots", "HEAD")
     assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
-    page = (fresh.root / "dvc_plots" / "index.html").read_text()
+    page = (fresh.root / "triptych_plots" / "index.html").read_text()
     assert "plots/gan-mnist/samples.png of HEAD" in page
     assert "vae-20d" not in page.replace("metrics/comparison", "")
     before = runs_of(fresh)
@@ -249,15 +264,25 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     shutil.rmtree(fresh.root / "mlartifacts")
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
+    command = next(words for words in commands(HOW_TO.read_text()) if words[:3] == ["dvc", "exp", "show"])
+    table = fresh.succeed(*command, COLUMNS="120")
+    assert "vae-20d.json:log_p" in table
+    assert "recipes.vae-20d.learning_rate" in table
+    assert "…" not in table
+    compared = fresh.succeed("triptych", "compare", "higher", "lower").splitlines()
+    assert compared[0].split() == ["higher", "lower", "change"]
+    assert compared[1].split() == ["recipes.vae-20d.learning_rate", *rates.values()]
+    assert compared[2].startswith("vae-20d: elbo ")
     fresh.succeed("dvc", "exp", "apply", "lower")
-    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    assert fresh.succeed("git", "diff", "--numstat", "params.yaml").split()[:2] == ["2", "2"]
+    metrics = fresh.numbers("vae-20d")
     assert metrics["fingerprint"] == swept["lower"]["tags"]["fingerprint"]
     assert fresh.ran(fresh.succeed("triptych", "repro")) == []
 
 
 def curves_of(clone: Clone) -> set[str]:
     """Return the names of the curves that `triptych plots` drew."""
-    folder = clone.root / "dvc_plots" / "curves" / "plots"
+    folder = clone.root / "triptych_plots" / "curves" / "plots"
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
 
 
@@ -277,7 +302,7 @@ def test_a_new_seed_runs_alone_and_appears_in_every_view(fresh: Clone) -> None:
     assert runs["planar-samples-seed-1 0.0005"]["tags"]["entry"] == "planar-samples"
     assert runs["gan-mnist 0.0002"]["tags"]["entry"] == "gan-mnist"
     seeds = pd.read_csv(fresh.root / "metrics" / "seeds.csv").set_index(["experiment", "number"])
-    elbos = [json.loads((fresh.root / f"metrics/{name}.json").read_text())["test"]["elbo"] for name in OF_TWO_SEEDS]
+    elbos = [fresh.numbers(name)["test"]["elbo"] for name in OF_TWO_SEEDS]
     assert elbos[0] != elbos[1]
     assert seeds.loc[("vae-20d", "test.elbo"), "mean"] == pytest.approx(np.mean(elbos))
     assert seeds.loc[("vae-20d", "test.elbo"), "standard_deviation"] == pytest.approx(np.std(elbos, ddof=1))
@@ -324,19 +349,23 @@ def test_all_settings_of_an_experiment_are_printed(clone: Clone) -> None:
     assert "experiments.nothing" in clone.refuse("triptych", "check", "--resolved", "nothing")
 
 
+HOW_TO = ROOT / "docs" / "how-to.md"
 OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
 
 
 def test_plots_need_no_network_and_show_training_beside_validation(fresh: Clone) -> None:
     found = json.loads(fresh.run("dvc", "plots", "show", "--json").stdout)
     assert "errors" not in found
+    fresh.succeed("dvc", "plots", "show")
+    of_dvc = (fresh.root / "dvc_plots" / "index.html").read_bytes()
     fresh.succeed("triptych", "plots")
+    assert (fresh.root / "dvc_plots" / "index.html").read_bytes() == of_dvc
     names = {"vae-20d", "gan-mnist", "realnvp-mnist"}
     assert curves_of(fresh) == {f"{name}/curves" for name in names} | {
         "planar-samples/arcs-k1",
         "planar-samples/arcs-k3",
     }
-    folder = fresh.root / "dvc_plots"
+    folder = fresh.root / "triptych_plots"
     page = (folder / "index.html").read_text()
     sources = re.findall(r'src="([^"]+)"', page)
     assert all((folder / source).stat().st_size for source in sources)
@@ -380,12 +409,26 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     assert "dvc.lock is damaged" in fresh.refuse("triptych", "status")
 
 
+def test_status_advises_to_restore_deleted_models(fresh: Clone) -> None:
+    shutil.rmtree(fresh.root / "models")
+    lines = fresh.succeed("triptych", "status").splitlines()
+    assert "    models/vae-20d is missing: run `dvc checkout`" in lines
+    assert "4 of 4 are not up to date: run `dvc checkout`" in lines
+    fresh.succeed("dvc", "checkout", "--quiet")
+    assert "All are up to date" in fresh.succeed("triptych", "status")
+
+
+def test_outside_a_project_there_is_one_sentence() -> None:
+    root = Clone(Path("/"), {})  # a folder of the test would lie below a stray params.yaml in /tmp
+    assert root.refuse("triptych", "status").startswith("triptych: there is no params.yaml in /")
+
+
 def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
     runs = runs_of(clone)
     assert len(runs) == 4 + 2  # and the study's configurations
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
         run = next(run for key, run in runs.items() if key.startswith(name))
-        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        metrics = clone.numbers(name)
         for measure in ("fid_classifier", "kid_classifier", "is_classifier"):
             assert run["metrics"][measure] == [[3, metrics[measure]["value"]]]
         assert run["tags"]["fidelity"].startswith("150 samples against mnist/test (120 images)")
@@ -408,7 +451,7 @@ def test_mlflow_shows_the_numbers_of_the_files(clone: Clone) -> None:
         assert run["tags"]["fingerprint"] == metrics["fingerprint"]
         assert run["data"] == [[metrics["data"]["dataset"], metrics["data"]["sha256"][:32]]]
     study = runs["planar-samples 0.0005"]
-    metrics = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    metrics = clone.numbers("planar-samples")
     curve = study["metrics"]["arcs-k3.train_negative_log_likelihood"]
     assert [step for step, _ in curve] == list(range(1, 13))
     assert study["metrics"]["arcs-k3.kl"] == [[12, metrics["arcs-k3"]["kl"]]]
@@ -439,7 +482,7 @@ def test_verify_names_every_change(fresh: Clone) -> None:
     content = bytearray(weights.read_bytes())
     content[-2] ^= 1
     weights.write_bytes(content)
-    metrics = json.loads((fresh.root / "metrics" / "vae-20d.json").read_text())
+    metrics = fresh.numbers("vae-20d")
     fid = repr(metrics["fid_classifier"]["value"])
     change("metrics/summary.csv", fid, "1.25")
     change("report.html", f'data-value="{fid}"', 'data-value="1.25"')
@@ -460,7 +503,7 @@ def test_verify_names_every_change(fresh: Clone) -> None:
         "missing: metrics/summary.csv: vae-20d",
         "missing: report.html: vae-20d",
         "missing: MLflow: vae-20d",
-        "drifted: metrics/vae-20d.json",
+        "drifted: plots/vae-20d/results.json",
     }
     assert not any("realnvp-mnist" in line for line in named if "MLflow" not in line)
 
@@ -502,10 +545,10 @@ def test_the_page_is_complete_and_self_contained(clone: Clone) -> None:
     for identifier in ("U1.13", "U1.14", "U2.5", "U2.6", "U3.8", "U4.1", "X2", "M3.2", "M3.7"):
         assert identifier in html
     for name in ("vae-20d", "gan-mnist", "realnvp-mnist"):
-        metrics = json.loads((clone.root / "metrics" / f"{name}.json").read_text())
+        metrics = clone.numbers(name)
         assert metrics["data"]["sha256"] in html
         assert metrics["fingerprint"] in html
-    study = json.loads((clone.root / "metrics" / "planar-samples.json").read_text())
+    study = clone.numbers("planar-samples")
     assert study["fingerprint"] in html
     assert all(f">{name}</th>" in html for name in study["configurations"])
     commits = clone.succeed("git", "log", "--format=%H").split()
@@ -549,7 +592,7 @@ def test_the_page_follows_the_files_on_disk(fresh: Clone) -> None:
     assert "report.html" not in fresh.succeed("triptych", "status")
     assert page.read_bytes() == first
 
-    metrics = fresh.root / "metrics" / "vae-20d.json"
+    metrics = fresh.root / "plots" / "vae-20d" / "results.json"
     metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"epochs": 12345}))
     assert "report.html is stale" in fresh.succeed("triptych", "status")
     fresh.succeed("triptych", "page")
@@ -645,7 +688,8 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
     fresh.succeed("triptych", "sample", "realnvp-mnist", "--count", "4", "--seed", "2", "--output", "s.npy")
     fresh.succeed("triptych", "sample", "gan-mnist")
     assert (fresh.root / "s.npy").exists()
-    assert (fresh.root / "gan-mnist-samples.png").exists()
+    assert (fresh.root / "samples" / "gan-mnist.png").exists()
+    assert fresh.succeed("git", "status", "--porcelain") == "?? s.npy\n"
 
 
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:

@@ -288,9 +288,9 @@ FINAL_SHEETS = ["images/samples+step+3", "images/samples_after_training+step+0"]
 
 def evaluate(project: Project, numbers: dict[str, object] = METRICS) -> None:
     """Write a minimal evaluation of the model on disk."""
-    with evaluation(project, NAME, project.model(NAME), project.metrics(NAME), project.plots(NAME)):
+    with evaluation(project, NAME, project.model(NAME), project.plots(NAME)):
         weights = read_json(project.model(NAME) / "manifest.json")["weights_sha256"]
-        write_json(project.metrics(NAME), {**numbers, "weights_sha256": weights})
+        write_json(project.results(NAME), {**numbers, "weights_sha256": weights})
 
 
 def shown(project: Project) -> dict[str, object]:

@@ -329,3 +329,23 @@ def test_stochastic_and_threshold_binarisation_are_options(params: dict) -> None
         whole = params["datasets"]["mnist"] | {"dequantization": "none", **kind}
         data = changed(params, "datasets/binarized_mnist", whole)
         assert isinstance(parse(data), Settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "misspelt", "named"),
+    [
+        ("recipes/vae-20d/learning_rate", "lerning_rate", "recipes.vae-20d.lerning_rate: unknown key"),
+        ("recipes/vae-20d/epochs/quick", "quik", "recipes.vae-20d.epochs.quik: unknown key"),
+        ("experiments/vae-20d/family", "famly", "experiments.vae-20d.famly: unknown key"),
+        ("studies/dirac/seed", "sed", "studies.dirac.sed: unknown key"),
+        ("recipes", "recipies", "params.yaml: recipies: unknown key"),
+    ],
+)
+def test_a_misspelt_key_is_named_instead_of_the_missing_one(params: dict, key: str, misspelt: str, named: str) -> None:
+    data = copy.deepcopy(params)
+    *path, last = key.split("/")
+    part = reduce(dict.__getitem__, path, data)
+    part[misspelt] = part.pop(last)
+    with pytest.raises(TriptychError) as caught:
+        parse(data)
+    assert named in str(caught.value)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import ONE_A_FAMILY
 from triptych.core.errors import TriptychError
-from triptych.core.json_files import read_json
+from triptych.core.json_files import Document, read_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
@@ -68,6 +68,7 @@ PICTURES = {
         "X9-nearest.png",
     ],
 }
+HEADLINES = {"vae": ["elbo", "log_p"], "gan": [], "flow": ["log_p", "bits"]}  # besides the FID
 
 
 def run_classifier(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Console | None = None) -> None:
@@ -79,6 +80,7 @@ def run_classifier(tiny: Settings, prepared: Path, folder: Path, name: str, trac
         data=prepared / name,
         output=folder / f"classifier-{name}",
         metrics=folder / f"classifier-{name}.json",
+        plots=folder / "plots" / f"classifier-{name}",
         checkpoints=folder / "checkpoints",
         code="code",
         tracker=tracker or Console(),
@@ -124,6 +126,10 @@ def run_evaluate(tiny: Settings, prepared: Path, folder: Path, name: str) -> Non
         code="code",
         tracker=Console(),
     )
+
+
+def results_of(folder: Path, name: str) -> Document:
+    return read_json(folder / "plots" / name / "results.json")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +189,7 @@ def test_a_stopped_evaluation_continues(
 
 def test_every_fidelity_number_has_its_protocol(tiny: Settings, results: Path) -> None:
     for name in tiny.experiments:
-        metrics = read_json(results / f"{name}.json")
+        metrics = results_of(results, name)
         for measure in ("fid_classifier", "kid_classifier", "precision_classifier", "recall_classifier"):
             assert metrics[measure]["samples"] == tiny.active.fidelity.samples
             reference = tiny.experiment(name).reference
@@ -207,7 +213,7 @@ def test_a_model_that_returns_training_images_is_named_as_copying(
         images = HeldOutImages(data, split, torch.device("cpu")).eight_bit
         monkeypatch.setattr("triptych.stages.evaluate._samples", lambda *_, images=images: images)
         run_evaluate(tiny, prepared, copied, name)
-        found[split] = read_json(copied / f"{name}.json")["copying"]
+        found[split] = results_of(copied, name)["copying"]
     assert found["train"]["value"] > 0.95
     assert "the model copies" in found["train"]["sentence"]
     assert abs(found["valid"]["z_score"]) < 2
@@ -222,7 +228,7 @@ def test_a_model_that_returns_training_images_is_named_as_copying(
 def test_fid_kid_and_is_of_final_models_have_intervals(tiny: Settings, results: Path) -> None:
     """Among snapshots, those with the lowest FID and at the end have them, too. Real images need none."""
     for name, experiment in tiny.experiments.items():
-        metrics = read_json(results / f"{name}.json")
+        metrics = results_of(results, name)
         for row in (metrics[f"{measure}_classifier"] for measure in ("fid", "kid", "is")):
             assert row["resamplings"] == tiny.active.fidelity.resamplings == 100
             assert row["low"] <= row["value"] <= row["high"]
@@ -232,7 +238,7 @@ def test_fid_kid_and_is_of_final_models_have_intervals(tiny: Settings, results: 
 
 
 def test_the_best_and_the_last_snapshot_have_intervals(results: Path) -> None:
-    metrics = read_json(results / "cifar10-jsd-2.json")
+    metrics = results_of(results, "cifar10-jsd-2")
     rows = pd.read_csv(results / "plots" / "cifar10-jsd-2" / "snapshots.csv")
     assert not [column for column in rows.columns if column.endswith(("_low", "_high", "_error"))]
     best, last = metrics["over_training"]["best"], metrics["over_training"]["last"]
@@ -247,7 +253,7 @@ def test_the_best_and_the_last_snapshot_have_intervals(results: Path) -> None:
 
 
 def test_likelihoods_fit_their_definitions(results: Path) -> None:
-    vae, flow = (read_json(results / f"{name}.json")["test"] for name in ("vae-20d", "realnvp-mnist"))
+    vae, flow = (results_of(results, name)["test"] for name in ("vae-20d", "realnvp-mnist"))
     assert vae["elbo"] == pytest.approx(-vae["reconstruction"] - vae["kl"], rel=1e-9)
     assert vae["kl"] > 0
     assert vae["gap"] == pytest.approx(vae["log_likelihood"] - vae["elbo"], rel=1e-9)
@@ -256,13 +262,13 @@ def test_likelihoods_fit_their_definitions(results: Path) -> None:
     assert ratio == pytest.approx(-flow["bits_per_dimension"] / flow["log_likelihood"], rel=1e-9)
     assert flow["bits_per_dimension"] == pytest.approx(-flow["log_likelihood"] / (784 * np.log(2)), rel=1e-9)
     for name in ("realnvp-mnist", "nice-mnist"):
-        metrics = read_json(results / f"{name}.json")
+        metrics = results_of(results, name)
         assert metrics["inverse_error"]["value"] <= 1e-4
         assert metrics["traversal_end_error"] == {"value": 0.0, "images": 6}
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_names_of_pictures_begin_with_their_identifiers(results: Path, name: str) -> None:
+def test_names_of_pictures_begin_with_their_identifiers(tiny: Settings, results: Path, name: str) -> None:
     from PIL import Image
 
     folder = results / "plots" / name
@@ -274,12 +280,15 @@ def test_names_of_pictures_begin_with_their_identifiers(results: Path, name: str
     curve = pd.read_csv(folder / "curves.csv")
     assert curve.columns.tolist() == ["epoch", "label", "valid", "train"]
     assert curve["epoch"].tolist() == [0, 1, 2, 3]
-    numbers = dict(line.split(": ") for line in (folder / "numbers.yaml").read_text().splitlines())
-    assert float(numbers["fid_classifier.value"]) == read_json(results / f"{name}.json")["fid_classifier"]["value"]
+    found, headline = results_of(results, name), read_json(results / f"{name}.json")
+    assert headline["fid_classifier"] == found["fid_classifier"]["value"]
+    assert [key for key in headline if key != "fid_classifier"] == HEADLINES[tiny.experiment(name).family]
 
 
 def test_the_classifier_learns_and_real_images_are_measured(tiny: Settings, results: Path) -> None:
-    assert read_json(results / "classifier-mnist.json")["accuracy"]["test"] > 0.3
+    found = results_of(results, "classifier-mnist")["accuracy"]["test"]
+    assert read_json(results / "classifier-mnist.json") == {"accuracy": found}
+    assert found > 0.3
     for name, experiment in tiny.experiments.items():
         reference = read_json(results / "reference" / experiment.reference / "manifest.json")
         real, sizes = (
@@ -287,7 +296,7 @@ def test_the_classifier_learns_and_real_images_are_measured(tiny: Settings, resu
             tiny.dataset(experiment.dataset).sizes("quick"),
         )
         assert (real["samples"], real["reference_images"]) == (sizes.valid, sizes.test)
-        found = read_json(results / f"{name}.json")
+        found = results_of(results, name)
         assert found["reference"] == {"name": experiment.reference, "key": reference["key"]}
         assert real["value"] == found["fid_classifier"]["real_images"] < found["fid_classifier"]["value"]
 
@@ -316,7 +325,7 @@ def test_the_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Pa
     report(
         families={name: experiment.family for name, experiment in tiny.experiments.items()},
         groups=tiny.seed_groups(among=tiny.experiments),
-        metrics={name: results / f"{name}.json" for name in tiny.experiments},
+        experiments={name: results / "plots" / name / "results.json" for name in tiny.experiments},
         studies={},
         samples={name: results / "plots" / name / "samples.png" for name in tiny.experiments},
         snapshots={name: results / "plots" / name / "snapshots.csv" for name in tiny.experiments},
@@ -327,7 +336,7 @@ def test_the_report_fills_every_cell(tiny: Settings, results: Path, tmp_path: Pa
     )
     table = pd.read_csv(tmp_path / "summary.csv").set_index("experiment")
     assert table.notna().all(axis=None)
-    metrics = read_json(results / "vae-20d.json")
+    metrics = results_of(results, "vae-20d")
     assert float(table.loc["vae-20d", "test_elbo"]) == metrics["test"]["elbo"]
     for key in ("standard_error", "low", "high"):
         assert float(table.loc["vae-20d", f"fid_classifier_{key}"]) == metrics["fid_classifier"][key]
@@ -393,9 +402,9 @@ def test_inception_and_classifier_features_in_one_report(
         }
     )
     run_reference(mixed, prepared, copy, "photographs")
-    before = read_json(copy / "gan-mnist.json")
+    before = results_of(copy, "gan-mnist")
     run_evaluate(mixed, prepared, copy, "gan-mnist")
-    metrics = read_json(copy / "gan-mnist.json")
+    metrics = results_of(copy, "gan-mnist")
     for name in ("fid", "kid", "is", "precision", "recall"):
         assert f"{name}_classifier" not in metrics
         assert metrics[name]["extractor"] == inception.name
@@ -404,7 +413,7 @@ def test_inception_and_classifier_features_in_one_report(
         name: before[name]["value"] for name in ("recognised", "classes")
     }
     assert metrics["classes"]["extractor"].startswith("classifier-mnist")
-    project = project_with(mixed, copy, tmp_path / "project")
+    project = project_with(copy, tmp_path / "project")
     table = run_report(mixed, project)
     assert table.loc["gan-mnist", "fid"] == str(metrics["fid"]["value"])
     assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {inception.name}"
@@ -433,7 +442,7 @@ def test_the_protocol_of_published_tables_stands_beside_our_own(
         mixed = tiny.model_copy(update={"references": {"digits": entry}, "experiments": {"gan-mnist": gan}})
         run_reference(mixed, prepared, copy, "digits", samples)
         run_evaluate(mixed, prepared, copy, "gan-mnist")
-        found[samples] = read_json(copy / "gan-mnist.json")
+        found[samples] = results_of(copy, "gan-mnist")
     published = found[70].pop("published_protocol")
     assert found[70] == found[0]
     data, family = (
@@ -452,21 +461,15 @@ def test_the_protocol_of_published_tables_stands_beside_our_own(
         protocol = {key: published[measure][key] for key in ("samples", "reference", "reference_images", "extractor")}
         assert list(protocol.values()) == [70, "mnist/train+valid", 400, inception.name]
         assert published[measure]["low"] <= published[measure]["value"] <= published[measure]["high"]
-    project = project_with(mixed, copy, tmp_path / "project")
+    project = project_with(copy, tmp_path / "project")
     run_report(mixed, project)
     html = build_page(project, mixed).read_text(encoding="utf-8")
     assert f"70 samples against 400 images of mnist/train+valid: fid {published['fid']['value']:.4g} ± " in html
 
 
-def project_with(settings: Settings, results: Path, root: Path) -> Project:
+def project_with(results: Path, root: Path) -> Project:
     """Return a project folder with these results at the paths that a run writes."""
     project = Project(root)
-    for source, target in [
-        *((results / f"classifier-{name}.json", project.classifier_metrics(name)) for name in settings.classifiers),
-        *((results / f"{name}.json", project.metrics(name)) for name in settings.experiments),
-    ]:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
     shutil.copytree(results / "plots", root / "plots")
     return project
 
@@ -476,7 +479,7 @@ def run_report(settings: Settings, project: Project) -> pd.DataFrame:
     report(
         families={name: experiment.family for name, experiment in settings.experiments.items()},
         groups=settings.seed_groups(among=settings.experiments),
-        metrics={name: project.metrics(name) for name in settings.experiments},
+        experiments={name: project.results(name) for name in settings.experiments},
         studies={},
         samples={name: project.plots(name) / "samples.png" for name in settings.experiments},
         snapshots={name: project.plots(name) / "snapshots.csv" for name in settings.experiments},
@@ -496,7 +499,7 @@ def test_mlflow_has_curves_of_snapshots_and_of_the_speed(results: Path, tmp_path
     (tmp_path / "params.yaml").write_text("", encoding="utf-8")
     project, name = Project(tmp_path), "cifar10-jsd-2"
     run = copy_model(project, name, results / "models" / name)
-    copy_evaluation(run, results / f"{name}.json", results / "plots" / name)
+    copy_evaluation(run, results / "plots" / name)
     store = Store(project)
     assert bring_up_to_date(store, run, {"seconds_per_update": 0.25})
     assert not bring_up_to_date(store, run, {})

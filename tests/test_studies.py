@@ -152,7 +152,7 @@ def test_training_lowers_the_loss(tiny: Settings, name: str) -> None:
 
 
 def test_numbers(tiny: Settings, places: dict, undisturbed: dict) -> None:
-    samples, density = (read_json(places[name] / "metrics.json") for name in PICTURES)
+    samples, density = (read_json(places[name] / "plots" / "results.json") for name in PICTURES)
     assert samples["configurations"] == ["arcs-k1", "arcs-k3"]
     assert density["configurations"] == ["arcs-k1", "arcs-k3", "sine-k1", "sine-k3"]
     for metrics in (samples, density):
@@ -188,7 +188,7 @@ def test_files(places: dict, undisturbed: dict, name: str) -> None:
     weights, manifest = load_tensors(folder / "model/weights.safetensors"), read_json(folder / "model/manifest.json")
     assert weights["arcs-k3/u"].shape == (3, 2)
     assert manifest["settings"]["iterations"] == LAST
-    assert manifest["weights_sha256"] == read_json(folder / "metrics.json")["weights_sha256"]
+    assert manifest["weights_sha256"] == read_json(folder / "plots" / "results.json")["weights_sha256"]
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -166,7 +166,7 @@ def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPat
     )
     run_evaluate(settings, prepared, folder, "toy")
     settings = settings.model_copy(update={"classifiers": {"mnist": settings.classifier("mnist")}})
-    found = project_with(settings, folder, tmp_path_factory.mktemp("project"))
+    found = project_with(folder, tmp_path_factory.mktemp("project"))
     shutil.copytree(folder / "models", found.root / "models")
     run_report(settings, found)
     return found
@@ -186,7 +186,7 @@ def test_a_toy_model_is_trained(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_toy_model_is_evaluated(project: Project) -> None:
-    metrics = read_json(project.metrics("toy"))
+    metrics = read_json(project.results("toy"))
     assert metrics["test"]["log_likelihood"] < 0
     assert metrics["fid_classifier"]["samples"] == 150
     assert {path.name for path in project.plots("toy").glob("T*.png")} == {"T1-surprise.png", "T2-samples.png"}
@@ -215,7 +215,7 @@ def test_mlflow_sorts_by_the_headline_of_the_toy_family(settings: Settings) -> N
 @pytest.mark.parametrize(("deviation", "verdict"), [(0.5, Verdict.AGREES), (2.0, Verdict.NOT_COMPARED)])
 def test_toy_numbers_are_verified(project: Project, tmp_path: Path, deviation: float, verdict: Verdict) -> None:
     copy = Project(shutil.copytree(project.root, tmp_path / "copy"))
-    manifest, metrics = read_json(copy.model("toy") / "manifest.json"), read_json(copy.metrics("toy"))
+    manifest, metrics = read_json(copy.model("toy") / "manifest.json"), read_json(copy.results("toy"))
     manifest["settings"]["model"]["deviation"] = deviation
     write_json(copy.model("toy") / "manifest.json", manifest)
     metrics["test"]["log_likelihood"] *= 1.0001

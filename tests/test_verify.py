@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Project:
         "weights_sha256": "w",
     }
     write_json(project.model("vae") / "manifest.json", manifest)
-    write_json(project.metrics("vae"), METRICS)
+    write_json(project.results("vae"), METRICS)
     write_baseline(project, HERE)
     execution = Execution(project, "train", "vae")
     execution.facts |= HERE
@@ -67,7 +67,7 @@ def write_baseline(project: Project, machine: dict, **changes: object) -> None:
 
 def check(project: Project, **changes: object) -> Finding:
     """Change the metrics and compare them with the baseline."""
-    write_json(project.metrics("vae"), METRICS | changes)
+    write_json(project.results("vae"), METRICS | changes)
     [finding] = check_baseline(project, ["vae"])
     return finding
 
@@ -158,7 +158,7 @@ def test_studies_are_rounded_more_and_their_verdicts_are_words(
     write_json(project.model("dirac") / "manifest.json", {"family": "dirac", "settings": {}})
     kept = study | {"numbers_are": {"verdict": "another explanation"}, "settings": {}, "run": HERE}
     write_json(project.root / "metrics" / "baseline" / "quick" / "dirac.json", kept)
-    write_json(project.metrics("dirac"), study | {"game": game | changes})
+    write_json(project.results("dirac"), study | {"game": game | changes})
     [finding] = check_baseline(project, ["dirac"])
     assert finding.verdict is verdict, finding.detail
     assert f"game.{next(iter(changes))}: {next(iter(changes.values()))}, in the baseline" in finding.detail
@@ -234,7 +234,7 @@ def test_only_drifted_damaged_and_missing_are_failures(
     assert (f"{verdict.value}: item (with file): reason" in text) == (verdict is not Verdict.EQUAL)
 
 
-def test_weights_are_compared_with_manifest_and_metrics(project: Project) -> None:
+def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:
     weights = project.model("vae") / "weights.safetensors"
     weights.write_bytes(b"trained")
     manifest = read_json(project.model("vae") / "manifest.json")
@@ -245,8 +245,8 @@ def test_weights_are_compared_with_manifest_and_metrics(project: Project) -> Non
         [finding] = check_weights(project, ["vae"])
         return finding.item, finding.verdict
 
-    assert verdict() == ("metrics/vae.json", Verdict.DAMAGED)
-    write_json(project.metrics("vae"), METRICS | {"weights_sha256": right})
+    assert verdict() == ("plots/vae/results.json", Verdict.DAMAGED)
+    write_json(project.results("vae"), METRICS | {"weights_sha256": right})
     assert verdict() == ("models/vae/weights.safetensors", Verdict.EQUAL)
     weights.write_bytes(b"by hand")
     assert verdict() == ("models/vae/weights.safetensors", Verdict.DAMAGED)

@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT, TINY, shrink, with_classifiers
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
-from triptych.core.json_schemas import Metrics, read_document
+from triptych.core.json_schemas import Results, read_document
 from triptych.core.tracker import Console
 from triptych.data.download import unpack_cifar
 from triptych.data.prepared import PreparedData
@@ -172,8 +172,8 @@ def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
     classifier, statistics = folder / "classifier", folder / "reference"
     train_classifier(name=compared, settings=settings.classifier(compared), profile=profile,
                      runtime=runtime, data=folder / "data" / compared, output=classifier,
-                     metrics=folder / "classifier.json", checkpoints=folder / "checkpoints", code="c",
-                     tracker=console)  # fmt: skip
+                     metrics=folder / "classifier.json", plots=folder / "classifier-plots",
+                     checkpoints=folder / "checkpoints", code="c", tracker=console)  # fmt: skip
     measure_reference(name=experiment.reference, kind="classifier", split="test",
                       protocol=settings.active.fidelity, runtime=runtime, data=folder / "data" / compared,
                       classifier=classifier, output=statistics, tracker=console)  # fmt: skip
@@ -183,8 +183,8 @@ def run_pipeline(settings: Settings, name: str, folder: Path) -> None:
     evaluate(name=name, experiment=experiment, likelihood=settings.active.likelihood,
              protocol=settings.active.fidelity, data=data, model=model, reference=statistics,
              metrics=folder / "m.json", plots=plots, **shared)  # fmt: skip
-    report(families={name: experiment.family}, groups={name: [name]}, metrics={name: folder / "m.json"}, studies={},
-           samples={name: plots / "samples.png"}, snapshots={name: plots / "snapshots.csv"},
+    report(families={name: experiment.family}, groups={name: [name]}, experiments={name: plots / "results.json"},
+           studies={}, samples={name: plots / "samples.png"}, snapshots={name: plots / "snapshots.csv"},
            summary=folder / "summary.csv", seeds=folder / "seeds.csv", plots=folder / "comparison",
            tracker=console)  # fmt: skip
 
@@ -435,13 +435,13 @@ def checkpoint(results: PipelineResults, folder: Path, chance: Random) -> Callab
 
 def _damaged_file(results: PipelineResults, name: str, folder: Path, chance: Random) -> Path:
     (folder / "one").mkdir()
-    shutil.copyfile(results.folder / name, folder / "one" / name)
-    return _damaged(PipelineResults(folder, results.settings), "one", folder / "copy", chance) / name
+    copy = shutil.copy(results.folder / name, folder / "one")
+    return _damaged(PipelineResults(folder, results.settings), "one", folder / "copy", chance) / Path(copy).name
 
 
-def metrics(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
-    path = _damaged_file(results, "m.json", folder, chance)
-    return lambda: summarise("vae-20d", "vae", read_document(path, Metrics), ["classifier"])
+def numbers(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
+    path = _damaged_file(results, "plots/results.json", folder, chance)
+    return lambda: summarise("vae-20d", "vae", read_document(path, Results), ["classifier"])
 
 
 def summary(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
@@ -456,7 +456,7 @@ def snapshots(results: PipelineResults, folder: Path, chance: Random) -> Callabl
 
 DAMAGE = (
     users_npz, users_npz, users_idx, users_amat, users_batches, public_archive, raw_file, prepared_data, model,
-    statistics, classifier, checkpoint, metrics, summary, snapshots,
+    statistics, classifier, checkpoint, numbers, summary, snapshots,
 )  # fmt: skip
 
 

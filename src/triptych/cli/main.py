@@ -137,6 +137,20 @@ def plots(revisions: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("revision", default="HEAD")
+@click.argument("other", required=False)
+def compare(revision: str, other: str | None) -> None:
+    """Print the settings and headline numbers that differ between REVISION and OTHER, or the working tree.
+
+    REVISION is a git revision or a DVC experiment, by default HEAD.
+    """
+    from triptych.core.project import Project
+    from triptych.reports.compare import compare as run
+
+    click.echo(run(Project.find(Path.cwd()), revision, other))
+
+
+@cli.command()
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="port on this machine")
 def ui(port: int) -> None:
     """Open MLflow's web interface with the project's runs; other machines cannot connect to it."""
@@ -179,14 +193,18 @@ def verify() -> None:
 @click.argument("experiment")
 @click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="number of images")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="seed of the random numbers")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help=".png for a grid, .npy for an array")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=".png for a grid, .npy for an array  [default: samples/EXPERIMENT.png]",
+)
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
     from triptych.evaluation.sampling import write_samples
 
     project, settings = open_project()
     settings.experiment(experiment)
-    place = output or Path(f"{experiment}-samples.png")
+    place = output or project.root / "samples" / f"{experiment}.png"
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
 
@@ -270,8 +288,10 @@ def _errors_in_one_sentence() -> Iterator[None]:
 
 def _restore_earlier_results() -> None:
     from triptych.core.project import Project
-    from triptych.runner.restore import restore_outputs
+    from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
 
+    if STAGE_VARIABLE not in os.environ:
+        return
     try:
         restore_outputs(Project.find(Path.cwd()).root)
     except TriptychError as error:

@@ -84,14 +84,16 @@ def classifier(dataset: str) -> None:
 
     project, settings = open_project()
     chosen = settings.classifier(dataset)
-    data, model, metrics = project.prepared(dataset), project.classifier(dataset), project.classifier_metrics(dataset)
+    data, model, name = project.prepared(dataset), project.classifier(dataset), f"classifier-{dataset}"
+    outputs = {"metrics": project.metrics(name), "plots": project.plots(name)}
     inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
     resumable = _resumable(project, settings, "classifier")
-    with training(project, "classifier", f"classifier-{dataset}", inputs, model, metrics=metrics) as tracker:
-        outputs = {"output": model, "metrics": metrics}
-        train_classifier(name=dataset, settings=chosen, data=data, **outputs, **resumable, tracker=tracker)
+    with training(project, "classifier", name, inputs, model, plots=outputs["plots"]) as tracker:
+        train_classifier(
+            name=dataset, settings=chosen, data=data, output=model, **outputs, **resumable, tracker=tracker
+        )
 
 
 @click.command()
@@ -181,8 +183,8 @@ def evaluate(experiment: str) -> None:
     chosen = settings.experiment(experiment)
     from triptych.stages.evaluate import evaluate as run
 
-    model, metrics, plots = project.model(experiment), project.metrics(experiment), project.plots(experiment)
-    with evaluation(project, experiment, model, metrics, plots, seed_groups=settings.seed_groups()) as tracker:
+    model, plots = project.model(experiment), project.plots(experiment)
+    with evaluation(project, experiment, model, plots, seed_groups=settings.seed_groups()) as tracker:
         run(
             name=experiment,
             experiment=chosen,
@@ -192,7 +194,7 @@ def evaluate(experiment: str) -> None:
             data=project.prepared(chosen.dataset),
             model=model,
             reference=project.reference(chosen.reference),
-            metrics=metrics,
+            metrics=project.metrics(experiment),
             plots=plots,
             checkpoints=project.checkpoints,
             code=code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules]),
@@ -215,7 +217,7 @@ def study(name: str) -> None:
 
     resumable = _resumable(project, settings, "study", *study_modules(chosen.study))
     inputs, groups = study_inputs(chosen, settings.profile), settings.seed_groups()
-    with training(project, "study", name, inputs, model, **outputs, seed_groups=groups) as tracker:
+    with training(project, "study", name, inputs, model, plots=outputs["plots"], seed_groups=groups) as tracker:
         run(name=name, settings=chosen, output=model, **outputs, **resumable, tracker=tracker)
 
 
@@ -242,8 +244,8 @@ def report() -> None:
         run(
             families=families,
             groups=settings.seed_groups(),
-            metrics={name: project.metrics(name) for name in families},
-            studies={name: project.metrics(name) for name in settings.studies},
+            experiments={name: project.results(name) for name in families},
+            studies={name: project.results(name) for name in settings.studies},
             samples={name: project.plots(name) / SHEET for name in families},
             snapshots={name: project.plots(name) / SNAPSHOTS for name in families},
             summary=project.summary,

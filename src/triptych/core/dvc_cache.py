@@ -32,6 +32,12 @@ def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
             yield entry["relpath"], cache / entry["md5"][:2] / entry["md5"][2:]
 
 
+def is_cached(root: Path, md5: str) -> bool:
+    """Return whether DVC's cache holds all files for a hash."""
+    files = list(cached_files(root, md5))
+    return bool(files) and all(cached.exists() for _, cached in files)
+
+
 def _cache_folder(root: Path) -> Path:
     """Return the folder of DVC's cache, which `.dvc/config.local` moves in a queued experiment."""
     config = ConfigParser()

@@ -3,4 +3,5 @@
 MANIFEST = "manifest.json"  # content of a folder, and the inputs that it was made from
 WEIGHTS = "weights.safetensors"
 HISTORY = "history.csv"  # one row per epoch, or per fixed number of iterations of a study
-METRICS = "metrics.json"  # the evaluation, in a run folder
+RESULTS = "results.json"  # all results of an evaluation, beside its plots
+METRICS = "metrics.json"  # the same file in a run folder

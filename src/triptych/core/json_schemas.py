@@ -1,4 +1,4 @@
-"""Pydantic models of the JSON files that stages exchange: manifests, metrics and the checkpoint index.
+"""Pydantic models of the JSON files that stages exchange: manifests, results and the checkpoint index.
 
 A file may hold further keys. A missing key or a wrong type means that the file is damaged.
 """
@@ -19,7 +19,7 @@ PROTOCOL = (
     "samples", "reference_images", "real_samples", "test_images", "training_images", "neighbours", "subsets",
     "subset_size", "dequantization_draws", "images", "parts", "confidence", "epochs", "iterations", "resamplings",
 )  # fmt: skip
-"""Keys of numbers in `metrics.json` that describe how a result was measured; they are not results."""
+"""Keys of numbers in `results.json` that describe how a result was measured; they are not results."""
 
 
 class JsonSchema(BaseModel):
@@ -150,7 +150,7 @@ class CheckpointIndex(JsonSchema):
 
 
 class Measure(JsonSchema):
-    """A number in `metrics.json`."""
+    """A number in `results.json`."""
 
     value: float
     real_images: float | None = None
@@ -184,8 +184,8 @@ class ReferenceName(JsonSchema):
     key: str
 
 
-class Metrics(JsonSchema):
-    """The file `metrics/<experiment>.json`."""
+class Results(JsonSchema):
+    """The file `plots/<experiment>/results.json`."""
 
     test: dict[str, float]
     not_defined: dict[str, str]

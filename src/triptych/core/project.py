@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import RESULTS
 
 CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
 
@@ -49,13 +50,15 @@ class Project:
         return self.root / "models" / f"classifier-{dataset}"
 
     def metrics(self, experiment: str) -> Path:
+        """The headline numbers, for DVC's tables."""
         return self.root / "metrics" / f"{experiment}.json"
-
-    def classifier_metrics(self, dataset: str) -> Path:
-        return self.root / "metrics" / f"classifier-{dataset}.json"
 
     def plots(self, experiment: str) -> Path:
         return self.root / "plots" / experiment
+
+    def results(self, experiment: str) -> Path:
+        """All numbers with their protocols, and the checksums of what they were measured on."""
+        return self.plots(experiment) / RESULTS
 
     @property
     def summary(self) -> Path:

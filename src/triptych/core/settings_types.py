@@ -65,8 +65,14 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """Return the key path and the reason of the first error that pydantic found."""
-    problem = error.errors(include_url=False)[0]
+    """Return the key path and the reason of the first error that pydantic found.
+
+    An unknown key comes before a missing key of the same mapping, because it may be a misspelling of it.
+    """
+    problem, *others = error.errors(include_url=False)
+    if problem["type"] == "missing":
+        unknown = (other for other in others if other["type"] == "extra_forbidden")
+        problem = next((other for other in unknown if other["loc"][:-1] == problem["loc"][:-1]), problem)
     place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":

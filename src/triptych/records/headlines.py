@@ -50,7 +50,7 @@ def likelihood(row: Mapping[str, Any]) -> str:
 
 def study_headline(project: Project, name: str) -> str:
     """Return the headline of each configuration of a study. Configurations with the same word are listed together."""
-    metrics = read_json(project.metrics(name))
+    metrics = read_json(project.results(name))
     found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
     if all(isinstance(value, str) for value in found.values()):
         items = {value: [item for item in found if found[item] == value] for value in found.values()}

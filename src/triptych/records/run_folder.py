@@ -6,7 +6,7 @@ It is `.triptych/runs/<name>/<first 16 digits of the fingerprint>/`:
 | --- | --- |
 | `manifest.json` | the inputs of the training run |
 | `history.csv` | one row per epoch, or per some iterations of a study |
-| `metrics.json` | the evaluation; missing before the evaluation |
+| `metrics.json` | the results of the evaluation; missing before the evaluation |
 | `figures/` | the pictures of the evaluation |
 | `snapshots.csv` | the scores of each snapshot, for a GAN with a critic |
 | `samples/<weights>/<epoch>.png` | one sheet of samples per snapshot, for an experiment |
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
-from triptych.core.file_names import HISTORY, MANIFEST, METRICS
+from triptych.core.file_names import HISTORY, MANIFEST, METRICS, RESULTS
 from triptych.core.files import atomic_folder, copy_file
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
@@ -70,11 +70,9 @@ def copy_model(project: Project, name: str, model: Path) -> RunFolder:
     return run
 
 
-def copy_evaluation(run: RunFolder, metrics: Path, plots: Path | None) -> None:
-    """Copy metrics, snapshot scores and pictures of an evaluation into the run folder."""
-    copy_file(metrics, run.path / METRICS)
-    if not plots or not plots.is_dir():
-        return
+def copy_evaluation(run: RunFolder, plots: Path) -> None:
+    """Copy results, snapshot scores and pictures of an evaluation into the run folder."""
+    copy_file(plots / RESULTS, run.path / METRICS)
     if (plots / SNAPSHOTS).exists():
         copy_file(plots / SNAPSHOTS, run.path / SNAPSHOTS)
     copy_pictures(plots, run.path / "figures")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from triptych.core.file_names import MANIFEST
+from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.hashing import sha256_of_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
@@ -70,13 +70,12 @@ def training(
     inputs: dict[str, Any],
     model: Path,
     *,
-    metrics: Path | None = None,
     plots: Path | None = None,
     seed_groups: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[RunTracker]:
     """Track a stage that trains `item` into the folder `model`: terminal, journal, run folder, live run in MLflow.
 
-    If the stage also evaluates (a classifier or a study), it writes into `metrics` and `plots`. An experiment is
+    If the stage also evaluates (a classifier or a study), it writes into the folder `plots`. An experiment is
     evaluated by another stage: see `evaluation`. `seed_groups` are those of the settings.
     """
     execution = Execution(project, name, item)
@@ -94,12 +93,12 @@ def training(
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
         run = copy_model(project, item, model)
-        if metrics:
-            copy_evaluation(run, metrics, plots)
+        if plots:
+            copy_evaluation(run, plots)
         else:
             with failure_as_warning(NOT_RECORDED):
                 draw_sample_sheets(run, model)
-        live.finish(run, None if metrics else model, execution.facts)
+        live.finish(run, None if plots else model, execution.facts)
 
 
 @contextmanager
@@ -107,19 +106,18 @@ def evaluation(
     project: Project,
     item: str,
     model: Path,
-    metrics: Path,
     plots: Path,
     *,
     seed_groups: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[StageTracker]:
-    """Track the evaluation of `item`: metrics and pictures go into the run folder and MLflow run of its training."""
+    """Track the evaluation of `item`: results and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
     yield StageTracker(execution)
     with failure_as_warning(NOT_RECORDED):
-        execution.write(metrics)
+        execution.write(plots / RESULTS)
         run = copy_model(project, item, model)
         before = None if run.evaluation else run.digest
-        copy_evaluation(run, metrics, plots)
+        copy_evaluation(run, plots)
         facts = look_up(project, "train", item, model / MANIFEST)
         with failure_as_warning(NO_ANSWER):
             bring_up_to_date(Store(project, seed_groups or {}), run, facts, model, before)

@@ -30,7 +30,7 @@ def closing_table(project: Project, settings: Settings) -> str:
     lines.append(f"(FID, KID and IS on {'; '.join(protocols)})")
     if len(rows) > len(groups):
         lines.append("(for several seeds: the mean; report.html and metrics/seeds.csv have standard deviations)")
-    measured = [name for name in settings.studies if project.metrics(name).exists()]
+    measured = [name for name in settings.studies if project.results(name).exists()]
     lines += [f"{name:<28} {study_headline(project, name)}" for name in measured]
     lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`triptych plots`: write the plots of `dvc plots` to `dvc_plots/`, without a network.
+"""`triptych plots`: write the plots of `dvc plots` to `triptych_plots/`, without a network.
 
 DVC's own page loads a script from the network. Here every curve is an SVG file. `index.html` shows curves and pictures,
 one column per revision.
@@ -19,7 +19,7 @@ from triptych.core.project import Project
 
 Json = dict[str, Any]
 
-FOLDER = "dvc_plots"
+FOLDER = "triptych_plots"
 PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>

@@ -13,7 +13,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from triptych.core.dvc_cache import content_hash
+from triptych.core.dvc_cache import content_hash, is_cached
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
@@ -31,6 +31,7 @@ from triptych.training.checkpoint import INDEX
 Json = dict[str, Any]
 
 CURRENT, NEVER = "up to date", "not run"
+CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
 LINE = "{:<28} {:<19} {:<8} {:<16} {:>8}  {}"
 
@@ -53,13 +54,14 @@ def status(project: Project, settings: Settings) -> str:
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
     for name, state in states.items():
         headline = ""
-        if project.metrics(name).exists():
+        if project.results(name).exists():
             headline = study_headline(project, name) if name in settings.studies else _headline(project, name)
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    if stale := sum(state.word != CURRENT for state in states.values()):
-        lines.append(f"{stale} of {len(states)} are not up to date: run `triptych repro`")
+    if stale := [state for state in states.values() if state.word != CURRENT]:
+        advice = CHECKOUT if all(state.reason.endswith(CHECKOUT) for state in stale) else "run `triptych repro`"
+        lines.append(f"{len(stale)} of {len(states)} are not up to date: {advice}")
     else:
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join([*lines, *_warning_of_page(project, settings)])
@@ -94,9 +96,9 @@ def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
 
 
 def _headline(project: Project, experiment: str) -> str:
-    metrics = read_json(project.metrics(experiment))
-    fid = metrics[name_of("fid", metrics)]["value"]
-    row = {f"test_{key}": metrics["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
+    results = read_json(project.results(experiment))
+    fid = results[name_of("fid", results)]["value"]
+    row = {f"test_{key}": results["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
     return ", ".join(filter(None, [f"FID {fid:.2f}", likelihood(row)]))
 
 
@@ -143,7 +145,8 @@ class Lock:
             yield from self._reasons_of_dependency(dependency["path"], dependency["md5"])
         for output in entry["outs"]:
             if not (self.root / output["path"]).exists():
-                yield f"{output['path']} is missing"
+                advice = f": {CHECKOUT}" if is_cached(self.root, output["md5"]) else ""
+                yield f"{output['path']} is missing{advice}"
 
     def _reasons_of_dependency(self, path: str, md5: str) -> Iterator[str]:
         if path in self._writers:

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from triptych.core.dvc_cache import cached_files, recorded_outputs
+from triptych.core.dvc_cache import cached_files, is_cached, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder, copy_file
 
@@ -28,9 +28,8 @@ def restore_outputs(root: Path) -> list[Path]:
     try:
         for name, md5 in recorded_outputs(root).get(stage, ()):
             path = _path_in(root, name)
-            files = list(cached_files(root, md5))
-            if not path.exists() and files and all(cached.exists() for _, cached in files):
-                _restore(path, files)
+            if not path.exists() and is_cached(root, md5):
+                _restore(path, list(cached_files(root, md5)))
                 restored.append(path)
     except (KeyError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
+from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
@@ -31,11 +31,13 @@ def train_classifier(
     data: Path,
     output: Path,
     metrics: Path,
+    plots: Path,
     checkpoints: Path,
     code: str,
     tracker: Tracker,
 ) -> None:
-    """Train the classifier of data set `name`. Write its folder `output` and its accuracies to `metrics`.
+    """Train the classifier of data set `name`. Write its folder `output`, its accuracy on test images to `metrics`, and
+    all numbers to `results.json` in the folder `plots`.
 
     | file | content |
     | --- | --- |
@@ -87,5 +89,7 @@ def train_classifier(
             "fingerprint": fingerprint,
             "weights_sha256": weights_sha256,
         }
-        write_json(metrics, result)
+        with atomic_folder(plots) as plotted:
+            write_json(plotted / RESULTS, result)
+        write_json(metrics, {"accuracy": scores["test"]})
     tracker.say(f"classifier-{name}: {scores['test']:.2%} test accuracy")

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from triptych.core.file_names import HISTORY, WEIGHTS
+from triptych.core.file_names import HISTORY, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.json_files import flatten, is_number, write_json
+from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.binarization import stochastic_binarize
 from triptych.data.prepared import PreparedData
@@ -22,6 +22,7 @@ from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURE
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Reference
+from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import SHEET, tile
@@ -59,9 +60,9 @@ def evaluate(
 ) -> None:
     """Measure the model in the folder `model` on validation and test images, and its samples against the reference.
 
-    Writes `metrics` (JSON) and, into the folder `plots`, the pictures; `samples.png`, samples without axes;
-    `curves.csv`, the headline curve for `dvc plots`; and `numbers.yaml`, the metrics again, so that the stage `report`
-    can depend on them. An interrupted measurement continues from its parts under `checkpoints` if model, data, settings
+    Writes the headline numbers to `metrics`, for DVC's tables. Writes into the folder `plots` the pictures;
+    `samples.png`, samples without axes; `curves.csv`, the headline curve for `dvc plots`; and all numbers in
+    `results.json`. An interrupted measurement continues from its parts under `checkpoints` if model, data, settings
     and `code` (a hash) are the same.
     Raises TriptychError if a file is missing or damaged, or if the model's output is NaN.
     """
@@ -133,8 +134,8 @@ def evaluate(
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],
         }
-        _write_numbers(folder / "numbers.yaml", result)
-        write_json(metrics, result)
+        write_json(folder / RESULTS, result)
+        write_json(metrics, headline_numbers(result))
     headline = name_of("fid", fidelity)
     tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
 
@@ -188,8 +189,3 @@ def _write_curve(path: Path, history: list[dict[str, float]], label: str) -> Non
     metric = next(name for name in history[0] if name.startswith("valid_")).removeprefix("valid_")
     lines = [f'{row["epoch"]},"{label}",{row[f"valid_{metric}"]!r},{row[f"train_{metric}"]!r}' for row in history]
     path.write_text("\n".join(["epoch,label,valid,train", *lines]) + "\n", encoding="utf-8")
-
-
-def _write_numbers(path: Path, result: dict[str, Any]) -> None:
-    lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
-    path.write_text("".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Stage `report`: write all metrics to `metrics/summary.csv` and `metrics/seeds.csv`, and draw the comparison plots."""
+"""Stage `report`: write all results to `metrics/summary.csv` and `metrics/seeds.csv`, and draw the comparison plots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, readable
 from triptych.core.json_files import flatten, read_json
-from triptych.core.json_schemas import Metrics, measured, read_document
+from triptych.core.json_schemas import Results, measured, read_document
 from triptych.core.tracker import Tracker
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
@@ -49,7 +49,7 @@ def report(
     *,
     families: Mapping[str, str],
     groups: Mapping[str, Sequence[str]],
-    metrics: Mapping[str, Path],
+    experiments: Mapping[str, Path],
     studies: Mapping[str, Path],
     samples: Mapping[str, Path],
     snapshots: Mapping[str, Path],
@@ -62,12 +62,12 @@ def report(
 
     `summary` has one row per experiment. `seeds` has one row per number and group, over the seeds of the group.
     `groups` gives the experiments and studies of each group by the name of its first; the plots X2 show the first.
-    `families` gives the family of each experiment, `metrics` and `studies` the JSON files to read, `samples` the
+    `families` gives the family of each experiment, `experiments` and `studies` the JSON files to read, `samples` the
     sheets of samples. `snapshots` are files of scores over training; those that exist are drawn as M2.7c.
     """
     import pandas as pd
 
-    numbers = {name: read_document(path, Metrics) for name, path in metrics.items()}
+    numbers = {name: read_document(path, Results) for name, path in experiments.items()}
     extractors = extractors_of(numbers.values())
     table = pd.DataFrame([summarise(name, families[name], numbers[name], extractors) for name in numbers])
     with atomic_file(summary) as draft:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
+from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
-from triptych.core.json_files import flatten, is_number, write_json
+from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation, fit
@@ -46,8 +46,8 @@ def study(
     | `output/weights.safetensors` | the results of training, `<configuration>/<tensor>` |
     | `output/history.csv` | one row per chunk of iterations, columns `<configuration>.<quantity>` |
     | `output/manifest.json` | the inputs, and the checksum of the weights |
-    | `metrics` | the numbers of each configuration, JSON |
-    | `plots/` | pictures, and for `dvc plots` one curve per configuration and all numbers in `numbers.yaml` |
+    | `metrics` | the headline numbers, for DVC's tables |
+    | `plots/` | pictures, one curve per configuration for `dvc plots`, and all numbers in `results.json` |
 
     An unfinished run with the same settings and `code` (a hash) under `checkpoints` is resumed. Raises TriptychError
     if a configuration diverges, or if the checkpoint is damaged.
@@ -81,9 +81,9 @@ def study(
             }
             write_json(model / MANIFEST, {"experiment": name, "family": settings.study, **inputs, **facts})
             _write_curves(drawn, history, built.configurations)
-            lines = [f"{key}: {value!r}\n" for key, value in flatten(result).items() if is_number(value)]
-            (drawn / "numbers.yaml").write_text("".join(lines), encoding="utf-8")
-            write_json(metrics, result)
+            write_json(drawn / RESULTS, result)
+            found = [numbers[configuration] for configuration in result["configurations"]]
+            write_json(metrics, measures.headline_numbers(found))
     tracker.say(f"{name}: {len(built.configurations)} configurations, {iterations:,} iterations")
 
 

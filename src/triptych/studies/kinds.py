@@ -6,7 +6,7 @@ A kind is a package `triptych.studies.<name>` with four modules:
 | --- | --- |
 | `settings` | `Settings`, which validates an entry under `studies:` |
 | `training` | `build`, which returns the study in training |
-| `measure` | `measure`, which returns the numbers |
+| `measure` | `measure`, which returns the numbers, and `headline_numbers`, which sums them up for DVC's tables |
 | `pictures` | `draw_pictures` |
 
 Kinds and model families share one set of names in MLflow, so a kind must not have the name of a family.

@@ -35,7 +35,7 @@ FACTS = (
     "iterations_per_second",
 )
 ADDED = ("settings", "runtime", "splits", "run")
-"""The keys that a file of the baseline has besides those of the metrics."""
+"""The keys that a file of the baseline has besides those of the results."""
 STUDY_RUN = {
     "iterations": "iterations",
     "training (s)": "run.train_seconds",
@@ -128,28 +128,28 @@ def baseline_file(project: Project, name: str, profile: str) -> Path:
 def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) -> None:
     """Write `metrics/baseline/<kept_as>.json` and, if `pictures`, `plots/baseline/<kept_as>/` from `name`'s results.
 
-    The file holds the metrics, the settings and data that they depend on, and the journal's facts of the run.
+    The file holds the results, the settings and data that they depend on, and the journal's facts of the run.
     Under profile `quick` the file goes to `metrics/baseline/quick`, without pictures: only `triptych verify` reads it.
     Raises TriptychError if the experiment or study has not been evaluated.
     """
-    metrics, manifest = read_json(project.metrics(name)), read_json(project.model(name) / MANIFEST)
-    if metrics["weights_sha256"] != manifest["weights_sha256"]:
-        raise TriptychError(f"metrics and model of {name} belong to different runs: run `dvc repro` first")
-    kept = {**metrics, "settings": manifest["settings"], "runtime": manifest["runtime"]}
+    results, manifest = read_json(project.results(name)), read_json(project.model(name) / MANIFEST)
+    if results["weights_sha256"] != manifest["weights_sha256"]:
+        raise TriptychError(f"results and model of {name} belong to different runs: run `dvc repro` first")
+    kept = {**results, "settings": manifest["settings"], "runtime": manifest["runtime"]}
     if "data" in manifest:
         kept["splits"] = manifest["data"]["splits"]
-    kept["run"] = _run_facts(project, name, metrics, manifest["family"])
-    write_json(baseline_file(project, kept_as, metrics["profile"]), kept)
-    if metrics["profile"] == "full" and pictures:
+    kept["run"] = _run_facts(project, name, results, manifest["family"])
+    write_json(baseline_file(project, kept_as, results["profile"]), kept)
+    if results["profile"] == "full" and pictures:
         keep_pictures(project, project.plots(name), kept_as)
 
 
-def _run_facts(project: Project, name: str, metrics: Result, family: str) -> Result:
+def _run_facts(project: Project, name: str, results: Result, family: str) -> Result:
     facts = look_up(project, stage_of(family), name, project.model(name) / MANIFEST)
-    evaluated = look_up(project, "evaluate", name, project.metrics(name))
+    evaluated = look_up(project, "evaluate", name, project.results(name))
     found = {key: facts[key] for key in FACTS if key in facts}
-    if "train_seconds" in facts and "epochs" in metrics:
-        found["seconds_per_epoch"] = facts["train_seconds"] / metrics["epochs"]
+    if "train_seconds" in facts and "epochs" in results:
+        found["seconds_per_epoch"] = facts["train_seconds"] / results["epochs"]
     if "seconds_per_sample" in evaluated:
         found["seconds_per_sample"] = evaluated["seconds_per_sample"]
     return found

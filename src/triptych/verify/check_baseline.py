@@ -1,4 +1,4 @@
-"""Compare metrics with the baseline: the results that `triptych baseline` keeps in `metrics/baseline`."""
+"""Compare results with the baseline: those that `triptych baseline` keeps in `metrics/baseline`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from triptych.core.file_names import MANIFEST
+from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.json_schemas import PROTOCOL
 from triptych.core.project import Project
@@ -28,15 +28,15 @@ ABSENT = "not there"
 
 
 def check_baseline(project: Project, names: Iterable[str]) -> Iterator[Finding]:
-    """Compare the metrics of each experiment, study and classifier with its baseline."""
+    """Compare the results of each experiment, study and classifier with its baseline."""
     for name in names:
-        metrics = project.metrics(name)
-        if not metrics.exists():
+        results = project.results(name)
+        if not results.exists():
             continue  # `check_outputs` reports a missing output
-        found = read_json(metrics)
+        found = read_json(results)
         path = baseline_file(project, name, found["profile"])
         verdict, detail = _compare(project, name, found, path)
-        yield Finding(f"metrics/{name}.json", path.relative_to(project.root).as_posix(), verdict, detail)
+        yield Finding(f"plots/{name}/{RESULTS}", path.relative_to(project.root).as_posix(), verdict, detail)
 
 
 def _compare(project: Project, name: str, found: Json, path: Path) -> tuple[Verdict, str]:

@@ -1,4 +1,4 @@
-"""Compare files on disk with `dvc.lock`, and weights with the manifests and metrics that name them."""
+"""Compare files on disk with `dvc.lock`, and weights with the manifests and results that name them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from triptych.core.dvc_cache import cached_files, content_hash, recorded_outputs
-from triptych.core.file_names import MANIFEST, WEIGHTS
+from triptych.core.file_names import MANIFEST, RESULTS, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
@@ -55,16 +55,16 @@ def _changed_files(root: Path, folder: Path, md5: str) -> list[str]:
 
 
 def check_weights(project: Project, names: Iterable[str]) -> Iterator[Finding]:
-    """Compare the weights of each model with its manifest, and the manifest with the metrics of the model."""
+    """Compare the weights of each model with its manifest, and the manifest with the results of the model."""
     for name in names:
-        folder, metrics = project.model(name), project.metrics(name)
+        folder, results = project.model(name), project.results(name)
         if not (folder / MANIFEST).exists() or not (folder / WEIGHTS).exists():
             continue  # `check_outputs` reports a missing output
         weights, recorded = f"models/{name}/{WEIGHTS}", read_json(folder / MANIFEST)["weights_sha256"]
         if sha256_of_file(folder / WEIGHTS) != recorded:
             yield Finding(weights, MANIFEST, Verdict.DAMAGED, "these are not the weights of the training run")
-        elif metrics.exists() and read_json(metrics)["weights_sha256"] != recorded:
-            detail = "these metrics belong to other weights: run `triptych repro`"
-            yield Finding(f"metrics/{name}.json", MANIFEST, Verdict.DAMAGED, detail)
+        elif results.exists() and read_json(results)["weights_sha256"] != recorded:
+            detail = "these results belong to other weights: run `triptych repro`"
+            yield Finding(f"plots/{name}/{RESULTS}", MANIFEST, Verdict.DAMAGED, detail)
         else:
             yield Finding(weights, MANIFEST, Verdict.EQUAL)

@@ -1,4 +1,4 @@
-"""Compare the views of the results with the metrics: `summary.csv`, `report.html` and MLflow."""
+"""Compare the views of the results with the results: `summary.csv`, `report.html` and MLflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from triptych.core.file_names import MANIFEST
+from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.messages import one_line
 from triptych.core.project import Project
@@ -20,21 +20,21 @@ from triptych.verify.finding import Finding, Verdict, finding_of
 
 
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
-    """Compare each row of `metrics/summary.csv` with the metrics of its experiment."""
+    """Compare each row of `metrics/summary.csv` with the results of its experiment."""
     from triptych.stages.report import extractors_of, summarise
 
     if not project.summary.exists():
         return
     with project.summary.open(encoding="utf-8", newline="") as file:
         rows = {row["experiment"]: row for row in csv.DictReader(file)}
-    paths = {name: project.metrics(name) for name in settings.experiments}
-    metrics = {name: read_json(path) for name, path in paths.items() if path.exists()}
-    extractors = extractors_of(metrics.values())
-    for name, found in metrics.items():
+    paths = {name: project.results(name) for name in settings.experiments}
+    results = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    extractors = extractors_of(results.values())
+    for name, found in results.items():
         expected = summarise(name, settings.experiments[name].family, found, extractors)
         cells = rows.get(name, {})
         differing = [key for key, value in expected.items() if not _is_same(value, cells.get(key))]
-        yield finding_of(f"metrics/summary.csv: {name}", f"metrics/{name}.json", differing, "triptych repro")
+        yield finding_of(f"metrics/summary.csv: {name}", f"plots/{name}/{RESULTS}", differing, "triptych repro")
 
 
 def _is_same(value: object, cell: str | None) -> bool:
@@ -47,20 +47,20 @@ def _is_same(value: object, cell: str | None) -> bool:
 
 
 def check_page(project: Project, names: Iterable[str]) -> Iterator[Finding]:
-    """Compare each section of `report.html` with the metrics of its experiment, study or classifier."""
+    """Compare each section of `report.html` with the results of its experiment, study or classifier."""
     if not project.page.exists():
-        yield Finding("report.html", "metrics", Verdict.MISSING, "run `triptych page`")
+        yield Finding("report.html", "plots", Verdict.MISSING, "run `triptych page`")
         return
     page = _PageNumbers()
     page.feed(project.page.read_text(encoding="utf-8"))
     for name in names:
-        path = project.metrics(name)
+        path = project.results(name)
         if not path.exists():
             continue
         expected = {key: str(value) for key, value in flatten(read_json(path)).items() if is_number(value)}
         shown = page.sections[name]
         differing = [key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)]
-        yield finding_of(f"report.html: {name}", f"metrics/{name}.json", differing, "triptych page")
+        yield finding_of(f"report.html: {name}", f"plots/{name}/{RESULTS}", differing, "triptych page")
 
 
 class _PageNumbers(HTMLParser):
@@ -80,7 +80,7 @@ class _PageNumbers(HTMLParser):
 
 
 def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
-    """Compare every point of each model's run in MLflow with the model's history and metrics."""
+    """Compare every point of each model's run in MLflow with the model's history and results."""
     store = Store(project)
     for name in names:
         manifest = project.model(name) / MANIFEST
@@ -88,15 +88,15 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
             continue
         run = run_folder_of(project, name, read_json(manifest)["fingerprint"])
         try:
-            yield _check_run(store, run, project.metrics(name))
+            yield _check_run(store, run, project.results(name))
         except expected_errors() as error:
             yield Finding("MLflow", store.uri, Verdict.NOT_COMPARED, f"MLflow does not answer ({one_line(error)})")
             return
 
 
-def _check_run(store: Store, run: RunFolder, metrics: Path) -> Finding:
-    item, compared_with = f"MLflow: {run.name}", f"metrics/{run.name}.json"
-    if not run.is_complete or (metrics.exists() and run.evaluation != read_json(metrics)):
+def _check_run(store: Store, run: RunFolder, results: Path) -> Finding:
+    item, compared_with = f"MLflow: {run.name}", f"plots/{run.name}/{RESULTS}"
+    if not run.is_complete or (results.exists() and run.evaluation != read_json(results)):
         return Finding(item, compared_with, Verdict.MISSING, "the run folder is out of date: run `triptych sync`")
     shown = store.find_runs(run.name, run.inputs["fingerprint"], run.inputs["family"])
     if len(shown) != 1:

@@ -19,11 +19,11 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     names = settings.measured
     comparisons = {
         "outputs with dvc.lock": check_outputs(project, settings),
-        "weights with manifests and metrics": check_weights(project, names),
-        "summary.csv with metrics": check_summary(project, settings),
-        "report.html with metrics": check_page(project, names),
-        "MLflow with metrics and histories": check_mlflow(project, names),
-        "metrics with metrics/baseline": check_baseline(project, names),
+        "weights with manifests and results": check_weights(project, names),
+        "summary.csv with results": check_summary(project, settings),
+        "report.html with results": check_page(project, names),
+        "MLflow with results and histories": check_mlflow(project, names),
+        "results with metrics/baseline": check_baseline(project, names),
     }
     rows, notable = [ROW.format("comparison of", *(verdict.value for verdict in Verdict))], []
     for label, findings in comparisons.items():

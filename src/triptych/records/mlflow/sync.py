@@ -42,12 +42,12 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 def _copy_results(project: Project, settings: Settings) -> None:
     """Copy all results on disk into run folders, for example after `dvc checkout` or on another machine."""
     for name in settings.measured:
-        model, metrics = project.model(name), project.metrics(name)
+        model, results = project.model(name), project.results(name)
         if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
             continue
         run = copy_model(project, name, model)
-        if metrics.exists() and read_json(metrics)["weights_sha256"] == run.inputs["weights_sha256"]:
-            copy_evaluation(run, metrics, project.plots(name))
+        if results.exists() and read_json(results)["weights_sha256"] == run.inputs["weights_sha256"]:
+            copy_evaluation(run, project.plots(name))
 
 
 def _sync_run(store: Store, run: RunFolder) -> bool:

@@ -55,8 +55,8 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         row["judged"] = {measure: name_of(measure, row) for measure in BEST}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
-    measured = [name for name in settings.studies if project.metrics(name).exists()]
-    classifiers = [name for name in settings.classifiers if project.classifier_metrics(name).exists()]
+    measured = [name for name in settings.studies if project.results(name).exists()]
+    classifiers = [name for name in settings.classifiers if project.results(f"classifier-{name}").exists()]
     studies = [
         study_section(project, names, settings.study(name).study)
         for name, names in settings.seed_groups(among=measured).items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.json_schemas import Metrics, read_document
+from triptych.core.json_schemas import Results, read_document
 from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.presentation import presentation_of
@@ -29,9 +29,9 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
     `names` are the experiments with these settings. The others differ only in their seeds; they have no pictures.
     """
     name, *others = names
-    metrics = read_document(project.metrics(name), Metrics)
+    metrics = read_document(project.results(name), Results)
     train = look_up(project, "train", name, project.model(name) / MANIFEST)
-    evaluate = look_up(project, "evaluate", name, project.metrics(name))
+    evaluate = look_up(project, "evaluate", name, project.results(name))
     return {
         **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
         "family": FAMILIES[family].title,
@@ -61,7 +61,7 @@ def _published_protocol(metrics: dict[str, Any]) -> list[str]:
 def study_section(project: Project, names: list[str], kind: str) -> dict[str, Any]:
     """Return the content of one study. `names` are the studies with these settings, one per seed."""
     name, *others = names
-    metrics, *of_others = (read_json(project.metrics(each)) for each in names)
+    metrics, *of_others = (read_json(project.results(each)) for each in names)
     journal = look_up(project, "study", name, project.model(name) / MANIFEST)
     columns, rows = configured([metrics, *of_others])
     return {
@@ -80,7 +80,7 @@ def classifier_section(project: Project, name: str) -> dict[str, Any]:
     """Return the content of the classifier of a data set."""
     item = f"classifier-{name}"
     journal = look_up(project, "classifier", item, project.classifier(name) / MANIFEST)
-    metrics = read_json(project.classifier_metrics(name))
+    metrics = read_json(project.results(item))
     return _numbers_and_origin(project, f"classifier@{name}", item, metrics, journal)
 
 

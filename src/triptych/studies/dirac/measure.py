@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,6 +43,11 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
         for name, eigenvalue in zip(names, eigenvalues, strict=True)
     }
     return {**numbers, "headline": "verdict", "headline_is": "verdict on the game", "numbers_are": NUMBERS}
+
+
+def headline_numbers(games: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the number of games whose distance from the equilibrium shrinks."""
+    return {"stable": sum(game["verdict"] in ("converges", "decays slowly") for game in games)}
 
 
 def _measure_game(trajectory: Tensor, eigenvalue: complex | None) -> dict[str, object]:

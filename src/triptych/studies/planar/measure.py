@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +52,11 @@ def measure(evaluation: StudyEvaluation) -> dict[str, object]:
         "headline_is": "negative log-likelihood, nats" if fitted_to_samples else "KL to the density, nats",
         "numbers_are": OF_SAMPLES if fitted_to_samples else OF_DENSITY,
     }
+
+
+def headline_numbers(flows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the KL divergence in nats, averaged over the flows."""
+    return {"kl": sum(flow["kl"] for flow in flows) / len(flows)}
 
 
 @torch.no_grad()

@@ -1,0 +1,64 @@
+"""`triptych compare`: the settings and the headline numbers in which two revisions differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from triptych.core.errors import TriptychError
+from triptych.core.messages import one_line
+from triptych.core.project import Project
+
+WORKSPACE = "workspace"  # DVC's name of the working tree
+
+Changes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""The differences that DVC found, by file and key: the value before (`old`), after (`new`), and their difference."""
+
+
+def compare(project: Project, revision: str, other: str | None) -> str:
+    """Return a table of the differences between `revision` and `other`, by default the working tree.
+
+    A revision is a git commit, branch or tag, or the name of a DVC experiment. Raises TriptychError if there is no such
+    revision, or no commit at all.
+    """
+    if project.commit()[0] == "none":
+        raise TriptychError("there is no git commit to compare with: run `git commit` first")
+    settings, numbers = _differences(project, revision, other or WORKSPACE)
+    rows = [*_rows_of_settings(settings), *_rows_of_numbers(numbers)]
+    if not rows:
+        return "No setting and no headline number differs."
+    lines = [("", revision, other or "working tree", "change"), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with chdir(project.root), Repo() as repo:
+            found = [kind.diff(*revisions) for kind in (repo.params, repo.metrics)]
+    except (DvcException, SCMError) as error:
+        raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
+    settings, numbers = (each.get("diff", {}) for each in found)
+    return settings, numbers
+
+
+def _rows_of_settings(changes: Changes) -> Iterator[tuple[str, ...]]:
+    for found in changes.values():
+        for key, change in sorted(found.items()):
+            before, after = ("-" if change[side] is None else str(change[side]) for side in ("old", "new"))
+            yield key, before, after, ""
+
+
+def _rows_of_numbers(changes: Changes) -> Iterator[tuple[str, ...]]:
+    """Yield the numbers that both revisions have."""
+    for path, found in sorted(changes.items()):
+        for key, change in sorted(found.items()):
+            if "diff" in change:
+                before, after = (f"{change[side]:.5g}" for side in ("old", "new"))
+                yield f"{Path(path).stem}: {key}", before, after, f"{change['diff']:+.3g}"

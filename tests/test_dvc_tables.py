@@ -1,0 +1,65 @@
+"""The tables of DVC and of `triptych compare` are readable: 120 columns, and 25 lines after a changed recipe."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from dvc.compare import metrics_table
+
+from conftest import ROOT
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import Document, is_number, read_json
+from triptych.core.project import Project
+from triptych.evaluation.headline_numbers import headline_numbers
+from triptych.reports.compare import compare
+from triptych.studies.kinds import load_study
+
+COLUMNS, LINES = 120, 25
+KEPT = ROOT / "metrics" / "baseline"
+
+
+def numbers_of(results: Document) -> dict[str, float]:
+    """Return what the stage writes to `metrics/<name>.json`, given all results."""
+    if "configurations" not in results:
+        return headline_numbers(results)
+    _, measures, _ = load_study(results["settings"]["study"])
+    return measures.headline_numbers([results[name] for name in results["configurations"]])
+
+
+def metrics_of(folder: Path) -> dict[str, dict[str, float]]:
+    return {path.stem: numbers_of(read_json(path)) for path in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize(("folder", "precision"), [(KEPT / "quick", 5), (KEPT, 3)], ids=["quick", "full"])
+def test_all_metrics_fit_into_one_table(folder: Path, precision: int, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = metrics_of(folder)
+    assert all(numbers and all(map(is_number, numbers.values())) for numbers in metrics.values())
+    data = {f"metrics/{name}.json": {"data": numbers} for name, numbers in metrics.items()}
+    metrics_table({"workspace": {"data": data}}, precision=precision, round_digits=True).render()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(metrics)
+    assert max(map(len, lines)) <= COLUMNS
+
+
+def test_the_difference_after_a_changed_recipe_is_short(params: dict) -> None:
+    metrics = metrics_of(KEPT / "quick")
+    changed = dict.fromkeys(params["recipes"], 1)  # the heading
+    for name, entry in (params["experiments"] | params["studies"]).items():
+        changed[entry["recipe"]] += len(metrics[name])
+    assert max(changed.values()) <= LINES
+
+
+def test_headlines_of_studies() -> None:
+    verdicts = ("converges", "decays slowly", "circles", "moves away")
+    _, measures, _ = load_study("dirac")
+    assert measures.headline_numbers([{"verdict": verdict} for verdict in verdicts]) == {"stable": 2}
+    _, measures, _ = load_study("planar")
+    assert measures.headline_numbers([{"kl": 0.5, "entropy": 2.0}, {"kl": 1.5}]) == {"kl": 1.0}
+
+
+def test_compare_needs_a_commit(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    with pytest.raises(TriptychError, match="there is no git commit to compare with"):
+        compare(Project(tmp_path), "HEAD", None)
