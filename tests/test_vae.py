@@ -61,6 +61,16 @@ def test_importance_sampling_finds_the_exact_likelihood(planar_layers: int, tmp_
     assert (found.effective_samples <= 5000).all()
 
 
+@torch.no_grad()
+def test_a_part_of_a_posterior_is_the_posterior_of_its_images() -> None:
+    posterior, z = vae(planar_layers=3).networks.encode(IMAGES.float()), torch.randn(16, 5, 2)
+    part = posterior[3:7]
+    assert torch.equal(part.mean, posterior.mean[3:7])
+    assert torch.equal(part.log_variance, posterior.log_variance[3:7])
+    for found, whole in zip(part.transform(z[3:7]), posterior.transform(z), strict=True):
+        assert torch.allclose(found, whole[3:7])
+
+
 @pytest.mark.parametrize("planar_layers", [0, 3])
 def test_the_bounds_are_ordered(planar_layers: int) -> None:
     family = vae(0.7, planar_layers=planar_layers, importance_samples=10)
