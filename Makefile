@@ -44,7 +44,7 @@ $(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
 
 mutants: $(MUTMUT)/.ready  ## change the code at one point at a time, and show the changes that no test notices: hours
 	@$(MUTATE) run $(ARGS)
-	@$(MUTATE) results | sed -n 's/^ *\(.*\): survived$$/\1/p' | xargs -r -n 1 $(MUTATE) show
+	@$(MUTATE) results | sed -n 's/^ *\(.*\): survived$$/\1/p; s/^ *\(.*\): no tests$$/\1/p' | xargs -r -n 1 $(MUTATE) show
 
 MUTATE = env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(MUTMUT)" OMP_NUM_THREADS=1 \
 	$(BIN)/python $(MUTMUT)/bin/mutmut

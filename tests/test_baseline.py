@@ -9,10 +9,11 @@ import pytest
 
 from conftest import ROOT
 from triptych.core.json_files import read_json
+from triptych.core.project import Project
 from triptych.core.settings_types import resolve
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.settings.params import parse
-from triptych.verify.baseline import LARGEST, table
+from triptych.verify.baseline import LARGEST, table, write_table
 
 FOLDER = ROOT / "metrics" / "baseline"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -20,6 +21,14 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 def test_the_table_is_made_from_the_files() -> None:
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == table(FOLDER)
+
+
+def test_the_table_is_written_beside_the_files(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics" / "baseline"
+    folder.mkdir(parents=True)
+    (folder / "vae-20d.json").write_bytes((FOLDER / "vae-20d.json").read_bytes())
+    write_table(Project(tmp_path))
+    assert (folder / "README.md").read_text(encoding="utf-8") == table(folder)
 
 
 @pytest.mark.parametrize("name", NAMES)

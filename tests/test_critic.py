@@ -18,7 +18,9 @@ from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.common.registry import build
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
+from triptych.models.gan.synchronized_batch_norm import BatchNorm2d
 from triptych.settings.params import Settings, parse
+from triptych.training import distributed
 from triptych.training.trainer import Duration, Trainer
 
 JSD = ("cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3")
@@ -230,6 +232,22 @@ def test_a_penalised_critic_is_not_compiled(full: Settings, name: str, parts: in
     assert family.compiled()[0] is family.generator
 
 
+def test_batch_normalisation_in_two_processes_is_that_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    batch = 2 * torch.randn(8, 3, 5, 4) + torch.arange(8.0)[:, None, None, None]
+    own, other = batch.chunk(2)
+    of_other = torch.stack([other.mean((0, 2, 3)), other.var((0, 2, 3), correction=0)])
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_gather", lambda of_own: torch.stack([of_own, of_other]))
+    ours, theirs = BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    for layer in (ours, theirs):
+        layer.weight.data, layer.bias.data = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, -1.0])
+    assert torch.allclose(ours(own), theirs(batch)[:4], atol=1e-5)
+    for found, wanted in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-6)
+    assert torch.allclose(ours.eval()(own), theirs.eval()(own), atol=1e-5)
+
+
 def test_rank_correlation_and_its_interval() -> None:
     rng = np.random.default_rng(0)
     first = rng.standard_normal(30)
@@ -241,6 +259,8 @@ def test_rank_correlation_and_its_interval() -> None:
     assert (math.atanh(found.low), math.atanh(found.high)) == pytest.approx(
         (math.atanh(rho) - half, math.atanh(rho) + half), abs=1e-4
     )
+    halves = rank_correlation([1, 2, 4, 3], [0, 0, 1, 1]), rank_correlation([0, 0, 1, 1], [1, 2, 4, 3])
+    assert [each.value for each in halves] == pytest.approx([0.8**0.5] * 2)
     agreeing, nearly = rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]), rank_correlation([1, 2, 3, 4], [1, 2, 4, 3])
     assert (agreeing.value, agreeing.low, agreeing.high) == (1.0, pytest.approx(nearly.low, abs=1e-12), 1.0)
     assert agreeing.low < 0  # four pairs are too few for a significant correlation

@@ -167,7 +167,8 @@ def test_dequantised_pixels_return_to_their_level(seed: int) -> None:
         assert values.max() < 1
         levels, inverse = dequantize.inverse(values)
         assert (levels - pixels.float()).abs().max() <= (0 if isinstance(dequantize, Dequantize) else 1)
-        assert log_det.shape == inverse.shape == (3,)
+        assert log_det.shape == (3,)
+        assert inverse.tolist() == pytest.approx([20 * math.log(256)] * 3)
 
 
 def test_uniform_noise_fills_its_level_evenly() -> None:

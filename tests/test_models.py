@@ -7,8 +7,11 @@ import math
 import pytest
 import torch
 
+from triptych.core.progress import Progress
 from triptych.data.augmentation import shift_and_mirror, shift_images
+from triptych.models.classifier import training
 from triptych.models.classifier.network import DigitClassifier, build_classifier
+from triptych.models.classifier.training import ClassifierTrainer, LabelledImages
 from triptych.models.common.registry import build
 from triptych.settings.params import Settings, parse
 from triptych.training.trainer import Duration, Trainer
@@ -108,3 +111,17 @@ def test_the_residual_classifier_and_its_augmentation(tiny: Settings) -> None:
         for shift in range(-4, 5)
     ]
     assert seen == {tuple(row) for row in rows} | {tuple(row[::-1]) for row in rows}
+
+
+def test_a_classifier_repeats_the_random_numbers_of_an_epoch_only(
+    tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, numbers = tiny.classifier("mnist").model_copy(update={"batch_size": 4}), []
+    images = LabelledImages(torch.zeros(8, 28, 28, dtype=torch.uint8), torch.arange(8))
+    trainer = ClassifierTrainer(build_classifier(settings.model), settings, 3, images, "float32")
+    trainer.start_schedule(0)
+    monkeypatch.setattr(training, "_augmented", lambda pixels, _: numbers.append(float(torch.rand(()))) or pixels)
+    for epoch in (1, 2, 1):
+        trainer.train_epoch(epoch, Progress("c", 24, 0))
+    assert numbers[:2] == numbers[4:]
+    assert len({*numbers}) == 4

@@ -185,10 +185,12 @@ def test_a_broken_cifar_batch_is_refused(
         run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
 
 
-def test_a_missing_cifar_batch_is_refused(tiny: Settings, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("there", "named"), [(5, "test_batch"), (1, "data_batch_2")])
+def test_a_missing_cifar_batch_is_refused(tiny: Settings, folder: Path, tmp_path: Path, there: int, named: str) -> None:
     write_batches(folder)
-    (folder / "cifar-10-batches-bin" / "test_batch.bin").unlink()
-    with pytest.raises(TriptychError, match=r"test_batch\.bin does not exist"):
+    for path in sorted((folder / "cifar-10-batches-bin").iterdir())[there:]:
+        path.unlink()
+    with pytest.raises(TriptychError, match=rf"{named}\.bin does not exist"):
         run(tiny, "cifar10", "folder", tmp_path / "raw.npz")
 
 

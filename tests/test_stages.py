@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
-from triptych.evaluation.gan.pictures import ROWS, ends
+from triptych.evaluation.gan import pictures
+from triptych.evaluation.gan.pictures import POINTS, ROWS, ends
 from triptych.evaluation.sampling import write_samples
 from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
@@ -269,13 +271,12 @@ def test_likelihoods_fit_their_definitions(results: Path) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_names_of_pictures_begin_with_their_identifiers(tiny: Settings, results: Path, name: str) -> None:
-    from PIL import Image
-
     folder = results / "plots" / name
     assert sorted(path.name for path in folder.glob("[A-Z]*.png")) == PICTURES[name]
     for picture in folder.glob("[A-Z]*.png"):
         with Image.open(picture) as image:
             assert min(image.size) > 300
+            assert np.asarray(image.convert("L")).std() > 5, f"{picture.name} is blank"
         assert picture.stat().st_size <= LARGEST
     curve = pd.read_csv(folder / "curves.csv")
     assert curve.columns.tolist() == ["epoch", "label", "valid", "train"]
@@ -567,3 +568,26 @@ def test_interpolations_connect_different_classes(count: int) -> None:
     assert len({index for pair in found for index in pair}) == 2 * ROWS
     if count == 10:
         assert sorted(sum(told, ())) == list(range(10))
+
+
+def test_interpolations_are_straight_lines_between_samples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The samples are the latents themselves, and their class is a comparison of two pixels."""
+    drawn = []
+    monkeypatch.setattr(pictures, "image_rows", lambda *args: drawn.append(args))
+    monkeypatch.setattr(pictures, "save_grey", lambda *_: None)
+    family = SimpleNamespace(
+        draw_latents=lambda count, source: torch.rand(count, 4, generator=source),
+        sample=lambda latents: latents.view(-1, 2, 2),
+    )
+    evaluation = SimpleNamespace(
+        family=family, seed=0, folder=tmp_path, classify=lambda images: (images[:, 0, 0] > images[:, 1, 1]).long()
+    )
+    pictures._draw_interpolations(evaluation)
+    [(rows, headings, _, ends_)] = drawn
+    rows = rows.astype(float)
+    assert rows.shape == (ROWS, POINTS, 2, 2)
+    assert headings == ["0", "0.125", "0.25", "0.375", "0.5", "0.625", "0.75", "0.875", "1"]
+    for row, labels in zip(rows, ends_, strict=True):
+        assert abs(row - np.linspace(row[0], row[-1], POINTS)).max() <= 1
+        assert labels == tuple(str(int(image[0, 0] > image[1, 1])) for image in (row[0], row[-1]))
+        assert labels[0] != labels[1]

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -22,6 +24,7 @@ from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
 from triptych.settings.params import Settings
 from triptych.stages.train import train
+from triptych.training import distributed
 from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock
 from triptych.training.ema import Ema
 from triptych.training.history import read_history, write_history
@@ -245,6 +248,22 @@ def test_mixed_precision_uses_the_weights_after_an_update(tiny: Settings) -> Non
     assert found["generator_loss"].item() == pytest.approx(math.log(2), abs=1e-6)
 
 
+def test_only_forward_passes_are_computed_in_bfloat16(tiny: Settings) -> None:
+    experiment, runtime = tiny.experiment("gan-mnist"), tiny.runtime.model_copy(update={"precision": "bf16"})
+    trainer = Trainer("g", build("gan", experiment.model, (28, 28)), experiment, Duration(1), runtime)
+    default, in_backward = torch.get_autocast_dtype("cpu"), []
+    torch.set_autocast_dtype("cpu", torch.float16)
+    try:
+        with trainer.mixed_precision():
+            loss = sum(parameter.square().sum() for parameter in trainer.optimizers["generator"].parameters)
+            loss.register_hook(lambda _: in_backward.append(torch.is_autocast_enabled("cpu")))
+            trainer.update("generator", loss)
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    finally:
+        torch.set_autocast_dtype("cpu", default)
+    assert in_backward == [False]
+
+
 def test_divergence_stops_the_run_with_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"realnvp-mnist diverged: .* step \d+ .*learning_rate"):
         run(tiny, "realnvp-mnist", prepared, tmp_path, learning_rate=1e38)
@@ -307,6 +326,32 @@ def test_ema_is_its_formula_and_copies_buffers() -> None:
     assert int(ema.shadow["1.num_batches_tracked"]) == 12
 
 
+def test_models_are_evaluated_with_the_averaged_weights(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step adds 1 to a bias; its average follows from the decays min(0.5, (1 + t) / (10 + t)) of t steps."""
+    experiment = tiny.experiment("gan-mnist").model_copy(update={"ema": 0.5, "batch_size": 10})
+    family = build("gan", experiment.model, (28, 28))
+    bias = family.averaged.layers[0].bias
+
+    def step(pixels: torch.Tensor, update: object) -> dict[str, torch.Tensor]:
+        bias.data += 1
+        return {"loss": bias[0].detach().clone()}
+
+    bias.data.zero_()
+    monkeypatch.setattr(family, "step", step)
+    monkeypatch.setattr(family, "validate", lambda _: {"bias": float(bias[0])})
+    images = TrainingImages(torch.zeros(40, 28, 28, dtype=torch.uint8), torch.device("cpu"), redraws=False)
+    trainer = Trainer("g", family, experiment, Duration(3), tiny.runtime)
+    average = 0.0
+    for epoch in range(1, 4):
+        trainer.train_epoch(epoch, images, Progress("g", 120, 0))
+        for done in range(4 * epoch - 3, 4 * epoch + 1):
+            decay = min(0.5, (1 + done) / (10 + done))
+            average = decay * average + (1 - decay) * done
+        assert trainer.validate(epoch, None) == {"valid_bias": pytest.approx(average, rel=1e-6)}
+        assert trainer.snapshot()["layers.0.bias"][0].item() == pytest.approx(average, rel=1e-6)
+        assert bias[0].item() == 4 * epoch
+
+
 def test_the_loop_sets_the_epoch_of_the_family(tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = tiny.experiment("vae-20d")
     family = build("vae", experiment.model, (28, 28))
@@ -322,6 +367,15 @@ def test_zero_and_one_epoch_of_a_vae(tiny: Settings, prepared: Path, tmp_path: P
     epochs = tiny.experiment("vae-20d").epochs.model_copy(update={"quick": budget})
     folder = run(tiny, "vae-20d", prepared, tmp_path, epochs=epochs)
     assert [row["epoch"] for row in read_history(folder / "history.csv")] == list(range(budget + 1))
+
+
+@pytest.mark.parametrize("redraws", [False, True])
+def test_training_images_of_a_data_set(redraws: bool) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    data, device = SimpleNamespace(images={"train": pixels}.get, redraws=redraws), torch.device("cpu")
+    found = TrainingImages.load(data, device, 2, on_device=True)
+    assert (found.pixels.numpy() == pixels).all()
+    assert (found.device, found.redraws, found.max_shift) == (device, redraws, 2)
 
 
 def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
@@ -428,6 +482,22 @@ def test_adam_equals_pytorchs(weight_decay: float, largest: float | None) -> Non
         other.step()
         for one, another in zip(ours, theirs, strict=True):
             torch.testing.assert_close(one, another, rtol=1e-5 if largest else 0.0, atol=1e-6 if largest else 0.0)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_processes_share_their_work(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    """This process is `rank`; the other one adds its numbers in each all-reduce."""
+    gathered_by_other = torch.tensor([[8.0, 9.0], [0.0, 0.0]]).roll(1 - rank, 0)
+    others = iter([torch.arange(6.0), torch.tensor([3.0, 6.0]), gathered_by_other])
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setattr(distributed.distributed, "all_reduce", lambda tensor: tensor.add_(next(others)))
+    assert distributed.shard(torch.arange(6)).tolist() == [[0, 1, 2], [3, 4, 5]][rank]
+    matrix, vector = distributed.averaged([torch.ones(2, 2), torch.zeros(2)])
+    assert (matrix.tolist(), vector.tolist()) == ([[0.5, 1.0], [1.5, 2.0]], [2.0, 2.5])
+    assert distributed.averaged_row({"loss": 1.0, "kl": 2.0}, torch.device("cpu")) == {"loss": 2.0, "kl": 4.0}
+    gathered = distributed.all_gather(torch.tensor([1.0, 2.0]))
+    assert gathered.tolist() == [[1.0, 2.0], [8.0, 9.0]][:: 1 - 2 * rank]
 
 
 def test_stochastic_binarisation_differs_between_passes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from torch.distributions import Independent, Normal, kl_divergence
 
 from triptych.core.errors import TriptychError
+from triptych.evaluation.vae import pictures
 from triptych.evaluation.vae.importance import LATENTS_AT_ONCE, PIECE, importance_sampling
 from triptych.evaluation.vae.measure import posterior_variance
 from triptych.models.common.registry import build
@@ -59,6 +61,16 @@ def test_importance_sampling_finds_the_exact_likelihood(planar_layers: int, tmp_
     assert ((found.log_likelihood - exact).abs() < 5 * error + 1e-3).all()
     assert (found.effective_samples >= 1 - 1e-9).all()
     assert (found.effective_samples <= 5000).all()
+
+
+@torch.no_grad()
+def test_a_part_of_a_posterior_is_the_posterior_of_its_images() -> None:
+    posterior, z = vae(planar_layers=3).networks.encode(IMAGES.float()), torch.randn(16, 5, 2)
+    part = posterior[3:7]
+    assert torch.equal(part.mean, posterior.mean[3:7])
+    assert torch.equal(part.log_variance, posterior.log_variance[3:7])
+    for found, whole in zip(part.transform(z[3:7]), posterior.transform(z), strict=True):
+        assert torch.allclose(found, whole[3:7])
 
 
 @pytest.mark.parametrize("planar_layers", [0, 3])
@@ -215,6 +227,36 @@ def test_kl_warmup_changes_the_loss_but_not_the_logged_elbo() -> None:
         found = family.step(IMAGES, lambda player, loss: None)
         assert found["loss"].item() == pytest.approx((found["reconstruction"] + weight * found["kl"]).item())
         assert found["negative_elbo"].item() == pytest.approx((found["reconstruction"] + found["kl"]).item())
+
+
+def test_the_manifold_shows_the_latent_plane_at_the_priors_quantiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each image holds one pixel: the mean of both quantiles, of which the second counts twice."""
+    saved = {}
+    monkeypatch.setattr(pictures, "save_grey", lambda figure, path: saved.update({path: figure}))
+    weights = torch.tensor([1 / 3, 2 / 3])
+    family = SimpleNamespace(
+        networks=torch.nn.Linear(1, 1), sample=lambda plane: (torch.special.ndtr(plane) @ weights).view(-1, 1, 1)
+    )
+    evaluation = SimpleNamespace(
+        family=family,
+        folder=tmp_path,
+        shown_epochs=[1, 3],
+        at_epochs=lambda measure, epochs: {epoch: measure(family) for epoch in epochs},
+    )
+    pictures._draw_manifold(evaluation)
+    axes = saved[tmp_path / "U1.15-manifold.png"].axes
+    assert [each.get_title() for each in axes] == ["after epoch 1", "after epoch 3"]
+    steps = torch.linspace(0, 1, 20, dtype=torch.float64)
+    sheet = 255 * (steps / 3 + steps.flip(0)[:, None] * 2 / 3)
+    places = [0.5 + 19 * (Normal(0.0, 1.0).cdf(torch.tensor(mark)).item() - 1e-4) / 0.9998 for mark in (-1.0, 1.0)]
+    for each in axes:
+        assert abs(each.images[0].get_array() - sheet.numpy()).max() < 1
+        assert each.images[0].get_extent() == [0, 20, 0, 20]
+        for axis in (each.xaxis, each.yaxis):
+            assert axis.get_ticklocs().tolist() == pytest.approx([0.5, places[0], 10.0, places[1], 19.5], abs=1e-3)
+            assert [label.get_text() for label in axis.get_ticklabels()] == ["-3.72", "-1", "0", "1", "3.72"]
 
 
 def test_a_step_with_kl_warmup_cannot_be_graphed() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,18 +14,21 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import ROOT
 from triptych.core.dvc_cache import content_hash, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.core.project import Project
 from triptych.records.journal import Execution
+from triptych.settings.sections import STAGE_SECTIONS
+from triptych.stages.report import summarise
 from triptych.training import machine
 from triptych.training.reproducible import run_key
-from triptych.verify import table
+from triptych.verify import check_views, table
 from triptych.verify.baseline import keep_baseline
 from triptych.verify.check_baseline import check_baseline
-from triptych.verify.check_outputs import check_weights
-from triptych.verify.check_views import check_page
+from triptych.verify.check_outputs import check_outputs, check_weights
+from triptych.verify.check_views import check_mlflow, check_page, check_summary
 from triptych.verify.finding import Finding, Verdict
 from triptych.verify.tolerances import tolerance
 
@@ -115,7 +120,10 @@ def test_the_size_of_the_worst_difference_decides_on_every_machine(
 
 
 def test_the_worst_of_several_differences_is_named(project: Project) -> None:
-    """FID agrees by a larger relative difference than the ELBO, which has drifted."""
+    """The worst one is the largest in tolerances, not in relative size: those of FID are 100 times as wide."""
+    finding = check(project, **with_fid(201.0), test={"elbo": -100.05, "images": 1000})
+    assert finding.verdict is Verdict.AGREES
+    assert "2 of 4 results differ, worst: test.elbo: -100.05, in the baseline -100.0" in finding.detail
     finding = check(project, **with_fid(220.0), test={"elbo": -101.0, "images": 1000})
     assert finding.verdict is Verdict.DRIFTED
     assert "2 of 4 results differ, worst: test.elbo: -101.0, in the baseline -100.0" in finding.detail
@@ -234,6 +242,115 @@ def test_only_drifted_damaged_and_missing_are_failures(
     assert (f"{verdict.value}: item (with file): reason" in text) == (verdict is not Verdict.EQUAL)
 
 
+def test_every_comparison_is_made_for_the_measured_items(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, given = SimpleNamespace(measured=["vae"]), {}
+    with_settings, with_names = ("outputs", "summary"), ("weights", "page", "mlflow", "baseline")
+    for name in (*with_settings, *with_names):
+        monkeypatch.setattr(table, f"check_{name}", lambda *args, name=name: given.update({name: args}) or ())
+    assert table.verify(project, settings)[1]
+    wanted = dict.fromkeys(with_settings, (project, settings)) | dict.fromkeys(with_names, (project, ["vae"]))
+    assert given == wanted
+
+
+def test_outputs_are_compared_with_the_lock_file(tmp_path: Path) -> None:
+    """A changed folder names its new, changed and deleted files, which DVC's cache lists."""
+    (tmp_path / "params.yaml").touch()
+    before = {"changed": "old", "deleted": "x", "same": "x"}
+    listing = json.dumps([{"md5": md5(text), "relpath": name} for name, text in before.items()])
+    outputs = {"equal.csv": md5("equal"), "other.csv": md5("as written"), "gone.csv": md5(""), "plots": "ab12.dir"}
+    cached = tmp_path / ".dvc" / "cache" / "files" / "md5" / "ab" / "12.dir"
+    files = {cached: listing, tmp_path / "equal.csv": "equal", tmp_path / "other.csv": "by hand"}
+    for path, text in files.items() | {(tmp_path / "plots" / name, name) for name in ("changed", "new")}:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "plots" / "same").write_text("x")
+    entries = [{"path": path, "md5": recorded} for path, recorded in outputs.items()]
+    (tmp_path / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train@vae": {"outs": entries}}}))
+    settings = SimpleNamespace(**dict.fromkeys(STAGE_SECTIONS.values(), ()) | {"experiments": ["vae"]})
+    afterwards = "changed after the stage wrote it"
+    assert [*check_outputs(Project(tmp_path), settings)] == [
+        Finding("equal.csv", "dvc.lock", Verdict.EQUAL),
+        Finding("other.csv", "dvc.lock", Verdict.DAMAGED, f"other.csv {afterwards}"),
+        Finding("gone.csv", "dvc.lock", Verdict.MISSING, "run `dvc checkout` or `triptych repro`"),
+        Finding("plots", "dvc.lock", Verdict.DAMAGED, f"changed, deleted, new {afterwards}"),
+        *(
+            Finding(stage, "dvc.lock", Verdict.MISSING, "the stage has not run under DVC: run `triptych repro`")
+            for stage in ("evaluate@vae", "report")
+        ),
+    ]
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def test_each_row_of_the_summary_is_compared_with_its_results(project: Project) -> None:
+    families = {"vae-20d": "vae", "gan-mnist": "gan", "realnvp-mnist": "flow"}
+    settings = SimpleNamespace(experiments={name: SimpleNamespace(family=families[name]) for name in families})
+    assert [*check_summary(project, settings)] == []
+    rows = []
+    for name, family in families.items():
+        metrics = read_json(ROOT / "metrics" / "baseline" / "quick" / f"{name}.json")
+        write_json(project.results(name), metrics)
+        rows.append(summarise(name, family, metrics, ["classifier"]))
+    rows[1]["recognised"] += 1e-9
+    with project.summary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows[:2])
+    equal, changed, missing = check_summary(project, settings)
+    assert equal == Finding("metrics/summary.csv: vae-20d", "plots/vae-20d/results.json", Verdict.EQUAL)
+    assert changed == Finding(
+        *("metrics/summary.csv: gan-mnist", "plots/gan-mnist/results.json", Verdict.MISSING),
+        "out of date (recognised): run `triptych repro`",
+    )
+    assert (missing.item, missing.verdict) == ("metrics/summary.csv: realnvp-mnist", Verdict.MISSING)
+    assert f"and {len(rows[2]) - 3} more" in missing.detail
+
+
+def test_every_point_in_mlflow_is_compared_with_the_run_folder(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = {"fingerprint": "0123456789abcdef" * 4, "family": "vae"}
+    write_json(project.model("vae") / "manifest.json", manifest)
+    run = project.private / "runs" / "vae" / "0123456789abcdef"
+    points = {"train_elbo": [(0, -200.0), (1, -100.0)], "test.elbo": [(1, -100.0)], "parameters": [(1, 2e7)]}
+    points |= {"fid_classifier": [(1, 200.0)], "precision_classifier": [(1, 0.0)]}
+    runs = [SimpleNamespace(info=SimpleNamespace(run_id="id"))]
+
+    class Shown:
+        uri = "sqlite:///mlflow.db"
+
+        def __init__(self, given: Project) -> None:
+            assert given is project
+
+        def find_runs(self, name: str, fingerprint: str, family: str) -> list:
+            assert (name, fingerprint, family) == ("vae", manifest["fingerprint"], "vae")
+            return runs
+
+        def curves(self, run_id: str, names: object) -> dict:
+            assert (run_id, {*names}) == ("id", {*points})
+            return points
+
+    def finding() -> tuple[Verdict, str]:
+        [found] = check_mlflow(project, ["vae", "not trained"])
+        assert (found.item, found.compared_with) == ("MLflow: vae", "plots/vae/results.json")
+        return found.verdict, found.detail
+
+    monkeypatch.setattr(check_views, "Store", Shown)
+    outdated = Verdict.MISSING, "the run folder is out of date: run `triptych sync`"
+    assert finding() == outdated
+    write_json(run / "manifest.json", manifest)
+    (run / "history.csv").write_text("epoch,elbo\n0,-200.0\n1,-100.0\n")
+    assert finding() == outdated, "without the results of the evaluation"
+    write_json(run / "metrics.json", METRICS)
+    assert finding() == (Verdict.EQUAL, "")
+    points["train_elbo"][0] = (0, -201.0)
+    assert finding() == (Verdict.MISSING, "out of date (train_elbo): run `triptych sync`")
+    runs *= 2
+    assert finding() == (Verdict.MISSING, "2 runs instead of one: run `triptych sync`")
+
+
 def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:
     weights = project.model("vae") / "weights.safetensors"
     weights.write_bytes(b"trained")
@@ -312,6 +429,10 @@ def test_the_baseline_keeps_the_processor_and_the_blas(project: Project) -> None
     execution = Execution(project, "train", "vae")
     execution.facts |= HERE | {"blas": "PyTorch mkl"}
     execution.write(path)
+    execution = Execution(project, "evaluate", "vae")
+    execution.facts |= {"seconds_per_sample": 0.25, "processor": "of the evaluation"}
+    execution.write(project.results("vae"))
     keep_baseline(project, "vae", "vae", pictures=False)
     kept = read_json(project.root / "metrics" / "baseline" / "quick" / "vae.json")["run"]
+    assert kept["seconds_per_sample"] == 0.25
     assert kept.items() >= {"processor": "EPYC 9R14", "blas": "PyTorch mkl"}.items()
