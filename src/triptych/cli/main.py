@@ -27,13 +27,31 @@ from triptych.runner import fork_server
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND)  # they start programs that belong to the user's terminal
 INTERRUPTED = 130  # the exit status after Ctrl-C
+DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
+
+
+SECTIONS = {
+    "Run": ("repro", "check", "settings", "seeds"),
+    "Look at the results": ("status", "page", "ui", "sample", "sync"),
+    "Compare and check": ("plots", "score", "verify", "baseline"),
+    "Train on a SLURM cluster": ("submit", "collect"),
+    "Stages, which DVC runs": ("fetch", "prepare", "classifier", "reference", "train", "evaluate", "study", "report"),
+}
+"""The commands in the order of `triptych --help`."""
 
 
 class Commands(click.Group):
-    """List the commands in the order of their definition instead of the alphabet."""
+    """List the commands in sections, each with its whole first sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [name for names in SECTIONS.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                width = max(map(len, self.commands))
+                lines = [(name.ljust(width), self.commands[name].get_short_help_str(sys.maxsize)) for name in names]
+                formatter.write_dl(lines)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,6 +61,7 @@ def cli() -> None:
 
     `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, reference, train, evaluate, study and
     report; DVC runs them. All settings are in params.yaml.
+    `triptych COMMAND --help` describes a command.
     """
 
 
@@ -53,26 +72,30 @@ def cli() -> None:
     type=click.IntRange(min=1),
     help="number of stages that run at a time  [default: one per GPU; without GPUs, cores / runtime.threads]",
 )
-def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
+@click.option("--verbose", "-v", is_flag=True, help="show the output of DVC and of all stages instead of the display")
+def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> None:
     """Bring all results up to date, independent stages in parallel. With ARGUMENTS, run `dvc repro ARGUMENTS`."""
     from triptych.core.project import Project
     from triptych.runner import repro
+    from triptych.runner.display import Display
 
     if arguments and jobs:
         raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
-    planning = repro.begin_planning(project, arguments)
-    from triptych.reports.closing_table import closing_table
-    from triptych.reports.page.build import build_page
-    from triptych.settings.params import load
+    with Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display:
+        planning = repro.begin_planning(project, arguments, display)
+        from triptych.reports.closing_table import closing_table
+        from triptych.reports.page.build import build_page
+        from triptych.settings.params import load
 
-    settings = load(project.params)
-    status = repro.repro(project, settings, planning, arguments, jobs)
+        settings = load(project.params)
+        status = repro.repro(project, settings, planning, arguments, display=display, jobs=jobs)
+        if not status and not arguments and project.summary.exists():
+            display.phase("writing report.html")
+            build_page(project, settings)
     if status:
         sys.exit(status)
     if project.summary.exists():
-        if not arguments:
-            build_page(project, settings)
         click.echo(closing_table(project, settings))
 
 

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.lock_file import write_entry
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
+from triptych.runner.display import REFRESH_SECONDS, Display
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
 from triptych.runner.schedule import Plan, durations, longest_first
 
@@ -53,7 +54,7 @@ DVC_MODULES = (  # imported once before the workers are forked
     "dvc.utils.strictyaml", "dvc_data.hashfile.status", "fsspec.implementations.memory", "ruamel.yaml",
 )  # fmt: skip
 
-Planning = Callable[[], "Plan | None"]
+Planning = Callable[[Display], "Plan | None"]
 """Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
 
 
@@ -61,14 +62,24 @@ def begin_planning(project: Project) -> Planning:
     """Start a process that finds out which stages to run."""
     connection = _start_worker(_plan, project.root, {}, daemon=True)
 
-    def plan() -> Plan | None:
+    def plan(display: Display) -> Plan | None:
+        while not connection.poll(REFRESH_SECONDS):
+            display.refresh()
         result = _receive(connection)
         return Plan(**result) if isinstance(result, dict) else None
 
     return plan
 
 
-def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str], gpus: Sequence[str] = ()) -> int:
+def run(
+    project: Project,
+    plan: Plan,
+    workers: int,
+    variables: Mapping[str, str],
+    display: Display,
+    *,
+    gpus: Sequence[str] = (),
+) -> int:
     """Run the stages of a plan, `workers` at a time, with these environment variables; return the exit status.
 
     The stages share the groups of GPUs. After a failure no further stage starts, and the error is printed last.
@@ -92,27 +103,35 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
                 used = [group for _, group in running.values()]
                 stage, group = ready.pop(0), min(gpus, key=used.count, default="")
                 environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
-                running[_start_worker(reproduce, project.root, environment, stage, plan.order)] = stage, group
-            for worker in wait(list(running)) if running else ():  # without workers, `wait` would never return
+                arguments = stage, plan.order, display.started(stage)
+                running[_start_worker(reproduce, project.root, environment, *arguments)] = stage, group
+            for worker in wait(list(running), REFRESH_SECONDS):
                 stage, _ = running.pop(worker)
                 failure = _receive(worker)
+                display.ended(stage, failed=failure != "", interrupted=bool(interrupts))
                 if failure != "":
                     failures.append(str(failure or f"failed to reproduce '{stage}': its DVC process was killed"))
                 graph.done(stage)
+            display.refresh()
     finally:
         signal.signal(signal.SIGINT, previous_handler)
     if interrupts:
         raise KeyboardInterrupt
     for failure in failures:
-        print(f"ERROR: {failure}", file=sys.stderr)
+        display.error(f"ERROR: {failure}")
     return FAILED if failures else 0
 
 
-def reproduce(repo: Repo, name: str, order: list[str]) -> str:
+def reproduce(repo: Repo, name: str, order: list[str], output: Path | None = None) -> str:
     """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
-    Return an empty string. Raises DVC's error if the stage fails.
+    What DVC and the stage print is appended to the file `output`. Return an empty string. Raises DVC's error if the
+    stage fails.
     """
+    if output:
+        descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
 
     def reproduce_and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's options)
         result = stage.reproduce(**options)
