@@ -29,6 +29,12 @@ from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_
 from triptych.records.sample_sheets import draw_sample_sheets
 from triptych.training.history import History
 
+PHASES = {
+    "fetch": "reading images",
+    "prepare": "writing the splits",
+    "reference": "measuring real images",
+    "report": "drawing comparisons",
+}
 LAST = "storing the results"  # what a stage does last: it writes records, then DVC hashes its outputs
 NOT_RECORDED = "the run is not recorded ({}); run `triptych sync` to record it"
 
@@ -66,9 +72,9 @@ class RunTracker(StageTracker):
 def stage(project: Project, name: str, item: str, result: Path) -> Iterator[StageTracker]:
     """Track a stage that trains nothing. If it succeeds, the journal keeps its facts under the file `result`."""
     execution = Execution(project, name, item)
-    tell(doing="running")
+    tell(phase=PHASES[name])
     yield StageTracker(execution)
-    tell(doing=LAST)
+    tell(doing="", phase=LAST)
     with failure_as_warning(NOT_RECORDED):
         execution.write(result)
 
@@ -91,7 +97,7 @@ def training(
     evaluated by another stage: see `evaluation`. `seed_groups` are those of the settings.
     """
     execution = Execution(project, name, item)
-    tell(doing="loading data")
+    tell(doing="", phase="loading data")
     settings = inputs["settings"]
     family = settings.get("family") or settings.get("study", "classifier")
     inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
@@ -102,7 +108,7 @@ def training(
     except BaseException:
         live.fail()
         raise
-    tell(doing=LAST)
+    tell(doing="", phase=LAST)
     if name == "study":
         tell(headline=study_point(read_json(metrics), family))
     with failure_as_warning(NOT_RECORDED):
@@ -129,9 +135,9 @@ def evaluation(
 ) -> Iterator[StageTracker]:
     """Track the evaluation of `item`: metrics and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
-    tell(doing="measuring")
+    tell(doing="", phase="measuring")
     yield StageTracker(execution)
-    tell(doing=LAST, headline=experiment_headline(read_json(metrics)))
+    tell(doing="", phase=LAST, headline=experiment_headline(read_json(metrics)))
     with failure_as_warning(NOT_RECORDED):
         execution.write(metrics)
         run = copy_model(project, item, model)

@@ -20,9 +20,9 @@ Row = Mapping[str, Any]
 COLUMNS = 100  # the width of the tables
 FIDELITY = {"fid": ("FID", "{:9.2f}"), "kid": ("KID", "{:9.3f}"), "is": ("IS", "{:8.3f}")}
 LIKELIHOODS = {
-    "test_elbo": ("ELBO", "{:12.2f}"),
-    "test_log_likelihood": ("log p (nats)", "{:15.2f}"),
-    "test_bits_per_dimension": ("bits per dimension", "{:21.3f}"),
+    "test_elbo": ("ELBO", "{:11.2f}"),
+    "test_log_likelihood": ("log p", "{:11.2f}"),
+    "test_bits_per_dimension": ("bits/dim", "{:10.3f}"),
 }
 NEXT = """Where to look next:
   report.html          all numbers, curves and pictures on one page
@@ -41,11 +41,13 @@ def closing_table(project: Project, settings: Settings) -> str:
     groups = settings.seed_groups(among=rows)
     means = [_mean(rows[first], [rows[name] for name in names]) for first, names in groups.items()]
     measured = [name for name in settings.studies if project.metrics(name).exists()]
-    width = max(map(len, [*(title_of(row["family"]) for row in means), *(row["shown"] for row in means), *measured]))
+    width = max(len(text) for row in means for text in (title_of(row["family"]), row["shown"]))
     lines = [line for protocol in dict.fromkeys(map(_protocol, means)) for line in _block(protocol, means, width)]
     if len(rows) > len(groups):
         lines += ["Several seeds: these are means; report.html and metrics/seeds.csv have standard deviations.", ""]
+    lines += ["ELBO and log p are in nats per test image.", ""]
     if measured:
+        width = max(map(len, measured))
         lines += ["Studies", *(f"  {name:<{width}}  {_point(project, settings, name)}" for name in measured), ""]
     return "\n".join([*lines, NEXT])
 
@@ -63,13 +65,16 @@ def _mean(row: Row, group: Sequence[Row]) -> Row:
 
 def _protocol(row: Row) -> str:
     samples, real = int(float(row["samples"])), int(float(row["reference_images"]))
-    return f"{samples:,} samples against {real:,} images of {row['reference']}, features of {row['extractor']}"
+    return (
+        f"{row['reference']}: FID, KID and IS of {samples:,} samples against {real:,} images, features of "
+        f"{row['extractor']}"
+    )
 
 
 def _block(protocol: str, rows: Sequence[Row], width: int) -> Iterator[str]:
     """Yield the rows with this protocol, family by family, each with the likelihoods that it has."""
     chosen = [row for row in rows if _protocol(row) == protocol]
-    yield from wrap(f"FID, KID and IS: {protocol}", COLUMNS, subsequent_indent="  ")
+    yield from wrap(protocol, COLUMNS, subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
         columns = {key: LIKELIHOODS[key] for key in LIKELIHOODS if any(_number(row[key]) for row in members)}

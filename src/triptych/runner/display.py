@@ -106,7 +106,7 @@ class Display:
         output.close()
         stage = output.stage
         if failed and interrupted and stage:
-            self.stopped.append(f"{stage.name} ({stage.doing})" if stage.doing else stage.name)
+            self.stopped.append(f"{stage.name} ({stage.doing or stage.phase})")
         elif failed:
             words = f"{stage.name} failed after {stage.seconds:.1f} s. " if stage else ""
             self._print(f"{words}Its output:" if words else "DVC failed. Its output:", style="bold red")
@@ -156,18 +156,18 @@ class Display:
             self._begin(output, begun[1], "starting: Python imports its modules")
         elif restored := RESTORED.fullmatch(found):
             self._begin(output, restored[1], "fetching its results from DVC's cache")
-            output.stage.headline = "from DVC's cache"
+            output.stage.said = "from DVC's cache"
         elif found.startswith(WARNING):
             self.notice(f"{output.stage.name}: {found}" if output.stage else found)
         (output.stage.lines if output.stage else output.lines).append(found)
 
-    def _begin(self, output: StageOutput, name: str, doing: str) -> None:
+    def _begin(self, output: StageOutput, name: str, phase: str) -> None:
         """Note that DVC runs a stage. If another one was running, it has finished."""
         if output.stage and output.stage.name != name:
             self._finish(output.stage)
             output.stage = None
         output.stage = output.stage or RunningStage(name)
-        output.stage.doing = doing
+        output.stage.phase = phase
 
     def _finish(self, stage: RunningStage) -> None:
         self.finished[stage.name] = stage.seconds
@@ -181,7 +181,9 @@ class Display:
         """Print a line above the live display; a line to `crop` is cut at the width of the terminal."""
         if not self.is_live:
             print(text, flush=True)
-        elif crop:
+            return
+        self._live.update(self._render())
+        if crop:
             self.console.print(text, style=style, no_wrap=True, overflow="ellipsis")
         else:
             self.console.print(text, style=style, soft_wrap=True)
@@ -228,6 +230,7 @@ class Display:
         for stage in running:
             speed = [stage.speed] if with_speed else []
             left = f"{clock(stage.seconds_left)} left" if stage.left else ""
-            number = stage.headline if stage.number else ""
-            table.add_row(stage.name, clock(stage.seconds), stage.doing, number or stage.number, *speed, left)
+            number = stage.headline or stage.number if stage.number else ""
+            doing = stage.doing or stage.phase
+            table.add_row(stage.name, clock(stage.seconds), doing, number, *speed, left)
         return table

@@ -19,10 +19,12 @@ RESTORED = re.compile(r"Stage '(.+)' is cached - skipping run, checking out outp
 
 @dataclass
 class RunningStage:
-    """A stage, and what it last reported. Every text is empty if there is nothing to show."""
+    """A stage, and what it last reported. Texts are empty if there is nothing to show."""
 
     name: str
-    doing: str = "DVC checks its inputs"
+    phase: str = "DVC checks its inputs"
+    doing: str = ""
+    """The present step of the phase, such as an epoch."""
     number: str = ""
     """A number of the present step, such as the loss."""
     headline: str = ""
@@ -48,7 +50,7 @@ class RunningStage:
     def update(self, event: dict[str, Any]) -> None:
         """Take over what the stage has reported."""
         self.reported = time.monotonic()
-        for key in ("doing", "number", "speed", "left"):
+        for key in ("phase", "doing", "number", "speed", "left"):
             setattr(self, key, event.get(key, getattr(self, key)))
         self.headline = event.get("headline") or self.headline
         if said := event.get("said"):
