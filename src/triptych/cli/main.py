@@ -96,7 +96,7 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
     if status:
         sys.exit(status)
     if project.summary.exists():
-        click.echo(closing_table(project, settings))
+        click.echo(f"\n{closing_table(project, settings)}")
 
 
 @cli.command()

@@ -81,21 +81,27 @@ class Display:
     def begin(self, expected: Mapping[str, float], lanes: int) -> None:
         """Take over the stages of the run with their expected seconds, and how many run at a time."""
         self.expected, self.lanes = expected, lanes
-        self._phase = ""
+        self.phase("starting the first stages")
 
-    def started(self, stage: str) -> Path | None:
+    @property
+    def planning_output(self) -> str | None:
+        """The file for the output of DVC while it plans, or None if it is not redirected."""
+        return None if self.verbose else os.devnull
+
+    def started(self, stage: str) -> str | None:
         """Show a stage that starts; return the file for its output, or None if the output is not redirected."""
         return self.follow(stage, RunningStage(stage))
 
-    def follow(self, name: str, stage: RunningStage | None = None) -> Path | None:
+    def follow(self, name: str, stage: RunningStage | None = None) -> str | None:
         """Show the stages of a process from its output. Return the file for it, or None if it is not redirected.
 
         A process of DVC that runs several stages names each of them.
         """
         if self.verbose:
             return None
-        self._outputs[name] = StageOutput(Path(self._folder.name) / f"{name}.log", stage)
-        return self._outputs[name].path
+        path = Path(self._folder.name) / f"{name}.log"
+        self._outputs[name] = StageOutput(path, stage)
+        return str(path)
 
     def ended(self, name: str, *, failed: bool, interrupted: bool = False) -> None:
         """Show that a stage or a followed process has ended; if it failed, print its whole output."""
@@ -196,9 +202,10 @@ class Display:
         from rich.console import Group
         from rich.text import Text
 
-        head = Text(self._phase and f"{self._phase}  {clock(time.monotonic() - self._phase_began)}", style="cyan")
         running = [output.stage for output in self._outputs.values() if output.stage]
-        return Group(*([head] if self._phase else [self._progress(running)]), self._table(running))
+        if running:
+            return Group(self._progress(running), self._table(running))
+        return Group(Text(f"{self._phase}  {clock(time.monotonic() - self._phase_began)}", style="cyan"))
 
     def _progress(self, running: list[RunningStage]) -> Table:
         """Return the line with the stages done and the time left."""
@@ -221,7 +228,7 @@ class Display:
 
         width, with_speed = min(self.console.width, WIDEST), self.console.width >= NARROW
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        table.width = width - 1
+        table.width = width - 4  # room for the terminal's ^C
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=width * 2 // 5, style="bold")
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from triptych.core.project import Project
@@ -35,7 +36,7 @@ def run_stages(project: Project, display: Display, *arguments: str, **variables:
     output = display.follow("dvc")
     if not output:
         return _wait(_start(project, ["repro", *arguments], variables))
-    with output.open("ab") as file:
+    with Path(output).open("ab") as file:
         process = _start(project, ["repro", *arguments], {**variables, **display.variables}, file)
     interrupted = False
     while process.poll() is None:

@@ -54,15 +54,15 @@ DVC_MODULES = (  # imported once before the workers are forked
     "dvc.utils.strictyaml", "dvc_data.hashfile.status", "fsspec.implementations.memory", "ruamel.yaml",
 )  # fmt: skip
 
-Planning = Callable[[Display], "Plan | None"]
+Planning = Callable[[], "Plan | None"]
 """Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
 
 
-def begin_planning(project: Project) -> Planning:
+def begin_planning(project: Project, display: Display) -> Planning:
     """Start a process that finds out which stages to run."""
-    connection = _start_worker(_plan, project.root, {}, daemon=True)
+    connection = _start_worker(_plan, project.root, {}, display.planning_output, daemon=True)
 
-    def plan(display: Display) -> Plan | None:
+    def plan() -> Plan | None:
         while not connection.poll(REFRESH_SECONDS):
             display.refresh()
         result = _receive(connection)
@@ -122,16 +122,13 @@ def run(
     return FAILED if failures else 0
 
 
-def reproduce(repo: Repo, name: str, order: list[str], output: Path | None = None) -> str:
+def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None) -> str:
     """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
     What DVC and the stage print is appended to the file `output`. Return an empty string. Raises DVC's error if the
     stage fails.
     """
-    if output:
-        descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+    _redirect(output)
 
     def reproduce_and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's options)
         result = stage.reproduce(**options)
@@ -147,12 +144,21 @@ def reproduce(repo: Repo, name: str, order: list[str], output: Path | None = Non
     return ""
 
 
-def _plan(repo: Repo) -> dict[str, Any]:
+def _redirect(output: str | None) -> None:
+    """Let this process and its children append what they print to a file, if there is one."""
+    if output:
+        descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+
+
+def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
     """Return the fields of a `Plan`, found as `dvc repro` does; stages that depend on a change are not examined."""
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo import lock_repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
+    _redirect(output)
     logging.disable()
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)

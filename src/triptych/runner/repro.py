@@ -33,7 +33,7 @@ def begin_planning(project: Project, arguments: Sequence[str], display: Display)
         tested = ", ".join(dvc.TESTED_VERSIONS)
         display.notice(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}")
         return None
-    return parallel.begin_planning(project)
+    return parallel.begin_planning(project, display)
 
 
 def _configure_scm(project: Project) -> None:
@@ -62,12 +62,12 @@ def repro(
     """
     stale = [f"fetch@{name}" for name in dvc.stale_sources(project, settings)]
     if stale:
-        planning and planning(display)  # DVC would wait for its lock
+        planning and planning()  # DVC would wait for its lock
         status = dvc.run_stages(project, display, "--force", "--single-item", *stale)
         if status:
             return status
-        planning = planning and parallel.begin_planning(project)
-    plan = planning and planning(display)
+        planning = planning and parallel.begin_planning(project, display)
+    plan = planning and planning()
     if plan and not plan.waits:
         display.say("Data and pipelines are up to date.")
         return 0
@@ -78,6 +78,8 @@ def repro(
         warning = overload_warning(workers, settings.runtime.threads * settings.runtime.processes)
         if warning:
             display.notice(warning)
+        if len(plan.waits) < len(plan.order):
+            display.say(f"{len(plan.order) - len(plan.waits)} of {len(plan.order)} stages are up to date")
         display.begin(expected_seconds(project, settings, plan.waits), workers)
         environment = {**dvc.NO_TELEMETRY, **variables, **display.variables}
         return parallel.run(project, plan, workers, environment, display, gpus=gpu_groups(settings.runtime))

@@ -62,7 +62,7 @@ class StageOutput:
 
     def __init__(self, path: Path, stage: RunningStage | None = None) -> None:
         """Begin an empty file. A process that runs one stage has it from the start."""
-        self.path, self.stage = path, stage
+        self.stage = stage
         self.lines: list[str] = []
         """The lines that DVC writes outside of stages."""
         path.write_bytes(b"")
