@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -24,6 +25,7 @@ from triptych.core.lock_file import HEAD, with_entry
 from triptych.core.project import Project
 from triptych.runner import dvc as dvc_program
 from triptych.runner import gpus, parallel, repro, schedule
+from triptych.runner.display import Display
 from triptych.runner.schedule import Plan
 from triptych.settings.params import Settings
 
@@ -47,10 +49,17 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
     return Project(folder)
 
 
+def planned(project: Project) -> Plan | None:
+    with Display(project.root, verbose=False) as display:
+        return parallel.begin_planning(project, display)()
+
+
 def run_stages(project: Project, workers: int, groups: tuple[str, ...] = ()) -> int:
-    plan = parallel.begin_planning(project)()
+    plan = planned(project)
     assert plan
-    return parallel.run(project, plan, workers, {}, groups)
+    with Display(project.root, verbose=False) as display:
+        display.begin(dict.fromkeys(plan.waits, 1.0), workers)
+        return parallel.run(project, plan, workers, {}, display, gpus=groups)
 
 
 def test_the_longest_chain_starts_first() -> None:
@@ -197,7 +206,7 @@ def test_spawned_processes_give_the_results_of_forks(tmp_path: Path, monkeypatch
     monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("spawn"))
     project = make_project(tmp_path / "p", {"b": "echo 2 > b"})
     assert run_stages(project, 2) == 0
-    assert parallel.begin_planning(project)() == Plan(["b"], {})
+    assert planned(project) == Plan(["b"], {})
 
 
 def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
@@ -209,13 +218,13 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert len(locks) == 1
     for project in projects:
         assert (project.root / "c").read_text() == "1\n2\n"
-        assert parallel.begin_planning(project)() == Plan(list(ORDER), {})
+        assert planned(project) == Plan(list(ORDER), {})
     params = projects[2].params
     params.write_text(params.read_text().replace("one", "two"))
     (projects[2].root / "d").unlink()
-    assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
+    assert planned(projects[2]) == Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
     subprocess.run(["dvc", "repro", "-q"], cwd=projects[2].root, env=environment(), check=True)
-    assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
+    assert planned(projects[2]) == Plan(list(ORDER), {})
 
 
 def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
@@ -241,7 +250,7 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
     last = capfd.readouterr().err.splitlines()[-1]
     assert last == "ERROR: failed to reproduce 'b': failed to run: exit 3, exited with 3"
     (project.root / "dvc.yaml").write_text((project.root / "dvc.yaml").read_text().replace("exit 3", "echo 2 > b"))
-    plan = parallel.begin_planning(project)()
+    plan = planned(project)
     assert plan
     assert set(plan.waits) == {"b", "c", "d"}
 
@@ -249,7 +258,7 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
 def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")
-    assert parallel.begin_planning(project)() is None
+    assert planned(project) is None
 
 
 def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:
@@ -259,14 +268,16 @@ def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_par
         ["triptych", "repro", "--jobs", "2"],
         cwd=project.root,
         env=environment(),
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     wait_until(lambda: len(started(project)) == 2)
     os.killpg(command.pid, signal.SIGINT)
-    _, errors = command.communicate()
+    said, errors = command.communicate()
     assert command.returncode == INTERRUPTED
+    assert re.fullmatch(r"stopped: ([ab] \(.+\)), ([ab] \(.+\)); 0 of 4 stages done\n", said)
     assert errors.strip() == "triptych: stopped; run the command again to continue from the last checkpoint"
     assert all(is_gone(pid) for pid in started(project))
     assert len(started(project)) == 2
@@ -277,14 +288,16 @@ def test_an_untested_version_of_dvc_gets_plain_dvc_repro(
 ) -> None:
     project = make_project(tmp_path / "p", {"b": 'echo "workers: $TRIPTYCH_WORKERS" > b'})
     monkeypatch.setattr(dvc_program, "TESTED_VERSIONS", ("3.1.0", "3.2.0"))
-    planning = repro.begin_planning(project, ())
-    assert planning is None
-    [line] = capfd.readouterr().out.splitlines()
-    installed = importlib.metadata.version("dvc")
-    assert line == f"running plain `dvc repro`, one stage at a time: DVC is {installed}, tested are 3.1.0, 3.2.0"
-    assert repro.repro(project, tiny, planning, (), jobs=2) == 0
+    with Display(project.root, verbose=False) as display:
+        planning = repro.begin_planning(project, (), display)
+        assert planning is None
+        [line] = capfd.readouterr().out.splitlines()
+        installed = importlib.metadata.version("dvc")
+        assert line == f"running plain `dvc repro`, one stage at a time: DVC is {installed}, tested are 3.1.0, 3.2.0"
+        assert repro.repro(project, tiny, planning, (), display=display, jobs=2) == 0
     assert (project.root / "b").read_text() == "workers: \n", "plain DVC runs the stage"
-    assert "Running stage 'b'" in capfd.readouterr().out
+    [line] = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"1  b +\d+\.\d s", line)
 
 
 def test_the_installed_version_of_dvc_is_tested() -> None:

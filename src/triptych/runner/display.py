@@ -63,7 +63,7 @@ class Display:
         self.stop()
         if kind is KeyboardInterrupt:
             names = [*self.stopped, *(output.stage.name for output in self._outputs.values() if output.stage)]
-            self._print(f"stopped: {', '.join(names) or 'no stage was running'}; {self._count()} done")
+            self._print(f"stopped: {', '.join(names) or 'no stage was running'}; {self._count()}")
         for output in self._outputs.values():
             output.close()
         self._folder.cleanup()
@@ -195,8 +195,8 @@ class Display:
             self.console.print(text, style=style, soft_wrap=True)
 
     def _count(self) -> str:
-        total = f" of {len(self.expected)}" if self.expected else ""
-        return f"{len(self.finished)}{total} stages"
+        done = len(self.finished)
+        return f"{done} of {len(self.expected)} stages done" if self.expected else f"stages done: {done}"
 
     def _render(self) -> Group:
         from rich.console import Group
@@ -213,7 +213,7 @@ class Display:
         from rich.table import Table
 
         line = Table.grid(padding=(0, 2, 0, 0))
-        cells: list[Any] = [f"{self._count()} done"]
+        cells: list[Any] = [self._count()]
         if self.expected:
             times = {stage.name: (stage.seconds, stage.seconds_left) for stage in running}
             left = time_left(self.expected, self.finished, times, self.lanes)
