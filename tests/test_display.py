@@ -81,6 +81,7 @@ def run_two_stages(root: Path) -> None:
         display.refresh()
         write(trains, headline="ELBO -130.21")
         write(trains, said=f"vae-20d: wrote {root}/models")
+        write(trains, doing="", number="", speed="", left=0.0)
         write(trains, phase="storing the results", doing="")
         display.refresh()
         display.ended("train@vae-20d", failed=False)

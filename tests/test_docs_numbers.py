@@ -304,7 +304,7 @@ def test_the_closing_table_equals_the_files(quick: list[str]) -> None:
 
 
 def _closing(text: str) -> Iterator[list[str]]:
-    yield from (content.splitlines() for _, content in blocks(text) if content.startswith("experiment "))
+    yield from (content.splitlines() for _, content in blocks(text) if content.startswith("mnist/test: "))
 
 
 def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class Display:
         if not self.is_live:
             print(text, flush=True)
             return
-        self._live.update(self._render())
+        self._live.update(self._render(), refresh=True)  # else the last state would be drawn below the line
         if crop:
             self.console.print(text, style=style, no_wrap=True, overflow="ellipsis")
         else:
