@@ -41,7 +41,7 @@ def closing_table(project: Project, settings: Settings) -> str:
     groups = settings.seed_groups(among=rows)
     means = [_mean(rows[first], [rows[name] for name in names]) for first, names in groups.items()]
     measured = [name for name in settings.studies if project.metrics(name).exists()]
-    width = max(len(text) for row in means for text in (title_of(row["family"]), row["shown"]))
+    width = max((len(text) for row in means for text in (title_of(row["family"]), row["shown"])), default=0)
     lines = [line for protocol in dict.fromkeys(map(_protocol, means)) for line in _block(protocol, means, width)]
     if len(rows) > len(groups):
         lines += ["Several seeds: these are means; report.html and metrics/seeds.csv have standard deviations.", ""]

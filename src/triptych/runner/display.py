@@ -37,7 +37,7 @@ class Display:
         self.root, self.verbose = root, verbose
         self.expected: Mapping[str, float] = {}
         """Seconds of every stage of the run; empty if only DVC knows the stages."""
-        self.lanes = 1
+        self.workers = 1
         self.finished: dict[str, float] = {}
         self.stopped: list[str] = []
         self._outputs: dict[str, StageOutput] = {}
@@ -78,9 +78,9 @@ class Display:
         self._phase, self._phase_began = text, time.monotonic()
         self.refresh()
 
-    def begin(self, expected: Mapping[str, float], lanes: int) -> None:
+    def begin(self, expected: Mapping[str, float], workers: int) -> None:
         """Take over the stages of the run with their expected seconds, and how many run at a time."""
-        self.expected, self.lanes = expected, lanes
+        self.expected, self.workers = expected, workers
         self.phase("starting the first stages")
 
     @property
@@ -114,8 +114,8 @@ class Display:
         if failed and interrupted and stage:
             self.stopped.append(f"{stage.name} ({stage.doing or stage.phase})")
         elif failed:
-            words = f"{stage.name} failed after {stage.seconds:.1f} s. " if stage else ""
-            self._print(f"{words}Its output:" if words else "DVC failed. Its output:", style="bold red")
+            failure = f"{stage.name} failed after {stage.seconds:.1f} s" if stage else "DVC failed"
+            self._print(f"{failure}. Its output:", style="bold red")
             for line in stage.lines if stage else output.lines:
                 self._print(line)
         elif stage:
@@ -216,7 +216,7 @@ class Display:
         cells: list[Any] = [self._count()]
         if self.expected:
             times = {stage.name: (stage.seconds, stage.seconds_left) for stage in running}
-            left = time_left(self.expected, self.finished, times, self.lanes)
+            left = time_left(self.expected, self.finished, times, self.workers)
             bar = ProgressBar(total=len(self.expected), completed=len(self.finished), width=30)
             cells += [bar, f"about {clock(left)} left"]
         line.add_row(*cells)

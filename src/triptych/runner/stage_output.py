@@ -76,8 +76,8 @@ class StageOutput:
             text, _, event = line.partition(EVENT)
             if text or not event:
                 yield text
-            with suppress(ValueError):  # no event, or text that two processes wrote at once
-                yield json.loads(event)
+            with suppress(TypeError, ValueError):  # no event, or text that two processes wrote at once
+                yield dict(json.loads(event))
 
     def close(self) -> None:
         """Close the file, and take its last line, if it has no end, to the others."""

@@ -54,7 +54,10 @@ def _trainings(project: Project, settings: Settings) -> dict[str, float]:
 
 
 def time_left(
-    expected: Mapping[str, float], finished: Mapping[str, float], running: Mapping[str, tuple[float, float]], lanes: int
+    expected: Mapping[str, float],
+    finished: Mapping[str, float],
+    running: Mapping[str, tuple[float, float]],
+    workers: int,
 ) -> float:
     """Return about how many seconds remain.
 
@@ -65,4 +68,4 @@ def time_left(
     rest = {stage: pace * seconds for stage, seconds in expected.items() if stage not in finished}
     for stage, (spent, reported) in running.items():
         rest[stage] = max(rest[stage] - spent, reported, 1.0)
-    return max([sum(rest.values()) / lanes, *(rest[stage] for stage in running)], default=0.0)
+    return max([sum(rest.values()) / workers, *(rest[stage] for stage in running)], default=0.0)
