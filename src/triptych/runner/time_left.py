@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from triptych.core.json_files import flatten, read_json
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
 from triptych.runner.schedule import durations
 from triptych.verify.baseline import baseline_file
@@ -37,20 +40,26 @@ def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]
 
 def _has_profile(project: Project, name: str, profile: str) -> bool:
     """Return whether the last results of an experiment or study, if there are any, are of this profile."""
-    metrics = project.metrics(name)
-    return not metrics.exists() or read_json(metrics).get("profile", profile) == profile
+    return _numbers(project.metrics(name)).get("profile", profile) == profile
 
 
 def _trainings(project: Project, settings: Settings) -> dict[str, float]:
     """Return the seconds of the trainings in the baseline of the profile, in proportion to the present budgets."""
     found = {}
     for name, entry in {**settings.experiments, **settings.studies}.items():
-        path = baseline_file(project, name, settings.profile)
-        if path.exists():
-            kept, key = flatten(read_json(path)), "epochs" if name in settings.experiments else "iterations"
-            budget = getattr(getattr(entry, key), settings.profile)
+        kept = _numbers(baseline_file(project, name, settings.profile))
+        key = "epochs" if name in settings.experiments else "iterations"
+        budget = getattr(getattr(entry, key), settings.profile)
+        if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
             found[name] = kept["run.train_seconds"] * budget / max(kept[key], 1)
     return found
+
+
+def _numbers(path: Path) -> dict[str, Any]:
+    """Return a file of results by dotted key; empty if it is missing or damaged, which other commands report."""
+    with suppress(TriptychError):
+        return flatten(read_json(path)) if path.exists() else {}
+    return {}
 
 
 def time_left(
