@@ -178,7 +178,7 @@ def test_ctrl_c_names_the_stages_that_were_stopped(tmp_path: Path, terminal: Cal
 def test_verbose_redirects_nothing(tmp_path: Path, terminal: Callable[[int], Terminal]) -> None:
     shown = terminal(100)
     with Display(tmp_path, verbose=True) as display:
-        assert display.started("train@a") is display.follow("dvc") is display.planning_output is None
+        assert display.started("train@a") is display.follow("dvc") is None
         assert display.variables == {}
         display.ended("train@a", failed=False)
     assert shown.getvalue() == ""

@@ -49,13 +49,8 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
     return Project(folder)
 
 
-def planned(project: Project) -> Plan | None:
-    with Display(project.root, verbose=False) as display:
-        return parallel.begin_planning(project, display)()
-
-
 def run_stages(project: Project, workers: int, groups: tuple[str, ...] = ()) -> int:
-    plan = planned(project)
+    plan = parallel.begin_planning(project)()
     assert plan
     with Display(project.root, verbose=False) as display:
         display.begin(dict.fromkeys(plan.waits, 1.0), workers)
@@ -206,7 +201,7 @@ def test_spawned_processes_give_the_results_of_forks(tmp_path: Path, monkeypatch
     monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("spawn"))
     project = make_project(tmp_path / "p", {"b": "echo 2 > b"})
     assert run_stages(project, 2) == 0
-    assert planned(project) == Plan(["b"], {})
+    assert parallel.begin_planning(project)() == Plan(["b"], {})
 
 
 def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
@@ -218,13 +213,13 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert len(locks) == 1
     for project in projects:
         assert (project.root / "c").read_text() == "1\n2\n"
-        assert planned(project) == Plan(list(ORDER), {})
+        assert parallel.begin_planning(project)() == Plan(list(ORDER), {})
     params = projects[2].params
     params.write_text(params.read_text().replace("one", "two"))
     (projects[2].root / "d").unlink()
-    assert planned(projects[2]) == Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
+    assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
     subprocess.run(["dvc", "repro", "-q"], cwd=projects[2].root, env=environment(), check=True)
-    assert planned(projects[2]) == Plan(list(ORDER), {})
+    assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
 
 
 def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
@@ -250,7 +245,7 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
     last = capfd.readouterr().err.splitlines()[-1]
     assert last == "ERROR: failed to reproduce 'b': failed to run: exit 3, exited with 3"
     (project.root / "dvc.yaml").write_text((project.root / "dvc.yaml").read_text().replace("exit 3", "echo 2 > b"))
-    plan = planned(project)
+    plan = parallel.begin_planning(project)()
     assert plan
     assert set(plan.waits) == {"b", "c", "d"}
 
@@ -258,7 +253,7 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
 def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")
-    assert planned(project) is None
+    assert parallel.begin_planning(project)() is None
 
 
 def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:

@@ -83,11 +83,6 @@ class Display:
         self.expected, self.workers = expected, workers
         self.phase("starting the first stages")
 
-    @property
-    def planning_output(self) -> str | None:
-        """The file for the output of DVC while it plans, or None if it is not redirected."""
-        return None if self.verbose else os.devnull
-
     def started(self, stage: str) -> str | None:
         """Show a stage that starts; return the file for its output, or None if the output is not redirected."""
         return self.follow(stage, RunningStage(stage))

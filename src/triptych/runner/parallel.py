@@ -58,12 +58,13 @@ Planning = Callable[[], "Plan | None"]
 """Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
 
 
-def begin_planning(project: Project, display: Display) -> Planning:
-    """Start a process that finds out which stages to run."""
-    connection = _start_worker(_plan, project.root, {}, display.planning_output, daemon=True)
+def begin_planning(project: Project, display: Display | None = None) -> Planning:
+    """Start a process that finds out which stages to run. Its output is dropped, except for a verbose display."""
+    output = None if display and display.verbose else os.devnull
+    connection = _start_worker(_plan, project.root, {}, output, daemon=True)
 
     def plan() -> Plan | None:
-        while not connection.poll(REFRESH_SECONDS):
+        while display and not connection.poll(REFRESH_SECONDS):
             display.refresh()
         result = _receive(connection)
         return Plan(**result) if isinstance(result, dict) else None
