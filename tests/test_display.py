@@ -13,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from triptych.cli.main import SECTIONS, cli
+from triptych.cli.help import SECTIONS
+from triptych.cli.main import cli
 from triptych.core.progress import DISPLAY_VARIABLE, EVENT, Progress, tell
 from triptych.core.project import Project
 from triptych.models.common.registry import FAMILIES

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from triptych.cli.cluster import COMMANDS
+from triptych.cli.help import Commands
 from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
@@ -28,30 +29,6 @@ SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND)  # they start programs that belong to the user's terminal
 INTERRUPTED = 130  # the exit status after Ctrl-C
 DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
-
-
-SECTIONS = {
-    "Run": ("repro", "check", "settings", "seeds"),
-    "Look at the results": ("status", "page", "ui", "sample", "sync"),
-    "Compare and check": ("plots", "score", "verify", "baseline"),
-    "Train on a SLURM cluster": ("submit", "collect"),
-    "Stages, which DVC runs": ("fetch", "prepare", "classifier", "reference", "train", "evaluate", "study", "report"),
-}
-"""The commands in the order of `triptych --help`."""
-
-
-class Commands(click.Group):
-    """List the commands in sections, each with its whole first sentence."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for names in SECTIONS.values() for name in names]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section, names in SECTIONS.items():
-            with formatter.section(section):
-                width = max(map(len, self.commands))
-                lines = [(name.ljust(width), self.commands[name].get_short_help_str(sys.maxsize)) for name in names]
-                formatter.write_dl(lines)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,6 +59,7 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
     if arguments and jobs:
         raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
+    sys.stdout.reconfigure(errors="replace")  # the encoding of the terminal may lack a character of the display
     with Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display:
         planning = repro.begin_planning(project, arguments, display)
         from triptych.reports.closing_table import closing_table
