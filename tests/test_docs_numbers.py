@@ -18,6 +18,7 @@ from pages import INLINE, PAGES, Table, blocks, tables
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
 from triptych.evaluation.over_seeds import Spread, group_by_settings
+from triptych.models.common.registry import FAMILIES
 from triptych.reports.closing_table import closing_table
 from triptych.settings.params import load
 from triptych.stages.report import extractors_of, summarise
@@ -306,8 +307,25 @@ def test_the_closing_table_equals_the_files(quick: list[str]) -> None:
     assert [line for line in shown["README.md"] if line not in (*quick, "...")] == []
 
 
+def test_the_closing_table_has_a_block_per_reference_and_a_line_per_study(quick: list[str]) -> None:
+    assert max(map(len, quick)) <= 100
+    blocks_found = ["mnist/test: ", "cifar10/test: ", "ELBO and log p ", "Studies", "Where to look next:"]
+    starts = [next(number for number, line in enumerate(quick) if line.startswith(start)) for start in blocks_found]
+    assert starts == sorted(starts)
+    for name, experiment in load(ROOT / "params.yaml").experiments.items():
+        [place] = [number for number, line in enumerate(quick) if line.startswith(f"  {name} ")]
+        assert (place > starts[1]) == (experiment.dataset == "cifar10")
+        heading = next(line for line in reversed(quick[:place]) if not line.startswith(" "))
+        assert heading.startswith(FAMILIES[experiment.family].title)
+        assert ("ELBO" in heading, "bits/dim" in heading) == (experiment.family == "vae", experiment.family == "flow")
+        columns = heading.removeprefix(FAMILIES[experiment.family].title).replace("log p", "log-p").split()
+        assert len(quick[place].split()) == 1 + len(columns)
+    studies = quick[starts[3] + 1 : starts[4] - 1]
+    assert [line.split()[0] for line in studies] == list(load(ROOT / "params.yaml").studies)
+
+
 def _closing(text: str) -> Iterator[list[str]]:
-    yield from (content.splitlines() for _, content in blocks(text) if content.startswith("experiment "))
+    yield from (content.splitlines() for _, content in blocks(text) if content.startswith("mnist/test: "))
 
 
 def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

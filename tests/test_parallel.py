@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -24,6 +25,7 @@ from triptych.core.lock_file import HEAD, with_entry
 from triptych.core.project import Project
 from triptych.runner import dvc as dvc_program
 from triptych.runner import gpus, parallel, repro, schedule
+from triptych.runner.display import Display
 from triptych.runner.schedule import Plan
 from triptych.settings.params import Settings
 
@@ -50,7 +52,9 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
 def run_stages(project: Project, workers: int, groups: tuple[str, ...] = ()) -> int:
     plan = parallel.begin_planning(project)()
     assert plan
-    return parallel.run(project, plan, workers, {}, groups)
+    with Display(project.root, verbose=False) as display:
+        display.begin(dict.fromkeys(plan.waits, 1.0), workers)
+        return parallel.run(project, plan, workers, {}, display, gpus=groups)
 
 
 def test_the_longest_chain_starts_first() -> None:
@@ -259,14 +263,16 @@ def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_par
         ["triptych", "repro", "--jobs", "2"],
         cwd=project.root,
         env=environment(),
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     wait_until(lambda: len(started(project)) == 2)
     os.killpg(command.pid, signal.SIGINT)
-    _, errors = command.communicate()
+    said, errors = command.communicate()
     assert command.returncode == INTERRUPTED
+    assert re.fullmatch(r"stopped: ([ab] \(.+\)), ([ab] \(.+\)); 0 of 4 stages done\n", said)
     assert errors.strip() == "triptych: stopped; run the command again to continue from the last checkpoint"
     assert all(is_gone(pid) for pid in started(project))
     assert len(started(project)) == 2
@@ -277,14 +283,16 @@ def test_an_untested_version_of_dvc_gets_plain_dvc_repro(
 ) -> None:
     project = make_project(tmp_path / "p", {"b": 'echo "workers: $TRIPTYCH_WORKERS" > b'})
     monkeypatch.setattr(dvc_program, "TESTED_VERSIONS", ("3.1.0", "3.2.0"))
-    planning = repro.begin_planning(project, ())
-    assert planning is None
-    [line] = capfd.readouterr().out.splitlines()
-    installed = importlib.metadata.version("dvc")
-    assert line == f"running plain `dvc repro`, one stage at a time: DVC is {installed}, tested are 3.1.0, 3.2.0"
-    assert repro.repro(project, tiny, planning, (), jobs=2) == 0
+    with Display(project.root, verbose=False) as display:
+        planning = repro.begin_planning(project, (), display)
+        assert planning is None
+        [line] = capfd.readouterr().out.splitlines()
+        installed = importlib.metadata.version("dvc")
+        assert line == f"running plain `dvc repro`, one stage at a time: DVC is {installed}, tested are 3.1.0, 3.2.0"
+        assert repro.repro(project, tiny, planning, (), display=display, jobs=2) == 0
     assert (project.root / "b").read_text() == "workers: \n", "plain DVC runs the stage"
-    assert "Running stage 'b'" in capfd.readouterr().out
+    [line] = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"1  b +\d+\.\d s", line)
 
 
 def test_the_installed_version_of_dvc_is_tested() -> None:

@@ -83,7 +83,8 @@ class Clone:
         return json.loads((self.root / "plots" / name / "results.json").read_text())
 
     def ran(self, output: str) -> list[str]:
-        return re.findall(r"Running stage '(.+?)'", output)
+        """Return the stages that ran, from the output of `dvc repro` or of `triptych repro`."""
+        return re.findall(r"(?:Running stage '|^ *\d+(?:/\d+)?  )([\w@-]+)", output, re.MULTILINE)
 
 
 def make_clone(folder: Path, variables: Mapping[str, str]) -> Clone:
@@ -101,7 +102,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, warm_start: dict[str, str]) 
     output = made.succeed("triptych", "repro")
     assert "report.html" in output
     assert "realnvp-mnist" in output
-    assert "planar-samples               arcs-k1 " in output
+    assert "planar-samples  lowest negative log-likelihood, nats: arcs-k3 " in output
     made.succeed("git", "add", "-A")
     made.succeed("git", "commit", "-qm", "results")
     return made

@@ -289,7 +289,7 @@ def _user_folder(folder: Path) -> Iterator[None]:
 
 def _fetched(images: str, folder: Path) -> None:
     with _user_folder(folder):
-        found = load_images(images, "folder", None, None, folder / "downloads")
+        found = load_images(images, "folder", folder / "downloads")
     for name, array in found.arrays.items():
         if array.dtype != np.uint8 or (name.startswith("y_") and array.max(initial=0) > 9):
             raise AssertionError(f"{name} was accepted as {array.dtype} up to {array.max()}")

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from triptych.cli.cluster import COMMANDS
+from triptych.cli.help import Commands
 from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
@@ -27,13 +28,7 @@ from triptych.runner import fork_server
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND)  # they start programs that belong to the user's terminal
 INTERRUPTED = 130  # the exit status after Ctrl-C
-
-
-class Commands(click.Group):
-    """List the commands in the order of their definition instead of the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,6 +38,7 @@ def cli() -> None:
 
     `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, reference, train, evaluate, study and
     report; DVC runs them. All settings are in params.yaml.
+    `triptych COMMAND --help` describes a command.
     """
 
 
@@ -53,27 +49,32 @@ def cli() -> None:
     type=click.IntRange(min=1),
     help="number of stages that run at a time  [default: one per GPU; without GPUs, cores / runtime.threads]",
 )
-def repro(arguments: tuple[str, ...], jobs: int | None) -> None:
+@click.option("--verbose", "-v", is_flag=True, help="show the output of DVC and of all stages instead of the display")
+def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> None:
     """Bring all results up to date, independent stages in parallel. With ARGUMENTS, run `dvc repro ARGUMENTS`."""
     from triptych.core.project import Project
     from triptych.runner import repro
+    from triptych.runner.display import Display
 
     if arguments and jobs:
         raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
-    planning = repro.begin_planning(project, arguments)
-    from triptych.reports.closing_table import closing_table
-    from triptych.reports.page.build import build_page
-    from triptych.settings.params import load
+    sys.stdout.reconfigure(errors="replace")  # the encoding of the terminal may lack a character of the display
+    with Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display:
+        planning = repro.begin_planning(project, arguments, display)
+        from triptych.reports.closing_table import closing_table
+        from triptych.reports.page.build import build_page
+        from triptych.settings.params import load
 
-    settings = load(project.params)
-    status = repro.repro(project, settings, planning, arguments, jobs)
+        settings = load(project.params)
+        status = repro.repro(project, settings, planning, arguments, display=display, jobs=jobs)
+        if not status and not arguments and project.summary.exists():
+            display.phase("writing report.html")
+            build_page(project, settings)
     if status:
         sys.exit(status)
     if project.summary.exists():
-        if not arguments:
-            build_page(project, settings)
-        click.echo(closing_table(project, settings))
+        click.echo(f"\n{closing_table(project, settings)}")
 
 
 @cli.command()

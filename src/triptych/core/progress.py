@@ -1,7 +1,11 @@
-"""Progress reports: one line that updates in a terminal; lines from time to time in a log or beside other stages."""
+"""Progress reports: one line that updates in a terminal; lines from time to time in a log or beside other stages.
+
+Under `triptych repro`, a stage writes its reports as events into its output, from which the display reads them.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
@@ -11,8 +15,16 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 WORKERS_VARIABLE = "TRIPTYCH_WORKERS"  # set by `triptych repro`: how many stages run at a time
-TERMINAL_SECONDS, LOG_SECONDS = 0.25, 15.0  # between two reports
+DISPLAY_VARIABLE = "TRIPTYCH_DISPLAY"  # set by `triptych repro` if its display reads the output of the stages
+EVENT = "\x1e"  # ASCII's record separator: begins an event, JSON, in the output of a stage
+TERMINAL_SECONDS, DISPLAY_SECONDS, LOG_SECONDS = 0.25, 1.0, 15.0  # between two reports
 HEARTBEAT_SECONDS = 4.0
+
+
+def tell(**event: str | float) -> None:
+    """Tell the display of `triptych repro` what this stage does. Without a display nothing happens."""
+    if DISPLAY_VARIABLE in os.environ:
+        print(f"{EVENT}{json.dumps(event)}", file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -23,19 +35,26 @@ class Progress:
         self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
         self.terminal = sys.stderr.isatty() and os.environ.get(WORKERS_VARIABLE, "1") == "1"
-        self.interval = math.inf if silent else TERMINAL_SECONDS if self.terminal else LOG_SECONDS
+        self.displayed = DISPLAY_VARIABLE in os.environ and not silent
+        usual = DISPLAY_SECONDS if self.displayed else TERMINAL_SECONDS if self.terminal else LOG_SECONDS
+        self.interval = math.inf if silent else usual
+        if done and self.displayed:
+            tell(notice=f"continues after {done:,} of {total:,} {unit}")
 
     def due(self) -> bool:
         """Return whether it is time for a report. The call is cheap enough for every step."""
         return time.monotonic() - self.last >= self.interval
 
-    def report(self, seen: int, details: str) -> None:
-        """Print a report after `seen` units."""
+    def report(self, seen: int, place: str, number: str = "") -> None:
+        """Report, after `seen` units, the place, such as the epoch, and a number, such as the loss."""
         self.last = time.monotonic()
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
-        left = (self.total - seen) / speed if speed else 0.0
-        text = f"{self.name}  {details}  {_speed(speed)} {self.unit}/s  {_clock(left)} left"
-        _show(text, terminal=self.terminal)
+        left, pace = (self.total - seen) / speed if speed else 0.0, f"{_speed(speed)} {self.unit}/s"
+        if self.displayed:
+            tell(doing=place, number=number, speed=pace, left=left)
+        else:
+            words = [self.name, place, number, pace, f"{clock(left)} left"]
+            _show("  ".join(filter(None, words)), terminal=self.terminal)
 
     def seconds(self) -> float:
         """Return the seconds since the start."""
@@ -43,7 +62,9 @@ class Progress:
 
     def finish(self) -> float:
         """Clear the line in the terminal; return the seconds since the start."""
-        if self.terminal:
+        if self.displayed:
+            tell(doing="", number="", speed="", left=0.0)
+        elif self.terminal:
             _show("", terminal=True)
         return self.seconds()
 
@@ -64,7 +85,7 @@ def heartbeat(text: str) -> Iterator[None]:
 def _beat(text: str, end: Event) -> None:
     began, terminal = time.monotonic(), sys.stderr.isatty()
     while not end.wait(HEARTBEAT_SECONDS):
-        _show(f"{text}  {_clock(time.monotonic() - began)}", terminal=terminal)
+        _show(f"{text}  {clock(time.monotonic() - began)}", terminal=terminal)
     if terminal:
         _show("", terminal=True)
 
@@ -79,7 +100,12 @@ def _speed(speed: float) -> str:
     return f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a duration as minutes and seconds, with hours if there are any.
+
+    >>> clock(7), clock(3725)
+    ('0:07', '1:02:05')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from triptych.core.json_files import flatten, read_json
 from triptych.core.project import Project
+from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.models.common.registry import FAMILIES, FIDELITY, Headline
 from triptych.studies.kinds import STUDIES
 
@@ -27,6 +29,12 @@ LIKELIHOODS = {
     "test_log_likelihood": "log p {:.2f} nats",
     "test_bits_per_dimension": "{:.3f} bits per dimension",
 }
+IN_TRAINING = {
+    "valid_negative_elbo": ("ELBO {:,.2f}", -1),
+    "valid_bits_per_dimension": ("{:.3f} bits/dim", 1),
+    "valid_accuracy": ("accuracy {:.1%}", 1),
+}
+"""For the columns of a history that show a headline: the words, and the sign of the number in them."""
 
 
 def headline_of(family: str) -> Headline:
@@ -46,6 +54,39 @@ def likelihood(row: Mapping[str, Any]) -> str:
         with suppress(ValueError):  # an empty cell, or the reason why the likelihood is not defined
             found.append(pattern.format(float(row[key])))
     return ", ".join(found)
+
+
+def experiment_headline(metrics: Mapping[str, Any]) -> str:
+    """Return the FID and the likelihoods in the metrics of an experiment, in words."""
+    row = {key: metrics["test"].get(key.removeprefix("test_"), "") for key in LIKELIHOODS}
+    return ", ".join(filter(None, [f"FID {metrics[name_of('fid', metrics)]['value']:.2f}", likelihood(row)]))
+
+
+def headline_in_training(family: str, row: Mapping[str, float]) -> str:
+    """Return the headline number in a row of the history, in words; an empty string if training does not measure it."""
+    for column in headline_of(family).curves:
+        if column in row and column in IN_TRAINING:
+            words, sign = IN_TRAINING[column]
+            return words.format(sign * row[column])
+    return ""
+
+
+def study_point(metrics: Mapping[str, Any], kind: str) -> str:
+    """Return the main result of a study in a line.
+
+    These are the numbers of configurations with each word, or the best number of each group of configurations. The
+    name of a group is the part of the configurations' names before the last "-".
+    """
+    found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
+    if all(isinstance(value, str) for value in found.values()):
+        counts = Counter(found.values())
+        return f"{metrics['headline_is']}: {', '.join(f'{word} {count}' for word, count in counts.items())}"
+    best, word = (max, "highest") if headline_of(kind).higher_is_better else (min, "lowest")
+    groups: dict[str, dict[str, float]] = {}
+    for item, value in found.items():
+        groups.setdefault(item.rpartition("-")[0], {})[item] = value
+    chosen = [best(group, key=group.__getitem__) for group in groups.values()]
+    return f"{word} {metrics['headline_is']}: {', '.join(f'{item} {found[item]:.3f}' for item in chosen)}"
 
 
 def study_headline(project: Project, name: str) -> str:

@@ -15,8 +15,11 @@ from typing import Any
 
 from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.hashing import sha256_of_json
+from triptych.core.json_files import read_json
+from triptych.core.progress import tell
 from triptych.core.project import Project
 from triptych.core.tracker import Console
+from triptych.records.headlines import experiment_headline, headline_in_training, study_point
 from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
 from triptych.records.mlflow.run_writer import bring_up_to_date
@@ -26,6 +29,13 @@ from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_
 from triptych.records.sample_sheets import draw_sample_sheets
 from triptych.training.history import History
 
+PHASES = {
+    "fetch": "reading images",
+    "prepare": "writing the splits",
+    "reference": "measuring real images",
+    "report": "drawing comparisons",
+}
+LAST = "storing the results"  # what a stage does last: it writes records, then DVC hashes its outputs
 NOT_RECORDED = "the run is not recorded ({}); run `triptych sync` to record it"
 
 
@@ -35,6 +45,10 @@ class StageTracker(Console):
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
 
+    def say(self, text: str) -> None:
+        super().say(text)
+        tell(said=text)
+
     def note(self, **facts: str | float | int) -> None:
         self.execution.facts |= facts
 
@@ -42,12 +56,13 @@ class StageTracker(Console):
 class RunTracker(StageTracker):
     """A stage tracker that also logs the training run live in MLflow."""
 
-    def __init__(self, execution: Execution, live: LiveRun) -> None:
+    def __init__(self, execution: Execution, live: LiveRun, family: str) -> None:
         super().__init__(execution)
-        self.live = live
+        self.live, self.family = live, family
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.live.log(dict(metrics))
+        tell(headline=headline_in_training(self.family, metrics))
 
     def resume(self, history: History) -> None:
         self.live.waiting = [*history, *self.live.waiting]
@@ -57,7 +72,9 @@ class RunTracker(StageTracker):
 def stage(project: Project, name: str, item: str, result: Path) -> Iterator[StageTracker]:
     """Track a stage that trains nothing. If it succeeds, the journal keeps its facts under the file `result`."""
     execution = Execution(project, name, item)
+    tell(phase=PHASES[name])
     yield StageTracker(execution)
+    tell(doing="", phase=LAST)
     with failure_as_warning(NOT_RECORDED):
         execution.write(result)
 
@@ -79,16 +96,20 @@ def training(
     evaluated by another stage: see `evaluation`. `seed_groups` are those of the settings.
     """
     execution = Execution(project, name, item)
+    tell(doing="", phase="loading data")
     settings = inputs["settings"]
     family = settings.get("family") or settings.get("study", "classifier")
     inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
     live = LiveRun(Store(project, seed_groups or {}), item, inputs)
     live.start(execution_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
     try:
-        yield RunTracker(execution, live)
+        yield RunTracker(execution, live, family)
     except BaseException:
         live.fail()
         raise
+    tell(doing="", phase=LAST)
+    if name == "study":
+        tell(headline=study_point(read_json(plots / RESULTS), family))
     with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
@@ -112,7 +133,9 @@ def evaluation(
 ) -> Iterator[StageTracker]:
     """Track the evaluation of `item`: results and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
+    tell(doing="", phase="measuring")
     yield StageTracker(execution)
+    tell(doing="", phase=LAST, headline=experiment_headline(read_json(plots / RESULTS)))
     with failure_as_warning(NOT_RECORDED):
         execution.write(plots / RESULTS)
         run = copy_model(project, item, model)

@@ -1,36 +1,103 @@
-"""The table that `triptych repro` prints at the end."""
+"""The tables that `triptych repro` prints at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from textwrap import wrap
+from typing import Any
+
+from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.records.headlines import likelihood, study_headline
+from triptych.records.headlines import study_point, title_of
 from triptych.reports.page.table import over_seeds
 from triptych.reports.summary import read_summary
 from triptych.settings.params import Settings
 
+Row = Mapping[str, Any]
+
+COLUMNS = 100  # the width of the tables
+FIDELITY = {"fid": ("FID", "{:9.2f}"), "kid": ("KID", "{:9.3f}"), "is": ("IS", "{:8.3f}")}
+LIKELIHOODS = {
+    "test_elbo": ("ELBO", "{:11.2f}"),
+    "test_log_likelihood": ("log p", "{:11.2f}"),
+    "test_bits_per_dimension": ("bits/dim", "{:10.3f}"),
+}
+NEXT = """Where to look next:
+  report.html          all numbers, curves and pictures on one page
+  triptych ui          the runs side by side in MLflow
+  triptych status      what is trained, and what a change has made stale
+  triptych plots HEAD  curves and samples beside those of the last commit"""
+
 
 def closing_table(project: Project, settings: Settings) -> str:
-    """Return the headline numbers with one line per experiment and study, and where to read on.
+    """Return the headline numbers and where to look next.
 
-    Experiments that differ only in their seeds share one line, with the mean.
+    There is one block per protocol of fidelity and family, and one line per experiment and study. Experiments that
+    differ only in their seeds share one line, with the mean.
     """
     rows = {row["experiment"]: row for row in read_summary(project)}
     groups = settings.seed_groups(among=rows)
-    lines = [f"{'experiment':<28} {'FID':>8} {'KID':>8} {'IS':>7}   likelihood on the test set"]
-    for first, names in groups.items():
-        means = {key: spread.mean for key, spread in over_seeds([rows[name] for name in names]).items()}
-        row = rows[first] | means
-        fid, kid, inception = (float(row[name_of(measure, row)]) for measure in ("fid", "kid", "is"))
-        seeds = f" ({len(names)} seeds)" if len(names) > 1 else ""
-        lines.append(f"{first:<28} {fid:8.2f} {kid:8.3f} {inception:7.3f}   {likelihood(row) or 'not defined'}{seeds}")
-    protocols = {
-        f"{row['extractor']}, {row['samples']} samples against {row['reference']}": None for row in rows.values()
-    }
-    lines.append(f"(FID, KID and IS on {'; '.join(protocols)})")
-    if len(rows) > len(groups):
-        lines.append("(for several seeds: the mean; report.html and metrics/seeds.csv have standard deviations)")
+    means = [_mean(rows[first], [rows[name] for name in names]) for first, names in groups.items()]
     measured = [name for name in settings.studies if project.results(name).exists()]
-    lines += [f"{name:<28} {study_headline(project, name)}" for name in measured]
-    lines.append("Open report.html for curves and samples, or run `triptych ui` to compare runs in MLflow.")
-    return "\n".join(lines)
+    width = max((len(text) for row in means for text in (title_of(row["family"]), row["shown"])), default=0)
+    lines = [line for protocol in dict.fromkeys(map(_protocol, means)) for line in _block(protocol, means, width)]
+    if len(rows) > len(groups):
+        lines += ["Several seeds: these are means; report.html and metrics/seeds.csv have standard deviations.", ""]
+    lines += ["ELBO and log p are in nats per test image.", ""]
+    if measured:
+        width = max(map(len, measured))
+        lines += ["Studies", *(f"  {name:<{width}}  {_point(project, settings, name)}" for name in measured), ""]
+    return "\n".join([*lines, NEXT])
+
+
+def _point(project: Project, settings: Settings, study: str) -> str:
+    return study_point(read_json(project.results(study)), settings.studies[study].study)
+
+
+def _mean(row: Row, group: Sequence[Row]) -> Row:
+    """Return a row with the means over its seeds, and the name to show."""
+    seeds = f" ({len(group)} seeds)" if len(group) > 1 else ""
+    means = {key: spread.mean for key, spread in over_seeds(group).items()}
+    return {**row, **means, "shown": f"{row['experiment']}{seeds}"}
+
+
+def _protocol(row: Row) -> str:
+    samples, real = int(float(row["samples"])), int(float(row["reference_images"]))
+    return (
+        f"{row['reference']}: FID, KID and IS of {samples:,} samples against {real:,} images, features of "
+        f"{row['extractor']}"
+    )
+
+
+def _block(protocol: str, rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield the rows with this protocol, family by family, each with the likelihoods that it has."""
+    chosen = [row for row in rows if _protocol(row) == protocol]
+    yield from wrap(protocol, COLUMNS, subsequent_indent="  ")
+    for family in dict.fromkeys(row["family"] for row in chosen):
+        members = [row for row in chosen if row["family"] == family]
+        columns = {key: LIKELIHOODS[key] for key in LIKELIHOODS if any(_number(row[key]) for row in members)}
+        headings = [_aligned(heading, pattern) for heading, pattern in [*FIDELITY.values(), *columns.values()]]
+        yield f"{title_of(family):<{width + 2}}{''.join(headings)}"
+        for row in members:
+            cells = [pattern.format(float(row[name_of(key, row)])) for key, (_, pattern) in FIDELITY.items()]
+            cells += [_cell(row[key], pattern) for key, (_, pattern) in columns.items()]
+            yield f"  {row['shown']:<{width}}{''.join(cells)}".rstrip()
+    yield ""
+
+
+def _aligned(heading: str, pattern: str) -> str:
+    return heading.rjust(len(pattern.format(0.0)))
+
+
+def _cell(value: object, pattern: str) -> str:
+    number = _number(value)
+    return pattern.format(number) if number is not None else " " * len(pattern.format(0.0))
+
+
+def _number(cell: object) -> float | None:
+    """Return the number in a cell, or None if it says that there is none."""
+    with suppress(ValueError):
+        return float(str(cell))
+    return None

@@ -19,8 +19,7 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
 from triptych.core.lock_file import read_stages
 from triptych.core.project import Project
-from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.records.headlines import likelihood, study_headline
+from triptych.records.headlines import experiment_headline, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.reports.page.build import is_current
@@ -55,7 +54,7 @@ def status(project: Project, settings: Settings) -> str:
     for name, state in states.items():
         headline = ""
         if project.results(name).exists():
-            headline = study_headline(project, name) if name in settings.studies else _headline(project, name)
+            headline = _headline(project, settings, name)
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
@@ -95,11 +94,10 @@ def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
     return State(state) if state in (CURRENT, NEVER) else State("stale", state)
 
 
-def _headline(project: Project, experiment: str) -> str:
-    results = read_json(project.results(experiment))
-    fid = results[name_of("fid", results)]["value"]
-    row = {f"test_{key}": results["test"].get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
-    return ", ".join(filter(None, [f"FID {fid:.2f}", likelihood(row)]))
+def _headline(project: Project, settings: Settings, name: str) -> str:
+    if name in settings.studies:
+        return study_headline(project, name)
+    return experiment_headline(read_json(project.results(name)))
 
 
 def _training(project: Project, name: str) -> tuple[str, str, str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from triptych.core.project import Project
 from triptych.data.raw_images import read_origin
 from triptych.data.sources import resolve_source
 from triptych.data.user_folder import folder_checksum
+from triptych.runner.display import REFRESH_SECONDS, Display
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
@@ -21,9 +25,42 @@ TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses pri
 
 def run_dvc(project: Project, *arguments: str, **variables: str) -> int:
     """Run a DVC command in the project with these environment variables added; return its exit status."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    environment = {**os.environ, **NO_TELEMETRY, **variables}
-    process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 (no shell)
+    return _wait(_start(project, arguments, variables))
+
+
+def run_stages(project: Project, display: Display, *arguments: str, **variables: str) -> int:
+    """Run `dvc repro` with these arguments and environment variables; return its exit status.
+
+    The display shows the stages that it runs. Raises KeyboardInterrupt after Ctrl-C, when DVC has ended.
+    """
+    output = display.follow("dvc")
+    if not output:
+        return _wait(_start(project, ["repro", *arguments], variables))
+    with Path(output).open("ab") as file:
+        process = _start(project, ["repro", *arguments], {**variables, **display.variables}, file)
+    interrupted = False
+    while process.poll() is None:
+        try:
+            display.refresh()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(REFRESH_SECONDS)
+        except KeyboardInterrupt:
+            interrupted = True
+    display.ended("dvc", failed=process.returncode != 0, interrupted=interrupted)
+    if interrupted:
+        raise KeyboardInterrupt
+    return process.returncode
+
+
+def _start(
+    project: Project, arguments: Sequence[str], variables: Mapping[str, str], output: IO[bytes] | None = None
+) -> subprocess.Popen:
+    """Start a DVC command; what it and its stages print goes to the file `output`."""
+    command, environment = [sys.executable, "-m", "dvc", *arguments], {**os.environ, **NO_TELEMETRY, **variables}
+    return subprocess.Popen(command, cwd=project.root, env=environment, stdout=output, stderr=output)  # noqa: S603
+
+
+def _wait(process: subprocess.Popen) -> int:
     while True:
         try:
             return process.wait()

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.lock_file import write_entry
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
+from triptych.runner.display import REFRESH_SECONDS, Display
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
 from triptych.runner.schedule import Plan, durations, longest_first
 
@@ -57,18 +58,29 @@ Planning = Callable[[], "Plan | None"]
 """Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
 
 
-def begin_planning(project: Project) -> Planning:
-    """Start a process that finds out which stages to run."""
-    connection = _start_worker(_plan, project.root, {}, daemon=True)
+def begin_planning(project: Project, display: Display | None = None) -> Planning:
+    """Start a process that finds out which stages to run. Its output is dropped, except for a verbose display."""
+    output = None if display and display.verbose else os.devnull
+    connection = _start_worker(_plan, project.root, {}, output, daemon=True)
 
     def plan() -> Plan | None:
+        while display and not connection.poll(REFRESH_SECONDS):
+            display.refresh()
         result = _receive(connection)
         return Plan(**result) if isinstance(result, dict) else None
 
     return plan
 
 
-def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str], gpus: Sequence[str] = ()) -> int:
+def run(
+    project: Project,
+    plan: Plan,
+    workers: int,
+    variables: Mapping[str, str],
+    display: Display,
+    *,
+    gpus: Sequence[str] = (),
+) -> int:
     """Run the stages of a plan, `workers` at a time, with these environment variables; return the exit status.
 
     The stages share the groups of GPUs. After a failure no further stage starts, and the error is printed last.
@@ -92,27 +104,32 @@ def run(project: Project, plan: Plan, workers: int, variables: Mapping[str, str]
                 used = [group for _, group in running.values()]
                 stage, group = ready.pop(0), min(gpus, key=used.count, default="")
                 environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
-                running[_start_worker(reproduce, project.root, environment, stage, plan.order)] = stage, group
-            for worker in wait(list(running)) if running else ():  # without workers, `wait` would never return
+                arguments = stage, plan.order, display.started(stage)
+                running[_start_worker(reproduce, project.root, environment, *arguments)] = stage, group
+            for worker in wait(list(running), REFRESH_SECONDS):
                 stage, _ = running.pop(worker)
                 failure = _receive(worker)
+                display.ended(stage, failed=failure != "", interrupted=bool(interrupts))
                 if failure != "":
                     failures.append(str(failure or f"failed to reproduce '{stage}': its DVC process was killed"))
                 graph.done(stage)
+            display.refresh()
     finally:
         signal.signal(signal.SIGINT, previous_handler)
     if interrupts:
         raise KeyboardInterrupt
     for failure in failures:
-        print(f"ERROR: {failure}", file=sys.stderr)
+        display.error(f"ERROR: {failure}")
     return FAILED if failures else 0
 
 
-def reproduce(repo: Repo, name: str, order: list[str]) -> str:
+def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None) -> str:
     """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
-    Return an empty string. Raises DVC's error if the stage fails.
+    What DVC and the stage print is appended to the file `output`. Return an empty string. Raises DVC's error if the
+    stage fails.
     """
+    _redirect(output)
 
     def reproduce_and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's options)
         result = stage.reproduce(**options)
@@ -128,12 +145,21 @@ def reproduce(repo: Repo, name: str, order: list[str]) -> str:
     return ""
 
 
-def _plan(repo: Repo) -> dict[str, Any]:
+def _redirect(output: str | None) -> None:
+    """Let this process and its children append what they print to a file, if there is one."""
+    if output:
+        descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+
+
+def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
     """Return the fields of a `Plan`, found as `dvc repro` does; stages that depend on a change are not examined."""
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo import lock_repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
+    _redirect(output)
     logging.disable()
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)

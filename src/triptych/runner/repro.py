@@ -9,28 +9,31 @@ from typing import TYPE_CHECKING
 
 from triptych.core.project import Project
 from triptych.runner import dvc, fork_server, parallel
+from triptych.runner.display import Display
 from triptych.runner.gpus import gpu_groups
 from triptych.runner.schedule import default_workers, overload_warning
+from triptych.runner.time_left import expected_seconds
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
 
-def begin_planning(project: Project, arguments: Sequence[str]) -> parallel.Planning | None:
+def begin_planning(project: Project, arguments: Sequence[str], display: Display) -> parallel.Planning | None:
     """Start a process that finds out which stages to run, so that the caller can import modules meanwhile.
 
     Return None if plain `dvc repro` runs the stages: because it gets these arguments, or because the tests of
     `runner/parallel.py` did not run with the installed version of DVC.
     """
+    display.phase("planning: DVC compares all files with dvc.lock")
     _configure_scm(project)
     if arguments:
         return None
     version = importlib.metadata.version("dvc")
     if version not in dvc.TESTED_VERSIONS:
         tested = ", ".join(dvc.TESTED_VERSIONS)
-        print(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}", flush=True)
+        display.notice(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}")
         return None
-    return parallel.begin_planning(project)
+    return parallel.begin_planning(project, display)
 
 
 def _configure_scm(project: Project) -> None:
@@ -48,6 +51,8 @@ def repro(
     settings: Settings,
     planning: parallel.Planning | None,
     arguments: Sequence[str],
+    *,
+    display: Display,
     jobs: int | None = None,
 ) -> int:
     """Bring all results up to date; return the exit status.
@@ -57,19 +62,24 @@ def repro(
     """
     stale = [f"fetch@{name}" for name in dvc.stale_sources(project, settings)]
     if stale:
-        status = dvc.run_dvc(project, "--wait-for-lock", "repro", "--quiet", "--force", "--single-item", *stale)
+        planning and planning()  # DVC would wait for its lock
+        status = dvc.run_stages(project, display, "--force", "--single-item", *stale)
         if status:
             return status
-        planning = planning and parallel.begin_planning(project)
+        planning = planning and parallel.begin_planning(project, display)
     plan = planning and planning()
     if plan and not plan.waits:
-        print("Data and pipelines are up to date.")
+        display.say("Data and pipelines are up to date.")
         return 0
     with fork_server.running({**os.environ, **dvc.NO_TELEMETRY}) as variables:
         if not plan:
-            return dvc.run_dvc(project, "repro", *arguments, **variables)
+            return dvc.run_stages(project, display, *arguments, **variables)
         workers = min(jobs or default_workers(settings.runtime), len(plan.waits))
         warning = overload_warning(workers, settings.runtime.threads * settings.runtime.processes)
         if warning:
-            print(warning, flush=True)
-        return parallel.run(project, plan, workers, {**dvc.NO_TELEMETRY, **variables}, gpu_groups(settings.runtime))
+            display.notice(warning)
+        if len(plan.waits) < len(plan.order):
+            display.say(f"{len(plan.order) - len(plan.waits)} of {len(plan.order)} stages are up to date")
+        display.begin(expected_seconds(project, settings, plan.waits), workers)
+        environment = {**dvc.NO_TELEMETRY, **variables, **display.variables}
+        return parallel.run(project, plan, workers, environment, display, gpus=gpu_groups(settings.runtime))

@@ -74,7 +74,7 @@ def measure_reference(
             published.save(folder / PUBLISHED)
     headline = name_of("fid", reference.validation)
     value = reference.validation[headline]["value"]
-    tracker.say(f"reference {name}: real validation images score {headline} {value:.2f}")
+    tracker.say(f"{name}: real validation images score {headline} {value:.2f}")
 
 
 def _statistics(prepared: PreparedData, splits: Sequence[str], extractors: Extractors) -> Reference:

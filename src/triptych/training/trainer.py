@@ -94,7 +94,7 @@ class Trainer:
             if progress.due():
                 loss = float(next(iter(quantities.values())))
                 seen = (first + step + 1) * self.images_per_step
-                progress.report(seen, f"epoch {epoch}/{self.duration.epochs}  loss {loss:,.3f}")
+                progress.report(seen, f"epoch {epoch}/{self.duration.epochs}", f"loss {loss:,.3f}")
         means = torch.stack(totals).sum(0) / steps
         return {f"train_{name}": value for name, value in zip(quantities, means.tolist(), strict=True)}
 

@@ -114,7 +114,7 @@ class ClassifierTrainer:
                 total += loss.detach()
                 if progress.due():
                     seen = (epoch - 1) * len(pixels) + (step + 1) * size
-                    progress.report(seen, f"epoch {epoch}/{self.epochs}  loss {loss.item():,.3f}")
+                    progress.report(seen, f"epoch {epoch}/{self.epochs}", f"loss {loss.item():,.3f}")
         return float(total) / self.steps
 
     def state(self) -> dict[str, Tensor]:

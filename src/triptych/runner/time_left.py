@@ -1,0 +1,80 @@
+"""How long the stages of a run take: from the journal, or before their first run from their budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from triptych.core.errors import TriptychError
+from triptych.core.json_files import flatten, is_number, read_json
+from triptych.core.project import Project
+from triptych.runner.schedule import durations
+from triptych.verify.baseline import baseline_file
+
+if TYPE_CHECKING:
+    from triptych.settings.params import Settings
+
+AROUND = 2.0  # seconds of a stage before and after its own work: its start, DVC's hashes
+WITHOUT_BUDGET = {"evaluate": 10.0, "report": 6.0}  # seconds of stages that the journal does not have
+TRUST = 30.0  # seconds after whose work the measured pace counts as much as the expected one
+
+
+def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]) -> dict[str, float]:
+    """Return about how many seconds each stage takes: as long as the last time, or as its budget suggests."""
+    recorded, trainings = durations(project), _trainings(project, settings)
+    usual = mean(trainings.values()) if trainings else 30.0
+    found = {}
+    for stage in stages:
+        kind, _, name = stage.partition("@")
+        if stage in recorded and _has_profile(project, name, settings.profile):
+            found[stage] = AROUND + recorded[stage]
+        elif kind in ("train", "study", "classifier"):
+            found[stage] = AROUND + trainings.get(name, usual)
+        else:
+            found[stage] = AROUND + WITHOUT_BUDGET.get(kind, 1.0)
+    return found
+
+
+def _has_profile(project: Project, name: str, profile: str) -> bool:
+    """Return whether the last results of an experiment or study, if there are any, are of this profile."""
+    return _numbers(project.results(name)).get("profile", profile) == profile
+
+
+def _trainings(project: Project, settings: Settings) -> dict[str, float]:
+    """Return the seconds of the trainings in the baseline of the profile, in proportion to the present budgets."""
+    found = {}
+    for name, entry in {**settings.experiments, **settings.studies}.items():
+        kept = _numbers(baseline_file(project, name, settings.profile))
+        key = "epochs" if name in settings.experiments else "iterations"
+        budget = getattr(getattr(entry, key), settings.profile)
+        if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
+            found[name] = kept["run.train_seconds"] * budget / max(kept[key], 1)
+    return found
+
+
+def _numbers(path: Path) -> dict[str, Any]:
+    """Return a file of results by dotted key; empty if it is missing or damaged, which other commands report."""
+    with suppress(TriptychError):
+        return flatten(read_json(path)) if path.exists() else {}
+    return {}
+
+
+def time_left(
+    expected: Mapping[str, float],
+    finished: Mapping[str, float],
+    running: Mapping[str, tuple[float, float]],
+    workers: int,
+) -> float:
+    """Return about how many seconds remain.
+
+    `finished` are the seconds that stages took. `running` are the seconds since each stage began, and those that it
+    reports to be left. Finished stages show how much faster or slower this machine is than expected.
+    """
+    pace = (sum(finished.values()) + TRUST) / (sum(expected[stage] for stage in finished) + TRUST)
+    rest = {stage: pace * seconds for stage, seconds in expected.items() if stage not in finished}
+    for stage, (spent, reported) in running.items():
+        rest[stage] = max(rest[stage] - spent, reported, 1.0)
+    return max([sum(rest.values()) / workers, *(rest[stage] for stage in running)], default=0.0)
