@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from conftest import environment, is_gone, wait_until
 from triptych.cli.main import INTERRUPTED
+from triptych.core.errors import TriptychError
 from triptych.core.lock_file import HEAD, with_entry
 from triptych.core.project import Project
 from triptych.runner import dvc as dvc_program
@@ -249,7 +250,34 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
 def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")
-    assert parallel.begin_planning(project)() is None
+    with pytest.raises(TriptychError, match="DVC cannot read the pipeline .'./dvc.yaml' validation failed: .* --dry`"):
+        parallel.begin_planning(project)()
+
+
+def test_a_killed_planning_process_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(parallel, "_plan", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(TriptychError, match="which stages to run was killed: run the command again"):
+        parallel.begin_planning(make_project(tmp_path / "p", SLOW))()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_triptych_repro_takes_its_stages_with_it(
+    tmp_path: Path, tiny_params: dict, number: signal.Signals
+) -> None:
+    """The commands are killed where they wait, and the next run succeeds."""
+    waiting = {name: f"echo $$ > {name}-pid; until test -e go; do sleep 0.1; done; echo 1 > {name}" for name in "ab"}
+    project = make_project(tmp_path / "p", waiting, tiny_params)
+    command = ["triptych", "repro", "--jobs", "2"]
+    killed = subprocess.Popen(command, cwd=project.root, env=environment(), start_new_session=True)
+    wait_until(lambda: len(started(project)) == 2)
+    killed.send_signal(number)
+    killed.wait()
+    wait_until(lambda: all(is_gone(pid) for pid in started(project)))
+    assert not (project.root / "a").exists()
+    (project.root / "go").touch()
+    subprocess.run(command, cwd=project.root, env=environment(), check=True)
+    assert (project.root / "a").exists()
 
 
 def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:

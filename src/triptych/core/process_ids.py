@@ -6,10 +6,14 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 
 COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # in a worker of the fork server, the process id of its command
+STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands that it runs
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+WATCH_SECONDS = 0.5  # between two looks at the parent where the system cannot report its end
 
 
 def waiting_process() -> int:
@@ -39,8 +43,19 @@ def is_alive(pid: int) -> bool:
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the system kill this process when its parent ends; exit at once if the parent has already ended."""
+    """Kill this process when its parent ends; exit at once if the parent has already ended.
+
+    On Linux, the end of the parent's thread that started this process counts. Elsewhere, a thread looks at the parent.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
 NO_TELEMETRY = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
+DVC = """
+import sys
+from triptych.core.process_ids import end_with_parent
+end_with_parent(int(sys.argv.pop(1)))
+sys.argv[0] = "dvc"
+from dvc.cli import main
+sys.exit(main())
+"""
 TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses private parts of DVC, pass with these
 
 
 def run_dvc(project: Project, *arguments: str, **variables: str) -> int:
     """Run a DVC command in the project with these environment variables added; return its exit status."""
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [sys.executable, "-P", "-c", DVC, str(os.getpid()), *arguments]
     environment = {**os.environ, **NO_TELEMETRY, **variables}
     process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 (no shell)
     while True:

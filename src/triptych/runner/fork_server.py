@@ -48,6 +48,7 @@ LATE_MODULES = (  # imported by other packages only when they are used
     "PIL.PngImagePlugin", "ruamel.yaml", "safetensors.torch", "sklearn.datasets", "sqlalchemy.dialects.sqlite",
     "torch_fidelity",
 )  # fmt: skip
+ARROW_WITHOUT_THREAD = ("JE_ARROW_MALLOC_CONF", "background_thread:false")  # pyarrow's allocator starts one otherwise
 FORWARDED_SIGNALS = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)}
 FORWARDED_SIGNALS[signal.SIGTSTP] = signal.SIGSTOP  # SIGTSTP has no effect outside the terminal's session
 IMPORT_TIMEOUT = 600  # seconds until a command stops waiting for a server that is still importing
@@ -200,6 +201,7 @@ def _import_everything() -> None:
     import triptych
     from triptych.records.mlflow.store import import_client
 
+    os.environ.setdefault(*ARROW_WITHOUT_THREAD)
     import_client()
     for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
         importlib.import_module(module.name)

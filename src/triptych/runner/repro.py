@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triptych.core.project import Project
 from triptych.runner import dvc, fork_server, parallel
+from triptych.runner.dvc_locks import wait_for_other_dvc
 from triptych.runner.gpus import gpu_groups
 from triptych.runner.schedule import default_workers, overload_warning
 
@@ -23,6 +24,7 @@ def begin_planning(project: Project, arguments: Sequence[str]) -> parallel.Plann
     `runner/parallel.py` did not run with the installed version of DVC.
     """
     _configure_scm(project)
+    wait_for_other_dvc(project.root)
     if arguments:
         return None
     version = importlib.metadata.version("dvc")
