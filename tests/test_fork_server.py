@@ -183,22 +183,47 @@ def test_a_command_ends_by_the_signal_that_ended_its_worker(
     assert command.returncode == -signal.SIGKILL
 
 
-def test_repro_runs_stages_in_forks_and_its_server_ends_with_it(project: Path) -> None:
+COUNT_THREADS = """
+import os
+from pathlib import Path
+
+
+def count():
+    with Path("threads").open("a") as file:
+        print(len(os.listdir("/proc/self/task")), file=file)
+
+
+os.register_at_fork(after_in_parent=count)
+"""
+
+
+def test_repro_runs_stages_in_forks_and_all_its_processes_end_with_it(project: Path) -> None:
+    """Neither `triptych repro` nor the fork server has threads after a fork: Python 3.12 warns of them."""
+    (project / "sitecustomize.py").write_text(COUNT_THREADS)
     (project / "only_forked.py").write_text(ONLY_FORKED)
     (project / ".dvc").mkdir()
     check = f"{shlex.quote(sys.executable)} only_forked.py check"
-    stage = {"cmd": f'{check} && echo "$TRIPTYCH_FORK_SERVER" > socket-path && exec sleep 3600'}
+    stage = {"cmd": f'{check} && echo "$$ $TRIPTYCH_FORK_SERVER" > started && sleep 3600'}
     YAML().dump({"stages": {"only": stage}}, project / "dvc.yaml")
-    repro = subprocess.Popen(["triptych", "repro"], cwd=project, env=environment(), start_new_session=True)
-    path = project / "socket-path"
+    repro = subprocess.Popen(
+        ["triptych", "repro"],
+        cwd=project,
+        env=environment() | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "2"},
+        start_new_session=True,
+    )
+    started = project / "started"
     try:
-        wait_until(lambda: repro.poll() is not None or (path.exists() and path.read_text().endswith("\n")))
+        wait_until(lambda: repro.poll() is not None or (started.exists() and started.read_text().endswith("\n")))
         assert repro.poll() is None, "the stage did not run in a fork"
-        socket_folder = Path(path.read_text().strip()).parent
+        shell, socket_path = started.read_text().split()
+        socket_folder = Path(socket_path).parent
         assert socket_folder.stat().st_mode & 0o777 == 0o700
+        threads = (project / "threads").read_text().split()
+        assert set(threads) == {"1"}
+        assert len(threads) >= 5  # the planning process, DVC, the command of the stage, keeper and worker
         repro.kill()
         repro.wait()
-        wait_until(lambda: not socket_folder.exists())
+        wait_until(lambda: not socket_folder.exists() and is_gone(int(shell)))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(repro.pid, signal.SIGKILL)

@@ -218,8 +218,10 @@ def _work(connection: Connection, root: Path, variables: dict[str, str], functio
     try:
         from dvc.repo import Repo
         from dvc.stage import run
+        from tqdm import tqdm
 
         run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
+        tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
         with Repo(_wait_for_lock=True) as repo:
             result = function(repo, *arguments)
     except KeyboardInterrupt:
