@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,13 +50,15 @@ def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def train_without_end(project: Path, params: dict, variables: dict[str, str]) -> tuple[subprocess.Popen, int]:
-    """Start a command that trains until it is stopped; return it and the id of its worker."""
+def train_without_end(
+    project: Path, params: dict, variables: dict[str, str], words: Sequence[str] = ("triptych", "train", "gan-mnist")
+) -> tuple[subprocess.Popen, int]:
+    """Start a command that trains until it is stopped; return it and the id of the process that trains."""
     endless = params["experiments"]["gan-mnist"] | {"epochs": {"quick": 1_000_000, "full": 1}}
     write_params(project, params | {"experiments": params["experiments"] | {"gan-mnist": endless}})
     earlier = owners(project)
     command = subprocess.Popen(
-        ["triptych", "train", "gan-mnist"],
+        words,
         cwd=project,
         env={**environment(), **variables},
         stdout=subprocess.DEVNULL,
@@ -162,6 +165,15 @@ def test_a_killed_command_ends_its_worker(project: Path, tiny_params: dict, warm
     again.communicate()
     assert again.returncode == -signal.SIGTERM
     wait_until(lambda: is_gone(worker))
+
+
+def test_a_stage_ends_with_the_process_that_started_it(project: Path, tiny_params: dict) -> None:
+    """A shell stands for DVC."""
+    words = ("sh", "-c", "triptych train gan-mnist & wait")
+    shell, stage = train_without_end(project, tiny_params, {"DVC_STAGE": "train@gan-mnist"}, words)
+    shell.kill()
+    shell.communicate()
+    wait_until(lambda: is_gone(stage))
 
 
 def test_an_interrupted_command_releases_its_lock(project: Path, tiny_params: dict, warm_start: dict[str, str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -217,6 +219,25 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {"a": [], "b": [], "c": ["a", "b"], "d": []})
     subprocess.run(["dvc", "repro", "-q"], cwd=projects[2].root, env=environment(), check=True)
     assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
+
+
+def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """On macOS, a thread looks at the parent."""
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import os, time\n"
+        "from triptych.core import process_ids\n"
+        "process_ids.sys.platform = 'darwin'\n"
+        "process_ids.end_with_parent(os.getppid())\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(3600)\n"
+    )
+    words = ["sh", "-c", f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} & wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert not is_gone(child)
+        parent.kill()
+        wait_until(lambda: is_gone(child))
 
 
 def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(

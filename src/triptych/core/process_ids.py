@@ -1,4 +1,4 @@
-"""Find out which processes are alive and which process waits for this one, and end a process with its parent."""
+"""Find out which processes are alive, and end a process with its parent."""
 
 from __future__ import annotations
 
@@ -7,28 +7,11 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from threading import Thread
 
-COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # in a worker of the fork server, the process id of its command
 STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands that it runs
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 WATCH_SECONDS = 0.5  # between two looks at the parent where the system cannot report its end
-
-
-def waiting_process() -> int:
-    """Return the id of the process that waits for this one, or for the command whose work this process does.
-
-    Return 0 if the command has ended.
-    """
-    command = os.environ.get(COMMAND_VARIABLE)
-    if not command:
-        return os.getppid()
-    try:
-        status = Path(f"/proc/{command}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return 0
-    return int(status.rpartition(")")[2].split()[1])
 
 
 def is_alive(pid: int) -> bool:

@@ -36,7 +36,7 @@ from typing import Any, NoReturn
 from triptych.core.code_hash import PACKAGE
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
-from triptych.core.process_ids import COMMAND_VARIABLE, end_with_parent
+from triptych.core.process_ids import end_with_parent
 
 VARIABLE = "TRIPTYCH_FORK_SERVER"  # the path of the socket
 COMMAND = "fork-server"
@@ -117,8 +117,7 @@ def _send_command(connection: socket.socket, path: str) -> bool:
         connection.send(conditions().encode())
         if connection.recv(MAX_MESSAGE) != ACCEPTED:
             return False
-        environment = dict(os.environ) | {COMMAND_VARIABLE: str(os.getpid())}
-        command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": environment}
+        command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         socket.send_fds(connection, [json.dumps(command).encode()], [0, 1, 2])
     except OSError:
         return False
