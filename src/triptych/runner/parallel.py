@@ -186,8 +186,8 @@ def _start_worker(
 ) -> Connection:
     """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    If the function raises an error, the result is the messages of the error and of its causes. When this thread, the
-    main thread, ends, a daemon gets SIGTERM, and any process is killed if it still runs.
+    If the function raises an error, the result is the messages of the error and of its causes. The new process is
+    killed when this process ends, and on Linux when this thread ends. A daemon is not waited for.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
@@ -220,7 +220,8 @@ def _work(connection: Connection, root: Path, variables: dict[str, str], functio
         from dvc.stage import run
         from tqdm import tqdm
 
-        run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
+        if sys.platform == "linux":  # elsewhere, only stages that are Triptych's own commands end with DVC
+            run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
         tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
         with Repo(_wait_for_lock=True) as repo:
             result = function(repo, *arguments)
