@@ -56,7 +56,7 @@ $(MUTMUT)/.ready: $(READY) tests/mutmut.lock
 gpu: setup  ## run the tests that need a CUDA GPU
 	@$(BIN)/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
-torture: setup  ## test kills, power cuts, failures of MLflow and invalid input: half an hour, one table
+torture: setup  ## test kills, power cuts, failures of MLflow and invalid input: three quarters of an hour, one table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(ARGS)
 
 bench: setup  ## compare the speed with plain loops and hardware limits: half an hour, docs/speed.md

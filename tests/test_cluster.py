@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner
@@ -202,6 +206,27 @@ def test_environment_of_a_stage_in_a_job(tmp_path: Path, monkeypatch: pytest.Mon
     script = "from pathlib import Path; from triptych.core.project import Project; print(Project(Path()).checkpoints)"
     done = subprocess.run(["python", "-c", script], env=found, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == str(tmp_path / "checkpoints")
+
+
+def test_a_requeued_job_waits_until_its_stage_has_ended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal interrupts the wait for DVC, as in a job. The kill takes effect some time later."""
+    job = Job(project, "commit", Submission.create(project), "x", [], [], [])
+    kill = os.killpg
+    monkeypatch.setattr(os, "killpg", lambda *words: Timer(0.3, kill, words).start())
+
+    def requeue(*_: object) -> NoReturn:
+        job.checkpoint()
+        ended = os.waitid(os.P_PID, job._process.pid, os.WEXITED | os.WNOHANG)
+        sys.exit("ended" if ended else "runs")
+
+    previous = signal.signal(signal.SIGALRM, requeue)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    job._process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
+    try:
+        with pytest.raises(SystemExit, match="ended"):
+            job._process.wait()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.mark.usefixtures("clean_environment")

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,13 +50,15 @@ def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def train_without_end(project: Path, params: dict, variables: dict[str, str]) -> tuple[subprocess.Popen, int]:
-    """Start a command that trains until it is stopped; return it and the id of its worker."""
+def train_without_end(
+    project: Path, params: dict, variables: dict[str, str], words: Sequence[str] = ("triptych", "train", "gan-mnist")
+) -> tuple[subprocess.Popen, int]:
+    """Start a command that trains until it is stopped; return it and the id of the process that trains."""
     endless = params["experiments"]["gan-mnist"] | {"epochs": {"quick": 1_000_000, "full": 1}}
     write_params(project, params | {"experiments": params["experiments"] | {"gan-mnist": endless}})
     earlier = owners(project)
     command = subprocess.Popen(
-        ["triptych", "train", "gan-mnist"],
+        words,
         cwd=project,
         env={**environment(), **variables},
         stdout=subprocess.DEVNULL,
@@ -164,6 +167,15 @@ def test_a_killed_command_ends_its_worker(project: Path, tiny_params: dict, warm
     wait_until(lambda: is_gone(worker))
 
 
+def test_a_stage_ends_with_the_process_that_started_it(project: Path, tiny_params: dict) -> None:
+    """A shell stands for DVC."""
+    words = ("sh", "-c", "triptych train gan-mnist & wait")
+    shell, stage = train_without_end(project, tiny_params, {"DVC_STAGE": "train@gan-mnist"}, words)
+    shell.kill()
+    shell.communicate()
+    wait_until(lambda: is_gone(stage))
+
+
 def test_an_interrupted_command_releases_its_lock(project: Path, tiny_params: dict, warm_start: dict[str, str]) -> None:
     command, worker = train_without_end(project, tiny_params, warm_start)
     command.send_signal(signal.SIGINT)
@@ -183,22 +195,47 @@ def test_a_command_ends_by_the_signal_that_ended_its_worker(
     assert command.returncode == -signal.SIGKILL
 
 
-def test_repro_runs_stages_in_forks_and_its_server_ends_with_it(project: Path) -> None:
+COUNT_THREADS = """
+import os
+from pathlib import Path
+
+
+def count():
+    with Path("threads").open("a") as file:
+        print(len(os.listdir("/proc/self/task")), file=file)
+
+
+os.register_at_fork(after_in_parent=count)
+"""
+
+
+def test_repro_runs_stages_in_forks_and_all_its_processes_end_with_it(project: Path) -> None:
+    """Neither `triptych repro` nor the fork server has threads after a fork: Python 3.12 warns of them."""
+    (project / "sitecustomize.py").write_text(COUNT_THREADS)
     (project / "only_forked.py").write_text(ONLY_FORKED)
     (project / ".dvc").mkdir()
     check = f"{shlex.quote(sys.executable)} only_forked.py check"
-    stage = {"cmd": f'{check} && echo "$TRIPTYCH_FORK_SERVER" > socket-path && exec sleep 3600'}
+    stage = {"cmd": f'{check} && echo "$$ $TRIPTYCH_FORK_SERVER" > started && sleep 3600'}
     YAML().dump({"stages": {"only": stage}}, project / "dvc.yaml")
-    repro = subprocess.Popen(["triptych", "repro"], cwd=project, env=environment(), start_new_session=True)
-    path = project / "socket-path"
+    repro = subprocess.Popen(
+        ["triptych", "repro"],
+        cwd=project,
+        env=environment() | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "2"},
+        start_new_session=True,
+    )
+    started = project / "started"
     try:
-        wait_until(lambda: repro.poll() is not None or (path.exists() and path.read_text().endswith("\n")))
+        wait_until(lambda: repro.poll() is not None or (started.exists() and started.read_text().endswith("\n")))
         assert repro.poll() is None, "the stage did not run in a fork"
-        socket_folder = Path(path.read_text().strip()).parent
+        shell, socket_path = started.read_text().split()
+        socket_folder = Path(socket_path).parent
         assert socket_folder.stat().st_mode & 0o777 == 0o700
+        threads = (project / "threads").read_text().split()
+        assert set(threads) == {"1"}
+        assert len(threads) >= 5  # the planning process, DVC, the command of the stage, keeper and worker
         repro.kill()
         repro.wait()
-        wait_until(lambda: not socket_folder.exists())
+        wait_until(lambda: not socket_folder.exists() and is_gone(int(shell)))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(repro.pid, signal.SIGKILL)

@@ -6,8 +6,10 @@ import importlib.metadata
 import multiprocessing
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -21,6 +23,7 @@ from ruamel.yaml import YAML
 
 from conftest import environment, is_gone, wait_until
 from triptych.cli.main import INTERRUPTED
+from triptych.core.errors import TriptychError
 from triptych.core.lock_file import HEAD, with_entry
 from triptych.core.project import Project
 from triptych.runner import dvc as dvc_program
@@ -222,6 +225,25 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
 
 
+def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """On macOS, a thread looks at the parent."""
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import os, time\n"
+        "from triptych.core import process_ids\n"
+        "process_ids.sys.platform = 'darwin'\n"
+        "process_ids.end_with_parent(os.getppid())\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(3600)\n"
+    )
+    words = ["sh", "-c", f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} & wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert not is_gone(child)
+        parent.kill()
+        wait_until(lambda: is_gone(child))
+
+
 def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,7 +275,34 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
 def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")
-    assert parallel.begin_planning(project)() is None
+    with pytest.raises(TriptychError, match="DVC cannot read the pipeline .'./dvc.yaml' validation failed: .* --dry`"):
+        parallel.begin_planning(project)()
+
+
+def test_a_killed_planning_process_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(parallel, "_plan", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(TriptychError, match="which stages to run was killed: run the command again"):
+        parallel.begin_planning(make_project(tmp_path / "p", SLOW))()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_triptych_repro_takes_its_stages_with_it(
+    tmp_path: Path, tiny_params: dict, number: signal.Signals
+) -> None:
+    """The commands are killed where they wait, and the next run succeeds."""
+    waiting = {name: f"echo $$ > {name}-pid; until test -e go; do sleep 0.1; done; echo 1 > {name}" for name in "ab"}
+    project = make_project(tmp_path / "p", waiting, tiny_params)
+    command = ["triptych", "repro", "--jobs", "2"]
+    killed = subprocess.Popen(command, cwd=project.root, env=environment(), start_new_session=True)
+    wait_until(lambda: len(started(project)) == 2)
+    killed.send_signal(number)
+    killed.wait()
+    wait_until(lambda: all(is_gone(pid) for pid in started(project)))
+    assert not (project.root / "a").exists()
+    (project.root / "go").touch()
+    subprocess.run(command, cwd=project.root, env=environment(), check=True)
+    assert (project.root / "a").exists()
 
 
 def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:

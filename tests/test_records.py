@@ -9,11 +9,12 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
-from triptych.records.mlflow import saved_view
+from triptych.records.mlflow import saved_view, ui
 from triptych.records.mlflow.descriptions import experiment_note
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 from triptych.records.mlflow.sync import sync
@@ -614,6 +615,43 @@ def test_the_ui_command_prints_the_addresses_of_the_runs(project: Project, setti
         "vae"
     ]
     assert view in experiment_lines(store, "http://127.0.0.1:5000")
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Accept any port, and restore the signal handlers of the tests."""
+    monkeypatch.setattr(ui, "_refuse_port_in_use", lambda _: None)
+    before = {number: signal.getsignal(number) for number in ui.STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("served")
+def test_the_ui_command_refuses_a_damaged_or_read_only_database(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database(project).write_bytes(b"no database" * 1000)
+    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*not a database.*\): delete the file, and `triptych sync`"):
+        ui.serve(project, 5000)
+    monkeypatch.setattr(os, "access", lambda path, _: path != database(project))  # root may write to all files
+    with pytest.raises(TriptychError, match=r"mlflow\.db is read-only, and MLflow writes to it: make it writable"):
+        ui.serve(project, 5000)
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("moment", ["_experiments", "_wait_for"])
+def test_sigterm_ends_the_ui_command_and_its_server(
+    project: Project, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    server = subprocess.Popen(["sleep", "3600"])
+    monkeypatch.setattr(ui, "_experiments", lambda *_: "")
+    monkeypatch.setattr(ui, "_start_server", lambda *_: server)
+    monkeypatch.setattr(ui, moment, lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert ui.serve(project, 5000) == 0
+    assert server.poll() == (None if moment == "_experiments" else -signal.SIGTERM)
+    server.kill()
+    server.wait()
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *STUDIES, "classifier", "a family of the user's"])

@@ -168,24 +168,6 @@ def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -
     assert not list(tmp_path.glob("vae-20d@key*"))
 
 
-@pytest.mark.parametrize("name", ["vae-20d", "gan-mnist"])
-def test_a_run_whose_parent_was_killed_keeps_its_checkpoint(
-    tiny: Settings, prepared: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, undisturbed: dict
-) -> None:
-    """If DVC alone is killed, its stage trains to the end, but the result is not recorded."""
-    parents = iter([1234])
-    monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
-    first = contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine"))
-    shutil.rmtree(tmp_path / name)
-    monkeypatch.undo()
-    tracker = Recorder()
-    assert contents(run(tiny, name, prepared, tmp_path, tracker, ema=0.9, schedule="cosine")) == first
-    assert first == undisturbed[name]
-    assert tracker.rows == []
-    assert [row["epoch"] for row in tracker.resumed] == [0, 1, 2, 3]
-    assert not list((tmp_path / "checkpoints").glob("*@*"))
-
-
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the simulated disk needs Linux")
 @pytest.mark.parametrize("operations", [5, 20, 39, 43, 46, 49, 55, 58, 71, 73])
 def test_a_power_cut_between_two_writes(
@@ -379,7 +361,6 @@ def test_training_images_of_a_data_set(redraws: bool) -> None:
 
 
 def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
-    import shutil
 
     from triptych.core.json_files import write_json
 

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import kills
 import mlflow_faults
 import power_cuts
+import repro_kills
 import stopped_sweeps
 from small_project import SmallProject
 from table import Row, say, table
@@ -27,24 +28,29 @@ MEMORY = 14_000_000_000  # bytes: the limit of the address space while mutated s
 def main() -> int:
     """Run all parts, or the part `--only`; return 1 if a trial failed."""
     parser = argparse.ArgumentParser(prog="make torture")
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=50, help="of stages that DVC runs")
+    parser.add_argument("--repro-kills", type=int, default=30, help="of any process of `triptych repro`")
     parser.add_argument("--examples", type=int, default=250, help="mutated settings; ten times as many damaged files")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--only", choices=["kills", "power", "mlflow", "sweep", "fuzz"])
+    parser.add_argument("--only", choices=["kills", "repro", "power", "mlflow", "sweep", "fuzz"])
     wanted = parser.parse_args()
     say(f"seed {wanted.seed}")
     began, rows = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="torture-") as place:
         folder = Path(place)
-        if wanted.only in (None, "kills", "mlflow"):
+        if wanted.only in (None, "kills", "repro", "mlflow"):
             project = SmallProject.make(folder / "first")
             say("a run of the whole pipeline without faults")
             status, output = project.run("triptych", "repro", timeout=1800)
             if status:
                 say(output)
                 return 1
+        if wanted.only in (None, "kills", "repro"):
+            projects = [project, *(project.copy(folder / f"project-{number}") for number in range(1, PROJECTS))]
         if wanted.only in (None, "kills"):
-            rows += _kills(project, folder, wanted.kills, wanted.seed)
+            rows += _kills(projects, wanted.kills, wanted.seed)
+        if wanted.only in (None, "repro"):
+            rows += repro_kills.torture(projects, wanted.repro_kills, wanted.seed)
         if wanted.only in (None, "mlflow"):
             rows += mlflow_faults.torture(project, folder)
         if wanted.only in (None, "power"):
@@ -58,8 +64,7 @@ def main() -> int:
     return 1 if any(row.failed for row in rows) else 0
 
 
-def _kills(project: SmallProject, folder: Path, count: int, seed: int) -> list[Row]:
-    projects = [project, *(project.copy(folder / f"project-{number}") for number in range(1, PROJECTS))]
+def _kills(projects: list[SmallProject], count: int, seed: int) -> list[Row]:
     with ThreadPoolExecutor(PROJECTS) as pool:
         parts = pool.map(kills.durations, projects, (kills.STAGES[number::PROJECTS] for number in range(PROJECTS)))
     seconds = {stage: value for part in parts for stage, value in part.items()}

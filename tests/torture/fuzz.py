@@ -260,7 +260,7 @@ class PipelineResults:
         run_pipeline(settings, "vae-20d", folder)
         (folder / "index").mkdir()
         state = {"w": torch.zeros(3)}
-        CheckpointFolder(folder / "index", parent_pid=0).save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
+        CheckpointFolder(folder / "index").save(1, state, [{"epoch": 0, "x": 1.0}], 0.5)
         (folder / "snapshots.csv").write_text("epoch,update,jsd,fid\n0,0,0.1,2.0\n1,10,0.2,1.0\n")
         return cls(folder, settings)
 
@@ -430,7 +430,7 @@ def classifier(results: PipelineResults, folder: Path, chance: Random) -> Callab
 
 def checkpoint(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     copied = _damaged(results, "index", folder, chance)
-    return lambda: CheckpointFolder(copied, parent_pid=0).load()
+    return lambda: CheckpointFolder(copied).load()
 
 
 def _damaged_file(results: PipelineResults, name: str, folder: Path, chance: Random) -> Path:

@@ -66,7 +66,7 @@ def _interrupt_twice(dvc: subprocess.Popen[str]) -> None:
 
 FAULTS: dict[str, Callable[[subprocess.Popen[str]], None]] = {
     "kill -9 of the stage": _kill_stage,
-    "kill -9 of DVC, its stage keeps running": _kill_dvc,
+    "kill -9 of DVC": _kill_dvc,
     "kill -9 of the process group": _kill_group,
     "Ctrl-C": _interrupt,
     "Ctrl-C, twice": _interrupt_twice,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,12 +103,11 @@ class SmallProject:
 
     def forget(self, stage: str) -> None:
         """Remove the outputs of a stage, its entry in `dvc.lock`, and DVC's run cache."""
-        lock = self.lock()
         for path in self.outputs(stage):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        del lock["stages"][stage]
-        yaml = YAML()
-        yaml.dump(lock, self.root / "dvc.lock")
+        lock = self.root / "dvc.lock"
+        entry = rf"^  {re.escape(stage)}:\n(?:    .*\n)+"
+        lock.write_text(re.sub(entry, "", lock.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")
         shutil.rmtree(self.root / ".dvc" / "cache" / "runs", ignore_errors=True)
 
     def contents(self, stage: str) -> dict[str, bytes]:

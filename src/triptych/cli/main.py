@@ -19,6 +19,7 @@ from triptych.cli.help import Commands
 from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
+from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.settings_types import MOST_SEEDS
 from triptych.runner import fork_server
@@ -261,6 +262,8 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
     try:
+        if STAGE_VARIABLE in os.environ:
+            end_with_parent(os.getppid())
         with _errors_in_one_sentence():
             status = None if set(sys.argv[1:2]) & set(NEVER_FORKED) else fork_server.run_in_fork()
             sys.exit(cli.main(prog_name="triptych", standalone_mode=False) if status is None else status)

@@ -12,6 +12,7 @@ from triptych.core.messages import warn
 from triptych.core.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import run_dvc
+from triptych.runner.dvc_locks import wait_for_other_dvc
 from triptych.settings.params import Settings
 
 REPORT = "report"
@@ -37,9 +38,8 @@ def collect(project: Project, settings: Settings) -> Collected:
     if not found:
         raise TriptychError("nothing was submitted from this project: run `triptych submit` first")
     queue = in_queue()  # before the results are read, so that a job which ends now is not reported as failed
+    wait_for_other_dvc(project.root)
     plan = parallel.begin_planning(project)()
-    if plan is None:
-        raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     missing = [stage for stage in plan.order if stage in plan.waits]
     for submission in reversed(found):
         missing = take_results(project, submission, missing, plan.order)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,12 @@ class Job:
     def __call__(self) -> None:
         """Run the stages that have no result yet. Raises TriptychError if a stage fails."""
         place = self.scratch or Path(os.environ.get(SCRATCH_VARIABLE) or tempfile.gettempdir())
-        folder = place / f"triptych-{self.submission.folder.name}-{self.name}"
-        shutil.rmtree(folder, ignore_errors=True)  # an earlier start on this node may have left it
+        prefix = f"triptych-{self.submission.folder.name}-{self.name}."
+        for left in place.glob(f"{escape(prefix)}*"):
+            shutil.rmtree(left, ignore_errors=True)  # an earlier start has left it
+        place.mkdir(parents=True, exist_ok=True)
+        # A new name: on some network file systems, files of a killed process and DVC's locks stay in the old folder.
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         project = check_out(self.home, self.commit, folder)
         copy_settings(self.submission.folder, project.root)
         add_lock_entries(project, self.submission, [*self.shared, *self.stages], self.order)
@@ -72,12 +77,16 @@ class Job:
         shutil.rmtree(folder, ignore_errors=True)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Stop the running stage, and return the job to be queued again. submitit calls this method on a signal."""
+        """Stop the running stage, and return the job to be queued again. submitit calls this method on a signal.
+
+        It interrupts `Popen.wait`, which holds a lock: wait for DVC without it.
+        """
         from submitit.helpers import DelayedSubmission
 
         if self._process:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, ChildProcessError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(replace(self))
 
     def _run(self, project: Project, stage: str, checkpoints: Path) -> None:

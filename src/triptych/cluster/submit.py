@@ -16,6 +16,7 @@ from triptych.core.messages import one_line
 from triptych.core.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import stale_sources
+from triptych.runner.dvc_locks import wait_for_other_dvc
 from triptych.runner.schedule import Plan
 from triptych.settings.params import Settings
 
@@ -45,9 +46,8 @@ def submit(
     if stale:
         fetches = " ".join(f"fetch@{name}" for name in stale)
         raise TriptychError(f"the images have changed: run `triptych repro {fetches}` first")
+    wait_for_other_dvc(project.root)
     plan = parallel.begin_planning(project)()
-    if plan is None:
-        raise TriptychError("DVC cannot read the pipeline: `dvc repro --dry` says why")
     stages = {name: own for name, own in stages.items() if not plan.waits.keys().isdisjoint(own)}
     if not stages:
         raise TriptychError("there is nothing to submit: all of it is up to date")

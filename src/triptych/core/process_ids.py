@@ -1,4 +1,4 @@
-"""Find out which processes are alive and which process waits for this one, and end a process with its parent."""
+"""Find out which processes are alive, and end a process with its parent."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ import ctypes
 import os
 import signal
 import sys
-from pathlib import Path
+import time
+from threading import Thread
 
-COMMAND_VARIABLE = "TRIPTYCH_COMMAND"  # in a worker of the fork server, the process id of its command
+STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands that it runs
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
-
-
-def waiting_process() -> int:
-    """Return the id of the process that waits for this one, or for the command whose work this process does.
-
-    Return 0 if the command has ended.
-    """
-    command = os.environ.get(COMMAND_VARIABLE)
-    if not command:
-        return os.getppid()
-    try:
-        status = Path(f"/proc/{command}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return 0
-    return int(status.rpartition(")")[2].split()[1])
+WATCH_SECONDS = 0.5  # between two looks at the parent where the system cannot report its end
 
 
 def is_alive(pid: int) -> bool:
@@ -39,8 +26,19 @@ def is_alive(pid: int) -> bool:
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the system kill this process when its parent ends; exit at once if the parent has already ended."""
+    """Kill this process when its parent ends; exit at once if the parent has already ended.
+
+    On Linux, the end of the parent's thread that started this process counts. Elsewhere, a thread looks at the parent.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
 NO_TELEMETRY = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
+DVC = """
+import sys
+from triptych.core.process_ids import end_with_parent
+end_with_parent(int(sys.argv.pop(1)))
+sys.argv[0] = "dvc"
+from dvc.cli import main
+sys.exit(main())
+"""
 TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses private parts of DVC, pass with these
 
 
@@ -55,8 +63,9 @@ def run_stages(project: Project, display: Display, *arguments: str, **variables:
 def _start(
     project: Project, arguments: Sequence[str], variables: Mapping[str, str], output: IO[bytes] | None = None
 ) -> subprocess.Popen:
-    """Start a DVC command; what it and its stages print goes to the file `output`."""
-    command, environment = [sys.executable, "-m", "dvc", *arguments], {**os.environ, **NO_TELEMETRY, **variables}
+    """Start a DVC command, which ends with this process; what it and its stages print goes to the file `output`."""
+    command = [sys.executable, "-P", "-c", DVC, str(os.getpid()), *arguments]
+    environment = {**os.environ, **NO_TELEMETRY, **variables}
     return subprocess.Popen(command, cwd=project.root, env=environment, stdout=output, stderr=output)  # noqa: S603
 
 

@@ -36,7 +36,7 @@ from typing import Any, NoReturn
 from triptych.core.code_hash import PACKAGE
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
-from triptych.core.process_ids import COMMAND_VARIABLE, end_with_parent
+from triptych.core.process_ids import end_with_parent
 
 VARIABLE = "TRIPTYCH_FORK_SERVER"  # the path of the socket
 COMMAND = "fork-server"
@@ -48,6 +48,7 @@ LATE_MODULES = (  # imported by other packages only when they are used
     "PIL.PngImagePlugin", "ruamel.yaml", "safetensors.torch", "sqlalchemy.dialects.sqlite",
     "torch_fidelity",
 )  # fmt: skip
+ARROW_WITHOUT_THREAD = ("JE_ARROW_MALLOC_CONF", "background_thread:false")  # pyarrow's allocator starts one otherwise
 FORWARDED_SIGNALS = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)}
 FORWARDED_SIGNALS[signal.SIGTSTP] = signal.SIGSTOP  # SIGTSTP has no effect outside the terminal's session
 IMPORT_TIMEOUT = 600  # seconds until a command stops waiting for a server that is still importing
@@ -116,8 +117,7 @@ def _send_command(connection: socket.socket, path: str) -> bool:
         connection.send(conditions().encode())
         if connection.recv(MAX_MESSAGE) != ACCEPTED:
             return False
-        environment = dict(os.environ) | {COMMAND_VARIABLE: str(os.getpid())}
-        command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": environment}
+        command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         socket.send_fds(connection, [json.dumps(command).encode()], [0, 1, 2])
     except OSError:
         return False
@@ -200,6 +200,7 @@ def _import_everything() -> None:
     import triptych
     from triptych.records.mlflow.store import import_client
 
+    os.environ.setdefault(*ARROW_WITHOUT_THREAD)
     import_client()
     for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
         importlib.import_module(module.name)

@@ -10,6 +10,7 @@ Private or undocumented parts of DVC that this module uses:
 
 - `Repo(_wait_for_lock=True)`, `Repo.scm_context`, `dvc.repo.lock_repo`
 - `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`; `Repo.reproduce(repro_fn=...)`
+- `dvc.stage.run.prepare_kwargs` (extended)
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
 - `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`
 - the modules in `DVC_MODULES`; and in `core/lock_file.py` `to_lockfile` and `dumps_yaml`
@@ -34,7 +35,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.errors import TriptychError
 from triptych.core.lock_file import write_entry
+from triptych.core.process_ids import end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
@@ -54,8 +57,8 @@ DVC_MODULES = (  # imported once before the workers are forked
     "dvc.utils.strictyaml", "dvc_data.hashfile.status", "fsspec.implementations.memory", "ruamel.yaml",
 )  # fmt: skip
 
-Planning = Callable[[], "Plan | None"]
-"""Waits for a planning process; returns None if DVC cannot plan. `dvc repro` then prints the reason."""
+Planning = Callable[[], Plan]
+"""Waits for a planning process. Raises TriptychError if DVC cannot plan."""
 
 
 def begin_planning(project: Project, display: Display | None = None) -> Planning:
@@ -63,11 +66,16 @@ def begin_planning(project: Project, display: Display | None = None) -> Planning
     output = None if display and display.verbose else os.devnull
     connection = _start_worker(_plan, project.root, {}, output, daemon=True)
 
-    def plan() -> Plan | None:
+    def plan() -> Plan:
         while display and not connection.poll(REFRESH_SECONDS):
             display.refresh()
         result = _receive(connection)
-        return Plan(**result) if isinstance(result, dict) else None
+        if result is None:
+            raise TriptychError("the process that asks DVC which stages to run was killed: run the command again")
+        if not isinstance(result, dict):
+            reason = " ".join(str(result).split())
+            raise TriptychError(f"DVC cannot read the pipeline ({reason}): `dvc repro --dry` shows the error")
+        return Plan(**result)
 
     return plan
 
@@ -204,8 +212,8 @@ def _start_worker(
 ) -> Connection:
     """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    If the function raises an error, the result is the messages of the error and of its causes. A daemon is ended when
-    this process ends.
+    If the function raises an error, the result is the messages of the error and of its causes. The new process is
+    killed when this process ends, and on Linux when this thread ends. A daemon is not waited for.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
@@ -228,13 +236,19 @@ def _receive(connection: Connection) -> object:
 
 
 def _work(connection: Connection, root: Path, variables: dict[str, str], function: Callable, arguments: tuple) -> None:
+    end_with_parent(multiprocessing.parent_process().pid)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.chdir(root)
     os.environ.update(variables)
     try:
         from dvc.repo import Repo
+        from dvc.stage import run
+        from tqdm import tqdm
 
+        if sys.platform == "linux":  # elsewhere, only stages that are Triptych's own commands end with DVC
+            run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
+        tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
         with Repo(_wait_for_lock=True) as repo:
             result = function(repo, *arguments)
     except KeyboardInterrupt:
@@ -250,3 +264,8 @@ def _work(connection: Connection, root: Path, variables: dict[str, str], functio
             cause = cause.__cause__
         result = ": ".join(messages) or type(error).__name__
     connection.send_bytes(json.dumps(result).encode())
+
+
+def _options_of_command(of_dvc: Callable[..., dict], *arguments: object, **keywords: object) -> dict[str, Any]:
+    """Return DVC's options for the process of a stage's command, which then ends with this process."""
+    return of_dvc(*arguments, **keywords) | {"preexec_fn": partial(end_with_parent, os.getpid())}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from triptych.core.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.display import Display
+from triptych.runner.dvc_locks import wait_for_other_dvc
 from triptych.runner.gpus import gpu_groups
 from triptych.runner.schedule import default_workers, overload_warning
 from triptych.runner.time_left import expected_seconds
@@ -26,6 +27,7 @@ def begin_planning(project: Project, arguments: Sequence[str], display: Display)
     """
     display.phase("planning: DVC compares all files with dvc.lock")
     _configure_scm(project)
+    wait_for_other_dvc(project.root, say=display.notice)
     if arguments:
         return None
     version = importlib.metadata.version("dvc")

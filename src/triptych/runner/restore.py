@@ -11,8 +11,7 @@ from pathlib import Path
 from triptych.core.dvc_cache import cached_files, is_cached, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder, copy_file
-
-STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands that it runs
+from triptych.core.process_ids import STAGE_VARIABLE
 
 
 def restore_outputs(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from triptych.core.errors import DivergenceError, TriptychError
-from triptych.core.process_ids import COMMAND_VARIABLE, end_with_parent
+from triptych.core.process_ids import end_with_parent
 from triptych.runner import fork_server
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ def launch(experiment: str, processes: int) -> None:
 
     os.environ.pop(fork_server.VARIABLE, None)  # a fork would not be a child of the agent
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
-    if sys.platform == "linux":
-        os.environ.setdefault(COMMAND_VARIABLE, str(os.getpid()))
     logging.disable()  # torchrun logs the errors that this module reports in one sentence
     try:
         with TemporaryDirectory(prefix="triptych-", ignore_cleanup_errors=True) as folder:

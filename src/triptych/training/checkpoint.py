@@ -14,7 +14,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import CheckpointIndex, read_document
-from triptych.core.process_ids import waiting_process
 from triptych.training.history import History
 from triptych.training.weights import load_tensors, save_tensors
 
@@ -45,13 +44,6 @@ class CheckpointFolder:
     """
 
     folder: Path
-    parent_pid: int
-    """The process that waits for this run and records its results."""
-
-    @property
-    def parent_has_exited(self) -> bool:
-        """Whether the process that started this run is gone."""
-        return waiting_process() != self.parent_pid
 
     def snapshot(self, epoch: int) -> Path:
         """Return the path of the snapshot that is taken after an epoch."""

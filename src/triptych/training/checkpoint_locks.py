@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 
 from triptych.core.files import disk_errors, remove
 from triptych.core.hashing import sha256_of_json
-from triptych.core.process_ids import waiting_process
 from triptych.training import distributed
 from triptych.training.checkpoint import INDEX, CheckpointFolder
 
@@ -27,18 +26,17 @@ def checkpoint_folder(
 ) -> Iterator[CheckpointFolder]:
     """Yield the run's checkpoint folder `root/<name>@<key>`, locked for this process together with the run's `output`.
 
-    If another process holds a lock, such as a stage that outlived a killed DVC, wait for it and report so by `say`.
+    If another process holds a lock, such as the same stage in a terminal, wait for it and report so by `say`.
     The newest folders of other unfinished runs are kept, so that a user who goes back to earlier settings resumes.
 
-    The folder is removed if the block succeeds. It stays if the process that started this run is gone by then: the
-    result is not recorded, and the next process resumes from here.
+    The folder is removed if the block succeeds.
 
     If several processes train one model, rank 0 holds the locks for all of them.
     """
     folder = root / f"{name}@{key}"
     if distributed.rank():
         distributed.barrier()
-        yield CheckpointFolder(folder, waiting_process())
+        yield CheckpointFolder(folder)
         return
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -47,11 +45,9 @@ def checkpoint_folder(
             folder.mkdir(exist_ok=True)
             for draft in folder.glob(".*.part"):
                 draft.unlink()
-            checkpoints = CheckpointFolder(folder, waiting_process())
             distributed.barrier()
-            yield checkpoints
-            if not checkpoints.parent_has_exited:
-                _remove(folder)
+            yield CheckpointFolder(folder)
+            _remove(folder)
 
 
 def output_lock(root: Path, name: str, output: Path) -> Path:

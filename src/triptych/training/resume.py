@@ -31,7 +31,7 @@ class ResumableRun:
     interval: float
     """Seconds between two checkpoints."""
     save_last: bool = False
-    """Whether a checkpoint is due after the last step, even if the process that waits for this run still exists."""
+    """Whether a checkpoint is due after the last step."""
     history: History = field(default_factory=list)
     done: int = -1
     """The last step that is done; -1 if there is none."""
@@ -64,7 +64,7 @@ class ResumableRun:
 
     def _is_due(self) -> bool:
         if self.done == self.total:
-            return self.save_last or self.checkpoints.parent_has_exited
+            return self.save_last
         return time.monotonic() - self.saved >= self.interval
 
     def seconds(self) -> float:

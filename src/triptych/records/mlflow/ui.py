@@ -8,44 +8,66 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from triptych.core.errors import TriptychError
+from triptych.core.messages import one_line
 from triptych.core.project import Project
 from triptych.records.headlines import title_of
 from triptych.records.mlflow.saved_view import address_of
-from triptych.records.mlflow.store import ENVIRONMENT, Store
+from triptych.records.mlflow.store import ENVIRONMENT, Store, expected_errors
 
 HOST = "127.0.0.1"
 TIMEOUT = 120  # seconds until the server must answer
+STOP_TIMEOUT = 10  # seconds until the server must have ended
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(project: Project, port: int) -> int:
     """Start the interface, print its address once it answers, and wait until it ends; return its exit status.
 
-    Raises TriptychError if the port is in use, or if MLFLOW_TRACKING_URI names a server.
+    Ctrl-C and SIGTERM end it with status 0. Raises TriptychError if the port is in use, if the database cannot be used,
+    or if MLFLOW_TRACKING_URI names a server.
     """
     store = Store(project)
     if not store.is_local:
         raise TriptychError(f"MLFLOW_TRACKING_URI is set: your runs are at {store.uri}; open it in a browser")
     _refuse_port_in_use(port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to stop the server when this process is stopped
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    store.client.search_experiments(max_results=1)
-    server, address = _start_server(store, port), f"http://{HOST}:{port}"
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return _serve(store, port)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(store: Store, port: int) -> int:
+    address = f"http://{HOST}:{port}"
+    lines = _experiments(store, address)
+    server = _start_server(store, port)
     try:
         _wait_for(server, address)
-        print(f"MLflow shows the runs at {address} (Ctrl-C stops it){experiment_lines(store, address)}", flush=True)
+        print(f"MLflow shows the runs at {address} (Ctrl-C stops it){lines}", flush=True)
         server.communicate()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.communicate()
-        return 0
     finally:
-        if server.poll() is None:
-            server.terminate()
+        _stop(server)
     return server.returncode
+
+
+def _experiments(store: Store, address: str) -> str:
+    """Return `experiment_lines`. Raises TriptychError if the database is read-only or damaged."""
+    database = Path(store.uri.removeprefix("sqlite:///"))
+    for place in (database.parent, database):  # SQLite writes a journal beside the database
+        if place.exists() and not os.access(place, os.W_OK):
+            raise TriptychError(f"{place} is read-only, and MLflow writes to it: make it writable")
+    try:
+        return experiment_lines(store, address)
+    except expected_errors() as error:
+        raise TriptychError(
+            f"MLflow cannot use {database} ({one_line(error)}): delete the file, and `triptych sync` rebuilds its runs"
+        ) from None
 
 
 def experiment_lines(store: Store, address: str) -> str:
@@ -73,6 +95,18 @@ def _start_server(store: Store, port: int) -> subprocess.Popen:
     return subprocess.Popen(  # noqa: S603 (no word of the command is user input, except the port, a number)
         command, env=environment, cwd=store.project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
+
+
+def _stop(server: subprocess.Popen) -> None:
+    """End the server, also if a further Ctrl-C arrives."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    server.terminate()
+    try:
+        server.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _wait_for(server: subprocess.Popen, address: str) -> None:
