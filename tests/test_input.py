@@ -29,13 +29,14 @@ from torture.fuzz import DAMAGE, Outcome, PipelineResults, fuzz_settings, small_
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document, read_json
+from triptych.core.process_ids import STAGE_VARIABLE
 from triptych.data import download, image_shapes
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
 from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_folder
 from triptych.models.common.load import load_family
-from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
+from triptych.runner.restore import restore_outputs
 from triptych.settings.params import load, parse
 from triptych.training.reproducible import deterministic
 from triptych.training.weights import load_tensors

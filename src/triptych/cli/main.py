@@ -21,6 +21,7 @@ from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
+from triptych.core.project import Project
 from triptych.core.settings_types import MOST_SEEDS
 from triptych.runner import fork_server
 
@@ -53,7 +54,6 @@ def cli() -> None:
 @click.option("--verbose", "-v", is_flag=True, help="show the output of DVC and of all stages instead of the display")
 def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> None:
     """Bring all results up to date, independent stages in parallel. With ARGUMENTS, run `dvc repro ARGUMENTS`."""
-    from triptych.core.project import Project
     from triptych.runner import repro
     from triptych.runner.display import Display
 
@@ -99,7 +99,6 @@ def check(resolved: str | None) -> None:
 @click.argument("names", nargs=-1)
 def seeds(count: int, names: tuple[str, ...]) -> None:
     """Edit params.yaml so that each of the experiments and studies NAMES, or each of all, has COUNT seeds."""
-    from triptych.core.project import Project
     from triptych.settings.seeds import set_seeds
 
     added, removed = set_seeds(Project.find(Path.cwd()).params, count, names)
@@ -146,7 +145,6 @@ def compare(revision: str, other: str | None) -> None:
 
     REVISION is a git revision or a DVC experiment, by default HEAD.
     """
-    from triptych.core.project import Project
     from triptych.reports.compare import compare as run
 
     click.echo(run(Project.find(Path.cwd()), revision, other))
@@ -291,8 +289,7 @@ def _errors_in_one_sentence() -> Iterator[None]:
 
 
 def _restore_earlier_results() -> None:
-    from triptych.core.project import Project
-    from triptych.runner.restore import STAGE_VARIABLE, restore_outputs
+    from triptych.runner.restore import restore_outputs
 
     if STAGE_VARIABLE not in os.environ:
         return
