@@ -67,7 +67,9 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     experiments["gan-mnist"]["model"] |= {"latent": 8, "generator": [16, 32], "discriminator": [32, 16]}
     experiments["realnvp-mnist"]["model"] |= {"hidden": [32], "couplings": 2}
     if "cifar10-jsd-2" in experiments:
-        experiments["cifar10-jsd-2"] |= {"epoch_updates": {"quick": 4, "full": 4}, "batch_size": 10}
+        experiments["cifar10-jsd-2"] |= {
+            "epoch_updates": {"quick": 4, "full": 4}, "snapshot_epochs": {"quick": 1, "full": 1}, "batch_size": 10
+        }  # fmt: skip
         experiments["cifar10-jsd-2"]["model"] |= {"latent": 8, "width": 4}
     if "nice-mnist" in experiments:
         experiments["nice-mnist"]["model"] |= {"hidden": [32], "couplings": 4}

@@ -219,7 +219,8 @@ def test_expected_seconds_come_from_the_journal_or_from_the_baseline_and_the_bud
         path.write_text(json.dumps(content))
     stages = ("train@vae-20d", "train@gan-mnist", "evaluate@vae-20d")
     assert expected_seconds(project, tiny, stages)["train@vae-20d"] == AROUND + 44.0
-    project.metrics("vae-20d").write_text('{"profile": "full"}')
+    project.results("vae-20d").parent.mkdir(parents=True)
+    project.results("vae-20d").write_text('{"profile": "full"}')
     found = expected_seconds(project, tiny, stages)
     assert found["train@vae-20d"] == AROUND + 6.0, "three epochs in place of six"
     assert found["train@gan-mnist"] == AROUND + 6.0, "as the others"

@@ -30,7 +30,7 @@ def test_linear_layers_have_the_sizes_of_the_documents(params: dict) -> None:
 
     def layers(name: str) -> list[tuple[int, int]]:
         experiment = settings.experiment(name)
-        networks = build(experiment.family, experiment.model, (28, 28)).networks
+        networks = build(experiment.family, experiment.model_at("full"), (28, 28)).networks
         return [(m.in_features, m.out_features) for m in networks.modules() if isinstance(m, torch.nn.Linear)]
 
     assert layers("vae-20d") == [(784, 500), (500, 40), (20, 500), (500, 784)]

@@ -281,7 +281,7 @@ def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
 
 def test_a_killed_planning_process_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("fork"))
-    monkeypatch.setattr(parallel, "_plan", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(parallel, "_plan", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(TriptychError, match="which stages to run was killed: run the command again"):
         parallel.begin_planning(make_project(tmp_path / "p", SLOW))()
 

@@ -134,7 +134,7 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist-multiscale/model/channels", [8], "model.channels"),
         ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels.quick.1"),
         ("recipes/sngan/batch_size", -1, "recipes.sngan.batch_size: input should be greater"),
-        ("recipes/sngan/batch_size", {"quick": 32, "ful": 64}, "recipes.sngan.batch_size.full: this key is missing"),
+        ("recipes/sngan/batch_size", {"quick": 32, "ful": 64}, "recipes.sngan.batch_size.ful: unknown key"),
         (
             "recipes/sngan/learning_rate/full",
             "fast",
