@@ -164,7 +164,7 @@ def test_documents_settings(params: dict) -> None:
         ("references/mnist/extractor", {"quick": "mnist-v1", "full": "vgg16"}, "references.mnist.extractor"),
         ("runtime/threads", 0, "runtime.threads"),
         ("runtime/processes", 0, "runtime.processes"),
-        ("runtime/processes", 3, "recipes.sngan.batch_size is 32, which the 3 of runtime.processes cannot"),
+        ("runtime/processes", 3, "recipes.sngan.batch_size is 16, which the 3 of runtime.processes cannot"),
         ("surprise", 1, "surprise"),
         ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
         ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
