@@ -14,13 +14,18 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test gpu browser cluster s3 mutants torture bench setup plugin lint lock clean
+.PHONY: repro test slow gpu browser cluster s3 mutants torture bench setup plugin lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
 
-test: setup  ## run the fast tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup  ## run the tests that take less than 20 seconds each
+	@$(PYTEST) $(ARGS)
+
+slow: setup  ## run the tests that `make test` leaves out, because each takes 20 seconds or more
+	@$(PYTEST) -m slow $(ARGS)
+
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 browser: $(PLAYWRIGHT)/.ready  ## test the page and MLflow's interface in Chromium, with a tiny project or that of TRIPTYCH_PROJECT
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(PLAYWRIGHT)" OMP_NUM_THREADS=1 \

@@ -229,6 +229,7 @@ def test_a_requeued_job_waits_until_its_stage_has_ended(project: Project, monkey
         signal.signal(signal.SIGALRM, previous)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
 def test_results_of_jobs_are_collected(project: Project, tmp_path: Path) -> None:
     """Two jobs run as local processes. Stages that were not submitted stay as they are."""
@@ -273,6 +274,7 @@ def check_that_other_settings_are_not_collected(project: Project) -> None:
     assert metrics.read_text() != "{}"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
 def test_a_job_continues_on_another_node(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture

@@ -86,6 +86,7 @@ def test_stages_on_any_gpu_share_the_server(monkeypatch: pytest.MonkeyPatch) -> 
     assert fork_server.conditions() != before
 
 
+@pytest.mark.slow
 def test_a_worker_writes_the_bytes_of_a_separate_process(project: Path, warm_start: dict[str, str]) -> None:
     printed, written = [], []
     for words, variables in ((("triptych",), {}), ((sys.executable, "-c", ONLY_FORKED), warm_start)):

@@ -57,6 +57,7 @@ def pictures(count: int, seed: int, contrast: int) -> torch.Tensor:
     return coarse.repeat_interleave(8, 2).repeat_interleave(8, 3)
 
 
+@pytest.mark.slow
 def test_measures_with_inception_equal_those_of_torch_fidelity(published: Path) -> None:
     fake, real = pictures(10, 1, 256), pictures(6, 2, 180)
     theirs = torch_fidelity.calculate_metrics(

@@ -181,6 +181,7 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
     assert clone.succeed("git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_forced_stages_do_not_change_the_lock_or_the_results(fresh: Clone) -> None:
     """Force every kind of stage. Other tests repeat every family without processes.
 
@@ -235,6 +236,7 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert "6 runs, 0 of them rebuilt" in fresh.succeed("triptych", "sync")
 
 
+@pytest.mark.slow
 def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone) -> None:
     """Each run has a temporary folder that DVC deletes afterwards, as in DVC's queue, which `make torture` tests."""
     lock = (fresh.root / "dvc.lock").read_bytes()
@@ -568,6 +570,7 @@ def test_the_page_is_complete_and_self_contained(clone: Clone) -> None:
     assert outline.headings.count(1) == 1
 
 
+@pytest.mark.slow
 def test_the_page_follows_the_files_on_disk(fresh: Clone) -> None:
     page, summary = fresh.root / "report.html", fresh.root / "metrics" / "summary.csv"
     written, first = page.stat().st_mtime_ns, page.read_bytes()
@@ -693,6 +696,7 @@ def test_samples_from_the_command_line(fresh: Clone) -> None:
     assert fresh.succeed("git", "status", "--porcelain") == "?? s.npy\n"
 
 
+@pytest.mark.slow
 def test_without_git(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> None:
     """An unpacked archive has no folder .git; the pipeline runs there without a commit."""
     copy = tmp_path / "archive"

@@ -141,6 +141,7 @@ def sentences(command: subprocess.Popen) -> list[str]:
     return [line for line in errors.splitlines() if line and "  epoch " not in line]
 
 
+@pytest.mark.slow
 def test_all_processes_end_together_and_resume_together(project: Path) -> None:
     command, processes = start(project)
     processes[1].kill()

@@ -25,6 +25,8 @@ from triptych.records.mlflow.sync import sync
 from triptych.settings import params as params_file
 from triptych.settings.params import load
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     **{"hidden": 8, "latent": 2, "couplings": 2},
     **{"generator": 8, "discriminator": 8, "width": 4, "channels": 4, "features": 8},
