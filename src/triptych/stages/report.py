@@ -85,7 +85,8 @@ def report(
             for measure in INTERVALS:
                 figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
-            _save_samples(folder / f"X2-samples-{reference}.png", {name: samples[name] for name in compared}, table)
+            sheets = {_with_updates(name, compared[name]): samples[name] for name in compared}
+            _save_samples(folder / f"X2-samples-{reference}.png", sheets, next(iter(compared.values())))
         if panels := [panel(name, path) for name, path in snapshots.items() if path.exists() and name in first]:
             figure = metric_and_fid(panels, "M2.7c  What each critic estimates, and FID")
             save_reduced(figure, folder / "M2.7c-progress.png")
@@ -177,10 +178,17 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
     )
 
 
-def _save_samples(path: Path, samples: Mapping[str, Path], table: pd.DataFrame) -> None:
+def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Numbers) -> None:
     found = [(name, _picture(sheet)) for name, sheet in samples.items()]
-    title = f"X2  Samples after training, profile {table['profile'].iloc[0]}"
+    title = f"X2  Samples after training, profile {metrics['profile']}, images: {metrics['data']['source']}"
     save_images(image_panels(found, title), path, colour=any(sheet.ndim == 3 for _, sheet in found))
+
+
+def _with_updates(name: str, metrics: Numbers) -> str:
+    """Return the name, and for a GAN with a critic also its number of updates."""
+    if "over_training" not in metrics:
+        return name
+    return f"{name}\n{metrics['over_training']['last']['update']:,} updates"
 
 
 def _picture(path: Path) -> np.ndarray:
