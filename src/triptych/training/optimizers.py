@@ -88,4 +88,4 @@ def clipping_divisor(gradients: Sequence[Tensor], largest: float) -> Tensor:
     >>> clipping_divisor([torch.tensor([3.0]), torch.tensor([4.0])], largest=1.0)
     tensor(5.)
     """
-    return (torch.nn.utils.get_total_norm(gradients) / largest).clamp(min=1.0).float()
+    return (torch.nn.utils.get_total_norm(gradients) / largest).clamp(min=1.0).to(torch.float32)

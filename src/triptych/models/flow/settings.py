@@ -38,7 +38,7 @@ class Model(FamilySettings):
     channels: PerProfile[Channels] | None = Field(
         default=None, description="channels of the networks at a half and at a quarter of the image size, multiscale"
     )
-    blocks: Depth | None = Field(default=None, description="residual blocks per coupling, multiscale")
+    blocks: PerProfile[Depth] | None = Field(default=None, description="residual blocks per coupling, multiscale")
     activation_norm: bool = Field(
         default=False, description="ActNorm: one for all pixels; with multiscale one per channel, before each coupling"
     )
