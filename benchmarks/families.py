@@ -106,7 +106,7 @@ def rates(  # noqa: PLR0917
             mixed_two = pair(with_runtime(single, precision="bf16"))
         pixels = torch.from_numpy(data.images("train"))
         plain = sides.enter_context(
-            WorkerProcess(threads, loop, context.settings.experiment(plain_experiment), pixels, profile)
+            WorkerProcess(threads, loop, context.settings.experiment(plain_experiment).at(profile), pixels, profile)
         )
         yield Rates(triptych, two, plain, mixed, mixed_two)
 

@@ -50,7 +50,7 @@ def measure(context: Context) -> list[Table]:
         raise SystemExit("gpu: this machine has no CUDA GPU")
     table = Table("gpu")
     for name, loop in COMPARED.items():
-        experiment = context.settings.experiment(name)
+        experiment = context.settings.experiment(name).at("full")
         data = prepared(context.settings, experiment.dataset, context.folder)
         sides: dict[str, Loop] = {}
         for column, changes in TRIPTYCH.items():

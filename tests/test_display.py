@@ -164,6 +164,20 @@ def test_several_stages_of_one_dvc_process(tmp_path: Path, terminal: Callable[[i
     ]
 
 
+def test_images_that_are_fetched_again_are_not_stages_of_the_plan(
+    tmp_path: Path, terminal: Callable[[int], Terminal]
+) -> None:
+    shown = terminal(100)
+    with Display(tmp_path, verbose=False) as display:
+        write(display.follow("dvc"), "Running stage 'fetch@mnist':")
+        display.ended("dvc", failed=False)
+        display.begin({"train@a": 1.0}, 1)
+        write(display.started("train@a"), **EPOCH)
+        display.refresh()
+        display.ended("train@a", failed=False)
+    assert any(line.startswith("1/1  train@a") for line in shown.lines())
+
+
 def test_ctrl_c_names_the_stages_that_were_stopped(tmp_path: Path, terminal: Callable[[int], Terminal]) -> None:
     pipe = terminal(0)
     with pytest.raises(KeyboardInterrupt), Display(tmp_path, verbose=False) as display:
@@ -182,6 +196,8 @@ def test_verbose_redirects_nothing(tmp_path: Path, terminal: Callable[[int], Ter
         assert display.started("train@a") is display.follow("dvc") is None
         assert display.variables == {}
         display.ended("train@a", failed=False)
+    with pytest.raises(KeyboardInterrupt), Display(tmp_path, verbose=True):
+        raise KeyboardInterrupt
     assert shown.getvalue() == ""
 
 

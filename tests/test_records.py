@@ -632,7 +632,9 @@ def test_the_ui_command_refuses_a_damaged_or_read_only_database(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database(project).write_bytes(b"no database" * 1000)
-    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*not a database.*\): delete the file, and `triptych sync`"):
+    with pytest.raises(
+        TriptychError, match=r"mlflow\.db \(.*not a database.*\): try again .* delete it, and `triptych sync`"
+    ):
         ui.serve(project, 5000)
     monkeypatch.setattr(os, "access", lambda path, _: path != database(project))  # root may write to all files
     with pytest.raises(TriptychError, match=r"mlflow\.db is read-only, and MLflow writes to it: make it writable"):

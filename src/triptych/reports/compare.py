@@ -44,6 +44,8 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
             found = [kind.diff(*revisions) for kind in (repo.params, repo.metrics)]
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
+    if broken := [each["errors"] for each in found if each.get("errors")]:
+        raise TriptychError(f"DVC cannot read params.yaml or metrics of these revisions: {broken[0]}")
     settings, numbers = (each.get("diff", {}) for each in found)
     return settings, numbers
 
@@ -56,9 +58,8 @@ def _rows_of_settings(changes: Changes) -> Iterator[tuple[str, ...]]:
 
 
 def _rows_of_numbers(changes: Changes) -> Iterator[tuple[str, ...]]:
-    """Yield the numbers that both revisions have."""
     for path, found in sorted(changes.items()):
         for key, change in sorted(found.items()):
-            if "diff" in change:
-                before, after = (f"{change[side]:.5g}" for side in ("old", "new"))
-                yield f"{Path(path).stem}: {key}", before, after, f"{change['diff']:+.3g}"
+            before, after = ("-" if change.get(side) is None else f"{change[side]:.5g}" for side in ("old", "new"))
+            difference = f"{change['diff']:+.3g}" if "diff" in change else ""
+            yield f"{Path(path).stem}: {key}", before, after, difference

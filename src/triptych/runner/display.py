@@ -61,7 +61,7 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self.stop()
-        if kind is KeyboardInterrupt:
+        if kind is KeyboardInterrupt and not self.verbose:
             names = [*self.stopped, *(output.stage.name for output in self._outputs.values() if output.stage)]
             self._print(f"stopped: {', '.join(names) or 'no stage was running'}; {self._count()}")
         for output in self._outputs.values():
@@ -80,7 +80,7 @@ class Display:
 
     def begin(self, expected: Mapping[str, float], workers: int) -> None:
         """Take over the stages of the run with their expected seconds, and how many run at a time."""
-        self.expected, self.workers = expected, workers
+        self.expected, self.workers, self.finished = expected, workers, {}
         self.phase("starting the first stages")
 
     def started(self, stage: str) -> str | None:

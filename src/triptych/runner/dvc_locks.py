@@ -28,7 +28,7 @@ def wait_for_other_dvc(root: Path, say: Callable[[str], None] = print) -> None:
     while running := _running_processes(root / ".dvc" / "tmp"):
         if time.monotonic() - began > SILENT_SECONDS:
             for process in sorted(running - said):
-                say(f"another DVC process runs in this project: waiting until it ends ({process})")
+                say(f"waiting for another DVC process, {process}; if it is none, delete .dvc/tmp/rwlock")
             said |= running
         time.sleep(WAIT_SECONDS)
 
@@ -40,6 +40,8 @@ def _running_processes(folder: Path) -> set[str]:
         return set()
     with (folder / GUARD).open("a") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
+        if not notes.exists():  # another command has removed it
+            return set()
         changed = notes.stat().st_mtime
         found = {(info["pid"], info["cmd"]) for info in _entries(notes)}
         running = {f"process {pid}: {command}" for pid, command in found if _is_running(pid, changed)}

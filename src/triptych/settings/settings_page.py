@@ -138,7 +138,7 @@ def _target(node: Json) -> str:
 
 
 def _words(name: str) -> str:
-    """Return `splits by profile` for `SplitsByProfile`."""
+    """Return `profile settings` for `ProfileSettings`."""
     return re.sub("([A-Z])", r" \1", name.rpartition("__")[2]).lower().strip()
 
 

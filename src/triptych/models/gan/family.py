@@ -23,7 +23,7 @@ CHUNK = 250  # images per forward pass in the validation of a critic
 
 
 def build(model: Model, image_shape: tuple[int, ...]) -> GanFamily:
-    """Return a GAN with new networks. `model.width` must be resolved for one profile."""
+    """Return a GAN with new networks. `model` must be resolved for one profile."""
     return (CriticFamily if model.architecture == "resnet" else DiscriminatorFamily)(model, image_shape)
 
 

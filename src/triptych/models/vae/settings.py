@@ -1,11 +1,13 @@
 """The settings of a VAE."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from triptych.core.settings_types import Draws, PerProfile, Width, Widths
+from triptych.core.settings_types import PerProfile, Width, Widths
 from triptych.models.common.settings import FamilySettings
+
+ImportanceSamples = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Model(FamilySettings):
@@ -25,7 +27,7 @@ class Model(FamilySettings):
     kl_warmup: NonNegativeFloat = Field(
         default=0.0, le=1e6, description="epochs during which the weight of the KL rises from 0 to 1"
     )
-    importance_samples: PerProfile[Draws] = Field(
+    importance_samples: PerProfile[ImportanceSamples] = Field(
         default=1, description="draws of z per image in the bound; with more than one it is an IWAE"
     )
 

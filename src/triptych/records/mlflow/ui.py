@@ -66,7 +66,8 @@ def _experiments(store: Store, address: str) -> str:
         return experiment_lines(store, address)
     except expected_errors() as error:
         raise TriptychError(
-            f"MLflow cannot use {database} ({one_line(error)}): delete the file, and `triptych sync` rebuilds its runs"
+            f"MLflow cannot use {database} ({one_line(error)}): try again when no stage runs; if it is damaged, "
+            "delete it, and `triptych sync` rebuilds its runs"
         ) from None
 
 
