@@ -206,18 +206,19 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     assert fresh.ran(fresh.succeed("dvc", "repro")) == stages
     assert "experiments.gan-mnist.learning_rate" in fresh.succeed("dvc", "params", "diff")
     difference = fresh.succeed("dvc", "metrics", "diff")
-    changed = [line.split()[:2] for line in difference.splitlines()]
-    assert changed[0] == ["Path", "Metric"]
-    assert changed[-1] == ["metrics/planar-samples.json", "kl"]
-    assert changed[1:-1] in ([], [["metrics/gan-mnist.json", "fid_classifier"]]), "samples may round to equal pixels"
+    heading, *changed = [line.split()[:2] for line in difference.splitlines()]
+    assert heading == ["Path", "Metric"]
+    assert sorted(changed) == [  # DVC's order of the files is that of a set
+        ["metrics/gan-mnist.json", "fid_classifier"],
+        ["metrics/planar-samples.json", "kl"],
+    ]
     first, *lines = fresh.succeed("triptych", "compare").splitlines()
     assert first.split() == ["HEAD", "working", "tree", "change"]
     assert [line.split()[:3] for line in lines[:2]] == [
         ["experiments.gan-mnist.learning_rate", "-", "0.0005"],
         ["studies.planar-samples.learning_rate", "-", "0.001"],
     ]
-    assert [line.split()[:2] for line in lines[-1:]] == [["planar-samples:", "kl"]]
-    assert len(lines) == 2 + len(changed) - 1
+    assert [line.split()[:2] for line in lines[2:]] == [["gan-mnist:", "fid_classifier"], ["planar-samples:", "kl"]]
     assert "no-such-revision" in fresh.refuse("triptych", "compare", "no-such-revision")
     fresh.succeed("triptych", "plots", "HEAD")
     assert curves_of(fresh) == {"gan-mnist/curves", "planar-samples/arcs-k1", "planar-samples/arcs-k3"}
