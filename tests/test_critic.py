@@ -278,9 +278,9 @@ def test_the_sentence_follows_from_the_interval() -> None:
     assert "too few" in sentence(None, 2)
 
 
-def test_a_panel_omits_the_untrained_critic(tmp_path: Path) -> None:
+def test_a_panel_has_the_estimates_and_the_fids_of_all_snapshots(tmp_path: Path) -> None:
     path = tmp_path / "snapshots.csv"
-    path.write_text("epoch,update,w1,fid,is\n0,0,-5,300,1\n1,20,3.5,200,2\n2,40,2.5,100,3\n", encoding="utf-8")
+    path.write_text("epoch,update,w1,fid,is\n1,20,3.5,200,2\n2,40,2.5,100,3\n", encoding="utf-8")
     found = panel("x", path)
     assert (found.updates, found.metric, found.fid) == ([20, 40], [3.5, 2.5], [200, 100])
     assert ("W1" in found.metric_label, found.fid_label) == (True, "FID")

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 LONGEST = 60  # characters of a key or a value in a message
 PROFILES = ("quick", "full")
-MOST_SEEDS = 1000  # seeds of one experiment
 
 T = TypeVar("T")
 

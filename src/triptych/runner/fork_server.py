@@ -33,7 +33,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from triptych.core.code_hash import PACKAGE
+from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.process_ids import end_with_parent
@@ -202,8 +202,10 @@ def _import_everything() -> None:
 
     os.environ.setdefault(*ARROW_WITHOUT_THREAD)
     import_client()
-    for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
-        importlib.import_module(module.name)
+    modules = [module.name for module in pkgutil.walk_packages(triptych.__path__, "triptych.")]
+    for name in modules:
+        importlib.import_module(name)
+    closure(modules)  # a worker then knows which files import which
     for name in LATE_MODULES:
         importlib.import_module(name)
     if threading.active_count() > 1:

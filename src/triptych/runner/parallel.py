@@ -2,14 +2,14 @@
 
 A planning process asks DVC which stages to run: those that have changed, and all stages that depend on them. Each of
 these stages gets a worker process, in which DVC reproduces this stage with its own locks and run cache. On Linux a
-worker is a fork of this process, which imports DVC but never uses it; elsewhere it is a new process. A worker writes
+worker is a fork of this process, which lets DVC read the pipeline once; elsewhere it is a new process. A worker writes
 only its own entry into `dvc.lock`, at its place in DVC's order: the file does not depend on which stage ends first, and
 no stage waits while DVC parses and rewrites the whole file, which takes seconds.
 
 Private or undocumented parts of DVC that this module uses:
 
-- `Repo(_wait_for_lock=True)`, `Repo.scm_context`, `dvc.repo.lock_repo`
-- `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`; `Repo.reproduce(repro_fn=...)`
+- `Repo(_wait_for_lock=True)`, `Repo.index`, `Repo.scm_context`, `Repo.state`, `dvc.repo.lock_repo`
+- `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`
 - `dvc.stage.run.prepare_kwargs` (extended)
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
 - `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`
@@ -94,9 +94,7 @@ def run(
     The stages share the groups of GPUs. After a failure no further stage starts, and the error is printed last.
     Raises KeyboardInterrupt after Ctrl-C, when all stages have ended.
     """
-    if PROCESSES.get_start_method() == "fork":
-        for name in DVC_MODULES:
-            importlib.import_module(name)
+    place = _read_pipeline(project.root) if PROCESSES.get_start_method() == "fork" else project.root
     order = longest_first(plan.waits, durations(project))
     graph = TopologicalSorter(plan.waits)
     graph.prepare()
@@ -113,7 +111,7 @@ def run(
                 stage, group = ready.pop(0), min(gpus, key=used.count, default="")
                 environment = {**variables, WORKERS_VARIABLE: str(workers)} | ({GPUS_VARIABLE: group} if group else {})
                 arguments = stage, plan.order, display.started(stage)
-                running[_start_worker(reproduce, project.root, environment, *arguments)] = stage, group
+                running[_start_worker(reproduce, place, environment, *arguments)] = stage, group
             for worker in wait(list(running), REFRESH_SECONDS):
                 stage, _ = running.pop(worker)
                 failure = _receive(worker)
@@ -131,25 +129,38 @@ def run(
     return FAILED if failures else 0
 
 
+def _read_pipeline(root: Path) -> Repo:
+    """Return DVC's repository with all stages, for workers to inherit; it has no open database."""
+    for name in DVC_MODULES:
+        importlib.import_module(name)
+    from dvc.repo import Repo
+
+    repo = Repo(str(root), _wait_for_lock=True)
+    _ = repo.index.stages  # DVC keeps them
+    repo.state.close()  # a connection to SQLite must not be used in a fork; DVC opens another one
+    return repo
+
+
 def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None) -> str:
     """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
-    What DVC and the stage print is appended to the file `output`. Return an empty string. Raises DVC's error if the
+    What DVC and the stage print is appended to the file `output`. Return an empty string. Raises TriptychError if the
     stage fails.
     """
+    from dvc.repo import lock_repo
+
     _redirect(output)
-
-    def reproduce_and_record(stage: Stage, **options: Any) -> Stage | None:  # noqa: ANN401 (DVC's options)
-        result = stage.reproduce(**options)
-        if result:
-            lock = stage.dvcfile._lockfile
-            if not write_entry(Path(lock.path), result, order):
-                result.dump(update_pipeline=False)
-            repo.scm_context.track_file(lock.relpath)
-        return result
-
+    stage = next(stage for stage in repo.index.stages if stage.addressing == name)
     repo.scm_context.quiet = True
-    repo.reproduce([name], single_item=True, repro_fn=reproduce_and_record)
+    try:
+        with lock_repo(repo), repo.scm_context():
+            if stage.reproduce():
+                lock = stage.dvcfile._lockfile
+                if not write_entry(Path(lock.path), stage, order):
+                    stage.dump(update_pipeline=False)
+                repo.scm_context.track_file(lock.relpath)
+    except Exception as error:
+        raise TriptychError(f"failed to reproduce '{name}'") from error
     return ""
 
 
@@ -208,15 +219,17 @@ def _values_of(keys: Sequence[str], settings: object) -> dict[str, Any]:
 
 
 def _start_worker(
-    function: Callable, root: Path, variables: Mapping[str, str], *arguments: object, daemon: bool = False
+    function: Callable, place: Path | Repo, variables: Mapping[str, str], *arguments: object, daemon: bool = False
 ) -> Connection:
     """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
 
-    If the function raises an error, the result is the messages of the error and of its causes. The new process is
-    killed when this process ends, and on Linux when this thread ends. A daemon is not waited for.
+    The new process opens the repository in the folder `place`. Only a fork can take over a repository. If the function
+    raises an error, the result is the messages of the error and of its causes. The new process is killed when this
+    process ends, and on Linux when this thread ends. A daemon is not waited for.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_work, args=(sender, root, dict(variables), function, arguments), daemon=daemon)
+    work = sender, place, dict(variables), function, arguments
+    process = PROCESSES.Process(target=_work, args=work, daemon=daemon)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a fork would lose it before it sets its own handler
     try:
         process.start()
@@ -235,11 +248,13 @@ def _receive(connection: Connection) -> object:
             return None
 
 
-def _work(connection: Connection, root: Path, variables: dict[str, str], function: Callable, arguments: tuple) -> None:
+def _work(
+    connection: Connection, place: Path | Repo, variables: dict[str, str], function: Callable, arguments: tuple
+) -> None:
     end_with_parent(multiprocessing.parent_process().pid)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.chdir(root)
+    os.chdir(place if isinstance(place, Path) else place.root_dir)
     os.environ.update(variables)
     try:
         from dvc.repo import Repo
@@ -249,7 +264,7 @@ def _work(connection: Connection, root: Path, variables: dict[str, str], functio
         if sys.platform == "linux":  # elsewhere, only stages that are Triptych's own commands end with DVC
             run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
         tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
-        with Repo(_wait_for_lock=True) as repo:
+        with Repo(_wait_for_lock=True) if isinstance(place, Path) else place as repo:
             result = function(repo, *arguments)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.fidelity.extractors import FEATURES, Extractors, Kind
+from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, Reference
@@ -55,19 +56,21 @@ def measure_reference(
     with deterministic(runtime) as device:
         tracker.note(**machine_facts(device))
         extractors = Extractors.open(kind, name, classifier, device)
-        reference = _statistics(prepared, [split], extractors)
+        real = _extract(prepared, [split], extractors)
+        reference = _statistics(prepared, [split], extractors, real)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
         reference = replace(reference, names_classes=names_classes)
         validation = measure(extractors.extract(unseen), reference, protocol, intervals=False)
         reference = replace(reference, validation=validation, published_samples=published_samples)
-        splits = {
-            split: extractors.classifier.extract(torch.from_numpy(prepared.images(split)))[FEATURES]
-            for split in ("train", "test")
-        }
-        published = _statistics(prepared, ["train", "valid"], extractors) if published_samples else None
+        other = "train" if split == "test" else "test"
+        of_other = extractors.classifier.extract(_images(prepared, [other]))[FEATURES]
+        published = None
+        if published_samples:
+            parts = ["train", "valid"]
+            published = _statistics(prepared, parts, extractors, _extract(prepared, parts, extractors))
     with atomic_folder(output) as folder:
         reference.save(folder)
-        save_tensors(folder / SPLITS, splits)
+        save_tensors(folder / SPLITS, {split: real[CLASSIFIER_FEATURES], other: of_other})
         shutil.copytree(classifier, folder / CLASSIFIER)
         if published is not None:
             (folder / PUBLISHED).mkdir()
@@ -77,14 +80,30 @@ def measure_reference(
     tracker.say(f"{name}: real validation images score {headline} {value:.2f}")
 
 
-def _statistics(prepared: PreparedData, splits: Sequence[str], extractors: Extractors) -> Reference:
-    """Return the statistics of all images of some splits. Raises TriptychError if a feature is not finite."""
-    real = torch.from_numpy(np.concatenate([prepared.images(split) for split in splits]))
+def _images(prepared: PreparedData, splits: Sequence[str]) -> Tensor:
+    return torch.from_numpy(np.concatenate([prepared.images(split) for split in splits]))
+
+
+def _extract(prepared: PreparedData, splits: Sequence[str], extractors: Extractors) -> Features:
+    """Return the features of all images of some splits. Raises TriptychError if one is not finite."""
+    extracted = extractors.extract(_images(prepared, splits))
+    if not all(values.isfinite().all() for values in extracted.values()):
+        raise TriptychError(
+            f"the features of {extractors.classifier.name} for the real images of {prepared.name} are not finite: "
+            "train this classifier with a lower learning rate"
+        )
+    return extracted
+
+
+def _statistics(
+    prepared: PreparedData, splits: Sequence[str], extractors: Extractors, extracted: Features
+) -> Reference:
+    """Return the statistics of all images of some splits, from their features."""
     origin = Origin(
         dataset=prepared.name,
         split="+".join(splits),
-        images=len(real),
-        image_shape=list(real.shape[1:]),
+        images=len(extracted[FEATURES]),
+        image_shape=list(prepared.images(splits[0]).shape[1:]),
         data_sha256=prepared.checksum,
         kind=extractors.features.kind,
         extractor=extractors.features.name,
@@ -92,10 +111,4 @@ def _statistics(prepared: PreparedData, splits: Sequence[str], extractors: Extra
         classifier=extractors.classifier.name,
         classifier_sha256=extractors.classifier.weights_sha256,
     )
-    extracted = extractors.extract(real)
-    if not all(values.isfinite().all() for values in extracted.values()):
-        raise TriptychError(
-            f"the features of {extractors.classifier.name} for the real images of {prepared.name} are not finite: "
-            "train this classifier with a lower learning rate"
-        )
     return replace(Reference.of(extracted, origin), source=prepared.manifest["source"])

@@ -35,33 +35,35 @@ def measure(evaluation: Evaluation) -> dict[str, object]:
 
 
 def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
-    """Score the samples of every snapshot, all from the same latents, and write the scores to `snapshots.csv`.
+    """Score the samples of every trained snapshot, all from the same latents; write the scores to `snapshots.csv`.
 
     Return the scores of the last snapshot and of the snapshot with the lowest FID, both with intervals, and the rank
-    correlation of FID with the critic's estimate on validation images, over all snapshots but the untrained one.
+    correlation of FID with the critic's estimate on validation images, over all these snapshots.
     """
     rows = [_row(evaluation, epoch, scores, DEVIATION) for epoch, scores in _scores(evaluation).items()]
     write_snapshots(evaluation.folder / SNAPSHOTS, rows)
     metric, fid = columns(rows[0])
-    trained = [row for row in rows if row["epoch"]]
-    found = rank_correlation([row[metric] for row in trained], [row[fid] for row in trained])
+    found = rank_correlation([row[metric] for row in rows], [row[fid] for row in rows])
     best = min(rows, key=lambda row: row[fid])["epoch"]
     return {
         "snapshots": len(rows),
         "best": _row(evaluation, best, _with_intervals(evaluation, best), DEVIATION, *UNCERTAINTY),
         "last": _row(evaluation, evaluation.last, _final_scores(evaluation), DEVIATION, *UNCERTAINTY),
         "correlation": {
-            "snapshots": len(trained),
+            "snapshots": len(rows),
             **(found._asdict() if found else {}),
             "interval": "95 %, Bonett and Wright (2000), as if snapshots were independent",
-            "sentence": sentence(found, len(trained)),
+            "sentence": sentence(found, len(rows)),
         },
     }
 
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
     """Return the scores by epoch. Finished scores are kept in files, and a second call reads them."""
-    paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in sorted(evaluation.snapshots)}
+    epochs = sorted(
+        epoch for epoch in evaluation.snapshots if epoch
+    )  # the critic of the untrained one estimates nothing
+    paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in epochs}
     progress = Progress(evaluation.name, len(paths), sum(path.exists() for path in paths.values()), "snapshots")
     for done, (epoch, path) in enumerate(paths.items(), start=1):
         if not path.exists():

@@ -34,16 +34,11 @@ def columns(names: Iterable[str]) -> tuple[str, str]:
 
 
 def panel(heading: str, path: Path) -> ScoresOverTraining:
-    """Return the critic's estimate and FID over the snapshots of a file.
-
-    The untrained snapshot, whose critic estimates nothing, is left out if there are others. Raises TriptychError if the
-    file is damaged.
-    """
+    """Return the critic's estimate and FID over the snapshots of a file. Raises TriptychError if it is damaged."""
     try:
-        first, *later = csv.DictReader(read_bytes(path, MOST_TEXT, ADVICE).decode().splitlines())
-        rows = later or [first]
-        metric, fid = columns(first)
+        rows = list(csv.DictReader(read_bytes(path, MOST_TEXT, ADVICE).decode().splitlines()))
+        metric, fid = columns(rows[0])
         updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
-    except (KeyError, TypeError, ValueError, csv.Error):  # cells are missing, or are not numbers
+    except (IndexError, KeyError, TypeError, ValueError, csv.Error):  # cells are missing, or are not numbers
         raise TriptychError(f"{path} is damaged: {ADVICE}") from None
     return ScoresOverTraining(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
