@@ -233,6 +233,13 @@ def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
     assert names in str(caught.value)
 
 
+def test_a_misspelt_recipe_is_an_unknown_key(params: dict) -> None:
+    entry = params["experiments"]["vae-20d"]
+    entry["recip"] = entry.pop("recipe")
+    with pytest.raises(TriptychError, match=r"experiments\.vae-20d\.recip: unknown key; write `recipe`"):
+        parse(params)
+
+
 def test_an_experiment_is_its_recipe_with_its_own_settings(params: dict) -> None:
     data = changed(params, "experiments/vae-2d/model/activation", "relu")
     data["experiments"]["vae-2d"] |= {"ema": 0.9, "epochs": {"quick": 3}, "betas": [0.5, 0.6]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from triptych.core.settings_types import shown
@@ -44,6 +45,8 @@ def _merged_entry(entry: Any, recipes: Json, place: tuple[str, str]) -> Any:  # 
         return entry
     known = ", ".join(map(str, recipes)) or "none"
     if "recipe" not in entry:
+        for misspelt in get_close_matches("recipe", map(str, entry), 1):
+            raise SettingsError((*place, misspelt), ": unknown key; write `recipe`")
         raise SettingsError((*place, "recipe"), f": this key is missing; known recipes: {known}")
     name = entry["recipe"]
     if name not in list(recipes):  # a list, since the name may be unhashable
@@ -74,8 +77,7 @@ def written_place(data: Any, place: Sequence[str]) -> Sequence[str]:  # noqa: AN
         return place
     section, name, *path = place
     entry = data[section][name]
-    recipe = data["recipes"][entry["recipe"]]
-    if _holds(entry, path) or not _holds(recipe, path[:-1]):
+    if _holds(entry, path) or not _holds(data["recipes"][entry["recipe"]], path[:-1]):
         return place
     return ["recipes", str(entry["recipe"]), *path]
 
