@@ -234,10 +234,11 @@ def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
 
 
 def test_a_misspelt_recipe_is_an_unknown_key(params: dict) -> None:
-    entry = params["experiments"]["vae-20d"]
+    data = copy.deepcopy(params)
+    entry = data["experiments"]["vae-20d"]
     entry["recip"] = entry.pop("recipe")
     with pytest.raises(TriptychError, match=r"experiments\.vae-20d\.recip: unknown key; write `recipe`"):
-        parse(params)
+        parse(data)
 
 
 def test_an_experiment_is_its_recipe_with_its_own_settings(params: dict) -> None:
