@@ -39,7 +39,10 @@ def closing_table(project: Project, settings: Settings) -> str:
     """
     rows = {row["experiment"]: row for row in read_summary(project)}
     groups = settings.seed_groups(among=rows)
-    means = [_mean(rows[first], [rows[name] for name in names]) for first, names in groups.items()]
+    means = [
+        _mean(rows[first], [rows[name] for name in names]) | {"source": _source(project, first)}
+        for first, names in groups.items()
+    ]
     measured = [name for name in settings.studies if project.results(name).exists()]
     width = max((len(text) for row in means for text in (title_of(row["family"]), row["shown"])), default=0)
     lines = [line for protocol in dict.fromkeys(map(_protocol, means)) for line in _block(protocol, means, width)]
@@ -50,6 +53,11 @@ def closing_table(project: Project, settings: Settings) -> str:
         width = max(map(len, measured))
         lines += ["Studies", *(f"  {name:<{width}}  {_point(project, settings, name)}" for name in measured), ""]
     return "\n".join([*lines, NEXT])
+
+
+def _source(project: Project, experiment: str) -> str:
+    """Return in words where the images of an experiment come from, without the checksum of their file."""
+    return read_json(project.results(experiment))["data"]["source"].partition(" (sha256")[0]
 
 
 def _point(project: Project, settings: Settings, study: str) -> str:
@@ -74,7 +82,8 @@ def _protocol(row: Row) -> str:
 def _block(protocol: str, rows: Sequence[Row], width: int) -> Iterator[str]:
     """Yield the rows with this protocol, family by family, each with the likelihoods that it has."""
     chosen = [row for row in rows if _protocol(row) == protocol]
-    yield from wrap(protocol, COLUMNS, subsequent_indent="  ")
+    sources = " and ".join(dict.fromkeys(row["source"] for row in chosen))
+    yield from wrap(f"{protocol}; images: {sources}", COLUMNS, subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
         columns = {key: LIKELIHOODS[key] for key in LIKELIHOODS if any(_number(row[key]) for row in members)}
