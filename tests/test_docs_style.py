@@ -55,9 +55,9 @@ def test_sentences_and_lines_are_short(page: Path) -> None:
     assert too_long(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("line", ["w " * 26, f"- a: `x y` {'w ' * 25}", f"| a | {'w ' * 26} |", f"`{'w' * 100}`"])
+@pytest.mark.parametrize("line", ["w " * 26, f"- a: `x y` {'w ' * 25}", f"| a | {'w ' * 26} |", "1" * 101])
 def test_the_check_finds_long_sentences_and_lines(line: str) -> None:
-    good = f"{'w ' * 25}. {'w ' * 25}:\n- {'w ' * 13}\n{'w ' * 12}\n- `{'w ' * 26}` 1 2 3\n"
+    good = f"{'w ' * 24}w.\n{'w ' * 24}w:\n- {'w ' * 13}\n{'w ' * 12}\n- `{'w ' * 26}` 1 2 3\n"
     assert too_long(good) == []
     assert len(too_long(f"{good}\n{line}\n")) == 1
 
@@ -115,7 +115,9 @@ def test_the_files_of_the_project_agree() -> None:
 
 
 def test_the_continuous_integration_runs_the_projects_own_script() -> None:
-    [job] = YAML(typ="safe").load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    [job] = (
+        YAML(typ="safe").load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    )
     assert job["strategy"]["matrix"] == {"os": ["ubuntu-latest", "macos-latest"], "python": ["3.11", "3.13"]}
     assert job["steps"][-1]["run"] == ".ci/run"
     assert job["env"]["PYTHON"] == "python${{ matrix.python }}"
