@@ -112,6 +112,7 @@ def test_the_files_of_the_project_agree() -> None:
     named = re.findall(r"src/triptych/\S*[\w]", notice)
     assert named
     assert all((ROOT / path).exists() for path in named)
+    assert (ROOT / "data" / "README.md").exists()  # the folder of the data is there before the first run
 
 
 def test_the_continuous_integration_runs_the_projects_own_script() -> None:

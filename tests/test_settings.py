@@ -31,13 +31,10 @@ def changed(params: dict, key: str, value: object) -> dict:
 def test_the_page_of_settings_is_that_of_the_models() -> None:
     page = settings_page()
     assert page == (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "triptych settings > docs/settings.md"
-    assert (
-        "| `learning_rate` | number above 0 to 10,000, or one for each profile | required | learning rate of Adam |"
-        in page
-    )
-    assert "| `epochs` | by profile, whole number from 0 to 1,000,000 | required | number of epochs |" in page
-    assert "| `losses` | list (at least 1) of `jsd`, `w1` | `[jsd, w1]` | what the critics estimate" in page
-    assert "| `ema` | number above 0 below 1 | off | decay of the moving average" in page
+    assert "| `learning_rate` | number above 0, at most 10,000, or one for each profile | required | learning" in page
+    assert "| `epochs` | by profile: whole number from 0 to 1,000,000 | required | number of epochs |" in page
+    assert "| `losses` | list (at least 1), each: `jsd`, `w1` | `[jsd, w1]` | what the critics estimate" in page
+    assert "| `ema` | number above 0, below 1 | off | decay of the moving average" in page
     assert "| `family` | text | required, in the entry | the family: `vae`, `gan` or `flow` |" in page
 
 

@@ -91,7 +91,7 @@ def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     """Return the values that a key may have, in words."""
     kind = node.get("type")
     if "$ref" in node and (inner := _by_profile(definitions[_target(node)])):
-        words = f"by profile, {_value(inner, names, definitions)}"
+        words = f"by profile: {_value(inner, names, definitions)}"
     elif "oneOf" in node:
         words = f"{_value(node['oneOf'][0], names, definitions)}, or one for each profile"
     elif "$ref" in node:
@@ -101,10 +101,10 @@ def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     elif "enum" in node or "const" in node:
         words = ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     elif kind == "array":
-        words = f"list{_count(node)} of {_value(node['items'], names, definitions)}"
+        words = f"list{_count(node)}, each: {_value(node['items'], names, definitions)}"
     elif kind == "object":
         inner = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
-        words = "settings" if inner is True else f"by name, {_value(inner, names, definitions)}"
+        words = "settings" if inner is True else f"by name: {_value(inner, names, definitions)}"
     else:
         words = " ".join(filter(None, [TYPES[kind], _bounds(node)]))
     return words
@@ -117,11 +117,13 @@ def _by_profile(definition: Json) -> Json | None:
 
 
 def _bounds(node: Json) -> str:
-    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     known = {key: node[key] for key in words if key in node}
     if "minimum" in known:
         known.pop("exclusiveMinimum", None)
-    return " ".join(f"{words[key]} {_shown(value)}" for key, value in known.items())
+    if set(known) == {"minimum", "maximum"}:
+        return f"from {_shown(known['minimum'])} to {_shown(known['maximum'])}"
+    return ", ".join(f"{words[key]} {_shown(value)}" for key, value in known.items())
 
 
 def _shown(bound: float) -> str:
