@@ -29,7 +29,7 @@ class Comparison(Section):
 
 
 class Experiment(TrainingSettings, Comparison):
-    """One model, its data and its training. Each key stands in the recipe or in the entry.
+    """One model, its data and its training. Keys that are not marked "in the entry" can stand in the recipe.
 
     experiments:
       vae-20d-slow:
