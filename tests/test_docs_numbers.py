@@ -214,24 +214,27 @@ def sentences() -> Iterator[str]:
 
     gan, nice, flow, tuned, vae = "gan-mnist", "nice-mnist", "realnvp-mnist", "realnvp-mnist-tuned", "vae-100d-tuned"
     yield (
-        f"`{gan}`, {at(gan, 'epochs', 0)} of 200 epochs ({at(gan, 'run.train_seconds', 0)} s with other work beside): "
-        f"FID {at(gan, 'fid.value', 1)}, KID {at(gan, 'kid.value', 2)}, IS {at(gan, 'is.value', 2)}, "
-        f"precision {at(gan, 'precision.value', 3)}, recall {at(gan, 'recall.value', 3)}, on the classifier"
+        f"`{gan}` was trained for {at(gan, 'epochs', 0)} of 200 epochs, in {at(gan, 'run.train_seconds', 0)} s with "
+        "other work on the machine."
     )
     yield (
-        f"The classifier recognises {at(gan, 'recognised.value', 1, 100)}% of the samples, and finds all ten digits "
+        f"FID {at(gan, 'fid.value', 1)}, KID {at(gan, 'kid.value', 2)}, IS {at(gan, 'is.value', 2)}, "
+        f"precision {at(gan, 'precision.value', 3)} and recall {at(gan, 'recall.value', 3)}."
+    )
+    yield (
+        f"The classifier recognises {at(gan, 'recognised.value', 1, 100)} % of the samples. It finds all ten digits "
         f"among the first thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303). Real "
         f"validation images score FID {at(gan, 'fid.real_images', 1)}."
     )
     yield (
-        f"the GAN's samples have FID {at(gan, 'fid.value', 1)}, those of `{nice}` {at(nice, 'fid.value', 0)}, "
+        f"the samples of the GAN have FID {at(gan, 'fid.value', 1)}, those of `{nice}` {at(nice, 'fid.value', 0)}, "
         f"`{vae}` {at(vae, 'fid.value', 0)} and `{tuned}` "
         f"{at(tuned, 'fid.value', 0)}. Precision goes from {at(tuned, 'precision.value', 2)} (`{tuned}`) to "
         f"{at(nice, 'precision.value', 2)} (`{nice}`), and recall from {at(vae, 'recall.value', 2)} (the VAE) to "
         f"{at(nice, 'recall.value', 2)} (`{nice}`)"
     )
     for layers, more, fewer in (
-        ("sixteen buy", f"{vae}-planar-k16", vae),
+        ("sixteen layers gain", f"{vae}-planar-k16", vae),
         ("four layers cost", "vae-100d", "vae-100d-planar"),
     ):
         yield f"{layers} {shown(result(more)['test.elbo'] - result(fewer)['test.elbo'], 1)} nats of the ELBO"

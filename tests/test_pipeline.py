@@ -23,7 +23,7 @@ from mlflow.entities import LoggedModel, RunOutputs
 from ruamel.yaml import YAML
 
 from conftest import ROOT, copy_project, environment, shrink, with_classifiers
-from pages import commands
+from pages import blocks, commands
 from test_page import Outline
 from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.project import Project
@@ -267,7 +267,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     shutil.rmtree(fresh.root / "mlartifacts")
     assert "6 runs, 6 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert runs_of(fresh) == runs
-    command = next(words for words in commands(HOW_TO.read_text()) if words[:3] == ["dvc", "exp", "show"])
+    command = next(words for words in commands(HOW_TO.read_text()) if "--hide-queued" in words)
     table = fresh.succeed(*command, COLUMNS="120")
     assert "vae-20d.json:log_p" in table
     assert "recipes.vae-20d.learning_rate" in table
@@ -281,6 +281,28 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     metrics = fresh.numbers("vae-20d")
     assert metrics["fingerprint"] == swept["lower"]["tags"]["fingerprint"]
     assert fresh.ran(fresh.succeed("triptych", "repro")) == []
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_readme_compare_two_learning_rates(fresh: Clone) -> None:
+    """All commands of the section run in order, as they stand, except the web interface."""
+    section = README.read_text(encoding="utf-8").partition("## Change one thing and compare\n")[2].partition("\n## ")[0]
+    steps = [words for language, block in blocks(section) if language == "sh" for words in _commands_of(block)]
+    assert len(steps) == 8
+    (fresh.root / "results.txt").write_text("results of make repro\n")  # something to commit
+    steps.remove(["triptych", "ui"])
+    printed = {" ".join(words): fresh.succeed(*words) for words in steps}
+    table = printed["triptych compare faster slower"].splitlines()
+    assert table[0].split() == ["faster", "slower", "change"]
+    assert table[1].split() == ["experiments.vae-20d.learning_rate", "0.004", "0.00025"]
+    runs = [run for run in runs_of(fresh).values() if run["tags"].get("triptych_experiment") == "vae-20d"]
+    assert {run["params"]["learning_rate"] for run in runs} == {"0.001", "0.004", "0.00025"}
+    assert fresh.succeed("git", "status", "--porcelain") == ""
+    assert "All are up to date" in fresh.succeed("triptych", "status")
+
+
+def _commands_of(block: str) -> list[list[str]]:
+    return list(commands(f"```sh\n{block}```\n"))
 
 
 def curves_of(clone: Clone) -> set[str]:
@@ -352,7 +374,7 @@ def test_all_settings_of_an_experiment_are_printed(clone: Clone) -> None:
     assert "experiments.nothing" in clone.refuse("triptych", "check", "--resolved", "nothing")
 
 
-HOW_TO = ROOT / "docs" / "how-to.md"
+HOW_TO, README = ROOT / "docs" / "how-to.md", ROOT / "README.md"
 OF_TWO_SEEDS = ("vae-20d", "vae-20d-seed-1")
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from conftest import ROOT
+from pages import blocks
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import PROFILES, ByProfile
 from triptych.settings.experiment import Experiment
@@ -29,10 +31,33 @@ def changed(params: dict, key: str, value: object) -> dict:
 def test_the_page_of_settings_is_that_of_the_models() -> None:
     page = settings_page()
     assert page == (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "triptych settings > docs/settings.md"
-    assert "| `learning_rate` | number above 0 to 10,000, or one for each profile | of Adam |" in page
-    assert "| `epochs` | by profile, whole number from 0 to 1,000,000 |" in page
-    assert "| `losses` | list (at least 1) of `jsd`, `w1` | *[jsd, w1] by default* |" in page
-    assert "| critic steps per generator step; *off by default* |" in page
+    assert "| `learning_rate` | number above 0, at most 10,000, or one for each profile | required | learning" in page
+    assert "| `epochs` | by profile: whole number from 0 to 1,000,000 | required | number of epochs |" in page
+    assert "| `losses` | list (at least 1), each: `jsd`, `w1` | `[jsd, w1]` | what the critics estimate" in page
+    assert "| `ema` | number above 0, below 1 | off | decay of the moving average" in page
+    assert "| `family` | text | required, in the entry | the family: `vae`, `gan` or `flow` |" in page
+
+
+def test_the_examples_on_the_page_of_settings_are_valid(params: dict) -> None:
+    examples = [content for language, content in blocks(settings_page()) if language == "yaml"]
+    assert len(examples) > 15
+    for example in examples:
+        changes = YAML(typ="safe").load(example)
+        data = copy.deepcopy(params)
+        merge(data, changes)
+        for name in changes.get("classifiers", ()):  # a classifier takes the place of the reference of its name
+            del data["references"][name]
+        assert data != params, example
+        parse(data)
+
+
+def merge(data: dict, changes: dict) -> None:
+    """Change the mapping `data` key by key."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(data.get(key), dict):
+            merge(data[key], value)
+        else:
+            data[key] = value
 
 
 def test_the_committed_file_is_valid(params: dict) -> None:

@@ -12,28 +12,48 @@ Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs tw
 
 
 class Splits(Section):
-    """The number of images in each split."""
+    """The number of images in each split.
 
-    train: Images
-    valid: Several
-    test: Several
+    datasets:
+      mnist:
+        splits: {full: {train: 55000, valid: 5000, test: 10000}}
+    """
+
+    train: Images = Field(description="images that the weights are trained on")
+    valid: Several = Field(description="images for validation during training")
+    test: Several = Field(description="images for the numbers of the evaluation")
 
 
 class Dataset(Section):
-    """One set of images, and how the stage `prepare` changes it."""
+    """One set of images, and how the stage `prepare` changes it.
 
-    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="the images to fetch")
+    datasets:
+      sketches:
+        images: mnist
+        binarization: threshold
+        threshold: 0.5
+        splits:
+          quick: {train: 5000, valid: 1000, test: 1000}
+          full: {train: 50000, valid: 10000, test: 10000}
+    """
+
+    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="the images that the stage `fetch` gets")
     binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
         default="none",
-        description="static: drawn once, as published; threshold: at a share of full intensity; stochastic: drawn "
-        "anew for each training batch, and once for evaluation",
+        description="`static`: drawn once, as published; `threshold`: 1 from a given intensity on; `stochastic`: drawn "
+        "again for each training batch, and once for evaluation",
     )
-    threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="share of full intensity")
+    threshold: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="with `binarization: threshold`: the share of full intensity from which a pixel is 1",
+    )
     dequantization: Literal["none", "uniform"] = Field(
-        default="none", description="uniform: noise of one level, for densities"
+        default="none", description="`uniform`: add noise of one grey level, which flows need"
     )
-    splits: ByProfile[Splits]
-    seed: Seed = 0
+    splits: ByProfile[Splits] = Field(description="the number of images in each split")
+    seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 
     @property
     def kind(self) -> str:

@@ -11,19 +11,29 @@ LEAST_RESAMPLINGS = 10  # for a standard error
 
 
 class Fidelity(Section):
-    """The protocol of FID, KID and IS."""
+    """The protocol of FID, KID and IS.
 
-    samples: PositiveInt = Field(ge=10, le=1_000_000, description="generated images; IS splits them into ten parts")
-    kid_subsets: PositiveInt = Field(le=10_000, description="random subsets that KID averages over")
-    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images per subset")
+    profiles:
+      quick:
+        fidelity: {samples: 1000, kid_subsets: 50, kid_subset_size: 200, resamplings: 0}
+    """
+
+    samples: PositiveInt = Field(
+        ge=10, le=1_000_000, description="number of generated images; IS splits them into ten parts"
+    )
+    kid_subsets: PositiveInt = Field(le=10_000, description="number of random subsets that KID averages over")
+    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images in each subset")
     resamplings: int = Field(
         default=100,
         ge=0,
         le=10_000,
-        description="bootstrap resamplings of all images, for standard errors and 95 % intervals; 0: without",
+        description="bootstrap resamplings for standard errors and 95 % intervals: 10 or more, or 0 for no intervals",
     )
     confidence: float = Field(
-        default=0.9, gt=0.0, lt=1.0, description="classifier confidence above which a sample counts as recognised"
+        default=0.9,
+        gt=0.0,
+        lt=1.0,
+        description="the least confidence of the classifier at which a sample counts as recognised",
     )
 
     @model_validator(mode="after")
@@ -41,13 +51,18 @@ class Fidelity(Section):
 
 
 class Likelihood(Section):
-    """How likelihoods are estimated for models without a closed form."""
+    """How likelihoods are estimated.
 
-    importance_samples: Draws = Field(description="samples per image for the log-likelihood of a VAE")
+    profiles:
+      full:
+        likelihood: {importance_samples: 1000, train_images: 10000}
+    """
+
+    importance_samples: Draws = Field(description="draws of z per image for the log-likelihood of a VAE")
     train_images: PositiveInt = Field(
         ge=2,
         le=2_000_000,
-        description="number of training images, the first ones, used for the training set's likelihood",
+        description="number of training images, the first ones, that the likelihood of the training set uses",
     )
 
 
@@ -59,24 +74,31 @@ Classes = Literal[Shipped, "none"]
 
 
 class Reference(Section):
-    """Real images that samples are compared with, and the networks that extract features and name classes."""
+    """Real images that samples are compared with, and the networks that extract features and name classes.
 
-    dataset: str = Field(description="an entry of `datasets`")
+    references:
+      cifar10-offline:
+        dataset: cifar10
+        extractor: cifar10-v1
+        classes: {quick: none, full: cifar10-v1}
+    """
+
+    dataset: str = Field(description="the name of an entry of `datasets`")
     split: Literal["train", "test"] = Field(
         default="test", description="the split whose images samples are compared with"
     )
     extractor: PerProfile[Extractor] = Field(description="the network whose features are compared")
     classes: PerProfile[Classes] | None = Field(
         default=None,
-        description="the classifier that names the classes of samples, in place of the extractor; none: the images "
-        "have other classes than the extractor",
+        description="the classifier that names the classes of samples, if it is not the extractor; `none`: classes are "
+        "not counted",
     )
     published_samples: PositiveInt | None = Field(
         default=None,
         ge=10,
         le=1_000_000,
-        description="number of samples of a second comparison, with all images of train and valid, as published tables "
-        "have it; only under profile full with inception",
+        description="number of samples for a second comparison, with all images of `train` and `valid`, as in "
+        "published tables; only in profile `full` with `inception`",
     )
 
     def extractor_at(self, profile: Profile) -> Extractor:

@@ -14,9 +14,11 @@ from triptych.training.settings import TrainingSettings
 class Comparison(Section):
     """The family of a model, its data, and what its samples are compared with."""
 
-    family: str = Field(description="`vae`, `gan` or `flow`")
-    dataset: str = Field(description="an entry of `datasets`")
-    reference: str = Field(description="an entry of `references`: the real images that its samples are compared with")
+    family: str = Field(description="the family: `vae`, `gan` or `flow`")
+    dataset: str = Field(description="the name of an entry of `datasets`")
+    reference: str = Field(
+        description="the name of an entry of `references` or `classifiers`: what samples are compared with"
+    )
 
     @field_validator("family")
     @classmethod
@@ -27,9 +29,20 @@ class Comparison(Section):
 
 
 class Experiment(TrainingSettings, Comparison):
-    """One model, its data and its training."""
+    """One model, its data and its training. Keys that are not marked "in the entry" can stand in the recipe.
 
-    model: SerializeAsAny[Section] = Field(description="the network")
+    experiments:
+      vae-20d-slow:
+        family: vae
+        dataset: binarized_mnist
+        reference: mnist
+        recipe: vae-20d
+        seed: 0
+        learning_rate: 5.0e-4
+        schedule: cosine
+    """
+
+    model: SerializeAsAny[Section] = Field(description="the settings of the networks")
 
     @field_validator("model", mode="before")
     @classmethod

@@ -38,30 +38,42 @@ Study = Annotated[SerializeAsAny[StudySettings], BeforeValidator(parse_study)]
 
 
 class ProfileSettings(Section):
-    """The settings that a profile fixes for all experiments."""
+    """The settings that a profile fixes for all experiments.
+
+    profiles:
+      full:
+        source: folder
+    """
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
-        description="embedded: digits that ship with the package; folder: yours, in `TRIPTYCH_DATA`; public: "
-        "downloaded; auto: folder if you name one, else public"
+        description="`embedded`: digits that ship with the package; `folder`: your folder `TRIPTYCH_DATA`; `public`: a "
+        "download; `auto`: the folder if `TRIPTYCH_DATA` is set, else the download"
     )
-    likelihood: Likelihood
-    fidelity: Fidelity
+    likelihood: Likelihood = Field(description="how likelihoods are estimated")
+    fidelity: Fidelity = Field(description="the protocol of FID, KID and IS")
 
 
 class Settings(Section):
-    """All of `params.yaml`. Experiments and studies are merged with their recipes."""
+    """The sections of `params.yaml`.
 
-    profile: Profile = Field(description="quick: minutes, offline; full: the documents' budgets on the real data")
-    profiles: dict[Profile, ProfileSettings] = Field(description="the settings that a profile fixes")
-    runtime: Runtime
-    datasets: dict[Name, Dataset] = Field(min_length=1)
-    classifiers: dict[Name, Classifier] = Field(
-        description="each is trained on the data set of its name, and is a reference of this name"
+    profile: full
+    """
+
+    profile: Profile = Field(
+        description="the active profile; `quick`: minutes, offline; `full`: the budgets of the course documents"
     )
-    references: dict[Name, Reference] = Field(description="for images that a shipped extractor fits")
+    profiles: dict[Profile, ProfileSettings] = Field(description="the settings that a profile fixes")
+    runtime: Runtime = Field(description="where and how the computation runs")
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="sets of images")
+    classifiers: dict[Name, Classifier] = Field(
+        description="classifiers to train; the name is that of a data set, and experiments can use it as `reference`"
+    )
+    references: dict[Name, Reference] = Field(
+        description="real images that samples are compared with, for images that a shipped extractor fits"
+    )
     recipes: dict[Name, dict[str, Any]] = Field(description="settings that experiments and studies share")
-    experiments: dict[Name, Experiment] = Field(min_length=1, description="one model each, with its recipe")
-    studies: dict[Name, Study] = Field(description="several small models each, trained together, with a recipe")
+    experiments: dict[Name, Experiment] = Field(min_length=1, description="the models: one per entry")
+    studies: dict[Name, Study] = Field(description="small problems: several models per entry, trained together")
 
     @property
     def active(self) -> ProfileSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,27 +21,31 @@ Json = dict[str, Any]
 
 HEAD = """# Settings
 
-Every key of `params.yaml`. `triptych settings` makes this page from the models that check the file.
+This page answers which keys `params.yaml` has, what they mean, and which values they accept. It has
+one section per part of the file, each with an example that you can copy.
 
-- A key without a default must be there. An unknown key is refused.
-- An experiment or a study holds `recipe`, the keys that its table below marks *in the entry*, and the settings that its
-  recipe lacks or that differ. All its other settings stand in the recipe. Mappings merge key by key:
-  `model: {latent: 2}` changes one key of the recipe's `model`.
-- `key: null` in an entry turns off an option that its recipe turns on.
+`triptych settings` prints this page from the classes that check the file.
+
+- A key whose default is *required* must be present. An unknown key is an error.
+- *off* means that the option is not used. `key: null` in an experiment turns off an option of its
+  recipe.
+- An experiment or a study names its recipe. It holds the keys that are marked *in the entry*, and
+  all settings that differ from the recipe or that the recipe lacks.
+- Mappings merge key by key: `model: {latent: 2}` changes one key of the `model` of the recipe.
+- *by profile* means `{quick: ..., full: ...}`: one value for each profile.
 - `triptych check --resolved NAME` prints all settings of an experiment or a study.
-- Rules that involve several keys are not listed. A file that breaks one is refused before anything runs, in a sentence
-  that says what to do.
+- `triptych check` also checks rules that involve several keys. Its message says what to do.
 """
 OPEN = {"Section": "the keys of the family, below", "StudySettings": "the keys of the kind, below"}
-RECIPE = "| `recipe` | text | an entry of `recipes`; *in the entry* |"
+RECIPE = "| `recipe` | text | required, in the entry | the name of an entry of `recipes` |"
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}
 
 
 def settings_page() -> str:
     """Return the page as Markdown."""
-    sections: dict[str, type[Section]] = {"`params.yaml`": Settings}
+    sections: dict[str, type[Section]] = {"The sections": Settings}
     sections |= {f"`model` of family `{family}`": load_settings_model(family) for family in FAMILIES}
-    sections |= {f"an entry under `studies` with `study: {kind}`": load_study_settings(kind) for kind in STUDIES}
+    sections |= {f"study of kind `{kind}`": load_study_settings(kind) for kind in STUDIES}
     models = [(model, "validation") for model in sections.values()]
     places, schema = models_json_schema(models)
     names = {_target(place): title for place, title in zip(places.values(), sections, strict=True)}
@@ -61,35 +66,32 @@ def _reached(name: str, definitions: Json) -> Iterator[str]:
 
 def _section(name: str, names: dict[str, str], definitions: Json) -> Iterator[str]:
     definition = definitions[name]
+    summary, _, example = inspect.cleandoc(definition["description"]).partition("\n\n")
     yield f"## {names[name]}\n"
-    yield f"{_one_line(definition.get('description', ''))}\n"
-    yield "| key | value | |"
-    yield "| --- | --- | --- |"
+    yield textwrap.fill(_one_line(summary), 100) + "\n"
+    yield f"```yaml\n{example}\n```\n"
+    yield "| key | value | default | meaning |"
+    yield "| --- | --- | --- | --- |"
     is_entry = not definition["properties"].keys().isdisjoint(("family", "study"))
     if is_entry:
         yield RECIPE
     for key, value in definition["properties"].items():
-        notes = [_one_line(value.get("description", ""))]
-        if key not in definition.get("required", ()):
-            notes.append(f"*{_default(key, value.get('default'))} by default*")
-        if is_entry and key in ENTRY_KEYS:
-            notes.append("*in the entry*")
-        yield f"| `{key}` | {_value(value, names, definitions)} | {'; '.join(filter(None, notes))} |"
+        required = "required, in the entry" if is_entry and key in ENTRY_KEYS else "required"
+        default = required if key in definition.get("required", ()) else _default(value.get("default"))
+        meaning = _one_line(value.get("description", ""))
+        yield f"| `{key}` | {_value(value, names, definitions)} | {default} | {meaning} |"
     yield ""
 
 
-def _default(key: str, value: object) -> str:
-    if value is True:
-        return "on"
-    off = value in (None, {}, 0, 1) and key != "seed"
-    return "off" if off else str(value).replace("'", "")
+def _default(value: object) -> str:
+    return "off" if value in (None, {}) else f"`{json.dumps(value)}`".replace('"', "")
 
 
 def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     """Return the values that a key may have, in words."""
     kind = node.get("type")
     if "$ref" in node and (inner := _by_profile(definitions[_target(node)])):
-        words = f"by profile, {_value(inner, names, definitions)}"
+        words = f"by profile: {_value(inner, names, definitions)}"
     elif "oneOf" in node:
         words = f"{_value(node['oneOf'][0], names, definitions)}, or one for each profile"
     elif "$ref" in node:
@@ -99,10 +101,10 @@ def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     elif "enum" in node or "const" in node:
         words = ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     elif kind == "array":
-        words = f"list{_count(node)} of {_value(node['items'], names, definitions)}"
+        words = f"list{_count(node)}, each: {_value(node['items'], names, definitions)}"
     elif kind == "object":
         inner = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
-        words = "settings" if inner is True else f"by name, {_value(inner, names, definitions)}"
+        words = "settings" if inner is True else f"by name: {_value(inner, names, definitions)}"
     else:
         words = " ".join(filter(None, [TYPES[kind], _bounds(node)]))
     return words
@@ -115,11 +117,13 @@ def _by_profile(definition: Json) -> Json | None:
 
 
 def _bounds(node: Json) -> str:
-    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     known = {key: node[key] for key in words if key in node}
     if "minimum" in known:
         known.pop("exclusiveMinimum", None)
-    return " ".join(f"{words[key]} {_shown(value)}" for key, value in known.items())
+    if set(known) == {"minimum", "maximum"}:
+        return f"from {_shown(known['minimum'])} to {_shown(known['maximum'])}"
+    return ", ".join(f"{words[key]} {_shown(value)}" for key, value in known.items())
 
 
 def _shown(bound: float) -> str:

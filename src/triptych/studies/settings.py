@@ -10,9 +10,9 @@ from triptych.core.settings_types import ByProfile, Section, Seed, Steps
 class StudySettings(Section):
     """An entry under `studies:`; a kind adds its own keys."""
 
-    study: str = Field(description="the kind")
-    seed: Seed
-    iterations: ByProfile[Steps]
+    study: str = Field(description="the kind of study: `planar` or `dirac`")
+    seed: Seed = Field(description="the seed of the initial weights and of all draws")
+    iterations: ByProfile[Steps] = Field(description="number of training iterations")
 
     @model_validator(mode="after")
     def _lists_have_no_duplicates(self) -> Self:

@@ -21,27 +21,40 @@ Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Runtime(Section):
-    """Where and how the computation runs. The thread count is fixed, since it changes the last digits of results."""
+    """Where and how the computation runs. Results depend on all of these keys but the last three.
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(description="auto: a GPU if there is one")
+    runtime:
+      device: cuda
+      precision: bf16
+      threads: 4
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        description="`auto`: a CUDA GPU if there is one, else the CPU"
+    )
     threads: Annotated[int, Field(ge=1, le=256)] = Field(
-        description="threads of one stage; several stages run in parallel"
+        description="CPU threads of one stage; `triptych repro` runs several stages in parallel"
     )
     processes: Annotated[int, Field(ge=1, le=64)] = Field(
-        description="processes that share one training of a GAN with `architecture: resnet`, each with its own GPU, or "
-        "without a GPU with `threads` threads; all other models train in one process"
+        description="processes that share one training of a GAN with `architecture: resnet`, each with its own GPU or, "
+        "on the CPU, with `threads` threads; other models train in one process"
     )
-    precision: Literal["float32", "bf16"] = Field(description="bf16: mixed precision, for the networks only")
-    channels_last: bool = Field(description="the memory format of convolutions")
+    precision: Literal["float32", "bf16"] = Field(
+        description="`bf16`: mixed precision in the networks, on hardware that has it"
+    )
+    channels_last: bool = Field(description="use the memory format NHWC for convolutions, which is faster")
     compile: bool = Field(
-        description="torch.compile of the networks of convolutional GANs; takes 30 seconds or more at the start; not "
+        description="use `torch.compile` for convolutional GANs; it takes 30 seconds or more at the start; not used "
         "with several processes"
     )
-    data_on_device: bool = Field(default=True, description="keep the training images in the memory of the device")
+    data_on_device: bool = Field(default=True, description="keep the training images in the memory of the GPU")
     cuda_graphs: bool = Field(
-        default=True, description="record a training step once and replay it on a CUDA GPU; not with several processes"
+        default=True,
+        description="on a CUDA GPU, record a training step once and replay it; not used with several processes",
     )
-    checkpoint_seconds: NonNegativeFloat = Field(le=1e9, description="shortest time between two checkpoints")
+    checkpoint_seconds: NonNegativeFloat = Field(
+        le=1e9, description="shortest time between two checkpoints, in seconds"
+    )
 
     @model_validator(mode="after")
     def _device_supports_processes(self) -> Self:
@@ -55,37 +68,44 @@ class Runtime(Section):
 
 
 class Player(Section):
-    """The optimiser of one player, if it differs from the others."""
+    """The optimiser settings of one network of a GAN: `generator`, `discriminator` or `critic`.
 
-    learning_rate: Rate
-    weight_decay: Weight
+    recipes:
+      sngan:
+        players: {critic: {learning_rate: 2.0e-4, weight_decay: 0.0}}
+    """
+
+    learning_rate: Rate = Field(description="the learning rate of this network")
+    weight_decay: Weight = Field(description="the weight decay of this network")
 
 
 class TrainingSettings(Section):
     """Budget, optimiser and seed of one training run."""
 
-    seed: Seed = Field(description="of the initial weights, the order of images, the noise and the evaluation")
-    epochs: ByProfile[Epochs]
+    seed: Seed = Field(description="the seed of the initial weights, the order of images, the noise and the evaluation")
+    epochs: ByProfile[Epochs] = Field(description="number of epochs")
     epoch_updates: ByProfile[Steps] | None = Field(
-        default=None, description="updates per epoch; without it an epoch is one pass through the data"
+        default=None, description="updates per epoch; off: an epoch is one pass through the data"
     )
     snapshot_epochs: ByProfile[Steps] | None = Field(
-        default=None, description="epochs between two snapshots that are measured"
+        default=None, description="epochs between two snapshots; off: two snapshots, early and after half of the epochs"
     )
     batch_size: PerProfile[Images] = Field(description="images per update")
-    learning_rate: PerProfile[Rate] = Field(description="of Adam")
-    betas: list[Beta] = Field(default=[0.9, 0.999], min_length=2, max_length=2, description="of Adam")
-    weight_decay: Weight = Field(default=0.0, description="of AdamW, decoupled from the gradient")
-    players: dict[str, Player] = Field(
-        default={}, description="learning rate and weight decay of single players, by name"
-    )
+    learning_rate: PerProfile[Rate] = Field(description="learning rate of Adam")
+    betas: list[Beta] = Field(default=[0.9, 0.999], min_length=2, max_length=2, description="betas of Adam")
+    weight_decay: Weight = Field(default=0.0, description="weight decay of AdamW, decoupled from the gradient")
+    players: dict[str, Player] = Field(default={}, description="other optimiser settings for single networks")
     schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="of the learning rate; cosine: falls to 0 at the end"
+        default="constant", description="schedule of the learning rate; `cosine`: it falls to 0 at the end"
     )
-    ema: float | None = Field(default=None, gt=0.0, lt=1.0, description="decay of the averaged weights per update")
-    gradient_clip: PositiveFloat | None = Field(default=None, le=1e12, description="largest gradient norm")
+    ema: float | None = Field(
+        default=None, gt=0.0, lt=1.0, description="decay of the moving average of the weights, per update"
+    )
+    gradient_clip: PositiveFloat | None = Field(
+        default=None, le=1e12, description="largest norm of the gradient; larger gradients are scaled down"
+    )
     max_shift: NonNegativeInt = Field(
-        default=0, le=4, description="largest random shift of each training batch, in pixels"
+        default=0, le=4, description="largest random shift of a training batch, in pixels"
     )
 
     def at(self, profile: Profile) -> Self:

@@ -25,13 +25,29 @@ SHIPPED = {"mnist-v1": "grey", "cifar10-v1": "colour"}  # kind of images, by cla
 
 
 class Model(Section):
-    """The `model:` section of a classifier."""
+    """The `model:` section of a classifier.
+
+    classifiers:
+      cifar10:
+        epochs: {quick: 2, full: 24}
+        batch_size: 128
+        optimizer: sgd
+        learning_rate: 0.2
+        weight_decay: 5.0e-4
+        augmentation: shift_and_mirror
+        max_shift: 4
+        model: {architecture: residual, channels: [32, 64, 128, 256]}
+    """
 
     parallel: ClassVar[bool] = False
 
-    architecture: Literal["convolutional", "residual"]
-    channels: PerProfile[Widths]
-    features: Width | None = Field(default=None, description="width of the hidden layer, convolutional")
+    architecture: Literal["convolutional", "residual"] = Field(
+        description="`convolutional`: for grey images; `residual`: for colour images"
+    )
+    channels: PerProfile[Widths] = Field(description="channels: two numbers for `convolutional`, four for `residual`")
+    features: Width | None = Field(
+        default=None, description="`convolutional` only, required there: width of the hidden layer"
+    )
     dropout: NonNegativeFloat = Field(default=0.0, lt=1.0, description="dropout rate before the logits")
 
     @model_validator(mode="after")
@@ -46,19 +62,30 @@ class Model(Section):
 
 
 class Classifier(Section):
-    """A classifier, which counts the classes of samples and can be the feature extractor of FID, KID and IS."""
+    """A classifier to train: the feature extractor of FID, KID and IS, and the counter of classes.
 
-    epochs: ByProfile[Epochs]
+    classifiers:
+      mnist:
+        epochs: {quick: 3, full: 12}
+        batch_size: 64
+        optimizer: adam
+        learning_rate: 3.0e-3
+        augmentation: shift
+        max_shift: 2
+        model: {architecture: convolutional, channels: [32, 64], features: 128, dropout: 0.3}
+    """
+
+    epochs: ByProfile[Epochs] = Field(description="number of epochs")
     batch_size: Images = Field(description="images per update")
-    optimizer: Literal["adam", "sgd"]
-    learning_rate: Rate = Field(description="maximum of the one-cycle schedule")
-    weight_decay: Weight = 0.0
+    optimizer: Literal["adam", "sgd"] = Field(description="`sgd`: with Nesterov momentum")
+    learning_rate: Rate = Field(description="the largest learning rate of the one-cycle schedule")
+    weight_decay: Weight = Field(default=0.0, description="weight decay")
     augmentation: Literal["shift", "shift_and_mirror"] = Field(
-        description="shift: per batch; shift_and_mirror: per image"
+        description="`shift`: one random shift per batch; `shift_and_mirror`: a random shift and reflection per image"
     )
     max_shift: NonNegativeInt = Field(le=4, description="largest shift in pixels")
-    seed: Seed = 0
-    model: Model
+    seed: Seed = Field(default=0, description="the seed of the initial weights and of the order of images")
+    model: Model = Field(description="the network")
 
     def model_at(self, profile: Profile) -> Model:
         """Return the `model:` section under a profile."""

@@ -13,39 +13,59 @@ Channels = Annotated[list[Width], Field(min_length=2, max_length=2)]
 
 
 class Dequantizer(Section):
-    """The conditional flow of variational dequantisation: affine couplings on checkerboards."""
+    """The conditional flow of variational dequantisation: affine couplings on checkerboards.
 
-    couplings: Depth
-    hidden: PerProfile[SomeWidths]
+    experiments:
+      realnvp-mnist-variational:
+        model: {variational_dequantization: {couplings: 2, hidden: [128]}}
+    """
+
+    couplings: Depth = Field(description="number of coupling layers")
+    hidden: PerProfile[SomeWidths] = Field(description="widths of the hidden layers of each coupling")
 
 
 class Model(FamilySettings):
-    """The `model:` section of an experiment with `family: flow`."""
+    """The `model:` section of an experiment with `family: flow`.
+
+    recipes:
+      realnvp-mnist:
+        model: {architecture: realnvp, alpha: 1.0e-3, couplings: 4, hidden: [512, 512]}
+    """
 
     pixels: ClassVar[str] = "dequantized"
 
-    architecture: Literal["realnvp", "nice", "multiscale"] = Field(description="the kind of couplings")
+    architecture: Literal["realnvp", "nice", "multiscale"] = Field(
+        description="`realnvp`: affine couplings on checkerboards; `nice`: additive couplings on halves; `multiscale`: "
+        "convolutional RealNVP on two scales"
+    )
     preparation: Literal["logit", "scale"] = Field(
-        default="logit", description="the map from [0, 1) to the inputs of the couplings"
+        default="logit", description="the map from pixels in [0, 1) to the first coupling; `scale`: linear"
     )
     alpha: float | None = Field(
-        default=None, gt=0.0, lt=0.5, description="share of [0, 1] by which the logit avoids 0 and 1"
+        default=None,
+        gt=0.0,
+        lt=0.5,
+        description="with `preparation: logit`, required there: the margin that keeps pixels away from 0 and 1",
     )
-    couplings: Depth = Field(description="coupling layers, with multiscale: per scale")
+    couplings: Depth = Field(description="number of coupling layers; with `multiscale`: in each of its three groups")
     hidden: PerProfile[SomeWidths] | None = Field(
-        default=None, description="widths of the hidden layers, realnvp and nice"
+        default=None, description="`realnvp` and `nice` only, required there: widths of the hidden layers"
     )
     channels: PerProfile[Channels] | None = Field(
-        default=None, description="channels of the networks at a half and at a quarter of the image size, multiscale"
+        default=None,
+        description="`multiscale` only, required there: channels of the networks at the two scales",
     )
-    blocks: PerProfile[Depth] | None = Field(default=None, description="residual blocks per coupling, multiscale")
+    blocks: PerProfile[Depth] | None = Field(
+        default=None, description="`multiscale` only, required there: residual blocks per coupling"
+    )
     activation_norm: bool = Field(
-        default=False, description="ActNorm: one for all pixels; with multiscale one per channel, before each coupling"
+        default=False,
+        description="use ActNorm: once for all pixels; with `multiscale` before each coupling, per channel",
     )
-    data_initialisation: bool = Field(
-        default=False, description="initialisation of the factors and shifts from data, nice"
+    data_initialisation: bool = Field(default=False, description="`nice` only: initialise factors and shifts from data")
+    variational_dequantization: Dequantizer | None = Field(
+        default=None, description="learn the dequantisation noise; off: uniform noise"
     )
-    variational_dequantization: Dequantizer | None = Field(default=None, description="in place of uniform noise")
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -19,34 +19,64 @@ OFF = {  # options that are off unless the settings say otherwise, by architectu
 
 
 class Model(FamilySettings):
-    """The `model:` section of an experiment with `family: gan`."""
+    """The `model:` section of an experiment with `family: gan`.
+
+    recipes:
+      sngan:
+        model: {architecture: resnet, latent: 100, width: 64, loss_type: jsd, critic_steps: 2}
+    experiments:
+      gan-mnist:
+        model: {generator: [256, 512], discriminator: [512, 256], leak: 0.2}
+    """
 
     least_batch: ClassVar[int] = 2  # batch normalisation needs two examples
 
-    architecture: Literal["mlp", "resnet"]
+    architecture: Literal["mlp", "resnet"] = Field(
+        description="`mlp`: fully connected, for grey images; `resnet`: that of SNGAN with a critic, for colour images"
+    )
     latent: Width = Field(description="dimensions of the latent variable z")
 
     generator: PerProfile[SomeWidths] | None = Field(
-        default=None, description="widths of the generator's hidden layers"
+        default=None, description="`mlp` only, required there: widths of the hidden layers of the generator"
     )
     discriminator: PerProfile[SomeWidths] | None = Field(
-        default=None, description="widths of the discriminator's hidden layers"
+        default=None, description="`mlp` only, required there: widths of the hidden layers of the discriminator"
     )
-    leak: PositiveFloat | None = Field(default=None, lt=1.0, description="slope of LeakyReLU below zero")
-    dropout: NonNegativeFloat | None = Field(default=None, lt=1.0, description="dropout rate in the discriminator")
+    leak: PositiveFloat | None = Field(
+        default=None, lt=1.0, description="`mlp` only, required there: slope of LeakyReLU below zero"
+    )
+    dropout: NonNegativeFloat | None = Field(
+        default=None, lt=1.0, description="`mlp` only: dropout rate in the discriminator; off: 0"
+    )
     label_noise: NonNegativeFloat | None = Field(
-        default=None, lt=0.5, description="share of flipped labels in the discriminator's loss"
+        default=None, lt=0.5, description="`mlp` only: share of flipped labels in the loss of the discriminator; off: 0"
     )
 
-    width: PerProfile[Width] | None = Field(default=None, description="channels of both networks")
-    loss_type: Literal["jsd", "w1"] | None = Field(default=None, description="the distance that the critic estimates")
-    generator_loss: Literal["metric", "non_saturating"] | None = Field(
-        default=None, description="metric: the critic's estimate; non_saturating: the usual one of GANs, only with jsd"
+    width: PerProfile[Width] | None = Field(
+        default=None, description="`resnet` only, required there: channels of both networks"
     )
-    reg_type: Literal["none", "ogp", "r1gp"] | None = Field(default=None, description="penalty in the critic's loss")
-    reg_cf: Weight | None = Field(default=None, description="coefficient of the penalty")
-    spectral_normalization: bool | None = Field(default=None, description="spectral normalisation of the critic")
-    critic_steps: Depth | None = Field(default=None, description="critic steps per generator step")
+    loss_type: Literal["jsd", "w1"] | None = Field(
+        default=None,
+        description="`resnet` only, required there: what the critic estimates, the Jensen-Shannon divergence or the "
+        "Wasserstein distance",
+    )
+    generator_loss: Literal["metric", "non_saturating"] | None = Field(
+        default=None,
+        description="`resnet` only: `metric`: the estimate of the critic; `non_saturating`: the usual loss, only with "
+        "`jsd`; off: `metric`",
+    )
+    reg_type: Literal["none", "ogp", "r1gp"] | None = Field(
+        default=None, description="`resnet` only: gradient penalty: none, one-centred or R1; off: `none`"
+    )
+    reg_cf: Weight | None = Field(
+        default=None, description="`resnet` only: coefficient of the penalty; off: 0, which goes with `none`"
+    )
+    spectral_normalization: bool | None = Field(
+        default=None, description="`resnet` only: spectral normalisation of the critic; off: `false`"
+    )
+    critic_steps: Depth | None = Field(
+        default=None, description="`resnet` only, required there: critic steps per generator step"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -11,24 +11,33 @@ ImportanceSamples = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Model(FamilySettings):
-    """The `model:` section of an experiment with `family: vae`."""
+    """The `model:` section of an experiment with `family: vae`.
+
+    recipes:
+      vae-20d:
+        model: {latent: 10, hidden: [400, 200], activation: relu, kl_warmup: 2}
+    """
 
     pixels: ClassVar[str] = "binary"
 
     latent: Width = Field(description="dimensions of the latent variable z")
-    hidden: Widths = Field(description="widths of the encoder's hidden layers; the decoder has them in reverse order")
+    hidden: Widths = Field(
+        description="widths of the hidden layers of the encoder; the decoder has them in reverse order"
+    )
     activation: Literal["tanh", "relu", "elu"] = Field(description="activation of the hidden layers")
     decoder_shift: float = Field(
-        default=0.0, ge=-1e4, le=1e4, description="constant that is added to the decoder's logits"
+        default=0.0, ge=-1e4, le=1e4, description="a constant that is added to the logits of the decoder"
     )
     planar_layers: NonNegativeInt = Field(
-        default=0, le=256, description="layers of the planar flow that transforms the posterior"
+        default=0,
+        le=256,
+        description="layers of the planar flow that transforms the posterior; 0: a Gaussian posterior",
     )
     kl_warmup: NonNegativeFloat = Field(
-        default=0.0, le=1e6, description="epochs during which the weight of the KL rises from 0 to 1"
+        default=0.0, le=1e6, description="number of epochs in which the weight of the KL divergence rises from 0 to 1"
     )
     importance_samples: PerProfile[ImportanceSamples] = Field(
-        default=1, description="draws of z per image in the bound; with more than one it is an IWAE"
+        default=1, description="draws of z per image in the training bound; with more than one, the model is an IWAE"
     )
 
     @model_validator(mode="after")

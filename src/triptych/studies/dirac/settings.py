@@ -9,10 +9,15 @@ from triptych.studies.settings import StudySettings
 
 
 class Penalty(Section):
-    """A gradient penalty of the critic: one-centred (ogp), at real samples (r1gp), or none."""
+    """A gradient penalty of the critic.
 
-    reg_type: Literal["none", "ogp", "r1gp"]
-    reg_cf: Weight = 0.0
+    recipes:
+      dirac:
+        penalties: [{reg_type: none}, {reg_type: r1gp, reg_cf: 0.1}]
+    """
+
+    reg_type: Literal["none", "ogp", "r1gp"] = Field(description="`ogp`: one-centred; `r1gp`: R1, at real samples")
+    reg_cf: Weight = Field(default=0.0, description="coefficient of the penalty: 0 for `none`, else more than 0")
 
     @model_validator(mode="after")
     def _coefficient_fits(self) -> Self:
@@ -24,19 +29,34 @@ class Penalty(Section):
 
 
 class Settings(StudySettings):
-    """An entry under `studies:` with `study: dirac`: each loss with each penalty, without and with averaging."""
+    """Dirac games: each loss with each penalty, without and with averaging of the generator.
 
-    losses: list[Literal["jsd", "w1"]] = Field(default=["jsd", "w1"], min_length=1)
+    studies:
+      dirac-fast:
+        study: dirac
+        recipe: dirac
+        seed: 0
+        losses: [w1]
+        learning_rate: 0.2
+    """
+
+    losses: list[Literal["jsd", "w1"]] = Field(
+        default=["jsd", "w1"],
+        min_length=1,
+        description="what the critics estimate: the Jensen-Shannon divergence, the Wasserstein distance",
+    )
     generator_loss: Literal["metric", "non_saturating"] = Field(
         default="metric",
-        description="metric: the critic's estimate; non_saturating: the usual one of GANs, only with jsd",
+        description="`metric`: the estimate of the critic; `non_saturating`: the usual loss, only with `losses: [jsd]`",
     )
-    penalties: list[Penalty] = Field(min_length=1, max_length=100)
-    learning_rate: Rate = Field(description="of both players")
+    penalties: list[Penalty] = Field(
+        min_length=1, max_length=100, description="the penalties; each is played without and with averaging"
+    )
+    learning_rate: Rate = Field(description="learning rate of generator and critic")
     ema: float = Field(
-        gt=0.0, lt=1.0, description="decay of the averaged generator, in the second half of the configurations"
+        gt=0.0, lt=1.0, description="decay of the moving average of the generator, in the second half of the games"
     )
-    start_scale: Scale = Field(description="standard deviation of psi0, psi1 and theta at the start")
+    start_scale: Scale = Field(description="standard deviation of the start values psi0, psi1 and theta")
 
     @model_validator(mode="after")
     def _generator_loss_fits(self) -> Self:
