@@ -42,7 +42,7 @@ from triptych.records.mlflow.store import Store
 store = Store(Project(Path.cwd()))
 for name in sys.argv[1:]:
     [run] = store.find_runs(name, name, "vae")
-    print(len(store.curves(run.info.run_id, ["loss"])["loss"]))
+    print(len(store.curves(run.info.run_id, ["train_loss"])["train_loss"]))
 """
 
 
