@@ -12,24 +12,26 @@ from triptych.figures.style import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GAP = 2  # pixels between two images
+GAP, SHADE = 2, 0x7A  # pixels between two images, and their grey, which suits a white and a black page
 PANELS_PER_ROW = 5
 LETTER = 0.1  # width of a letter in the title, in inches
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
 SHEET = "samples.png"  # an experiment's samples without axes, in its plots folder
+REAL_SHEET = "real.png"  # as many real images, beside the reference statistics
+SHEET_IMAGES, SHEET_COLUMNS = 25, 5
 
 
 def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     """Return uint8 images (n, h, w) or (n, 3, h, w), row by row, as one uint8 image (H, W) or (H, W, 3).
 
-    Neighbouring images have a white gap of `gap` pixels.
+    Neighbouring images have a grey gap of `gap` pixels.
     """
     colours = images.shape[1:-2]
     if colours:
         images = np.moveaxis(images, 1, -1)
     count, height, width = images.shape[:3]
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *colours), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *colours), SHADE, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
