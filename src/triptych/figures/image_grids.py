@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from triptych.core.errors import TriptychError
+from triptych.core.files import readable
 from triptych.figures.style import new_figure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
 GAP, SHADE = 2, 0x7A  # pixels between two images, and their grey, which suits a white and a black page
@@ -38,6 +43,24 @@ def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     return sheet
 
 
+def read_sheet(path: Path) -> np.ndarray:
+    """Return the pixels of an image file. Raises TriptychError if it is missing or damaged."""
+    advice = "run the stage that writes it again"
+    with readable(path, advice):
+        try:
+            return np.asarray(Image.open(path))
+        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise TriptychError(f"{path} is not a picture ({error}): {advice}") from None
+
+
+def strip(sheet: np.ndarray, rows: int) -> np.ndarray:
+    """Return the first rows of a sheet of samples side by side, in one row."""
+    height = (sheet.shape[0] + GAP) // (SHEET_IMAGES // SHEET_COLUMNS)
+    parts = [sheet[row * height : (row + 1) * height - GAP] for row in range(rows)]
+    between = np.full((len(parts[0]), GAP, *sheet.shape[2:]), SHADE, np.uint8)
+    return np.hstack([part for each in parts for part in (between, each)][1:])
+
+
 def image_grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
     """Return one panel per heading, with a grid of its uint8 images (n, h, w) or (n, 3, h, w)."""
     return image_panels([(heading, tile(images, columns)) for heading, images in panels], title)
@@ -51,7 +74,7 @@ def image_panels(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (heading, image) in zip(places, panels, strict=False):
         axes.imshow(image, **GREY)
-        axes.set_title(heading, fontsize=10)
+        axes.set_title(heading, fontsize=12)
     for axes in figure.axes:
         axes.set_axis_off()
     return figure

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.core.errors import TriptychError
-from triptych.core.files import atomic_file, atomic_folder, readable
+from triptych.core.files import atomic_file, atomic_folder
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Results, measured, read_document
 from triptych.core.tracker import Tracker
@@ -17,12 +16,11 @@ from triptych.evaluation.intervals import ERROR
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
-from triptych.figures.image_grids import image_panels
+from triptych.figures.image_grids import image_panels, read_sheet
 from triptych.figures.style import save, save_images
 from triptych.models.common.registry import FAMILIES
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -187,7 +185,7 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
 
 
 def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Numbers) -> None:
-    found = [(name, _picture(sheet)) for name, sheet in samples.items()]
+    found = [(name, read_sheet(sheet)) for name, sheet in samples.items()]
     title = f"Samples after training, profile {metrics['profile']}, images: {metrics['data']['source']}"
     save_images(image_panels(found, title), path, colour=any(sheet.ndim == 3 for _, sheet in found))
 
@@ -197,18 +195,6 @@ def _with_updates(name: str, metrics: Numbers) -> str:
     if "over_training" not in metrics:
         return name
     return f"{name}\n{metrics['over_training']['last']['update']:,} updates"
-
-
-def _picture(path: Path) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    advice = "run the evaluation that draws it again"
-    with readable(path, advice):
-        try:
-            return np.asarray(Image.open(path))
-        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise TriptychError(f"{path} is not a picture ({error}): {advice}") from None
 
 
 def _save_bounds(path: Path, table: pd.DataFrame) -> None:
