@@ -71,7 +71,7 @@ def _ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[
     """Return about `count` round numbers from `low` to `high`.
 
     >>> _ticks(0, 12, 6, whole=True)
-    [0, 2, 4, 6, 8, 10, 12]
+    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
     """
     rough = (high - low) / count or 1.0
     unit = 10.0 ** floor(log10(rough))
