@@ -20,8 +20,8 @@ DASH = "–"
 BEST = {"fid": min, "kid": min, "is": max}
 BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
 FORMATS = {
-    "fid": "{:,.2f}",
-    "kid": "{:.3f}",
+    "fid": "{:z,.2f}",
+    "kid": "{:z.3f}",
     "is": "{:.3f}",
     "precision": "{:.3f}",
     "recall": "{:.3f}",
@@ -187,7 +187,7 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
         return _fidelity(key, row, rows)
     if key == "seeds":
         count = next(iter(row["over_seeds"].values())).n
-        return Cell(str(count), str(count))
+        return Cell(str(count), str(count) if count > 1 else "")
     value = str(row[key])
     if value.startswith(ABSENT):
         return Cell(DASH, title=value)

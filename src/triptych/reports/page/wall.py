@@ -26,6 +26,7 @@ def walls(project: Project, table: Sequence[Json]) -> list[Json]:
     return [
         {
             "title": rows[0]["reference"],
+            "real_fid": f"{rows[0]['protocol']['metrics'][rows[0]['judged']['fid']]['real_images']:.4g}",
             "real": _strip(project.reference(name) / REAL_SHEET),
             "rows": [
                 {"row": row, "fid": f"{_fid(row):.4g}", "picture": _strip(project.plots(row["experiment"]) / SHEET)}
