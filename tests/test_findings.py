@@ -163,8 +163,8 @@ def test_differences_are_compared_with_those_between_seeds(settings: Settings) -
         of_seeds("once", [0.5], [-80.0]),
     ]
     assert dict(findings(settings, {}, {}, table))["Are the differences larger than those between seeds?"] == [
-        "fid_classifier on mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; significantly different from "
-        "it: worse; not significantly different from it: as good.",
+        "FID on classifier features, mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; significantly "
+        "different from it: worse; not significantly different from it: as good.",
         "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; significantly different from it: "
         "worse.",
     ]

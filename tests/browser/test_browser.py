@@ -204,7 +204,7 @@ def test_experiments_are_collapsed_until_a_link_leads_to_one(report: Open) -> No
     page.locator(".compared").get_by_role("link", name="vae-2d").click()
     expect(section).to_be_visible()
     expect(section).to_be_in_viewport()
-    expect(section.locator("p").first).to_contain_text("Recipe vae-20d, with these differences:")
+    expect(section.locator("p").first).to_contain_text("Recipe vae-20d, with these changes:")
     expect(section.locator("p").first).to_contain_text("model.latent 2 (recipe: 20)")
     section.get_by_text("All settings of vae-2d").click()
     expect(section.locator(".settings").get_by_text("learning_rate")).to_be_visible()

@@ -53,8 +53,10 @@ def notes(metrics: Metrics) -> Iterator[str]:
     yield f"{_capital(found['correlation']['sentence'])} (M2.7d)."
     if any(each.get("jsd", 0.0) < 0.0 for each in (best, last)):
         yield NEGATIVE
-    yield f"Snapshot with the lowest FID: {_scores(best)}. Last snapshot: {_scores(last)} (± standard error, M2.7b)."
-    if best["update"] != last["update"]:
+    if best["update"] == last["update"]:
+        yield f"The last snapshot has the lowest FID: {_scores(last)} (± standard error, M2.7b)."
+    else:
+        yield f"Snapshot of the lowest FID: {_scores(best)}. Last snapshot: {_scores(last)} (± standard error, M2.7b)."
         intervals = {f"update {each['update']:,}": interval_of(each, name_of("fid", each)) for each in (best, last)}
         first, other = intervals
         yield f"FID of {first} beside that of {other}: {verdict(first, intervals)}."
@@ -69,7 +71,8 @@ def _scores(snapshot: Mapping[str, float]) -> str:
     for measure in ("fid", "kid", "is"):
         name = name_of(measure, snapshot)
         error = f" ± {snapshot[name + ERROR]:.2g}" if name + ERROR in snapshot else ""
-        words.append(f"{name} {snapshot[name]:.4g}{error}{in_words(interval_of(snapshot, name), '{:.4g}')}")
+        interval = in_words(interval_of(snapshot, name), "{:.4g}") if measure == "fid" else ""
+        words.append(f"{name} {snapshot[name]:.4g}{error}{interval}")
     return f"update {snapshot['update']:,}, {', '.join(words)}"
 
 

@@ -16,7 +16,7 @@ from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.findings import findings
 from triptych.reports.page.recipes import read_written
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
-from triptych.reports.page.table import DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
+from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
 from triptych.reports.page.wall import walls
 from triptych.reports.summary import LIKELIHOODS, read_summary
 from triptych.settings.params import Settings
@@ -115,9 +115,13 @@ def _template(folder: Path) -> Template:
 
 
 def _with_headlines(found: list[Table], sections: list[Json]) -> list[Table]:
-    """Give each section the first two numbers of its experiment as `headlines`, with their headings."""
+    """Give each section the first two scores of its experiment as `headlines`, with their headings."""
     headlines = {
-        row["experiment"]: [(column.heading, cell.text) for column, cell in zip(each.columns, cells, strict=True)][:2]
+        row["experiment"]: [
+            (column.heading, cell.text)
+            for column, cell in zip(each.columns, cells, strict=True)
+            if column.key in {**BEST, **BETTER} and cell.sort
+        ][:2]
         for each in found
         for row, cells in each.rows
     }

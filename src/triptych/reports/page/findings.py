@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.gan.snapshot_scores import FID_LABELS
 from triptych.evaluation.intervals import in_words, interval_of, overlap, verdict
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
@@ -106,7 +107,7 @@ def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
     protocol = rows[first]
     which = "the best of each family" if len(best) > 1 else "the best"
     real = f"real images {protocol['real_images']:.2f}"
-    return f"{measure} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
+    return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
@@ -131,7 +132,7 @@ def _differences_over_seeds(table: Sequence[Mapping[str, Any]]) -> Iterator[str]
     for row in table:
         over, name, fid = row["over_seeds"], row["experiment"], row["judged"]["fid"]
         if over[fid].deviation is not None:
-            fidelities.setdefault(f"{fid} on {row['reference']}", {})[name] = over[fid]
+            fidelities.setdefault(f"{FID_LABELS[fid]}, {row['reference']}", {})[name] = over[fid]
         likelihood = over.get("test_log_likelihood")
         if likelihood is not None and likelihood.deviation is not None:
             likelihoods.setdefault(f"log-likelihood on {row['dataset']}", {})[name] = likelihood
