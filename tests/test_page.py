@@ -248,7 +248,7 @@ def test_a_wall_begins_with_real_images_and_is_sorted_by_fid(tmp_path: Path) -> 
     assert (wall["title"], wall["real"]) == ("mnist/test", None)
     assert [(each["row"]["experiment"], each["fid"]) for each in wall["rows"]] == [("better", "20"), ("worse", "30")]
     picture = wall["rows"][0]["picture"]
-    strip = np.asarray(Image.open(BytesIO(base64.b64decode(picture["data"]))))
+    strip = np.asarray(Image.open(BytesIO(base64.b64decode(picture["data"]))).convert("L"))
     assert strip.shape == (picture["height"], picture["width"]) == (6, 15 * 4 + 14 * 2)
     assert strip[0, ::6].tolist() == [*range(15)]
     project.reference("mnist").mkdir(parents=True)

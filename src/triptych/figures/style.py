@@ -42,7 +42,7 @@ STYLE = {f"{part}.color": INK for part in ("text", "xtick", "ytick")} | {
     "figure.facecolor": "none",
 }
 LINE_COLOURS = 128  # in a figure of lines, bars or points
-SHADES, PHOTOGRAPH_COLOURS = 16, 128  # of the images in a figure: grey, or coloured
+SHADES, PHOTOGRAPH_COLOURS = 16, 64  # of the images in a figure: grey, or coloured
 LEVELS = 16  # of transparency of the text around images
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 
@@ -84,22 +84,30 @@ def save(figure: Figure, path: Path) -> None:
 
 def save_images(figure: Figure, path: Path, *, colour: bool) -> None:
     """Write a figure of opaque images as a small PNG file; the text around them is transparent grey."""
-    colours = PHOTOGRAPH_COLOURS if colour else SHADES
     rendered = _render(figure)
-    alpha = np.asarray(rendered)[..., 3]
-    opaque = rendered.convert("RGB").quantize(colours)
-    indices = np.where(alpha == 255, np.asarray(opaque), colours + alpha // (256 // LEVELS))
-    palette = opaque.getpalette()[: 3 * colours]
-    palette += [0] * (3 * colours - len(palette)) + [*bytes.fromhex(INK[1:])] * LEVELS
-    reduced = Image.fromarray(indices.astype(np.uint8), "P")
-    reduced.putpalette(palette)
-    opacities = [255] * colours + [level * 255 // (LEVELS - 1) for level in range(LEVELS)]
+    indices, palette = _photograph(rendered) if colour else _shades(rendered)
+    shades, alpha = len(palette) // 3, np.asarray(rendered)[..., 3]
+    reduced = Image.fromarray(np.where(alpha == 255, indices, shades + alpha // (256 // LEVELS)).astype(np.uint8), "P")
+    reduced.putpalette([*palette, *bytes.fromhex(INK[1:]) * LEVELS])
+    opacities = [255] * shades + [level * 255 // (LEVELS - 1) for level in range(LEVELS)]
     reduced.save(path, format="PNG", optimize=True, transparency=bytes(opacities))
 
 
 def save_grey(figure: Figure, path: Path) -> None:
     """Write a figure of grey images as a small PNG file."""
     save_images(figure, path, colour=False)
+
+
+def _photograph(rendered: Image.Image) -> tuple[np.ndarray, list[int]]:
+    """Return the index of each pixel's colour, and the colours."""
+    found = rendered.convert("RGB").quantize(PHOTOGRAPH_COLOURS)
+    return np.asarray(found), found.getpalette()[: 3 * PHOTOGRAPH_COLOURS]
+
+
+def _shades(rendered: Image.Image) -> tuple[np.ndarray, list[int]]:
+    """Return the index of each pixel's shade, and the shades, at equal distances."""
+    indices = np.rint(np.asarray(rendered)[..., 0] / 255 * (SHADES - 1))
+    return indices, [shade * 255 // (SHADES - 1) for shade in range(SHADES) for _ in range(3)]
 
 
 def _render(figure: Figure) -> Image.Image:
