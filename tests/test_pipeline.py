@@ -566,7 +566,7 @@ def test_the_page_is_complete_and_self_contained(clone: Clone) -> None:
         [link for link in outline.links if link.startswith(start)] for start in ("#", "docs/", "https:")
     )
     assert {link.removeprefix("#") for link in inside} <= set(outline.ids)
-    assert all((clone.root / link).is_file() for link in files)
+    assert all((ROOT / link).is_file() for link in files)
     assert len(inside) + len(files) + len(outside) == len(outline.links)
     assert all(outline.alternatives)
     assert len(set(outline.alternatives)) == len(outline.alternatives)
