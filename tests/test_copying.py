@@ -84,7 +84,7 @@ def test_the_picture_shows_the_nearest_pairs(
     order = np.argsort(found.distance.numpy())[:10]
     assert np.array_equal(pairs, np.stack([samples[order], training[found.index.numpy()[order]]]))
     assert [float(heading) for heading in headings] == pytest.approx(found.distance.numpy()[order], rel=0.01)
-    assert title.startswith("X9  The samples of gan")
+    assert title.startswith("The samples of gan")
     with Image.open(tmp_path / PICTURE) as picture:
         assert min(picture.size) > 300
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -265,17 +266,39 @@ def test_rank_correlation_and_its_interval() -> None:
     agreeing, nearly = rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]), rank_correlation([1, 2, 3, 4], [1, 2, 4, 3])
     assert (agreeing.value, agreeing.low, agreeing.high) == (1.0, pytest.approx(nearly.low, abs=1e-12), 1.0)
     assert agreeing.low < 0  # four pairs are too few for a significant correlation
-    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -agreeing.low)
+    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == RankCorrelation(-1.0, -1.0, -agreeing.low, 2 / 24)
     assert rank_correlation([*range(10)], [*range(10)]).low > 0.9
     assert rank_correlation([1, 2, 3], [1, 2, 3]) is None
     assert rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
 
 
-def test_the_sentence_follows_from_the_interval() -> None:
-    assert "both measure progress" in sentence(RankCorrelation(0.8, 0.5, 0.9), 50)
-    assert "increases" in sentence(RankCorrelation(-0.8, -0.9, -0.5), 50)
-    assert "no relation" in sentence(RankCorrelation(0.5, -0.1, 0.9), 50)
-    assert "too few" in sentence(None, 2)
+@pytest.mark.parametrize("second", [[5, 4, 3, 2, 1], [1, 3, 2, 5, 4], [2, 1, 1, 3, 3]])
+def test_the_permutation_test_counts_all_orders(second: list[int]) -> None:
+    first = [1, 2, 3, 4, 5]
+    products = np.array([np.dot(first, order) for order in permutations(second)])
+    p = 2 * min(np.mean(products <= np.dot(first, second)), np.mean(products >= np.dot(first, second)))
+    assert rank_correlation(first, second).p == pytest.approx(min(p, 1))
+
+
+def test_the_permutation_test_of_many_pairs_is_near_the_t_test() -> None:
+    rng = np.random.default_rng(3)
+    first = rng.standard_normal(30)
+    second = 0.4 * first + rng.standard_normal(30)
+    found = rank_correlation(first.tolist(), second.tolist())
+    assert found.p == pytest.approx(spearmanr(first, second).pvalue, rel=0.2)
+    assert rank_correlation(first.tolist(), second.tolist()) == found
+
+
+def test_the_sentence_follows_from_the_permutation_test() -> None:
+    rising = sentence(rank_correlation([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]), 5)
+    assert "does not show the progress of training (Spearman's rho -1.00, p = 0.017 by a permutation test, 5" in rising
+    assert "follows the progress of training" in sentence(RankCorrelation(0.8, -0.1, 0.9, 0.02), 50)
+    assert "do not show whether" in sentence(RankCorrelation(0.5, 0.1, 0.9, 0.06), 50)
+    assert "p cannot be below 0.083, and p < 0.05 needs 5 or more" in sentence(
+        rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]), 4
+    )
+    assert sentence(None, 2).startswith("2 trained snapshots are too few")
+    assert "is not defined" in sentence(None, 6)
 
 
 def test_a_panel_has_the_estimates_and_the_fids_of_all_snapshots(tmp_path: Path) -> None:

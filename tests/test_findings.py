@@ -8,6 +8,7 @@ from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation
 from triptych.evaluation.over_seeds import Spread
 from triptych.evaluation.presentation import presentation_of
+from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.findings import findings
 from triptych.settings.params import Settings, parse
 
@@ -35,9 +36,9 @@ def evaluated(fid: float = 10.0, reach: float = 1.0, **test: float) -> dict:
 
 
 def with_critic(*value: float) -> dict:
-    """Return metrics with the correlation and its interval (value, low, high), or without a correlation."""
+    """Return metrics with the correlation (value, low, high, p), or without a correlation."""
     correlation = {"snapshots": 10, "sentence": sentence(RankCorrelation(*value) if value else None, 10)}
-    correlation |= dict(zip(("value", "low", "high"), value, strict=False))
+    correlation |= dict(zip(("value", "low", "high", "p"), value, strict=False))
     return evaluated() | {"over_training": {"correlation": correlation}}
 
 
@@ -56,16 +57,16 @@ def test_the_progress_of_a_gan(settings: Settings) -> None:
         settings,
         "progress",
         {
-            "cifar10-jsd-1": with_critic(0.7, 0.1, 0.9),
-            "cifar10-jsd-2": with_critic(-0.8, -0.9, -0.2),
-            "cifar10-jsd-3": with_critic(0.3, -0.4, 0.8),
+            "cifar10-jsd-1": with_critic(0.7, 0.1, 0.9, 0.01),
+            "cifar10-jsd-2": with_critic(-0.8, -0.9, -0.2, 0.01),
+            "cifar10-jsd-3": with_critic(0.3, -0.4, 0.8, 0.4),
         },
     )
     assert [line.split(":")[0] for line in found] == ["cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3"]
-    assert "both measure progress" in found[0]
-    assert "estimate increases" in found[1]
-    assert "no relation" in found[2]
-    assert len(answer(settings, "progress", {"cifar10-jsd-1": with_critic(0.7, 0.1, 0.9)})) == 1
+    assert "follows the progress" in found[0]
+    assert "does not show the progress" in found[1]
+    assert "do not show whether" in found[2]
+    assert len(answer(settings, "progress", {"cifar10-jsd-1": with_critic(0.7, 0.1, 0.9, 0.01)})) == 1
 
 
 def test_the_layers_of_a_planar_flow(settings: Settings) -> None:
@@ -73,20 +74,20 @@ def test_the_layers_of_a_planar_flow(settings: Settings) -> None:
     study = {name: {"held_out": {"loss": value, "loss_standard_error": 0.02}} for name, value in values.items()}
     study |= {"headline": "held_out.loss", "headline_is": "loss, nats", "configurations": list(values)}
     arcs, sine = answer(settings, "layers", {}, {"planar-samples": study})
-    assert "3.000 at k = 2, 2.800 at k = 8, 2.700 at k = 32; each step is better" in arcs
-    assert "no clear improvement at k = 8" in sine
+    assert "3.000 with 2 layers, 2.800 with 8 layers, 2.700 with 32 layers; each step is an improvement" in arcs
+    assert "no clear improvement at 8." in sine
     study["arcs-k32"]["held_out"]["loss"] = 2.75
     arcs, _ = answer(settings, "layers", {}, {"planar-samples": study})
-    assert "2.750 at k = 32; no clear improvement at k = 32" in arcs, "2.71 to 2.79 overlaps 2.76 to 2.84"
+    assert "2.750 with 32 layers; no clear improvement at 32" in arcs, "2.71 to 2.79 overlaps 2.76 to 2.84"
     (kept,) = answer(settings, "layers", {}, {"planar-samples": study | {"configurations": ["arcs-k2", "arcs-k8"]}})
-    assert "3.000 at k = 2, 2.800 at k = 8; each" in kept  # the results count, not the present params.yaml
+    assert "3.000 with 2 layers, 2.800 with 8 layers; each" in kept  # the results count, not the present params.yaml
 
 
-@pytest.mark.parametrize(("error", "verdict"), [(0.5, ", more than 2"), (1.0, ", not more than 2")])
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "is larger than 2"), (1.0, "is not larger than 2")])
 def test_a_planar_posterior(settings: Settings, error: float, verdict: str) -> None:
     metrics = {"vae-100d": with_likelihood(-92.0, error, 4.0), "vae-100d-planar": with_likelihood(-90.0, error, 3.0)}
     (line,) = answer(settings, "posterior", metrics)
-    assert "The difference is +2.00 nats" + verdict in line
+    assert f"The difference of +2.00 nats {verdict} standard errors" in line
     assert "3.00 nats with the layers and 4.00 nats without" in line
 
 
@@ -99,35 +100,52 @@ def test_the_comparison_of_the_families(settings: Settings) -> None:
         "realnvp-mnist": evaluated(50.0, log_likelihood=-900.0, bits_per_dimension=1.8),
     }
     fidelity, binary, flows, without = answer(settings, "families", metrics)
-    assert "gan-mnist 10.00 (95 % interval 9.00 to 11.00), generative adversarial network, vae-100d 20.00" in fidelity
+    assert "gan-mnist 10.00 (95 % interval 9.00 to 11.00), vae-100d 20.00" in fidelity
     assert "nice-mnist 40.00" in fidelity
-    assert "its interval overlaps none of the others, so gan-mnist is better" in fidelity
+    assert "its 95 % interval overlaps no other interval, so gan-mnist is better" in fidelity
     assert "vae-20d" not in fidelity
-    better = "its interval overlaps none of the others, so vae-100d is better"
+    better = "its 95 % interval overlaps no other interval, so vae-100d is better"
     assert f"vae-100d has the highest log-likelihood, -90.00 nats: {better}" in binary
-    assert "realnvp-mnist has the fewest bits per dimension, 1.800: without intervals, nothing shows" in flows
+    assert "realnvp-mnist has the fewest bits per dimension, 1.800: there are no intervals" in flows
     assert "gan-mnist (a GAN has no density)" in without
 
 
 def test_models_with_overlapping_intervals_are_not_ranked(settings: Settings) -> None:
     metrics = {name: evaluated(fid, 5.0) for name, fid in (("vae-20d", 18.0), ("gan-mnist", 10.0), ("vae-2d", 30.0))}
     fidelity, *_ = answer(settings, "families", metrics)
-    assert "gan-mnist has the lowest: the intervals do not distinguish it from vae-20d." in fidelity
+    assert "The best is gan-mnist: its 95 % interval overlaps that of vae-20d, so their order is uncertain." in fidelity
     del metrics["vae-2d"]["fid_classifier"]["low"]
     fidelity, *_ = answer(settings, "families", metrics)
-    assert "gan-mnist has the lowest: without intervals, nothing shows which is better." in fidelity
+    assert "The best is gan-mnist: there are no intervals, so the order of the models is uncertain." in fidelity
 
 
 def test_two_snapshots_of_a_gan_are_compared_by_their_intervals() -> None:
     best = {"update": 8, "kid": 1.0, "is": 2.0, "fid": 30.0, "fid_low": 28.0, "fid_high": 31.0}
     best["fid_standard_error"] = 0.5
-    for low, words in ((30.5, "do not distinguish it from update 16"), (32.0, "so update 8 is better")):
+    for low, words in ((30.5, "overlaps that of update 16"), (32.0, "so update 8 is better")):
         last = {"update": 16, "kid": 1.0, "is": 2.0, "fid": 33.0, "fid_low": low, "fid_high": 36.0}
-        correlation = {"sentence": "s", "interval": "95 %"}
+        correlation = {"sentence": "s"}
         over_training = {"best": best, "last": last, "correlation": correlation}
-        _, scores, judged = presentation_of("gan").notes({"over_training": over_training})
-        assert "update 8: fid 30 ± 0.5 (95 % interval 28 to 31), kid 1, is 2; last snapshot, update 16" in scores
+        conclusion, scores, judged = presentation_of("gan").notes({"over_training": over_training})
+        assert "update 8, fid 30 ± 0.5 (95 % interval 28 to 31), kid 1, is 2. Last snapshot: update 16" in scores
+        assert conclusion == "S (M2.7d)."
         assert words in judged
+
+
+def test_a_negative_estimate_of_jsd_is_explained() -> None:
+    scores = {"update": 8, "kid": 1.0, "is": 2.0, "fid": 30.0}
+    for estimates, explained in (({"jsd": -0.5}, True), ({"jsd": 0.5}, False), ({"w1": -0.5}, False)):
+        snapshot = scores | estimates
+        over_training = {"best": snapshot, "last": snapshot, "correlation": {"sentence": "s"}}
+        notes = list(presentation_of("gan").notes({"over_training": over_training}))
+        assert any("lower bound" in note and "negative" in note for note in notes) is explained
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_captions_make_no_claim_that_was_not_measured(family: str) -> None:
+    """Such captions stood below pictures of noise."""
+    words = " ".join(presentation_of(family).captions.values()).lower()
+    assert not [claim for claim in ("smoothly", "exactly", "the digit appears", "leads to") if claim in words]
 
 
 def of_seeds(name: str, fids: list[float], likelihoods: list[float]) -> dict:
@@ -145,8 +163,8 @@ def test_differences_are_compared_with_those_between_seeds(settings: Settings) -
         of_seeds("once", [0.5], [-80.0]),
     ]
     assert dict(findings(settings, {}, {}, table))["Are the differences larger than those between seeds?"] == [
-        "fid_classifier on mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; significantly different from "
-        "it: worse; not significantly different from it: as good.",
+        "FID on classifier features, mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; significantly "
+        "different from it: worse; not significantly different from it: as good.",
         "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; significantly different from it: "
         "worse.",
     ]

@@ -1,22 +1,31 @@
-"""The tables and charts of the page: order of cells, marks, and curves from the histories."""
+"""The tables, walls and charts of the page: order, marks, settings, and curves from the histories."""
 
 from __future__ import annotations
 
+import base64
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from triptych.core.errors import TriptychError
 from triptych.core.json_files import write_json
 from triptych.core.project import Project
 from triptych.evaluation import presentation
 from triptych.evaluation.over_seeds import Spread
+from triptych.figures.image_grids import tile
 from triptych.figures.style import COLOURS
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.build import provenance
+from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
-from triptych.reports.page.table import COLUMNS, DASH, NOT_RECORDED, _cell, compared, configured, over_seeds
+from triptych.reports.page.recipes import used_settings
+from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, configured, over_seeds, tables
+from triptych.reports.page.wall import walls
 
 PLAYERS = ("discriminator", "critic", "generator")
 HISTORY = [
@@ -94,13 +103,16 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
     assert [chart["lines"][0]["values"] for chart in found] == [[0.5, 0.25], [40.25, 30.5]]
 
 
-PROTOCOLS = {dataset: {"names": [dataset]} for dataset in ("mnist", "cifar10")}
+REAL = {"value": 1.0, "real_images": 0.5}
+PROTOCOLS = {
+    dataset: {"name": dataset, "metrics": {"fid_classifier": REAL, "parameters": 7}} for dataset in ("mnist", "cifar10")
+}
 
 
-def row(name: str, dataset: str, elbo: str, fid: str, *others: tuple[str, str]) -> dict:
+def row(name: str, dataset: str, elbo: str, fid: str, *others: tuple[str, str], family: str = "vae") -> dict:
     """Return the row of an experiment. `others` are the ELBO and FID of its further seeds."""
     rows = [_row(name, dataset, *pair) for pair in ((elbo, fid), *others)]
-    return rows[0] | {"over_seeds": over_seeds(rows), "protocol": PROTOCOLS[dataset]}
+    return rows[0] | {"over_seeds": over_seeds(rows), "protocol": PROTOCOLS[dataset], "family": family}
 
 
 def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
@@ -127,41 +139,58 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
     }
 
 
+def cells_of(rows: list[dict]) -> dict[str, dict[str, Cell]]:
+    """Return the cells of each experiment by heading, in the order of the tables."""
+    return {
+        row["experiment"]: dict(zip([column.heading for column in table.columns], cells, strict=True))
+        for table in tables(rows)
+        for row, cells in table.rows
+    }
+
+
 def test_cells_sort_by_their_numbers_and_the_best_cells_are_marked() -> None:
-    table = compared([
+    cells = cells_of([
         row("one", "mnist", "-100.125", "30.5"),
         row("two", "mnist", "-90.5", "1234.5"),
         row("three", "cifar10", "-80.5", "2.0"),
         row("four", "mnist", "not defined: a GAN has no density", "40"),
         row("five", "mnist", "-93.5", "42"),
     ])  # fmt: skip
-    cells = {name: dict(zip([column.heading for column in COLUMNS], found, strict=True)) for name, found in table}
-    assert list(cells) == ["one", "two", "three", "four", "five"]
-    one, two, three, four, five = cells.values()
+    assert list(cells) == ["two", "five", "one", "four", "three"], "by log-likelihood; without a number: last"
+    one, two, three, four, five = (cells[name] for name in ("one", "two", "three", "four", "five"))
     assert (one["ELBO"].text, one["ELBO"].sort) == ("-100.12", "-100.125")
     assert (two["FID"].text, two["FID"].sort) == ("1,234.50", "1234.5")
     assert one["KID"].text == "30.500 ± 0.25"
     assert (four["ELBO"].text, four["ELBO"].sort) == (DASH, "")
     assert four["ELBO"].title == "not defined: a GAN has no density"
-    assert (one["training (s)"].text, one["training (s)"].sort) == (NOT_RECORDED, "")
     assert one["FID"].title == "fid_classifier; 95 % interval 20.5 to 31.5"
     assert two["ELBO"].title == "95 % interval -92.46 to -88.54"
     fids = [each["FID"].best for each in (one, two, three, four, five)]
     assert fids == [True, False, False, True, False], "30 to 41 overlaps 20.5 to 31.5, and 32 to 43 does not"
     elbos = [each["ELBO"].best for each in (one, two, three, four, five)]
     assert elbos == [False, True, False, False, True], "the only model of a data set is not marked"
-    assert not any(each["precision"].best for each in cells.values()), "without intervals, nothing is marked"
+
+
+def test_a_table_begins_with_its_headline_and_has_no_empty_column() -> None:
+    vae, gan = row("vae", "mnist", "-90.5", "40"), row("gan", "mnist", "not defined: none", "30", family="gan")
+    of_one_family, of_two = tables([vae]), tables([vae, gan])
+    assert [column.key for column in of_one_family[0].columns][:3] == ["test_log_likelihood", "fid", "test_elbo"]
+    assert [column.key for column in of_two[0].columns][:3] == ["fid", "test_log_likelihood", "test_elbo"]
+    assert [each["experiment"] for each, _ in of_two[0].rows] == ["gan", "vae"]
+    keys = {column.key for column in of_two[0].columns}
+    assert not keys & {"test_bits_per_dimension", "train_seconds"}, "no model has them"
+    real = dict(zip([column.key for column in of_two[0].columns], of_two[0].real_images, strict=True))
+    assert (real["fid"].text, real["test_elbo"].text, real["parameters"].text) == ("0.50", "", "")
 
 
 def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked() -> None:
-    table = compared([
+    cells = cells_of([
         row("sure", "mnist", "-90.0", "1.0", ("-91.0", "1.5"), ("-92.0", "2.0")),
         row("worse", "mnist", "-100.0", "9.0", ("-102.0", "9.5"), ("-104.0", "10.0")),
         row("as good", "mnist", "-90.5", "1.25", ("-91.5", "2.0"), ("-92.25", "2.5")),
         row("once", "mnist", "-200.0", "70"),
     ])  # fmt: skip
-    headings = [column.heading for column in COLUMNS]
-    sure, worse, as_good, once = (dict(zip(headings, found, strict=True)) for _, found in table)
+    sure, worse, as_good, once = (cells[name] for name in ("sure", "worse", "as good", "once"))
     assert [cells["seeds"].text for cells in (sure, worse, as_good, once)] == ["3", "3", "3", "1"]
     assert (sure["FID"].text, sure["FID"].best) == ("1.50 ± 0.5", True)
     assert sure["FID"].title == "fid_classifier; mean and standard deviation over 3 seeds"
@@ -172,6 +201,74 @@ def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked(
     shares = {"over_seeds": {"recognised": Spread.of([0.5, 0.25])}, "recognised": "0.5"}
     assert _cell("recognised", shares, ()).text == "37.5% ± 17.7%"
     assert once["FID"].text == "70.00"  # one seed has no deviation
+
+
+def test_precision_and_recall_are_never_marked() -> None:
+    """Samples of noise can have the best precision, with a recall of 0."""
+    cells = cells_of([
+        row("noise", "mnist", "-200.0", "0.99", ("-200.0", "0.98")),
+        row("digits", "mnist", "-90.0", "0.5", ("-90.0", "0.51")),
+    ])  # fmt: skip
+    assert cells["noise"]["IS"].best
+    assert not any(each[heading].best for each in cells.values() for heading in ("precision", "recall"))
+
+
+def test_settings_are_compared_with_the_recipe(project: Project) -> None:
+    settings = {
+        "seed": 0,
+        "ema": 0.5,
+        "epochs": 9,
+        "penalty": None,
+        "model": {"latent": 2, "hidden": [3], "tied": True},
+    }
+    write_json(project.model("it") / "manifest.json", {"settings": settings, "profile": "quick"})
+    recipe = {"ema": 0.5, "epochs": {"quick": 3, "full": 4}, "model": {"latent": 20, "hidden": [3]}}
+    entry = {"recipe": "small", "seed": 0, "epochs": {"quick": 9}, "model": {"tied": True}}
+    found = used_settings(project, "it", {"recipes": {"small": recipe}, "experiments": {"it": entry}})
+    assert found.recipe == "small"
+    assert found.differences == [
+        ("epochs", "9", "3"),
+        ("model.latent", "2", "20"),
+        ("model.tied", "on", "not set"),
+    ]
+    assert ("ema", "0.5") in found.all
+    assert "penalty" not in dict(found.all)
+    assert used_settings(project, "it", {}).all == []
+
+
+def test_a_wall_begins_with_real_images_and_is_sorted_by_fid(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    rows = [row("worse", "mnist", "-90", "30"), row("better", "mnist", "-95", "20")]
+    for each in rows:
+        each |= {"reference": "mnist/test"}
+        project.plots(each["experiment"]).mkdir(parents=True)
+    grey = np.arange(25, dtype=np.uint8)[:, None, None] * np.ones((1, 6, 4), np.uint8)
+    Image.fromarray(tile(grey, 5)).save(project.plots("better") / "samples.png")
+    [wall] = walls(project, rows)
+    assert (wall["title"], wall["real"]) == ("mnist/test", None)
+    assert [(each["row"]["experiment"], each["fid"]) for each in wall["rows"]] == [("better", "20"), ("worse", "30")]
+    picture = wall["rows"][0]["picture"]
+    strip = np.asarray(Image.open(BytesIO(base64.b64decode(picture["data"]))).convert("L"))
+    assert strip.shape == (picture["height"], picture["width"]) == (6, 15 * 4 + 14 * 2)
+    assert strip[0, ::6].tolist() == [*range(15)]
+    project.reference("mnist").mkdir(parents=True)
+    (project.reference("mnist") / "real.png").write_bytes(b"damaged")
+    with pytest.raises(TriptychError, match="real.png"):
+        walls(project, rows)
+
+
+def test_a_chart_is_drawn_in_panels_of_its_values() -> None:
+    values = [-500.0, -10.0, None, -8.0, -6.0, -5.0]
+    lines = [{"label": "training", "colour": "#000000", "dashed": False, "values": values}]
+    whole, later = panels({"x": "epoch", "y": "bound", "steps": [*range(6)], "lines": lines})
+    assert (whole["first"], later["first"]) == (None, 1)
+    assert whole["data"]["values"] == [values]
+    assert later["data"]["steps"] == [1, 2, 3, 4, 5]
+    [line] = later["lines"]
+    assert line["path"].count("M") == 2, "a missing value is a gap"
+    assert line["ys"] == [*line["ys"][:1], None, *sorted(line["ys"][2:], reverse=True)]
+    assert [text for _, text in later["x_ticks"]] == ["1", "2", "3", "4", "5"]
+    assert [text for _, text in later["y_ticks"]] == ["-10", "-8", "-6"]
 
 
 def test_a_study_of_several_seeds_shows_their_mean() -> None:

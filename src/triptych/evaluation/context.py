@@ -10,7 +10,7 @@ from torch import Tensor
 
 from triptych.evaluation.settings import Likelihood
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.figures.image_grids import image_grids
+from triptych.figures.image_grids import SHEET_COLUMNS, SHEET_IMAGES, image_grids
 from triptych.figures.style import save_images
 from triptych.training.family import Family
 from triptych.training.history import History
@@ -18,12 +18,10 @@ from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import generator
 from triptych.training.weights import load_into
 
-SHOWN, COLUMNS = 25, 5  # samples in a picture
-
 
 def shown_latents(family: Family, seed: int) -> Tensor:
     """Return the latents (25, latent) of the samples in all pictures of an experiment."""
-    return family.draw_latents(SHOWN, generator(seed, "shown samples"))
+    return family.draw_latents(SHEET_IMAGES, generator(seed, "shown samples"))
 
 
 def at_epoch(epoch: int) -> str:
@@ -106,5 +104,5 @@ class Evaluation:
     def draw_samples(self, picture: str, title: str, heading: Callable[[int], str] = at_epoch) -> None:
         """Draw the samples of each epoch, below its heading, to `<picture>.png`."""
         panels = [(heading(epoch), to_uint8(images, "samples").numpy()) for epoch, images in self.samples().items()]
-        figure = image_grids(panels, COLUMNS, title)
+        figure = image_grids(panels, SHEET_COLUMNS, title)
         save_images(figure, self.folder / f"{picture}.png", colour=panels[0][1].ndim == 4)

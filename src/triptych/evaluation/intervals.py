@@ -43,8 +43,8 @@ def verdict(best: str, intervals: Mapping[str, Interval | None]) -> str:
     """Return whether the intervals support that `best` is better than the others, which are named if not."""
     others = {name: interval for name, interval in intervals.items() if name != best}
     if None in intervals.values():
-        return "without intervals, nothing shows which is better"
+        return "there are no intervals, so the order of the models is uncertain"
     similar = [name for name, interval in others.items() if overlap(interval, intervals[best])]
     if similar:
-        return f"the intervals do not distinguish it from {', '.join(similar)}"
-    return f"its interval overlaps none of the others, so {best} is better"
+        return f"its 95 % interval overlaps that of {' and '.join(similar)}, so their order is uncertain"
+    return f"its 95 % interval overlaps no other interval, so {best} is better"

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
-from triptych.figures.style import COLOURS, add_legend, label_point, new_figure, tidy
+from triptych.figures.style import COLOURS, INK, add_legend, label_point, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ROW, MARGINS = 0.34, 1.5  # inches: height of a row, and of the space above and below all rows
-DARK = "#333333"  # of error bars
 
 
 def bars(
     *,
     names: Sequence[str],
     colours: Sequence[str],
+    families: Mapping[str, str],
     values: Sequence[float],
     errors: Sequence[float],
     errors_are: str,
@@ -27,18 +27,21 @@ def bars(
     label: str,
     real: float | None,
 ) -> Figure:
-    """Return one bar per experiment in its colour; a grey line shows the value `real` of real images."""
+    """Return one bar per experiment in its colour; a grey line shows the value `real` of real images.
+
+    `families` are the colours for the legend, by title.
+    """
     figure, axes = _rows(names, title, label)
     places = range(len(names))
     axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=DARK, capsize=3, label=errors_are)
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, capsize=3, label=errors_are)
     for place, value, error in zip(places, values, errors, strict=True):
         label_point(axes, f"{value:.3g}", (value + error, place), (4, 0), va="center")
     if real is not None:
         axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
-    if real is not None or any(errors):
-        add_legend(figure)
+    _add_families(axes, families)
+    add_legend(figure)
     axes.margins(x=0.1)
     return figure
 
@@ -69,7 +72,13 @@ def bounds(
 
 
 def values_per_seed(
-    *, names: Sequence[str], colours: Sequence[str], values: Sequence[Sequence[float]], title: str, label: str
+    *,
+    names: Sequence[str],
+    colours: Sequence[str],
+    families: Mapping[str, str],
+    values: Sequence[Sequence[float]],
+    title: str,
+    label: str,
 ) -> Figure:
     """Return one ring per seed in the colour of its experiment, with mean and standard deviation over the seeds."""
     figure, axes = _rows(names, title, label)
@@ -79,12 +88,18 @@ def values_per_seed(
         label_point(axes, f"{middle:.4g} ± {deviation:.2g}", (middle, place), (0, 9), ha="center")
     axes.errorbar(
         means, range(len(names)), xerr=deviations,
-        fmt="|", color=DARK, markersize=12, capsize=3, label="mean ± standard deviation over seeds",
+        fmt="|", color=INK, markersize=12, capsize=3, label="mean ± standard deviation over seeds",
     )  # fmt: skip
-    axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=DARK, markersize=8, label="one seed")
+    axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=INK, markersize=8, label="one seed")
     axes.margins(x=0.15)
+    _add_families(axes, families)
     add_legend(figure)
     return figure
+
+
+def _add_families(axes: Axes, families: Mapping[str, str]) -> None:
+    for title, colour in families.items():
+        axes.plot([], [], "s", color=colour, label=title)
 
 
 def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:

@@ -56,13 +56,19 @@ def curves_over_epochs(
 
 
 def _first_epochs(history: History, lines: Sequence[Curve]) -> tuple[int, ...]:
-    """Return the epoch at which each panel of the lines begins: 0, and a later one if the first values dominate."""
-    start = max(1, len(history) // 10)
-    values = [[row[line.column] for line in lines if line.column in row] for row in history]
-    later = [value for row in values[start:] for value in row]
-    if len(history) < 5 or not later or not values[0]:
+    return first_steps([[row[line.column] for line in lines if line.column in row] for row in history])
+
+
+def first_steps(values: Sequence[Sequence[float]]) -> tuple[int, ...]:
+    """Return the index at which each panel begins: 0, and a later one if the first values hide the changes after it.
+
+    `values` has the known values of all lines at each step.
+    """
+    start = max(1, len(values) // 10)
+    later = [value for step in values[start:] for value in step]
+    if len(values) < 5 or not later or not values[0]:
         return (0,)
-    everything = [value for row in values for value in row]
+    everything = [value for step in values for value in step]
     dominated = max(everything) - min(everything) > 3 * (max(later) - min(later))
     return (0, start) if dominated else (0,)
 

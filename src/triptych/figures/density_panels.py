@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.figures.style import COLOURS, new_figure
+from triptych.figures.style import COLOURS, INK, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
@@ -63,12 +64,19 @@ def density_panels(
 def _draw_density(
     axes: Axes, density: np.ndarray, highest: float, sides: tuple[float, float], *, coloured: bool
 ) -> AxesImage:
-    """Draw a density in `LEVELS` levels from 0 to `highest`; grey leaves its darkest shades to the points."""
+    """Draw a density in `LEVELS` levels from 0 to `highest`."""
     levels = np.linspace(0, highest, LEVELS)
     shown = np.digitize(density, levels[1:]) / (LEVELS - 1) * highest
     extent = (-sides[0], sides[0], -sides[1], sides[1])
-    scale = {"cmap": COLOUR_MAP, "vmax": highest} if coloured else {"cmap": "Greys", "vmax": highest * 1.6}
+    scale = {"cmap": COLOUR_MAP, "vmax": highest} if coloured else {"cmap": _transparent_to_grey(), "vmax": highest}
     return axes.imshow(shown, vmin=0, extent=extent, origin="lower", interpolation="nearest", **scale)
+
+
+def _transparent_to_grey() -> LinearSegmentedColormap:
+    """Return a colour map for the background of points, on a white or a black page."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("density", [f"{INK}00", f"{INK}A0"])
 
 
 def transformed_points(

@@ -6,34 +6,59 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from triptych.core.errors import TriptychError
+from triptych.core.files import readable
 from triptych.figures.style import new_figure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
-GAP = 2  # pixels between two images
+GAP, SHADE = 2, 0x7A  # pixels between two images, and their grey, which suits a white and a black page
 PANELS_PER_ROW = 5
 LETTER = 0.1  # width of a letter in the title, in inches
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
 SHEET = "samples.png"  # an experiment's samples without axes, in its plots folder
+REAL_SHEET = "real.png"  # as many real images, beside the reference statistics
+SHEET_IMAGES, SHEET_COLUMNS = 25, 5
 
 
 def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     """Return uint8 images (n, h, w) or (n, 3, h, w), row by row, as one uint8 image (H, W) or (H, W, 3).
 
-    Neighbouring images have a white gap of `gap` pixels.
+    Neighbouring images have a grey gap of `gap` pixels.
     """
     colours = images.shape[1:-2]
     if colours:
         images = np.moveaxis(images, 1, -1)
     count, height, width = images.shape[:3]
     rows = -(-count // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *colours), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *colours), SHADE, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def read_sheet(path: Path) -> np.ndarray:
+    """Return the pixels of an image file. Raises TriptychError if it is missing or damaged."""
+    advice = "run the stage that writes it again"
+    with readable(path, advice):
+        try:
+            return np.asarray(Image.open(path))
+        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise TriptychError(f"{path} is not a picture ({error}): {advice}") from None
+
+
+def strip(sheet: np.ndarray, rows: int) -> np.ndarray:
+    """Return the first rows of a sheet of samples side by side, in one row."""
+    height = (sheet.shape[0] + GAP) // (SHEET_IMAGES // SHEET_COLUMNS)
+    parts = [sheet[row * height : (row + 1) * height - GAP] for row in range(rows)]
+    between = np.full((len(parts[0]), GAP, *sheet.shape[2:]), SHADE, np.uint8)
+    return np.hstack([part for each in parts for part in (between, each)][1:])
 
 
 def image_grids(panels: Sequence[tuple[str, np.ndarray]], columns: int, title: str) -> Figure:
@@ -49,7 +74,7 @@ def image_panels(panels: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     places = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (heading, image) in zip(places, panels, strict=False):
         axes.imshow(image, **GREY)
-        axes.set_title(heading, fontsize=10)
+        axes.set_title(heading, fontsize=12)
     for axes in figure.axes:
         axes.set_axis_off()
     return figure

@@ -1,4 +1,4 @@
-"""The style of all figures: the colours, each with one meaning, and reproducible PNG files."""
+"""The style of all figures: the colours, each with one meaning, and small, transparent PNG files."""
 
 from __future__ import annotations
 
@@ -31,20 +31,29 @@ COLOURS = {
     "jsd": "#0072B2",
     "w1": "#D55E00",
 }
-CLASS_COLOURS = (  # ten classes: that palette, and two shades that keep apart from it
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#7A3E00"
+CLASS_COLOURS = (  # ten classes: that palette, and three colours that keep apart from it, on white and on black
+    "#7A7A7A", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#A05A2C", "#8A63D2"
 )  # fmt: skip
-SHADES = 16  # of grey in a figure of grey images
-FEW_COLOURS = 96  # in a figure of many coloured points
-PHOTOGRAPH_COLOURS = 256  # in a figure of coloured images
+INK = "#7A7A7A"  # of text and axes: readable on white and on black, since figures have a transparent background
+STYLE = {f"{part}.color": INK for part in ("text", "xtick", "ytick")} | {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
+LINE_COLOURS = 128  # in a figure of lines, bars or points
+SHADES, PHOTOGRAPH_COLOURS = 16, 64  # of the images in a figure: grey, or coloured
+LEVELS = 16  # of transparency of the text around images
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 
 
 def new_figure(width: float = WIDTH, height: float = HEIGHT, title: str = "") -> Figure:
     """Return an empty figure in the project's style, without pyplot and its global state."""
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    rcParams.update(STYLE)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     if title:
         figure.suptitle(title, fontsize=12)
     return figure
@@ -69,25 +78,36 @@ def tidy(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG file without the metadata that differ between versions of matplotlib."""
-    figure.savefig(path, format="png", metadata={"Software": None})
+    """Write a figure of lines, bars or points as a small PNG file with a transparent background."""
+    _render(figure).quantize(LINE_COLOURS, Image.Quantize.FASTOCTREE).save(path, format="PNG", optimize=True)
 
 
 def save_images(figure: Figure, path: Path, *, colour: bool) -> None:
-    """Write a figure of images as a small PNG file, with few colours or shades of grey."""
-    save_reduced(figure, path, PHOTOGRAPH_COLOURS) if colour else save_grey(figure, path)
-
-
-def save_reduced(figure: Figure, path: Path, colours: int = FEW_COLOURS) -> None:
-    """Write a figure as a small PNG file with few colours."""
-    _render(figure).convert("RGB").quantize(colours).save(path, format="PNG", optimize=True)
+    """Write a figure of opaque images as a small PNG file; the text around them is transparent grey."""
+    rendered = _render(figure)
+    indices, palette = _photograph(rendered) if colour else _shades(rendered)
+    shades, alpha = len(palette) // 3, np.asarray(rendered)[..., 3]
+    reduced = Image.fromarray(np.where(alpha == 255, indices, shades + alpha // (256 // LEVELS)).astype(np.uint8), "P")
+    reduced.putpalette([*palette, *bytes.fromhex(INK[1:]) * LEVELS])
+    opacities = [255] * shades + [level * 255 // (LEVELS - 1) for level in range(LEVELS)]
+    reduced.save(path, format="PNG", optimize=True, transparency=bytes(opacities))
 
 
 def save_grey(figure: Figure, path: Path) -> None:
-    """Write a figure without colours as a small PNG file with few shades of grey."""
-    red = np.asarray(_render(figure))[..., 0].astype(np.float32)
-    shades = np.rint(np.rint(red / 255 * (SHADES - 1)) * 255 / (SHADES - 1)).astype(np.uint8)
-    Image.fromarray(shades).save(path, format="PNG", optimize=True)
+    """Write a figure of grey images as a small PNG file."""
+    save_images(figure, path, colour=False)
+
+
+def _photograph(rendered: Image.Image) -> tuple[np.ndarray, list[int]]:
+    """Return the index of each pixel's colour, and the colours."""
+    found = rendered.convert("RGB").quantize(PHOTOGRAPH_COLOURS)
+    return np.asarray(found), found.getpalette()[: 3 * PHOTOGRAPH_COLOURS]
+
+
+def _shades(rendered: Image.Image) -> tuple[np.ndarray, list[int]]:
+    """Return the index of each pixel's shade, and the shades, at equal distances."""
+    indices = np.rint(np.asarray(rendered)[..., 0] / 255 * (SHADES - 1))
+    return indices, [shade * 255 // (SHADES - 1) for shade in range(SHADES) for _ in range(3)]
 
 
 def _render(figure: Figure) -> Image.Image:

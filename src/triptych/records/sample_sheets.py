@@ -36,9 +36,9 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
     import torch
     from PIL import Image
 
-    from triptych.evaluation.context import COLUMNS, shown_latents
+    from triptych.evaluation.context import shown_latents
     from triptych.evaluation.uint8_images import to_uint8
-    from triptych.figures.image_grids import tile
+    from triptych.figures.image_grids import SHEET_COLUMNS, tile
     from triptych.models.common.load import load_family
     from triptych.training.checkpoint import snapshot_name
     from triptych.training.weights import load_into
@@ -51,4 +51,4 @@ def draw_sample_sheets(run: RunFolder, model: Path) -> None:
             if epoch != last:  # load_family has loaded the final weights
                 load_into(family.averaged, model / snapshot_name(epoch), device)
             images = to_uint8(family.sample(latents), f"samples of {run.name} after epoch {epoch}").numpy()
-            Image.fromarray(tile(images, COLUMNS)).save(folder / f"{epoch:04d}.png")
+            Image.fromarray(tile(images, SHEET_COLUMNS)).save(folder / f"{epoch:04d}.png")

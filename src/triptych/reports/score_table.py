@@ -46,7 +46,7 @@ def _cell(measure: str, row: Mapping[str, Any]) -> str:
 
 
 def _show(measure: str, value: float) -> str:
-    return FORMATS[measure].replace(":", ":z").format(value)  # z: without the sign of a zero
+    return FORMATS[measure].format(value)
 
 
 def _protocol(names: Mapping[str, str], rows: Rows, manifest: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.binarization import stochastic_binarize
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.context import COLUMNS, Evaluation, shown_latents
+from triptych.evaluation.context import Evaluation, shown_latents
 from triptych.evaluation.fidelity.copying import draw_nearest, measure_copying, nearest
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features
 from triptych.evaluation.fidelity.measures import measure, scores
@@ -25,7 +25,7 @@ from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLIS
 from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
-from triptych.figures.image_grids import SHEET, tile
+from triptych.figures.image_grids import SHEET, SHEET_COLUMNS, tile
 from triptych.models.common.load import load_family, verified_manifest
 from triptych.models.common.registry import FAMILIES, load_evaluation
 from triptych.training.checkpoint import snapshot_name
@@ -116,7 +116,7 @@ def evaluate(
         copying = _copying(evaluation, samples, extracted, extractors, known)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)
-        sheet = tile(to_uint8(family.sample(evaluation.shown), f"samples of {name}").numpy(), COLUMNS)
+        sheet = tile(to_uint8(family.sample(evaluation.shown), f"samples of {name}").numpy(), SHEET_COLUMNS)
         Image.fromarray(sheet).save(folder / SHEET)
         _write_curve(folder / "curves.csv", evaluation.history, FAMILIES[experiment.family].curve)
         result = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
@@ -20,6 +21,7 @@ from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURE
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, Reference
+from triptych.figures.image_grids import REAL_SHEET, SHEET_COLUMNS, SHEET_IMAGES, tile
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
 from triptych.training.settings import Runtime
@@ -71,6 +73,7 @@ def measure_reference(
     with atomic_folder(output) as folder:
         reference.save(folder)
         save_tensors(folder / SPLITS, {split: real[CLASSIFIER_FEATURES], other: of_other})
+        _save_sheet(prepared.images(split), folder / REAL_SHEET)
         shutil.copytree(classifier, folder / CLASSIFIER)
         if published is not None:
             (folder / PUBLISHED).mkdir()
@@ -78,6 +81,12 @@ def measure_reference(
     headline = name_of("fid", reference.validation)
     value = reference.validation[headline]["value"]
     tracker.say(f"{name}: real validation images score {headline} {value:.2f}")
+
+
+def _save_sheet(images: np.ndarray, path: Path) -> None:
+    """Write images at equal distances, since a test set may be sorted by digit."""
+    chosen = np.linspace(0, len(images) - 1, SHEET_IMAGES).round().astype(int)
+    Image.fromarray(tile(images[chosen], SHEET_COLUMNS)).save(path)
 
 
 def _images(prepared: PreparedData, splits: Sequence[str]) -> Tensor:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.core.errors import TriptychError
-from triptych.core.files import atomic_file, atomic_folder, readable
+from triptych.core.files import atomic_file, atomic_folder
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Results, measured, read_document
 from triptych.core.tracker import Tracker
@@ -17,12 +16,11 @@ from triptych.evaluation.intervals import ERROR
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
-from triptych.figures.image_grids import image_panels
-from triptych.figures.style import save, save_images, save_reduced
+from triptych.figures.image_grids import image_panels, read_sheet
+from triptych.figures.style import save, save_images
 from triptych.models.common.registry import FAMILIES
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -88,8 +86,8 @@ def report(
             sheets = {_with_updates(name, compared[name]): samples[name] for name in compared}
             _save_samples(folder / f"X2-samples-{reference}.png", sheets, next(iter(compared.values())))
         if panels := [panel(name, path) for name, path in snapshots.items() if path.exists() and name in first]:
-            figure = metric_and_fid(panels, "M2.7c  What each critic estimates, and FID")
-            save_reduced(figure, folder / "M2.7c-progress.png")
+            figure = metric_and_fid(panels, "What each critic estimates, and FID")
+            save(figure, folder / "M2.7c-progress.png")
         _save_bounds(folder / "M3.10-bounds.png", table[table["experiment"].isin(list(first))])
     tracker.say(f"compared {len(table)} experiments in {summary}")
 
@@ -151,36 +149,44 @@ def _seed_figures(
     for (measure, of, words), values in found.items():
         figure = values_per_seed(
             names=list(values),
-            colours=_colours(values, families),
+            **_colours(values, families),
             values=list(values.values()),
-            title=f"X2  {words.split(' (')[0].split(', ')[0]} over seeds, {of}",
+            title=f"{words.split(' (')[0].split(', ')[0]} over seeds, {of}",
             label=words,
         )
         yield f"{measure}-{of}", figure
 
 
-def _colours(names: Collection[str], families: Mapping[str, str]) -> list[str]:
-    return [FAMILIES[families[name]].colour for name in names]
+def _colours(names: Collection[str], families: Mapping[str, str]) -> dict[str, Any]:
+    """Return the colour of each experiment, and the colours of their families by title."""
+    entries = [FAMILIES[families[name]] for name in names]
+    return {
+        "colours": [entry.colour for entry in entries],
+        "families": {entry.title: entry.colour for entry in entries},
+    }
 
 
 def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, str]) -> Figure:
+    """Return one bar per experiment, the best at the top."""
+    highest_first = measure.startswith("is")
+    compared = dict(sorted(compared.items(), key=lambda item: item[1][measure]["value"], reverse=highest_first))
     rows, words = [found[measure] for found in compared.values()], SHOWN[measure]
     protocol = next(found[name_of("fid", found)] for found in compared.values())
     return bars(
         names=list(compared),
-        colours=_colours(compared, families),
+        **_colours(compared, families),
         values=[row["value"] for row in rows],
         errors=[row.get("standard_error", 0.0) for row in rows],
         errors_are="standard error over images",
-        title=f"X2  {words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
+        title=f"{words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
         label=words,
         real=rows[0]["real_images"],
     )
 
 
 def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Numbers) -> None:
-    found = [(name, _picture(sheet)) for name, sheet in samples.items()]
-    title = f"X2  Samples after training, profile {metrics['profile']}, images: {metrics['data']['source']}"
+    found = [(name, read_sheet(sheet)) for name, sheet in samples.items()]
+    title = f"Samples after training, profile {metrics['profile']}, images: {metrics['data']['source']}"
     save_images(image_panels(found, title), path, colour=any(sheet.ndim == 3 for _, sheet in found))
 
 
@@ -191,18 +197,6 @@ def _with_updates(name: str, metrics: Numbers) -> str:
     return f"{name}\n{metrics['over_training']['last']['update']:,} updates"
 
 
-def _picture(path: Path) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    advice = "run the evaluation that draws it again"
-    with readable(path, advice):
-        try:
-            return np.asarray(Image.open(path))
-        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise TriptychError(f"{path} is not a picture ({error}): {advice}") from None
-
-
 def _save_bounds(path: Path, table: pd.DataFrame) -> None:
     """Draw the ELBO and the log-likelihood of all experiments that have both; without any, write no file."""
     import pandas as pd
@@ -210,13 +204,13 @@ def _save_bounds(path: Path, table: pd.DataFrame) -> None:
     columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
     bounded = table[["experiment", *columns]].copy()
     bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
-    bounded = bounded.dropna()
+    bounded = bounded.dropna().sort_values("test_log_likelihood", ascending=False)
     if len(bounded):
         figure = bounds(
             names=bounded["experiment"],
             elbos=bounded["test_elbo"],
             log_likelihoods=bounded["test_log_likelihood"],
             errors=bounded["test_log_likelihood_standard_error"],
-            title="M3.10  What each posterior misses: ELBO and log-likelihood, test images",
+            title="What each posterior misses: ELBO and log-likelihood, test images",
         )
         save(figure, path)

@@ -18,8 +18,8 @@ def draw_pictures(evaluation: Evaluation) -> None:
     identifier = "R1" if nice else "U3.8"
     for quantity in ("bits-per-dimension", "log-likelihood"):
         picture = f"{identifier}-{quantity}"
-        CHARTS[picture].draw(evaluation, picture, f"{identifier}  Likelihood of {evaluation.name}")
-    title = f"{identifier}  Samples of {evaluation.name} from the same latents"
+        CHARTS[picture].draw(evaluation, picture, f"Likelihood of {evaluation.name}")
+    title = f"Samples of {evaluation.name} from the same latents"
     evaluation.draw_samples(f"{identifier}-samples", title)
     if nice:
         _draw_layers(evaluation)
@@ -33,7 +33,7 @@ def _draw_layers(evaluation: Evaluation) -> None:
     images = torch.stack([to_uint8(family.to_intensities(values).cpu(), "a layer") for values in steps], 1)
     count = len(steps) - 1
     between = [f"layer {count - index}" for index in range(count - 1)]
-    figure = image_rows(images.numpy(), ["z", *between, "x"], "R2  From z to x: after the inverse of each layer")
+    figure = image_rows(images.numpy(), ["z", *between, "x"], "From z to x: after the inverse of each layer")
     save_grey(figure, evaluation.folder / "R2-layers.png")
 
 
@@ -42,7 +42,7 @@ def _draw_traversals(evaluation: Evaluation) -> None:
     ends = found.images[:, :, None].float()
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
     shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
-    title = "R3  Along a straight line between two latents, by the share of the way; the digits are the images' labels"
+    title = "Along a straight line between two latents, by the share of the way; the digits are the images' labels"
     figure = image_rows(
         rows.numpy(), ["image", *shares, "image"], title, [tuple(map(str, pair)) for pair in found.labels]
     )

@@ -13,9 +13,9 @@ CAPTIONS = {
     **{f"{name}-log-likelihood": NATS for name in ("U3.8", "R1")},
     **{f"{name}-samples": SAMPLES for name in ("U3.8", "R1")},
     "R2-layers": "Ten latents z on their way to images x, after the inverse of each layer; the values are shown as "
-    "intensities. With few layers each one changes all pixels, so that the digit appears only at the end.",
+    "intensities.",
     "R3-traversals": "Two test images of different digits, and ten points on the straight line between their latents, "
-    "mapped to images. The first and the last point reproduce the test images exactly.",
+    "mapped to images. A flow is invertible, so the first and the last point are the test images.",
 }
 BITS_CHART = Chart("bits per dimension", training_and_validation("bits_per_dimension", 1))
 NATS_CHART = Chart("log-likelihood (nats per image)", training_and_validation("negative_log_likelihood", -1))

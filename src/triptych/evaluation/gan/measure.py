@@ -8,7 +8,13 @@ from triptych.core.json_files import read_json, write_json
 from triptych.core.progress import Progress
 from triptych.evaluation.context import Evaluation
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
+from triptych.evaluation.gan.rank_correlation import (
+    LEVEL,
+    RankCorrelation,
+    fewest_for_test,
+    rank_correlation,
+    smallest_p,
+)
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.gan.family import CriticFamily
@@ -108,14 +114,20 @@ def _row(evaluation: Evaluation, epoch: int, scores: dict[str, Any], *others: st
 
 
 def sentence(found: RankCorrelation | None, snapshots: int) -> str:
-    """Return the conclusion that the interval of the correlation supports."""
+    """Return the conclusion that the permutation test of the correlation supports."""
+    fewest = fewest_for_test()
+    if snapshots < fewest:
+        return (
+            f"{snapshots} trained snapshots are too few to test whether the critic's estimate follows FID: p cannot be "
+            f"below {smallest_p(snapshots):.2g}, and p < {LEVEL:g} needs {fewest} or more"
+        )
     if found is None:
-        return f"{snapshots} trained snapshots are too few for a rank correlation of the critic's estimate with FID"
+        return "the rank correlation of the critic's estimate with FID is not defined, since one of them is constant"
     numbers = (
-        f"Spearman's rho {found.value:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}, {snapshots} snapshots"
+        f"Spearman's rho {found.value:.2f}, p = {found.p:.2g} by a permutation test, {snapshots} trained snapshots"
     )
-    if found.low > 0:
-        return f"the critic's estimate decreases when FID decreases, so both measure progress ({numbers})"
-    if found.high < 0:
-        return f"the critic's estimate increases when FID decreases, so only FID measures progress ({numbers})"
-    return f"no relation of the critic's estimate to FID is visible, so only FID measures progress ({numbers})"
+    if found.p >= LEVEL:
+        return f"these snapshots do not show whether the critic's estimate follows FID ({numbers})"
+    if found.value > 0:
+        return f"the critic's estimate falls when FID falls, so it follows the progress of training ({numbers})"
+    return f"the critic's estimate rises when FID falls, so it does not show the progress of training ({numbers})"

@@ -28,29 +28,29 @@ def draw_pictures(evaluation: Evaluation) -> None:
     if isinstance(evaluation.family, CriticFamily):
         _draw_with_critic(evaluation)
     else:
-        CHARTS["U2.5-losses"].draw(evaluation, "U2.5-losses", "U2.5  Losses of the two players")
-        evaluation.draw_samples("U2.6-samples", "U2.6  Samples from the same latents")
+        CHARTS["U2.5-losses"].draw(evaluation, "U2.5-losses", "Losses of the two players")
+        evaluation.draw_samples("U2.6-samples", "Samples from the same latents")
         _draw_interpolations(evaluation)
 
 
 def _draw_with_critic(evaluation: Evaluation) -> None:
     name = evaluation.name
     unit = "loss (nats)" if evaluation.family.metric is jsd else "loss"
-    CHARTS["M2.7-losses"].draw(evaluation, "M2.7-losses", f"M2.7  Losses of the two players, {name}", unit)
+    CHARTS["M2.7-losses"].draw(evaluation, "M2.7-losses", f"Losses of the two players, {name}", unit)
     _draw_many_samples(evaluation)
 
     def after_updates(epoch: int) -> str:
         return f"after {epoch * evaluation.epoch_updates:,} updates" if epoch else at_epoch(0)
 
-    evaluation.draw_samples("M2.7a-stages", f"M2.7a  Samples of {name} from the same latents", after_updates)
-    figure = metric_and_fid([panel(name, evaluation.folder / SNAPSHOTS)], "M2.7c  The critic's estimate, and FID")
+    evaluation.draw_samples("M2.7a-stages", f"Samples of {name} from the same latents", after_updates)
+    figure = metric_and_fid([panel(name, evaluation.folder / SNAPSHOTS)], "The critic's estimate, and FID")
     save(figure, evaluation.folder / "M2.7c-progress.png")
 
 
 def _draw_many_samples(evaluation: Evaluation) -> None:
     latents = evaluation.family.draw_latents(MANY, generator(evaluation.seed, "many samples"))
     images = to_uint8(evaluation.family.sample(latents), "samples").numpy()
-    figure = image_grids([(f"{MANY} samples", images)], round(MANY**0.5), f"M2.7a  {evaluation.name}")
+    figure = image_grids([(f"{MANY} samples", images)], round(MANY**0.5), evaluation.name)
     save_images(figure, evaluation.folder / "M2.7a-samples.png", colour=images.ndim == 4)
 
 
@@ -65,7 +65,7 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
     figure = image_rows(
         images.view(ROWS, POINTS, *images.shape[1:]).numpy(),
         [f"{index / (POINTS - 1):.3g}" for index in range(POINTS)],
-        "U2.7  Along a straight line between two latents; the digits are the classifier's",
+        "Along a straight line between two latents; the digits are the classifier's",
         [(str(int(labels[left])), str(int(labels[right]))) for left, right in chosen],
     )
     save_grey(figure, evaluation.folder / "U2.7-interpolations.png")

@@ -11,15 +11,22 @@ from triptych.figures.curves import Curve
 CAPTIONS = {
     "U2.5-losses": "The losses of both networks. A discriminator that cannot distinguish real from generated images "
     "has the loss 2 log 2 = 1.386, and its generator log 2 = 0.693. Validation images are not used in training.",
-    "U2.6-samples": "Samples: generated images of 25 latents, the same latents in each panel.",
-    "U2.7-interpolations": "From one sample to a sample of another digit, over seven latents between them. If these "
-    "images show no digit, the generator covers only separate regions of the latent space.",
-    "M2.7-losses": "The critic's loss is its negative estimate plus the penalty, if there is one.",
+    "U2.6-samples": "Generated images of 25 latents, the same latents in each panel.",
+    "U2.7-interpolations": "Generated images of latents on a straight line between two latents, whose images are of "
+    "different digits.",
+    "M2.7-losses": "The losses of both networks. The critic's loss is its negative estimate, plus the penalty if there "
+    "is one.",
     "M2.7a-samples": "Images of 100 latents from the averaged generator, after training.",
     "M2.7a-stages": "Images of 25 latents, the same latents in each panel.",
-    "M2.7c-progress": "The critic's estimate on validation images and the FID of samples, at each snapshot. If the "
-    "estimate does not follow FID, it does not measure the progress of training.",
+    "M2.7c-progress": "The critic's estimate on validation images and the FID of samples, at each snapshot. If the two "
+    "do not rank the snapshots alike, the estimate does not show the progress of training. An estimate of JSD is a "
+    "lower bound, and can be negative.",
 }
+NEGATIVE = (
+    "The critic's estimate of JSD is negative, although JSD itself cannot be. The estimate is a lower bound on "
+    "validation images. It is negative if the critic distinguishes them from samples less well than a "
+    "constant critic would."
+)
 
 
 def _losses(opponent: str) -> tuple[Curve, ...]:
@@ -42,13 +49,21 @@ def notes(metrics: Metrics) -> Iterator[str]:
     if "over_training" not in metrics:
         return
     found = metrics["over_training"]
-    yield f"M2.7d: {found['correlation']['sentence']}. The interval is {found['correlation']['interval']}."
     best, last = found["best"], found["last"]
-    yield f"M2.7b, value ± standard error: snapshot of the lowest FID, {_scores(best)}; last snapshot, {_scores(last)}."
-    if best["update"] != last["update"]:
+    yield f"{_capital(found['correlation']['sentence'])} (M2.7d)."
+    if any(each.get("jsd", 0.0) < 0.0 for each in (best, last)):
+        yield NEGATIVE
+    if best["update"] == last["update"]:
+        yield f"The last snapshot has the lowest FID: {_scores(last)} (± standard error, M2.7b)."
+    else:
+        yield f"Snapshot of the lowest FID: {_scores(best)}. Last snapshot: {_scores(last)} (± standard error, M2.7b)."
         intervals = {f"update {each['update']:,}": interval_of(each, name_of("fid", each)) for each in (best, last)}
         first, other = intervals
         yield f"FID of {first} beside that of {other}: {verdict(first, intervals)}."
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _scores(snapshot: Mapping[str, float]) -> str:
@@ -56,8 +71,9 @@ def _scores(snapshot: Mapping[str, float]) -> str:
     for measure in ("fid", "kid", "is"):
         name = name_of(measure, snapshot)
         error = f" ± {snapshot[name + ERROR]:.2g}" if name + ERROR in snapshot else ""
-        words.append(f"{name} {snapshot[name]:.4g}{error}{in_words(interval_of(snapshot, name), '{:.4g}')}")
-    return f"update {snapshot['update']:,}: {', '.join(words)}"
+        interval = in_words(interval_of(snapshot, name), "{:.4g}") if measure == "fid" else ""
+        words.append(f"{name} {snapshot[name]:.4g}{error}{interval}")
+    return f"update {snapshot['update']:,}, {', '.join(words)}"
 
 
 def findings(experiments: Mapping[str, Any], metrics: Mapping[str, Metrics]) -> Iterator[str]:

@@ -1,20 +1,29 @@
-"""Spearman's rank correlation with a confidence interval."""
+"""Spearman's rank correlation with a confidence interval and a permutation test."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 QUANTILE = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 ROUNDING = 1e-12  # of a correlation
 FEWEST = 4  # pairs for an interval
+LEVEL = 0.05  # of the test
+PERMUTATIONS = 50_000  # up to 8 pairs, there are fewer
 
 
 class RankCorrelation(NamedTuple):
-    """Spearman's rho and its 95 % interval."""
+    """Spearman's rho, its 95 % interval, and the two-sided p of the permutation test."""
 
     value: float
     low: float
     high: float
+    p: float
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCorrelation | None:
@@ -22,7 +31,8 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCor
 
     On Fisher's scale the interval is rho +- 1.96 sqrt((1 + rho^2 / 2) / (n - 3)). For rho = 1, where Fisher's scale is
     infinite, it extends from the lower end of the next smaller rho to 1; rho = -1 is treated alike. Rho is undefined
-    for fewer than 4 pairs or if one sequence is constant.
+    for fewer than 4 pairs or if one sequence is constant. The test is exact for up to 8 pairs. For more, it uses random
+    permutations, always the same ones.
 
     >>> rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]).value
     1.0
@@ -31,12 +41,46 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCor
 
     if len(first) < FEWEST or len(set(first)) == 1 or len(set(second)) == 1:
         return None
-    rho = float(pd.Series(first).rank().corr(pd.Series(second).rank()))
+    ranks, others = (pd.Series(values).rank() for values in (first, second))
+    rho, p = float(ranks.corr(others)), _permutation_test(ranks.to_numpy(), others.to_numpy())
     if abs(rho) < 1 - ROUNDING:
-        return RankCorrelation(rho, *_interval(rho, len(first)))
+        return RankCorrelation(rho, *_interval(rho, len(first)), p)
     # The next smaller rho belongs to one exchange of two neighbours.
     low, _ = _interval(1 - 12 / (len(first) ** 3 - len(first)), len(first))
-    return RankCorrelation(1.0, low, 1.0) if rho > 0 else RankCorrelation(-1.0, -1.0, -low)
+    return RankCorrelation(1.0, low, 1.0, p) if rho > 0 else RankCorrelation(-1.0, -1.0, -low, p)
+
+
+def smallest_p(pairs: int) -> float:
+    """Return the smallest two-sided p that the permutation test of n pairs can give, 2 / n!.
+
+    >>> [round(smallest_p(pairs), 3) for pairs in (3, 4, 5)]
+    [0.333, 0.083, 0.017]
+    """
+    return min(1.0, 2 / math.factorial(pairs))
+
+
+def fewest_for_test() -> int:
+    """Return the number of pairs from which p can be below `LEVEL`.
+
+    >>> fewest_for_test()
+    5
+    """
+    return next(pairs for pairs in count(1) if smallest_p(pairs) < LEVEL)
+
+
+def _permutation_test(ranks: np.ndarray, others: np.ndarray) -> float:
+    from scipy.stats import permutation_test
+
+    centred = others - others.mean()
+    found = permutation_test(
+        (ranks,),
+        lambda permuted, axis: (permuted * centred).sum(axis),  # proportional to rho
+        permutation_type="pairings",
+        n_resamples=PERMUTATIONS,
+        vectorized=True,
+        rng=0,
+    )
+    return float(found.pvalue)
 
 
 def _interval(rho: float, pairs: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from triptych.evaluation.context import Evaluation, at_epoch
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.evaluation.vae.presentation import CHARTS
 from triptych.figures.image_grids import image_grids, tile
-from triptych.figures.style import CLASS_COLOURS, new_figure, save, save_grey, tidy
+from triptych.figures.style import CLASS_COLOURS, INK, new_figure, save, save_grey, tidy
 
 REACH = 4.0  # half of the width of the shown latent plane, in standard deviations of the prior
 GRID, TAIL = 20, 1e-4  # the manifold: points per side, and the smallest quantile
@@ -19,7 +19,7 @@ RECONSTRUCTED, POINTS = 25, 2500  # images in a picture
 
 def draw_pictures(evaluation: Evaluation) -> None:
     """Draw U1.12 reconstructions, U1.13 bound over training, U1.14 samples and, with two latents, U1.15 plane."""
-    title = f"U1.13  Evidence lower bound of {evaluation.name}"
+    title = f"Evidence lower bound of {evaluation.name}"
     CHARTS["U1.13-elbo"].draw(evaluation, "U1.13-elbo", title)
     _draw_samples(evaluation)
     _draw_reconstructions(evaluation)
@@ -35,7 +35,7 @@ def _draw_samples(evaluation: Evaluation) -> None:
     draws = {epoch: stochastic_binarize(images, noise) * 255 for epoch, images in means.items()}
     for kind, images, words in (("means", means, "means of the pixels"), ("draws", draws, "Bernoulli draws")):
         panels = [(at_epoch(epoch), images[epoch].numpy()) for epoch in images]
-        figure = image_grids(panels, 5, f"U1.14  Samples of {evaluation.name}, {words}, from the same latents")
+        figure = image_grids(panels, 5, f"Samples of {evaluation.name}, {words}, from the same latents")
         save_grey(figure, evaluation.folder / f"U1.14-{kind}.png")
 
 
@@ -49,7 +49,7 @@ def _draw_reconstructions(evaluation: Evaluation) -> None:
             latents = family.encode(originals, draws)
             means = family.decode(latents.flatten(0, 1)).unflatten(0, (-1, draws)).mean(1)
         panels.append((heading, to_uint8(means.cpu(), "reconstructions").numpy()))
-    figure = image_grids(panels, 5, f"U1.12  Reconstructions by {evaluation.name}, means of the pixels")
+    figure = image_grids(panels, 5, f"Reconstructions by {evaluation.name}, means of the pixels")
     save_grey(figure, evaluation.folder / "U1.12-reconstructions.png")
 
 
@@ -71,7 +71,7 @@ def _draw_manifold(evaluation: Evaluation) -> None:
     marks = (-end, -1.0, 0.0, 1.0, end)
     places = [0.5 + (GRID - 1) * (prior.cdf(mark) - TAIL) / (1 - 2 * TAIL) for mark in marks]
     steps = f"equal steps of the prior's quantiles, {TAIL:g} to {1 - TAIL:g}"
-    figure = new_figure(4.2 * len(found), 4.8, f"U1.15  Manifold: {GRID} by {GRID} latents at {steps}")
+    figure = new_figure(4.2 * len(found), 4.8, f"Manifold: {GRID} by {GRID} latents at {steps}")
     for axes, (epoch, images) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
         sheet = tile(to_uint8(images, "manifold").numpy(), GRID, gap=0)
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, extent=(0, GRID, 0, GRID))
@@ -90,14 +90,14 @@ def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
     chosen = test[_evenly_spaced(len(test), POINTS)]
     latents = evaluation.family.encode(chosen, 1).squeeze(1).cpu().numpy()
     labels = evaluation.classify(chosen * 255).cpu().numpy()
-    title = f"U1.15  Aggregate posterior: one draw of z for each of {len(chosen):,} test images"
+    title = f"Aggregate posterior: one draw of z for each of {len(chosen):,} test images"
     figure = new_figure(8.2, 6.2, title)
     axes = figure.subplots()
     for label, colour in enumerate(CLASS_COLOURS):
         points = latents[labels == label]
         axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=str(label))
     for radius in (1, 2):
-        axes.add_patch(Circle((0, 0), radius, fill=False, color="#333333", linestyle="--", linewidth=0.8))
+        axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle="--", linewidth=0.8))
     axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     outside = int((abs(latents) > REACH).any(1).sum())
     tidy(axes, "$z_1$ (dashed: one and two standard deviations of the prior)", "$z_2$")

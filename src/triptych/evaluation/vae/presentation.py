@@ -6,14 +6,14 @@ from typing import Any
 from triptych.evaluation.presentation import Chart, Metrics, Presentation, training_and_validation
 
 CAPTIONS = {
-    "U1.13-elbo": "The lower bound on the log-likelihood over training. The first point is the untrained model: about "
-    "-784 log 2 = -543.4 nats if each pixel has probability 1/2. Training values are means over an epoch.",
+    "U1.13-elbo": "The lower bound on the log-likelihood during training. The first point is the untrained model, with "
+    "about -784 log 2 = -543.4 nats if each pixel has probability 1/2. Training values are means over an epoch.",
     "U1.14-means": "Decoded images of 25 latents, the same latents in each panel: the means of the Bernoulli pixels.",
     "U1.14-draws": "Draws of the Bernoulli pixels for the same latents: these are samples of the model.",
     "U1.12-reconstructions": "Test images, and the decoded images of latents drawn from their posterior.",
-    "U1.15-manifold": "Decoded images over the latent plane. Digits change smoothly into each other.",
-    "U1.15-posterior": "Posterior draws of test images. The closer this distribution is to the prior, the better are "
-    "samples from the prior.",
+    "U1.15-manifold": "Decoded images of latents on a grid over the latent plane.",
+    "U1.15-posterior": "One posterior draw per test image. The decoder has learned images only where such draws lie. "
+    "If the prior has probability elsewhere, samples from there can be poor.",
 }
 CHARTS = {
     "U1.13-elbo": Chart(
@@ -41,12 +41,12 @@ def _plain(experiment: Any) -> Any:  # noqa: ANN401 (an experiment's settings)
 def _comparison(name: str, plain: str, layers: int, planar_test: Metrics, plain_test: Metrics) -> str:
     difference = planar_test["log_likelihood"] - plain_test["log_likelihood"]
     error = sum(test["log_likelihood_standard_error"] ** 2 for test in (planar_test, plain_test)) ** 0.5
-    verdict = "more than" if abs(difference) > STANDARD_ERRORS * error else "not more than"
+    verdict = "is" if abs(difference) > STANDARD_ERRORS * error else "is not"
     return (
-        f"The log-likelihood of {name} is {planar_test['log_likelihood']:.2f} nats. Without its {layers} planar layers "
-        f"({plain}) it is {plain_test['log_likelihood']:.2f} nats. The difference is {difference:+.2f} nats, {verdict} "
-        f"{STANDARD_ERRORS:g} standard errors ({error:.2f} nats, computed as if the test images were not the same). "
-        f"The gap between log-likelihood and ELBO is {planar_test['gap']:.2f} nats with the layers and "
+        f"{name} has {layers} planar layers and a log-likelihood of {planar_test['log_likelihood']:.2f} nats. {plain} "
+        f"has no such layers and {plain_test['log_likelihood']:.2f} nats. The difference of {difference:+.2f} nats "
+        f"{verdict} larger than {STANDARD_ERRORS:g} standard errors of {error:.2f} nats, which hold for different test "
+        f"images. The gap between log-likelihood and ELBO is {planar_test['gap']:.2f} nats with the layers and "
         f"{plain_test['gap']:.2f} nats without them."
     )
 

@@ -10,18 +10,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
-from triptych.evaluation.fidelity.metric_names import ABSENT, name_of
+from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.findings import findings
+from triptych.reports.page.recipes import read_written
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
-from triptych.reports.page.table import BEST, COLUMNS, NOT_RECORDED, compared, over_seeds, show_number
+from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
+from triptych.reports.page.wall import walls
 from triptych.reports.summary import LIKELIHOODS, read_summary
 from triptych.settings.params import Settings
 
 Json = dict[str, Any]
 
-SAMPLES = "X2-samples"
+ON_THE_WALL = "X2-samples"  # pictures whose content the wall shows
 
 
 def build_page(project: Project, settings: Settings) -> Path:
@@ -50,9 +52,13 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     rows = {row["experiment"]: row for row in read_summary(project)}
     groups = settings.seed_groups(among=rows)
     table = [rows[name] | {"over_seeds": over_seeds([rows[each] for each in groups[name]])} for name in groups]
-    experiments = [experiment_section(project, groups[name], settings.experiment(name).family) for name in groups]
+    written = read_written(project)
+    experiments = [
+        experiment_section(project, groups[name], settings.experiment(name).family, written) for name in groups
+    ]
     for row, section in zip(table, experiments, strict=True):
-        row["judged"] = {measure: name_of(measure, row) for measure in BEST}
+        row["title"], row["source"] = section["family"], section["metrics"]["data"]["source"]
+        row["judged"] = {measure: name_of(measure, row) for measure in MEASURES}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
     measured = [name for name in settings.studies if project.results(name).exists()]
@@ -63,13 +69,16 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     ]
     by_name = [{section["name"]: section["metrics"] for section in kind} for kind in (experiments, studies)]
     folder = Path(__file__).parent
+    compared_by = protocols(table, experiments)
     html = _template(folder).render(
+        experiments=experiments,
         profiles=sorted({row["profile"] for row in table}),
         made=provenance(experiments + studies),
-        columns=COLUMNS,
-        protocols=protocols(table, experiments),
-        compared=compared(table),
+        protocols=compared_by,
+        tables=_with_headlines(tables(table), experiments),
+        walls=walls(project, table),
         table=table,
+        colours={entry.title: entry.colour for entry in FAMILIES.values()},
         families={
             entry.title: [section for section in experiments if section["family"] == entry.title]
             for entry in FAMILIES.values()
@@ -85,7 +94,7 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         classifiers=[classifier_section(project, name) for name in classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
-        comparison=sorted(pictures(project.comparison), key=_samples_first),
+        comparison=[each for each in pictures(project.comparison) if not each["name"].startswith(ON_THE_WALL)],
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
@@ -101,7 +110,24 @@ def _template(folder: Path) -> Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = show_number
+    environment.filters["digits"] = lambda value: DASH if value is None else f"{value:,.5g}"
     return environment.get_template("page.html.j2")
+
+
+def _with_headlines(found: list[Table], sections: list[Json]) -> list[Table]:
+    """Give each section the first two scores of its experiment as `headlines`, with their headings."""
+    headlines = {
+        row["experiment"]: [
+            (column.heading, cell.text)
+            for column, cell in zip(each.columns, cells, strict=True)
+            if column.key in {**BEST, **BETTER} and cell.sort
+        ][:2]
+        for each in found
+        for row, cells in each.rows
+    }
+    for section in sections:
+        section["headlines"] = headlines[section["name"]]
+    return found
 
 
 def protocols(table: list[Json], sections: list[Json]) -> dict[str, Json]:
@@ -112,7 +138,7 @@ def protocols(table: list[Json], sections: list[Json]) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for row, section in zip(table, sections, strict=True):
         metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
-        row["protocol"] = found.setdefault(name, {"row": row, "metrics": metrics, "names": []})
+        row["protocol"] = found.setdefault(name, {"name": name, "row": row, "metrics": metrics, "names": []})
         row["protocol"]["names"].append(row["experiment"])
     return found
 
@@ -126,11 +152,6 @@ def undefined(table: Iterable[Json]) -> list[str]:
         if row[column].startswith(ABSENT)
     )
     return [f"{' and '.join(dict.fromkeys(words))}, where {reason}" for reason, words in reasons.items()]
-
-
-def _samples_first(picture: Json) -> tuple[bool, int]:
-    """Return a sort key: sheets of samples first, the taller ones before the others."""
-    return (False, -picture["height"]) if picture["name"].startswith(SAMPLES) else (True, 0)
 
 
 def provenance(sections: Iterable[Json]) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.gan.snapshot_scores import FID_LABELS
 from triptych.evaluation.intervals import in_words, interval_of, overlap, verdict
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
@@ -58,14 +59,16 @@ def _planar_layers(settings: Settings, studies: Metrics) -> Iterator[str]:
 
 def _course(numbers: Mapping[int, Mapping[str, Any]], headline: str) -> str:
     """Return the headline by number of layers, and the steps that are no improvement that intervals support."""
-    course = ", ".join(f"{found[headline]:.3f} at k = {k}" for k, found in numbers.items())
+    course = ", ".join(f"{found[headline]:.3f} with {k} layers" for k, found in numbers.items())
     worse = [
         str(after)
         for before, after in pairwise(numbers)
         if numbers[after][headline] >= numbers[before][headline]
         or overlap(*(interval_of(numbers[k], headline) for k in (before, after)))
     ]
-    return f"{course}; " + (f"no clear improvement at k = {' and '.join(worse)}" if worse else "each step is better")
+    return f"{course}; " + (
+        f"no clear improvement at {' and '.join(worse)}" if worse else "each step is an improvement"
+    )
 
 
 def _depths(configurations: Iterable[str]) -> dict[str, list[int]]:
@@ -98,16 +101,13 @@ def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
         best.setdefault(families[name], name)
     rows = {name: metrics[name][measure] for name in scores}
     intervals = {name: (row["low"], row["high"]) if "low" in row else None for name, row in rows.items()}
-    words = ", ".join(
-        f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}, {FAMILIES[family].title.lower()}"
-        for family, name in best.items()
-    )
+    words = ", ".join(f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}" for name in best.values())
     first = next(iter(best.values()))
-    judged = f" Of all, {first} has the lowest: {verdict(first, intervals)}." if len(scores) > 1 else ""
+    judged = f" The best is {first}: {verdict(first, intervals)}." if len(scores) > 1 else ""
     protocol = rows[first]
-    which = "the lowest of each family" if len(best) > 1 else "the lowest"
+    which = "the best of each family" if len(best) > 1 else "the best"
     real = f"real images {protocol['real_images']:.2f}"
-    return f"{measure} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
+    return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _differences_over_seeds(table: Sequence[Mapping[str, Any]]) -> Iterator[str]
     for row in table:
         over, name, fid = row["over_seeds"], row["experiment"], row["judged"]["fid"]
         if over[fid].deviation is not None:
-            fidelities.setdefault(f"{fid} on {row['reference']}", {})[name] = over[fid]
+            fidelities.setdefault(f"{FID_LABELS[fid]}, {row['reference']}", {})[name] = over[fid]
         likelihood = over.get("test_log_likelihood")
         if likelihood is not None and likelihood.deviation is not None:
             likelihoods.setdefault(f"log-likelihood on {row['dataset']}", {})[name] = likelihood

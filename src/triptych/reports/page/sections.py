@@ -10,23 +10,27 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.json_schemas import Results, read_document
 from triptych.core.project import Project
-from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
+from triptych.records.headlines import study_point
 from triptych.records.journal import look_up
 from triptych.records.run_folder import run_folder_of
+from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
-from triptych.reports.page.table import BEST, NOT_RECORDED, configured
+from triptych.reports.page.recipes import used_settings
+from triptych.reports.page.table import NOT_RECORDED, configured
 from triptych.studies.kinds import STUDIES
 
-WIDE = 900  # pixels
+WIDE = 1200  # pixels; a wider figure spans all columns
 
 
-def experiment_section(project: Project, names: list[str], family: str) -> dict[str, Any]:
+def experiment_section(project: Project, names: list[str], family: str, written: dict[str, Any]) -> dict[str, Any]:
     """Return the content of one experiment, with the origin of each number.
 
     `names` are the experiments with these settings. The others differ only in their seeds; they have no pictures.
+    `written` is the content of params.yaml.
     """
     name, *others = names
     metrics = read_document(project.results(name), Results)
@@ -35,14 +39,18 @@ def experiment_section(project: Project, names: list[str], family: str) -> dict[
     return {
         **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
         "family": FAMILIES[family].title,
-        "judged": {measure: name_of(measure, metrics) for measure in BEST},
+        "settings": used_settings(project, name, written),
+        "judged": {measure: name_of(measure, metrics) for measure in MEASURES},
         "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in chart_names()),
-        "charts": charts(project, name, metrics),
+        "charts": {
+            picture: [panel for chart in found for panel in panels(chart)]
+            for picture, found in charts(project, name, metrics).items()
+        },
         "notes": [*presentation_of(family).notes(metrics), *_published_protocol(metrics)],
         "train": train,
         "evaluate": evaluate,
         "training": _training_facts(train, "images_per_second", "seconds_per_update"),
-        "other_seeds": [experiment_section(project, [other], family) for other in others],
+        "other_seeds": [experiment_section(project, [other], family, written) for other in others],
     }
 
 
@@ -67,6 +75,7 @@ def study_section(project: Project, names: list[str], kind: str) -> dict[str, An
     return {
         **_numbers_and_origin(project, f"study@{name}", name, metrics, journal),
         "kind": STUDIES[kind],
+        "point": study_point(metrics, kind),
         "columns": columns,
         "rows": rows,
         "pictures": pictures(project.plots(name)),
@@ -134,7 +143,7 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
                 "name": path.stem,
                 "words": words.replace("-", " "),
                 "caption": caption_of(path.stem),
-                "shape": "wide" if width > WIDE else "",
+                "shape": "full" if width > WIDE else "",
                 "width": width,
                 "height": height,
                 "data": base64.b64encode(content).decode(),

@@ -8,19 +8,20 @@ from typing import Any
 
 from triptych.core.json_files import flatten, is_number
 from triptych.core.json_schemas import PROTOCOL
-from triptych.evaluation.fidelity.metric_names import ABSENT
+from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES
 from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap
 from triptych.evaluation.over_seeds import Spread, differ, spreads
+from triptych.models.common.registry import FAMILIES
 
 Row = Mapping[str, Any]
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
-BEST = {"fid": min, "kid": min, "is": max, "precision": max, "recall": max}
+BEST = {"fid": min, "kid": min, "is": max}
 BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
 FORMATS = {
-    "fid": "{:,.2f}",
-    "kid": "{:.3f}",
+    "fid": "{:z,.2f}",
+    "kid": "{:z.3f}",
     "is": "{:.3f}",
     "precision": "{:.3f}",
     "recall": "{:.3f}",
@@ -38,7 +39,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, the key of its cells, and its tooltip."""
+    """A heading, the key of its cells, and its meaning."""
 
     heading: str
     key: str
@@ -55,33 +56,78 @@ class Cell:
     best: bool = False
 
 
-COLUMNS = (
-    Column("data", "dataset", "the data set that the model is trained on"),
-    Column("FID", "fid", "Fréchet distance between samples and real images, ± standard error; lower is better"),
+@dataclass(frozen=True)
+class Table:
+    """The experiments on one data set, the best first, and the scores of real images in the same columns."""
+
+    dataset: str
+    columns: list[Column]
+    rows: list[tuple[Row, list[Cell]]]
+    real_images: list[Cell]
+
+
+COLUMNS = (  # each table shows the first ones that have numbers
+    Column("FID", "fid", "Fréchet inception distance between samples and real images; lower is better"),
     Column("log-likelihood", "test_log_likelihood", "nats per test image; higher is better"),
-    Column("bits per dimension", "test_bits_per_dimension", "on the 8-bit test images; lower is better"),
-    Column("recognised", "recognised", "share of samples that a classifier recognises with confidence"),
+    Column("bits per dimension", "test_bits_per_dimension", "of the 8-bit test images; lower is better"),
+    Column("ELBO", "test_elbo", "evidence lower bound, nats per test image; higher is better"),
+    Column("recognised", "recognised", "share of samples that a classifier assigns to one class with confidence"),
     Column("training (s)", "train_seconds", "seconds of training"),
-    Column("ELBO", "test_elbo", "nats per test image; higher is better"),
-    Column("KID", "kid", "kernel distance between samples and real images, ± standard error; lower is better"),
-    Column("IS", "is", "Inception score, ± standard error; higher is better"),
-    Column("precision", "precision", "share of samples that lie near real images; higher is better"),
-    Column("recall", "recall", "share of real images that lie near samples; higher is better"),
-    Column("classes", "classes", "number of classes that a classifier finds among the samples"),
-    Column("seeds", "seeds", "number of seeds; with several, numbers are mean ± standard deviation"),
+    Column("KID", "kid", "kernel inception distance between samples and real images; lower is better"),
+    Column("IS", "is", "inception score of the samples; higher is better"),
     Column("parameters", "parameters", "number of trained parameters"),
+    Column("precision", "precision", "share of samples that lie near real images; read it together with recall"),
+    Column("recall", "recall", "share of real images that lie near samples; read it together with precision"),
+    Column("classes", "classes", "number of classes that a classifier finds among the samples"),
     Column("epochs", "epochs", "epochs of training"),
     Column("s per sample", "seconds_per_sample", "seconds per sample, drawn in large batches"),
+    Column("seeds", "seeds", "number of seeds; with several, numbers are mean ± standard deviation"),
 )
 
 
-def compared(rows: Sequence[Row]) -> list[tuple[str, list[Cell]]]:
-    """Return the name and the cells of each experiment.
+def tables(rows: Sequence[Row]) -> list[Table]:
+    """Return one table per data set, without the columns in which no experiment has a number.
 
-    In a column, the best number is marked, and each number that cannot be distinguished from it: for fidelity among
-    experiments with one reference (`protocol`), for likelihoods among those on one data set.
+    The first column is the headline: that of the family if all experiments are of one family, else FID. In a column,
+    the best number is marked, and each number that cannot be distinguished from it: for fidelity among experiments with
+    one reference (`protocol`), for likelihoods among those on one data set.
     """
-    return [(row["experiment"], [_cell(column.key, row, rows) for column in COLUMNS]) for row in rows]
+    datasets = dict.fromkeys(row["dataset"] for row in rows)
+    return [_table(dataset, [row for row in rows if row["dataset"] == dataset], rows) for dataset in datasets]
+
+
+def _table(dataset: str, members: Sequence[Row], rows: Sequence[Row]) -> Table:
+    headline = _headline(members)
+    columns = sorted(COLUMNS, key=lambda column: column.key != headline)
+    found = {row["experiment"]: [_cell(column.key, row, rows) for column in columns] for row in members}
+    kept = [index for index in range(len(columns)) if any(cells[index].sort for cells in found.values())]
+    sign = -1 if {**BEST, **BETTER}[headline] is max else 1
+
+    def place(row: Row) -> tuple[bool, float]:
+        key = found[row["experiment"]][0].sort
+        return not key, sign * float(key or 0)
+
+    return Table(
+        dataset,
+        [columns[index] for index in kept],
+        [(row, [found[row["experiment"]][index] for index in kept]) for row in sorted(members, key=place)],
+        [_real_images(columns[index].key, members) for index in kept],
+    )
+
+
+def _headline(members: Sequence[Row]) -> str:
+    """Return the key of the number by which experiments are sorted."""
+    metrics = {FAMILIES[row["family"]].headline.metric.replace(".", "_") for row in members}
+    return next(iter(metrics)) if len(metrics) == 1 and metrics <= BETTER.keys() else "fid"
+
+
+def _real_images(key: str, members: Sequence[Row]) -> Cell:
+    """Return the score of real validation images, if all experiments have the same reference."""
+    protocol = members[0]["protocol"]
+    score = protocol["metrics"].get(members[0]["judged"].get(key, key))
+    if any(row["protocol"] is not protocol for row in members) or not isinstance(score, dict) or key == "classes":
+        return Cell("")
+    return Cell(FORMATS[key].format(score["real_images"]))
 
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
@@ -137,14 +183,12 @@ def show_number(value: object) -> str:
 
 
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
-    if key in BEST:
+    if key in MEASURES:
         return _fidelity(key, row, rows)
     if key == "seeds":
         count = next(iter(row["over_seeds"].values())).n
-        return Cell(str(count), str(count))
+        return Cell(str(count), str(count) if count > 1 else "")
     value = str(row[key])
-    if key == "dataset":
-        return Cell(value, value)
     if value.startswith(ABSENT):
         return Cell(DASH, title=value)
     if value == NOT_RECORDED:
@@ -168,7 +212,8 @@ def _fidelity(measure: str, row: Row, rows: Sequence[Row]) -> Cell:
     text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
     title = "; ".join(filter(None, [column, _title(spread), _interval(column, row)]))
     rivals = [each["over_seeds"] for each in rows if each["protocol"] is row["protocol"]]
-    return Cell(text, str(spread.mean), title, _is_best(column, over, rivals, BEST[measure]))
+    best = measure in BEST and _is_best(column, over, rivals, BEST[measure])  # precision without recall says nothing
+    return Cell(text, str(spread.mean), title, best)
 
 
 def _interval(column: str, row: Row) -> str:

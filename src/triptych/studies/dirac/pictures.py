@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from triptych.figures.curves import curves_over_iterations
-from triptych.figures.style import COLOURS, new_figure, save, save_reduced
+from triptych.figures.style import COLOURS, INK, new_figure, save
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.dirac.settings import Penalty
 from triptych.studies.dirac.training import Configuration, configurations
@@ -53,9 +53,9 @@ def _draw_portraits(
         axes.set_xlabel(r"$\theta$, as judged")
     for axes in places[:, 0]:
         axes.set_ylabel(r"$\psi_0$")
-    title = f"M2.6  {_games(evaluation)}: the critic's slope over the generator's place, from the ring to the dot"
+    title = f"{_games(evaluation)}: the critic's slope over the generator's place, from the ring to the dot"
     figure.suptitle(title, fontsize=12)
-    save_reduced(figure, evaluation.folder / "M2.6-trajectories.png")
+    save(figure, evaluation.folder / "M2.6-trajectories.png")
 
 
 def _draw_trajectory(axes: Axes, points: Tensor, colour: str, reach: float) -> None:
@@ -63,8 +63,8 @@ def _draw_trajectory(axes: Axes, points: Tensor, colour: str, reach: float) -> N
     start, end = points[0].tolist(), points[-1].tolist()
     axes.plot(0, 0, "+", color=COLOURS["real"], markersize=12, zorder=1)
     axes.plot(*points.numpy().T, color=colour, linewidth=0.6, alpha=0.7, zorder=2)
-    axes.plot(*start, "o", color="black", markerfacecolor="white", markersize=5, zorder=3)
-    axes.plot(*end, "o", color="black", markersize=4, zorder=4)
+    axes.plot(*start, "o", color=INK, markerfacecolor="none", markersize=5, zorder=3)
+    axes.plot(*end, "o", color=INK, markersize=4, zorder=4)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-reach, reach)
     axes.set_aspect("equal")
@@ -85,7 +85,7 @@ def _draw_distances(
         for group, names in groups.items()
         if not by_name[names[0]].averaged
     }
-    title = f"M2.6  {_games(evaluation)}: distance from the equilibrium"
+    title = f"{_games(evaluation)}: distance from the equilibrium"
     figure = curves_over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
     save(figure, evaluation.folder / "M2.6-distance.png")
 

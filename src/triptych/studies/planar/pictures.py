@@ -11,7 +11,7 @@ from torch import Tensor
 
 from triptych.figures.curves import curves_over_iterations, values_over_layers
 from triptych.figures.density_panels import Panel, density_panels, transformed_points
-from triptych.figures.style import save, save_reduced
+from triptych.figures.style import save
 from triptych.objectives.planar import loss1, planar_transformation
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.planar.densities import DENSITIES, WALL, grid
@@ -54,9 +54,9 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         kind = f"w'u = {inner:g}" + ("" if inner >= -1 else ": folds over, not invertible")
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
-    title = "M3.2  The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
+    title = "The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
     figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title)
-    save_reduced(figure, evaluation.folder / "M3.2-transformation.png")
+    save(figure, evaluation.folder / "M3.2-transformation.png")
 
 
 def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -> None:
@@ -68,7 +68,7 @@ def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -
         ]
         for name in settings.densities
     ]
-    title = "M3.7  Densities learned from samples by k planar layers"
+    title = "Densities learned from samples by k planar layers"
     figure = density_panels(rows, sides=SIDES, title=title, bar="density, a unit area")
     save(figure, evaluation.folder / "M3.7-densities.png")
 
@@ -99,8 +99,8 @@ def _draw_fitted_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlo
         row = [Panel(f"{name}: data", points=data.numpy())]
         row += [Panel(f"k = {k}", points=flows[f"{name}-k{k}"].inverse(base)[0].numpy()) for k in settings.layers]
         rows.append(row)
-    title = f"M3.7  {SHOWN:,} samples of the flows fitted to samples, each layer inverted numerically"
-    save_reduced(density_panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
+    title = f"{SHOWN:,} samples of the flows fitted to samples, each layer inverted numerically"
+    save(density_panels(rows, sides=SIDES, title=title), evaluation.folder / "M3.7-samples.png")
 
 
 def _draw_likelihoods(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> None:
@@ -110,7 +110,7 @@ def _draw_likelihoods(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -
         found = numbers[configuration]["held_out"]
         lines[name][k] = found["negative_log_likelihood"], found["negative_log_likelihood_standard_error"]
     floors = {name: numbers[f"{name}-k{settings.layers[0]}"]["entropy"] for name in settings.densities}
-    title = "M3.7  Negative log-likelihood of fresh samples"
+    title = "Negative log-likelihood of fresh samples"
     figure = values_over_layers(lines, floors, title, "nats (lower is better)")
     save(figure, evaluation.folder / "M3.7-likelihood.png")
 
@@ -126,9 +126,9 @@ def _draw_samples(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -> 
         ]
         for name in settings.densities
     ]
-    title = f"M3.9  {SHOWN:,} samples of the flows fitted to the densities, over the true densities"
+    title = f"{SHOWN:,} samples of the flows fitted to the densities, over the true densities"
     figure = density_panels(rows, sides=SIDES, title=title, note=CONFINED if "sine" in settings.densities else "")
-    save_reduced(figure, evaluation.folder / "M3.9-samples.png")
+    save(figure, evaluation.folder / "M3.9-samples.png")
 
 
 def _draw_divergences(evaluation: StudyEvaluation) -> None:
@@ -141,6 +141,6 @@ def _draw_divergences(evaluation: StudyEvaluation) -> None:
         for name in settings.densities
     }
     mark = (1 - settings.annealing.start) * settings.annealing.ramp * last if settings.annealing else None
-    title = "M3.9  Divergence of the flow from the density, while the annealed loss is trained"
+    title = "Divergence of the flow from the density, while the annealed loss is trained"
     figure = curves_over_iterations(lines, title=title, label="KL(q || p), nats", mark=mark)
     save(figure, evaluation.folder / "M3.9-kl.png")

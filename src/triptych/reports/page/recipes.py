@@ -1,0 +1,62 @@
+"""The settings of an experiment on the page, and how they differ from its recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from triptych.core.file_names import MANIFEST
+from triptych.core.files import read_bytes
+from triptych.core.json_files import flatten, read_json
+from triptych.core.project import Project
+from triptych.core.settings_types import resolve
+from triptych.settings.params import LARGEST
+from triptych.settings.recipes import ENTRY_KEYS
+
+NOT_SET = "not set"
+
+
+@dataclass(frozen=True)
+class UsedSettings:
+    """The settings with which a model was trained, the name of its recipe, and where the two differ."""
+
+    all: list[tuple[str, str]]
+    recipe: str
+    differences: list[tuple[str, str, str]]
+    """Key, value, and the recipe's value."""
+
+
+def used_settings(project: Project, name: str, written: dict[str, Any]) -> UsedSettings:
+    """Return the settings of a trained model. `written` is the content of params.yaml.
+
+    Without the model or its entry in params.yaml, the result is empty.
+    """
+    path = project.model(name) / MANIFEST
+    entry = written.get("experiments", {}).get(name)
+    if entry is None or not path.exists():
+        return UsedSettings([], "", [])
+    manifest = read_json(path)
+    trained = flatten(manifest["settings"])
+    recipe = flatten(resolve(written["recipes"][entry["recipe"]], manifest["profile"]))
+    own = [key for key in flatten(resolve(entry, manifest["profile"])) if key.partition(".")[0] not in ENTRY_KEYS]
+    changed = {key: value for key, value in trained.items() if key in own or recipe.get(key, value) != value}
+    return UsedSettings(
+        [(key, _words(value)) for key, value in trained.items() if value is not None],
+        entry["recipe"],
+        [(key, _words(value), _words(recipe.get(key))) for key, value in changed.items()],
+    )
+
+
+def read_written(project: Project) -> dict[str, Any]:
+    """Return the content of params.yaml, or an empty mapping without the file."""
+    from ruamel.yaml import YAML
+
+    if not project.params.exists():
+        return {}
+    return YAML(typ="safe", pure=True).load(read_bytes(project.params, LARGEST, "restore it").decode())
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return NOT_SET if value is None else str(value)

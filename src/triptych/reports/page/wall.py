@@ -1,0 +1,51 @@
+"""The wall of samples: one row per experiment, below a row of real images."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from triptych.core.project import Project
+from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
+
+Json = dict[str, Any]
+
+ROWS = 3  # of a sheet, side by side in one row of the wall
+COLOURS = 64
+
+
+def walls(project: Project, table: Sequence[Json]) -> list[Json]:
+    """Return one wall per reference: its real images, and the samples of its experiments, sorted by FID."""
+    references: dict[str, list[Json]] = {}
+    for row in table:
+        references.setdefault(row["protocol"]["name"], []).append(row)
+    return [
+        {
+            "title": rows[0]["reference"],
+            "real_fid": f"{rows[0]['protocol']['metrics'][rows[0]['judged']['fid']]['real_images']:.4g}",
+            "real": _strip(project.reference(name) / REAL_SHEET),
+            "rows": [
+                {"row": row, "fid": f"{_fid(row):.4g}", "picture": _strip(project.plots(row["experiment"]) / SHEET)}
+                for row in sorted(rows, key=_fid)
+            ],
+        }
+        for name, rows in references.items()
+    ]
+
+
+def _fid(row: Json) -> float:
+    return row["over_seeds"][row["judged"]["fid"]].mean
+
+
+def _strip(path: Path) -> Json | None:
+    """Return the first images of a sheet as a PNG file in base64, or None without the sheet."""
+    if not path.exists():
+        return None
+    image, file = Image.fromarray(strip(read_sheet(path), ROWS)).quantize(COLOURS), BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return {"data": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}
