@@ -96,7 +96,7 @@ def test_players_without_a_common_scale_have_charts_of_their_own(project: Projec
 def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
     project.plots("gan").mkdir(parents=True)
     (project.plots("gan") / "snapshots.csv").write_text(
-        "epoch,update,jsd,fid_classifier\n0,0,9,9\n1,8,0.5,40.25\n2,16,0.25,30.5\n"
+        "epoch,update,jsd,fid_classifier\n1,8,0.5,40.25\n2,16,0.25,30.5\n"
     )
     found = charts(project, "gan", {"weights_sha256": "w"})["M2.7c-progress"]
     assert [chart["steps"] for chart in found] == [[8, 16], [8, 16]]

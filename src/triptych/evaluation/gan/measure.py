@@ -66,9 +66,7 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
     """Return the scores by epoch. Finished scores are kept in files, and a second call reads them."""
-    epochs = sorted(
-        epoch for epoch in evaluation.snapshots if epoch
-    )  # the critic of the untrained one estimates nothing
+    epochs = sorted(set(evaluation.snapshots) - {0})  # the critic of the untrained model estimates nothing
     paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in epochs}
     progress = Progress(evaluation.name, len(paths), sum(path.exists() for path in paths.values()), "snapshots")
     for done, (epoch, path) in enumerate(paths.items(), start=1):
