@@ -279,6 +279,15 @@ def test_sentences_equal_the_files() -> None:
     assert [sentence for sentence in sentences() if sentence not in text] == []
 
 
+def test_the_hours_of_the_full_profile_follow_from_the_files() -> None:
+    """The times of shortened trainings are scaled to the epochs of params.yaml."""
+    experiments = load(ROOT / "params.yaml").experiments.items()
+    kept = [(result(name), each.epochs.full) for name, each in experiments if each.dataset != "cifar10"]
+    seconds = sum(found.get("run.train_seconds", 0) * epochs / found["epochs"] for found, epochs in kept)
+    for page in (ROOT / "README.md", ROOT / "docs" / "how-to.md"):
+        assert f"about {seconds / 3600:.0f} hours" in " ".join(page.read_text(encoding="utf-8").split())
+
+
 def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() -> None:
     """docs/results.md names the experiments on both sides, in two sentences for each of its two tables."""
     text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
