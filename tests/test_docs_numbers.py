@@ -22,6 +22,7 @@ from triptych.models.common.registry import FAMILIES
 from triptych.reports.closing_table import closing_table
 from triptych.settings.params import load
 from triptych.stages.report import extractors_of, summarise
+from triptych.verify.tolerances import tolerance
 
 RESULTS = ROOT / "metrics" / "baseline"
 GENERATED = ("settings.md", "speed.md", "scale.md")  # by programs, with other tests
@@ -277,6 +278,15 @@ def history(name: str) -> dict[int, float]:
 def test_sentences_equal_the_files() -> None:
     text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert [sentence for sentence in sentences() if sentence not in text] == []
+
+
+def test_the_tolerances_in_trust_are_those_of_the_code() -> None:
+    likelihood, *others = (
+        f"{100 * tolerance(key, 1.0):g} %"
+        for key in ("test.log_likelihood", "fid_classifier.value", "kid_classifier.value", "is_classifier.value")
+    )
+    sentence = "likelihoods agree within {}, FID within {}, KID within {} and IS within {}.".format(likelihood, *others)
+    assert sentence in " ".join((ROOT / "docs" / "trust.md").read_text(encoding="utf-8").split())
 
 
 def test_the_hours_of_the_full_profile_follow_from_the_files() -> None:
