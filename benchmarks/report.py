@@ -101,9 +101,7 @@ def _markdown(stored: dict[str, Any]) -> str:
     rounds = "one round" if stored["rounds"] == 1 else f"medians of {stored['rounds']} rounds (quartiles)"
     if "gpu" in made:
         place = f"{made['gpu']}, {place}"
-    lines.append(
-        f"\n{place}, {made['threads']} threads, {made['date']}; {rounds}."
-    )
+    lines.append(f"\n{place}, {made['threads']} threads, {made['date']}; {rounds}.")
     return "\n".join(lines)
 
 

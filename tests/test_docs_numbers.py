@@ -200,6 +200,17 @@ def test_tables_equal_the_files(page: Path) -> None:
     assert [problem for table in tables_of_numbers(page) for problem in wrong(table)] == []
 
 
+def test_the_fids_of_classifier_b_are_marked() -> None:
+    [accuracy] = re.findall(r"\| B \| ([\d.]+%)", (ROOT / "docs" / "results.md").read_text("utf-8"))
+    marked = []
+    for table in tables_of_numbers(ROOT / "docs" / "results.md"):
+        if table.head[0] == "experiment" and "FID" in table.head:
+            for row in table.rows:
+                found, _ = expected(table.head[0], row[0], "FID")
+                marked.append((f"({accuracy} " in found["fid.extractor"], "(B)" in row[table.head.index("FID")]))
+    assert set(marked) == {(True, True), (False, False)}
+
+
 def test_the_check_finds_every_changed_digit() -> None:
     """Each digit of each number is changed in turn; published numbers are not checked."""
     tried = 0
@@ -310,7 +321,7 @@ def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() 
     assert set(r1) < set(follow)
     open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
     shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, ten snapshots do not show it."
-    assert f"With R1, the estimate follows FID, under both losses. For {shown_by_none}" in text
+    assert f"With R1, the estimate follows FID, for JSD and for W1. For {shown_by_none}" in text
     assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
     assert f"follows FID for `{narrow}`. For the other three, ten snapshots do not show it." in text
 
