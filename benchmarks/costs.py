@@ -72,13 +72,14 @@ def makespan(jobs: Sequence[float], gpus: int) -> float:
 def tables() -> str:
     """Return both tables in Markdown."""
     costs = trainings()
-    lines = ["| experiment | updates | one update as of | minutes on one GPU |", "| --- | --- | --- | --- |"]
+    lines = ["| experiment | updates | time of an update from | training, minutes on one GPU |", "| --- " * 4 + "|"]
     lines += [
         f"| `{name}` | {count:,} | `{MEASURED_AS[name]}` | {seconds / 60:.1f} |"
         for name, (count, seconds) in costs.items()
     ]
     seconds = [seconds for _, seconds in costs.values()]
-    lines += ["", f"| {len(costs)} experiments | trainings | GPU hours | " + " | ".join(map(_gpus, GPUS)) + " |"]
+    heads = [f"{len(costs)} experiments", "trainings", "GPU hours, training only", *map(_gpus, GPUS)]
+    lines += ["", f"| {' | '.join(heads)} |"]
     lines.append("| --- |" + " --- |" * (2 + len(GPUS)))
     for plan, times in PLANS.items():
         hours = [makespan(seconds * times, gpus) / HOUR for gpus in GPUS]

@@ -98,11 +98,10 @@ def _markdown(stored: dict[str, Any]) -> str:
     lines = [head, "| --- " * (head.count("|") - 1) + "|", *rest]
     made = stored["machine"]
     place = f"{made['processor']}, {made['cores']} cores, {made['instruction_set']}, PyTorch {made['torch']}"
+    rounds = "one round" if stored["rounds"] == 1 else f"medians of {stored['rounds']} rounds (quartiles)"
     if "gpu" in made:
         place = f"{made['gpu']}, {place}"
-    lines.append(
-        f"\n{place}, {made['threads']} threads, {made['date']}; medians of {stored['rounds']} rounds (quartiles)."
-    )
+    lines.append(f"\n{place}, {made['threads']} threads, {made['date']}; {rounds}.")
     return "\n".join(lines)
 
 

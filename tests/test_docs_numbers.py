@@ -22,6 +22,7 @@ from triptych.models.common.registry import FAMILIES
 from triptych.reports.closing_table import closing_table
 from triptych.settings.params import load
 from triptych.stages.report import extractors_of, summarise
+from triptych.verify.tolerances import tolerance
 
 RESULTS = ROOT / "metrics" / "baseline"
 GENERATED = ("settings.md", "speed.md", "scale.md")  # by programs, with other tests
@@ -71,18 +72,21 @@ ROWS = {  # the file of a row whose first cell is not the name of a file
 }
 DEPTHS = {  # rows of the planar studies: file, density and key
     "arcs, negative log-likelihood of fresh samples": ("planar-samples", "arcs", "held_out.negative_log_likelihood"),
-    "sine, the same": ("planar-samples", "sine", "held_out.negative_log_likelihood"),
+    "sine, negative log-likelihood of fresh samples": ("planar-samples", "sine", "held_out.negative_log_likelihood"),
     "arcs, KL of a flow fitted to the density": ("planar-density", "arcs", "kl"),
     "sine, KL of a flow fitted to the density": ("planar-density", "sine", "kl"),
 }
 COMPARED = {  # rows with published numbers: file and keys
-    "VAE, log p on static MNIST, nats": ("vae-100d-tuned-60-epochs", ("test.log_likelihood", "epochs")),
-    "IWAE, the same": ("vae-100d-iwae", ("test.log_likelihood", "settings.model.importance_samples")),
-    "VAE with a planar posterior, ELBO, the same": (
+    "VAE, log p of static MNIST, nats": ("vae-100d-tuned-60-epochs", ("test.log_likelihood", "epochs")),
+    "VAE on the importance-weighted bound, log p of static MNIST, nats": (
+        "vae-100d-iwae",
+        ("test.log_likelihood", "settings.model.importance_samples"),
+    ),
+    "VAE with a planar posterior, ELBO of static MNIST, nats": (
         "vae-100d-tuned-planar-k16",
         ("test.elbo", "settings.model.planar_layers"),
     ),
-    "flow on MNIST, bits per dimension": ("realnvp-mnist-multiscale", ("test.bits_per_dimension", "epochs")),
+    "flow, bits per dimension of MNIST": ("realnvp-mnist-multiscale", ("test.bits_per_dimension", "epochs")),
 }
 OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
     "`vae-20d`, ELBO, validation": ("vae-20d", "valid.elbo"),
@@ -104,7 +108,8 @@ OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
         for density, k in product(("arcs", "sine"), (2, 8, 32))
     },
 }
-PUBLISHED = ("published", "published for", "what differs")
+CLASSIFIERS = {"A": "gan-mnist", "B": "vae-20d", "C": "cifar10-jsd-1-non-saturating"}  # a file with its numbers
+PUBLISHED = ("published", "published for", "what differs", "what agrees", "compare with", "which is", "used for")
 DIRAC = ("Dirac games", "no penalty", "R1 0.01", "R1 0.1", "one-centred 0.01", "one-centred 0.1")
 
 
@@ -135,6 +140,11 @@ def expected(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tup
         found = Spread.of([result(each)[key] for each in GROUPS[name]])
         keys = {"mean ± standard deviation": ("mean", "deviation"), "seeds": ("n",)}
         return {"mean": found.mean, "deviation": found.deviation, "n": found.n}, keys[heading]
+    if corner == "classifier":
+        found = result(CLASSIFIERS[first])
+        accuracy = float(re.search(r"\(([\d.]+)% test accuracy\)", found["fid.extractor"])[1]) / 100
+        key = {"test accuracy": "accuracy", "FID of real validation images": "fid.real_images"}[heading]
+        return found | {"accuracy": accuracy}, (key,)
     if corner == "density":
         study, density, key = DEPTHS[first]
         whole = heading == "entropy"  # it is that of the density, the same for every depth
@@ -190,6 +200,17 @@ def test_tables_equal_the_files(page: Path) -> None:
     assert [problem for table in tables_of_numbers(page) for problem in wrong(table)] == []
 
 
+def test_the_fids_of_classifier_b_are_marked() -> None:
+    [accuracy] = re.findall(r"\| B \| ([\d.]+%)", (ROOT / "docs" / "results.md").read_text("utf-8"))
+    marked = []
+    for table in tables_of_numbers(ROOT / "docs" / "results.md"):
+        if table.head[0] == "experiment" and "FID" in table.head:
+            for row in table.rows:
+                found, _ = expected(table.head[0], row[0], "FID")
+                marked.append((f"({accuracy} " in found["fid.extractor"], "(B)" in row[table.head.index("FID")]))
+    assert set(marked) == {(True, True), (False, False)}
+
+
 def test_the_check_finds_every_changed_digit() -> None:
     """Each digit of each number is changed in turn; published numbers are not checked."""
     tried = 0
@@ -219,34 +240,26 @@ def sentences() -> Iterator[str]:
     )
     yield (
         f"FID {at(gan, 'fid.value', 1)}, KID {at(gan, 'kid.value', 2)}, IS {at(gan, 'is.value', 2)}, "
-        f"precision {at(gan, 'precision.value', 3)} and recall {at(gan, 'recall.value', 3)}."
+        f"precision {at(gan, 'precision.value', 3)} and recall {at(gan, 'recall.value', 3)}. The classifier "
+        f"recognises {at(gan, 'recognised.value', 1, 100)} % of the samples. It finds all ten digits among the first "
+        f"thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303)."
     )
-    yield (
-        f"The classifier recognises {at(gan, 'recognised.value', 1, 100)} % of the samples. It finds all ten digits "
-        f"among the first thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303). Real "
-        f"validation images score FID {at(gan, 'fid.real_images', 1)}."
-    )
-    yield (
-        f"the samples of the GAN have FID {at(gan, 'fid.value', 1)}, those of `{nice}` {at(nice, 'fid.value', 0)}, "
-        f"`{vae}` {at(vae, 'fid.value', 0)} and `{tuned}` "
-        f"{at(tuned, 'fid.value', 0)}. Precision goes from {at(tuned, 'precision.value', 2)} (`{tuned}`) to "
-        f"{at(nice, 'precision.value', 2)} (`{nice}`), and recall from {at(vae, 'recall.value', 2)} (the VAE) to "
-        f"{at(nice, 'recall.value', 2)} (`{nice}`)"
-    )
+    times = {5: "five"}[round(result(nice)["fid.value"] / result(gan)["fid.value"])]
+    yield f"`{nice}` has the best precision and recall, but {times} times the FID of the GAN"
     for layers, more, fewer in (
         ("sixteen layers gain", f"{vae}-planar-k16", vae),
         ("four layers cost", "vae-100d", "vae-100d-planar"),
     ):
         yield f"{layers} {shown(result(more)['test.elbo'] - result(fewer)['test.elbo'], 1)} nats of the ELBO"
-    yield f"with 90 % confidence ({at(nice, 'recognised.real_images', 1, 100)} % of the real images)"
+    yield f"Of the real test images, it is {at(nice, 'recognised.real_images', 1, 100)} %."
     stated, ours = history(f"{flow}-clipped"), history(tuned)
     below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
     yield f"`{flow}` falls below 1.85 bits on validation after epoch {below[0]}, `{tuned}` after epoch {below[1]}."
     noise, epochs = "realnvp-mnist-variational", result("realnvp-mnist-variational")["epochs"]
-    yield f"`{noise}` has {at(noise, 'valid.bits_per_dimension', 3)} bits on validation after epoch {epochs}"
-    yield f"where `{flow}` has {shown(stated[epochs], 3)}."
-    critics = [path.stem for path in sorted(RESULTS.glob("cifar10-*.json"))]
-    yield from (f"- `{name}`: {result(name)['over_training.correlation.sentence']}." for name in critics)
+    yield (
+        f"After epoch {epochs}, it has {at(noise, 'valid.bits_per_dimension', 3)} bits on validation, and `{flow}` has "
+        f"{shown(stated[epochs], 3)}."
+    )
     for name in ("cifar10-jsd-1-non-saturating", "cifar10-jsd-1-narrow"):  # of the H100, and of a processor
         real = [at(name, f"{measure}.real_images", 2) for measure in ("fid", "is")]
         yield f"real validation images score FID {real[0]} and IS {real[1]}"
@@ -276,6 +289,41 @@ def history(name: str) -> dict[int, float]:
 def test_sentences_equal_the_files() -> None:
     text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert [sentence for sentence in sentences() if sentence not in text] == []
+
+
+def test_the_tolerances_in_trust_are_those_of_the_code() -> None:
+    likelihood, *others = (
+        f"{100 * tolerance(key, 1.0):g} %"
+        for key in ("test.log_likelihood", "fid_classifier.value", "kid_classifier.value", "is_classifier.value")
+    )
+    sentence = "likelihoods agree within {}, FID within {}, KID within {} and IS within {}.".format(likelihood, *others)
+    assert sentence in " ".join((ROOT / "docs" / "trust.md").read_text(encoding="utf-8").split())
+
+
+def test_the_hours_of_the_full_profile_follow_from_the_files() -> None:
+    """The times of shortened trainings are scaled to the epochs of params.yaml."""
+    experiments = load(ROOT / "params.yaml").experiments.items()
+    kept = [(result(name), each.epochs.full) for name, each in experiments if each.dataset != "cifar10"]
+    seconds = sum(found.get("run.train_seconds", 0) * epochs / found["epochs"] for found, epochs in kept)
+    for page in (ROOT / "README.md", ROOT / "docs" / "how-to.md"):
+        assert f"about {seconds / 3600:.0f} hours" in " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() -> None:
+    """docs/results.md names the experiments on both sides, in two sentences for each of its two tables."""
+    text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    names = [path.stem for path in sorted(RESULTS.glob("cifar10-*.json"))]
+    follow = [name for name in names if result(name)["over_training.correlation.low"] > 0]
+    assert all(result(name)["over_training.correlation.high"] > 0 for name in names)  # no estimate rises when FID falls
+    assert all(result(name)["over_training.correlation.snapshots"] == 10 for name in names)
+    r1 = [name for name in names if result(name)["settings.model.reg_type"] == "r1gp"]
+    [narrow] = [name for name in follow if name not in r1]
+    assert set(r1) < set(follow)
+    open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
+    shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, ten snapshots do not show it."
+    assert f"With R1, the estimate follows FID, for JSD and for W1. For {shown_by_none}" in text
+    assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
+    assert f"follows FID for `{narrow}`. For the other three, ten snapshots do not show it." in text
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 HEAD = """# Settings
 
-This page answers which keys `params.yaml` has, what they mean, and which values they accept. It has
+This page explains the keys of `params.yaml`: what they mean, and which values they accept. It has
 one section per part of the file, each with an example that you can copy.
 
 `triptych settings` prints this page from the classes that check the file.
