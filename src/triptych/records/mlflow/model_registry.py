@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.core.errors import TriptychError
+from triptych.core.messages import one_line
 from triptych.records.mlflow.descriptions import model_note, result_of
+from triptych.records.mlflow.pyfunc_model import MODEL_DATA, write_mlflow_model
 from triptych.records.mlflow.saved_view import model_version_tags
-from triptych.records.mlflow.store import Store
-from triptych.records.run_folder import RunFolder
+from triptych.records.mlflow.store import Store, expected_errors, import_client
+from triptych.records.run_folder import RunFolder, numbers_of_evaluation
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -72,6 +75,24 @@ def ignore_error(code: str) -> Iterator[None]:
             raise
 
 
+def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, dict[str, float]]:
+    """Download a model, such as `models:/vae-20d/1`, into `folder`; return its path and its run's measured numbers.
+
+    Raises TriptychError if MLflow does not answer, or has no such model.
+    """
+    client_class = import_client()
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    try:
+        path = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri))
+        run = client_class(tracking_uri).get_run(Model.load(str(path)).run_id)
+    except expected_errors() as error:
+        reason = one_line(error).rstrip(".")
+        raise TriptychError(f"MLflow at {tracking_uri} does not give {uri} ({reason}): name another model") from None
+    return path / MODEL_DATA, numbers_of_evaluation(run.data.metrics)
+
+
 def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
     experiment = store.experiment_id(run.inputs["family"])
     models = store.client.search_logged_models([experiment], _query(store, run.name, run.inputs[WEIGHTS_HASH]))
@@ -87,8 +108,6 @@ def _query(store: Store, name: str, weights: str) -> str:
 
 
 def _log_model(store: Store, run_id: str, run: RunFolder, folder: Path) -> LoggedModel:
-    from triptych.records.mlflow.pyfunc_model import write_mlflow_model
-
     client, experiment = store.client, store.experiment_id(run.inputs["family"])
     model = client.create_logged_model(experiment, run.name, run_id, _tags(store, run))
     with tempfile.TemporaryDirectory() as temporary:
