@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from triptych.records.mlflow.store import Store, expected_errors, import_client
 from triptych.records.run_folder import RunFolder, numbers_of_evaluation
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 
 WEIGHTS_HASH = "weights_sha256"  # the tag by which a model and its version are found, and the key in the manifest
+VERSION_URI = re.compile(r"models:/(?P<name>[^/@']+)(?:/(?P<number>[0-9]+|latest)|@(?P<alias>[^/@]+))")
 
 
 def link_model(store: Store, run_id: str, run: RunFolder, folder: Path | None) -> None:
@@ -76,21 +79,37 @@ def ignore_error(code: str) -> Iterator[None]:
 
 
 def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, dict[str, float]]:
-    """Download a model, such as `models:/vae-20d/1`, into `folder`; return its path and its run's measured numbers.
+    """Download a version of a model into `folder`; return its model folder, and the measured numbers of its run.
 
-    Raises TriptychError if MLflow does not answer, or has no such model.
+    Raises TriptychError if the URI is none of `models:/NAME/VERSION`, `models:/NAME/latest` and `models:/NAME@ALIAS`,
+    or if MLflow does not answer or has no such version.
     """
-    client_class = import_client()
+    client = import_client()(tracking_uri)
     from mlflow.artifacts import download_artifacts
-    from mlflow.models import Model
 
     try:
-        path = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri))
-        run = client_class(tracking_uri).get_run(Model.load(str(path)).run_id)
+        version = _version_of(client, uri)
+        path = download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking_uri)
+        metrics = client.get_run(version.run_id).data.metrics
     except expected_errors() as error:
         reason = one_line(error).rstrip(".")
         raise TriptychError(f"MLflow at {tracking_uri} does not give {uri} ({reason}): name another model") from None
-    return path / MODEL_DATA, numbers_of_evaluation(run.data.metrics)
+    return Path(path) / MODEL_DATA, numbers_of_evaluation(metrics)
+
+
+def _version_of(client: MlflowClient, uri: str) -> ModelVersion:
+    """Return the version that a URI names. MLflow's own function takes the registry from a global variable."""
+    found = VERSION_URI.fullmatch(uri)
+    if not found:
+        raise TriptychError(
+            f"{uri} names no model: write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS"
+        )
+    name, number, alias = found["name"], found["number"], found["alias"]
+    if alias:
+        return client.get_model_version_by_alias(name, alias)
+    if number == "latest":
+        number = max((int(each.version) for each in client.search_model_versions(f"name = '{name}'")), default=1)
+    return client.get_model_version(name, str(number))
 
 
 def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
