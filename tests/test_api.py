@@ -105,6 +105,17 @@ def test_the_page_about_python_runs(project: Path, tmp_path: Path, monkeypatch: 
     assert tried > 10
 
 
+def test_notebooks_are_committed_without_outputs() -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in notebooks] == ["explore", "objectives"]
+    for path in notebooks:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+        assert all(cell["metadata"] == {} for cell in notebook["cells"])
+        assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_samples_equal_those_of_the_command(name: str, project: Path, tmp_path: Path) -> None:
     words = ["sample", name, "--count", "7", "--seed", "5", "--output", str(tmp_path / "x.npy")]
@@ -115,9 +126,13 @@ def test_samples_equal_those_of_the_command(name: str, project: Path, tmp_path: 
         model = triptych.load(found)
         assert np.array_equal(model.sample(7, seed=5), wanted)
         assert model.settings == read_json(project / "models" / name / "manifest.json")["settings"]
-    [folder] = (project / "mlartifacts").glob(f"{model.settings['family']}/models/*/artifacts")
-    assert np.array_equal(mlflow.pyfunc.load_model(folder).predict({"count": [7], "seed": [5]}), wanted)
     assert contents(project) == before
+
+
+def test_mlflow_loads_the_same_model(project: Path) -> None:
+    [folder] = (project / "mlartifacts/gan/models").glob("*/artifacts")
+    images = mlflow.pyfunc.load_model(folder).predict({"count": [7], "seed": [5]})
+    assert np.array_equal(images, triptych.load("gan-mnist").sample(7, seed=5))
 
 
 def test_a_model_is_found_by_its_alias(project: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     """Images of the model's shape (n, h, w) or (n, 3, h, w): uint8 from 0 to 255, floats from 0 to 1, or bool."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainedModel:
     """A trained experiment. `triptych.load` and `triptych.train` return it.
 
