@@ -58,9 +58,8 @@ class TrainedModel:
         """
         from triptych.training.machine import pick_device
 
-        family = read_json(folder / MANIFEST).get("family")
-        if family not in FAMILIES:
-            raise TriptychError(f"{folder} holds no trained experiment, but a {family}: load one of another folder")
+        if read_json(folder / MANIFEST).get("family") not in FAMILIES:
+            raise TriptychError(f"{folder} holds no trained experiment: name a folder such as models/vae-20d")
         manifest = read_document(folder / MANIFEST, ModelManifest)
         history = read_history(folder / HISTORY) if (folder / HISTORY).exists() else []
         return cls(name, load_family(folder, pick_device(device)), manifest, history, results or {})
@@ -115,7 +114,7 @@ class TrainedModel:
         import pandas as pd
 
         if not self._history:
-            raise TriptychError(f"{self.name} comes without {HISTORY}: run `triptych sync`, and load it again")
+            raise TriptychError(f"{self.name} comes without {HISTORY}: load it from the project that trained it")
         return pd.DataFrame(self._history).set_index("epoch")
 
     @property
