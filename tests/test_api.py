@@ -334,6 +334,13 @@ def test_training_leaves_no_file_and_is_reproducible(tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_divergence_names_the_settings() -> None:
+    images = np.random.default_rng(0).random((200, 28, 28)) > 0.5
+    sentence = refused(lambda: triptych.train({**VAE, "learning_rate": 1e4}, images))
+    assert sentence.startswith("model diverged: the loss is ")
+    assert sentence.endswith("(epoch 1); lower learning_rate or set gradient_clip in the settings")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

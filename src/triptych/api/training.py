@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from triptych.core.errors import TriptychError
+from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.settings_types import PROFILES, Profile, first_problem, key_path, resolve, shown
 from triptych.core.tracker import Silent
 from triptych.data.array_images import LABEL, model_pixels, shape_of, to_levels
@@ -65,38 +65,52 @@ def train(
     experiment, target = _experiment(settings, profile), Path(folder) if folder else None
     if target and target.exists():
         raise TriptychError(f"{target} exists: choose a folder that does not exist")
-    pieces = _pieces(images, valid, experiment)
-    name = target.name if target else "model"
-    runtime = _runtime(device, threads)
+    runtime, pieces = _runtime(device, threads), _pieces(images, valid, experiment)
     try:
         check_training(["settings"], experiment, profile, len(pieces["train"]))
     except SettingsError as error:
         raise TriptychError(key_path(error.place) + error.words) from None
     with TemporaryDirectory() as temporary:
-        data, output = Path(temporary) / "data", target or Path(temporary) / "model"
-        data.mkdir()
-        pixels = experiment.model.pixels
-        write_prepared(
-            data,
-            {split: (part, None) for split, part in pieces.items()},
-            name=DATA,
-            source="images in memory",
-            binarization="static" if pixels == "binary" else "none",
-            dequantization="uniform" if pixels == "dequantized" else "none",
-            seed=experiment.seed,
-        )
+        output = target or Path(temporary) / "model"
+        _run(experiment, profile, runtime, pieces, output, Path(temporary))
+        return TrainedModel.read(output, device, output.name)
+
+
+def _run(
+    experiment: Experiment,
+    profile: Profile,
+    runtime: Runtime,
+    pieces: Mapping[str, np.ndarray],
+    output: Path,
+    temporary: Path,
+) -> None:
+    """Run the stage `train` on data that it finds in a temporary folder."""
+    data, pixels = temporary / "data", experiment.model.pixels
+    data.mkdir()
+    write_prepared(
+        data,
+        {split: (part, None) for split, part in pieces.items()},
+        name=DATA,
+        source="images in memory",
+        binarization="static" if pixels == "binary" else "none",
+        dequantization="uniform" if pixels == "dequantized" else "none",
+        seed=experiment.seed,
+    )
+    try:
         run(
-            name=name,
+            name=output.name,
             experiment=experiment,
             profile=profile,
             runtime=runtime,
             data=data,
             output=output,
-            checkpoints=Path(temporary) / "checkpoints",
+            checkpoints=temporary / "checkpoints",
             code="in memory",
             tracker=Silent(),
         )
-        return TrainedModel.read(output, device, name)
+    except DivergenceError as error:
+        problem, _, _ = str(error).partition("; ")  # the rest names params.yaml, and files that are deleted
+        raise DivergenceError(f"{problem}; lower learning_rate or set gradient_clip in the settings") from None
 
 
 def _experiment(settings: Mapping[str, Any], profile: Profile) -> Experiment:
