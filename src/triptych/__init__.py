@@ -38,14 +38,16 @@ MODULES = {
 """The module of each name, imported at the first use, since torch and MLflow take seconds."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)
-    if name == "objectives":
-        return import_module("triptych.objectives")
-    if name not in MODULES:
-        raise AttributeError(f"module 'triptych' has no attribute {name!r}")
-    value = getattr(import_module(MODULES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # an editor knows the names by the imports above, and marks all others
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)
+        if name == "objectives":
+            return import_module("triptych.objectives")
+        if name not in MODULES:
+            raise AttributeError(f"module 'triptych' has no attribute {name!r}")
+        value = getattr(import_module(MODULES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -72,7 +72,7 @@ def train(
         raise TriptychError(key_path(error.place) + error.words) from None
     with TemporaryDirectory() as temporary:
         output = target or Path(temporary) / "model"
-        _run(experiment, profile, runtime, pieces, output, Path(temporary))
+        _run(experiment, profile, runtime, pieces, output=output, temporary=Path(temporary))
         return TrainedModel.read(output, device, output.name)
 
 
@@ -81,6 +81,7 @@ def _run(
     profile: Profile,
     runtime: Runtime,
     pieces: Mapping[str, np.ndarray],
+    *,
     output: Path,
     temporary: Path,
 ) -> None:
