@@ -7,6 +7,7 @@ READY := .venv/.ready
 PLAYWRIGHT := .venv/browser
 MOTO := .venv/s3
 MUTMUT := .venv/mutmut
+JUPYTER := .venv/jupyter
 
 # DVC and MLflow send no telemetry. Idle OpenMP threads sleep, so that other processes can use the cores.
 export DVC_NO_ANALYTICS := 1
@@ -14,7 +15,7 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: repro test slow gpu browser cluster s3 mutants torture bench setup plugin lint lock clean
+.PHONY: repro test slow gpu browser cluster s3 lab notebooks mutants torture bench setup plugin lint lock clean
 
 repro: setup  ## images -> models -> metrics -> report.html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/triptych repro
@@ -45,6 +46,20 @@ s3: $(MOTO)/.ready  ## test a DVC remote on a local S3 server (moto)
 
 $(MOTO)/.ready: $(READY) s3.lock tests/s3/moto.lock
 	@$(BIN)/uv pip install --quiet --target $(MOTO) --require-hashes --no-deps -r s3.lock -r tests/s3/moto.lock
+	@touch $@
+
+lab: $(JUPYTER)/.ready  ## open the notebooks in JupyterLab, on this machine only
+	@$(NOTEBOOKS) JUPYTERLAB_DIR="$(CURDIR)/$(JUPYTER)/share/jupyter/lab" $(BIN)/python -m jupyterlab notebooks \
+		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdates $(ARGS)
+
+notebooks: $(JUPYTER)/.ready  ## run the notebooks, with a tiny project or that of TRIPTYCH_PROJECT
+	@$(NOTEBOOKS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/notebooks $(ARGS)
+
+NOTEBOOKS = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/$(JUPYTER)" \
+	JUPYTER_PATH="$(CURDIR)/$(JUPYTER)/share/jupyter"
+
+$(JUPYTER)/.ready: $(READY) tests/notebooks/jupyter.lock
+	@$(BIN)/uv pip install --quiet --target $(JUPYTER) --require-hashes --no-deps -r tests/notebooks/jupyter.lock
 	@touch $@
 
 mutants: $(MUTMUT)/.ready  ## change the code at one point at a time, and show the changes that no test notices: hours
@@ -102,6 +117,8 @@ lock:  ## resolve the newest versions that pyproject.toml allows
 		--group moto $(call BESIDE,requirements.lock s3.lock) -o tests/s3/moto.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group mutants $(call BESIDE,requirements.lock) -o tests/mutmut.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group notebooks $(call BESIDE,requirements.lock) -o tests/notebooks/jupyter.lock
 
 clean:  ## remove the environment
 	rm -rf .venv

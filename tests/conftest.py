@@ -13,9 +13,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE
+from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE, cli
 from triptych.core.tracker import Console
 from triptych.runner import fork_server
 from triptych.settings.params import Settings, parse
@@ -225,4 +226,34 @@ def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
             output=folder / name,
             tracker=Console(),
         )
+    return folder
+
+
+STAGES = {  # of the project below, in order
+    "fetch": ("mnist", "binarized_mnist"),
+    "prepare": ("mnist", "binarized_mnist"),
+    "reference": ("mnist",),
+    "train": (*ONE_A_FAMILY, "vae-20d-seed-1", "vae-2d"),
+    "evaluate": (*ONE_A_FAMILY, "vae-20d-seed-1"),
+}
+
+
+@pytest.fixture(scope="session")
+def trained_project(params: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project with one trained and evaluated experiment per family, and its runs in MLflow.
+
+    `vae-20d` has two seeds, and `vae-2d` has a latent plane.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+    small = shrink(copy.deepcopy(params), (*ONE_A_FAMILY, "vae-2d"))
+    small["experiments"]["vae-20d-seed-1"] = small["experiments"]["vae-20d"] | {"seed": 1}
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(small, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for stage, names in STAGES.items():
+            for name in names:
+                done = CliRunner().invoke(cli, [stage, name])
+                assert done.exit_code == 0, done.output
     return folder

@@ -130,7 +130,12 @@ def test_only_the_mlflow_interface_listens_and_only_on_this_machine() -> None:
 
 
 def test_lock_files_contain_hashes_and_pins_but_no_addresses() -> None:
-    for name in ("requirements.lock", "bootstrap.lock", "tests/browser/playwright.lock"):
+    for name in (
+        "requirements.lock",
+        "bootstrap.lock",
+        "tests/browser/playwright.lock",
+        "tests/notebooks/jupyter.lock",
+    ):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "://" not in text
         assert "--hash=sha256:" in text

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from triptych.cli.stages import open_project
-from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 
 
@@ -22,16 +21,14 @@ def score(images: tuple[Path, ...], reference: str, as_json: bool) -> None:
     arr_0 is read, or else its only array. Images are uint8 from 0 to 255 and have the shape of the reference's images.
     Of more images than the profile's fidelity.samples, a random subset is measured.
     """
+    from triptych.api.projects import reference_folder
     from triptych.core.json_schemas import ReferenceManifest, read_document
     from triptych.data.image_files import read_images
     from triptych.data.image_shapes import IMAGE_SHAPES
 
     project, settings = open_project()
     shape = IMAGE_SHAPES[settings.dataset(settings.compared_data(reference)).images]
-    statistics, protocol = project.reference(reference), settings.active.fidelity
-    if not (statistics / MANIFEST).exists():
-        stage = "reference" if reference in settings.references else "classifier_reference"
-        raise TriptychError(f"{statistics} does not exist: run `triptych repro {stage}@{reference}` first")
+    statistics, protocol = reference_folder(project, settings, reference), settings.active.fidelity
     manifest, found = read_document(statistics / MANIFEST, ReferenceManifest), {}
     for path in images:
         pixels = read_images(path, shape)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
 
 def open_project() -> tuple[Project, Settings]:
     """Return the project around the working directory, and its settings. Raises TriptychError if one is invalid."""
-    from triptych.core.project import Project
-    from triptych.settings.params import load
+    from triptych.api import projects
 
-    project = Project.find(Path.cwd())
-    return project, load(project.params)
+    return projects.open_project()
 
 
 def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:

@@ -1,4 +1,3 @@
-# ruff: noqa: F401 (the functions are exported for the user)
 """The objectives of each family, and the documents' functions under their own names.
 
 | module | content |
@@ -13,13 +12,16 @@
 
 from triptych.objectives.adversarial import (
     apply_exponential_moving_average,
+    discriminator_loss,
     jsd,
     make_losses,
     make_train_step,
+    non_saturating,
     ogp,
     r1gp,
     w1,
 )
+from triptych.objectives.flow import bits_per_dimension, log_likelihood
 from triptych.objectives.likelihoods import (
     kl_gaussian_gaussian_analytic,
     kl_gaussian_gaussian_mc,
@@ -30,4 +32,35 @@ from triptych.objectives.likelihoods import (
     log_likelihood_standard_normal,
     log_mean_exp,
 )
-from triptych.objectives.planar import get_logdet, loss1, loss2, planar_transformation
+from triptych.objectives.planar import get_logdet, invertible, loss1, loss2, planar_flow, planar_transformation
+from triptych.objectives.vae import importance_weighted_bound, negative_elbo
+
+__all__ = [
+    "apply_exponential_moving_average",
+    "bits_per_dimension",
+    "discriminator_loss",
+    "get_logdet",
+    "importance_weighted_bound",
+    "invertible",
+    "jsd",
+    "kl_gaussian_gaussian_analytic",
+    "kl_gaussian_gaussian_mc",
+    "kl_to_standard_normal",
+    "log_likelihood",
+    "log_likelihood_bernoulli",
+    "log_likelihood_bernoulli_logits",
+    "log_likelihood_normal",
+    "log_likelihood_standard_normal",
+    "log_mean_exp",
+    "loss1",
+    "loss2",
+    "make_losses",
+    "make_train_step",
+    "negative_elbo",
+    "non_saturating",
+    "ogp",
+    "planar_flow",
+    "planar_transformation",
+    "r1gp",
+    "w1",
+]

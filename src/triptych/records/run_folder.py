@@ -18,7 +18,7 @@ It is `.triptych/runs/<name>/<first 16 digits of the fingerprint>/`:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,9 @@ Json = dict[str, Any]
 
 CURVES = ("train_", "valid_", "snapshot_")
 """In MLflow, the last part of the name of every curve begins with one of these; no measured number's does."""
+RENAMED = "measured."  # before a measured number that has the name of a curve
+SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")
+"""Facts of the journal that MLflow shows as metrics."""
 PICTURES = "[A-Z][0-9]*.png"  # named by the deliverable that they show, such as U1.13-elbo.png
 MLFLOW_LINK = "mlflow.json"
 LAYOUT_VERSION = 4
@@ -99,7 +102,20 @@ def measured_numbers(metrics: Json) -> Json:
 
     `fid_classifier.value` loses its suffix. A name that a curve could have gets the prefix `measured.`.
     """
-    return {f"measured.{key}" if _is_curve(key) else key: value for key, value in measured(flatten(metrics)).items()}
+    return {f"{RENAMED}{key}" if _is_curve(key) else key: value for key, value in measured(flatten(metrics)).items()}
+
+
+def numbers_of_evaluation(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the measured numbers, under their own names, among the metrics of a run in MLflow.
+
+    >>> numbers_of_evaluation({"valid_kl": 2.1, "updates": 60.0, "measured.train_kl": 1.5, "test.elbo": -99.0})
+    {'train_kl': 1.5, 'test.elbo': -99.0}
+    """
+    return {
+        key.removeprefix(RENAMED): value
+        for key, value in metrics.items()
+        if key.startswith(RENAMED) or not (_is_curve(key) or key in (*SPEEDS, "updates"))
+    }
 
 
 def _curve_name(column: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from triptych.core.settings_types import Profile
 from triptych.models.classifier.settings import IMAGES, SHIPPED
 from triptych.models.common.registry import load_settings_model
 from triptych.settings.experiment import Experiment
@@ -52,7 +53,8 @@ def _check_classifier(settings: Settings, name: str) -> None:
             [*place, "model", "architecture"],
             f": {architecture} is for {images} images, but {name} has {dataset.kind} images",
         )
-    _check_batch(settings, place, name, settings.classifiers[name].batch_size)
+    train = dataset.sizes(settings.profile).train
+    _check_batch(place, settings.classifiers[name].batch_size, train, settings.profile)
 
 
 def _check_reference(settings: Settings, name: str) -> None:
@@ -115,14 +117,21 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
         raise SettingsError([*place, "reference"], words)
 
 
-def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
-    model, batch_size = experiment.model, experiment.at(settings.profile).batch_size
+def check_training(place: list[str], experiment: Experiment, profile: Profile, train_images: int) -> None:
+    """Check the optimiser of an experiment and its batches, of so many training images."""
+    model, batch_size = experiment.model, experiment.at(profile).batch_size
     for player in experiment.players:
         if player not in model.players:
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
     if batch_size < model.least_batch:
         raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
-    _check_batch(settings, place, experiment.dataset, batch_size, model.batches_per_step)
+    _check_batch(place, batch_size, train_images, profile, model.batches_per_step)
+
+
+def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
+    model, batch_size = experiment.model, experiment.at(settings.profile).batch_size
+    sizes = settings.datasets[experiment.dataset].sizes(settings.profile)
+    check_training(place, experiment, settings.profile, sizes.train)
     processes = settings.runtime.processes_for(model)
     if batch_size % processes:
         raise SettingsError(
@@ -138,11 +147,10 @@ def _check_training(settings: Settings, place: list[str], experiment: Experiment
             )
 
 
-def _check_batch(settings: Settings, place: list[str], dataset: str, batch_size: int, batches: int = 1) -> None:
-    train = settings.datasets[dataset].sizes(settings.profile).train
+def _check_batch(place: list[str], batch_size: int, train: int, profile: Profile, batches: int = 1) -> None:
     if batch_size * batches > train:
         times = f" times {batches} critic_steps" if batches > 1 else ""
         raise SettingsError(
             [*place, "batch_size"],
-            f" is {batch_size}{times}, more than the {train} training images of profile {settings.profile}",
+            f" is {batch_size}{times}, more than the {train} training images of profile {profile}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from triptych.data.dequantization import dequantize
 from triptych.data.image_shapes import SPLITS
 from triptych.data.raw_images import read_raw
 from triptych.data.settings import Dataset, Splits
-from triptych.data.splits import split_images
+from triptych.data.splits import Piece, split_images
 
 PURPOSES = ("binarize", "dequantize")  # of random numbers
 
@@ -29,28 +30,53 @@ def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: P
     """
     image_set = read_raw(raw, dataset.images)
     pieces = split_images(dict(image_set.arrays), splits, str(raw), dataset.seed)
+    prepared = {
+        split: (binarize_split(images, dataset, split, _generator(dataset.seed, split, "binarize")), labels)
+        for split, (images, labels) in pieces.items()
+    }
     with atomic_folder(output) as folder:
-        for split, (images, labels) in pieces.items():
-            pixels = binarize_split(images, dataset, split, _generator(dataset.seed, split, "binarize"))
-            np.save(folder / f"x_{split}.npy", pixels)
-            if labels is not None:
-                np.save(folder / f"y_{split}.npy", labels)
-            if dataset.dequantization == "uniform" and split != "train":
-                noise = _generator(dataset.seed, split, "dequantize").random(pixels.shape, np.float32)
-                np.save(folder / f"continuous_{split}.npy", dequantize(pixels.astype(np.float32), noise))
-        checksums = {path.name: sha256_of_file(path) for path in sorted(folder.glob("*.npy"))}
-        manifest = {
-            "dataset": name,
-            "source": image_set.source,
-            "image_shape": list(pieces["train"][0].shape[1:]),
-            "splits": {split: len(images) for split, (images, _) in pieces.items()},
-            "binarization": dataset.binarization,
-            "dequantization": dataset.dequantization,
-            "files": checksums,
-            "sha256": sha256_of_json(checksums),
-        }
-        write_json(folder / MANIFEST, manifest)
-    tracker.say(f"{name}: " + ", ".join(f"{count:,} {split}" for split, count in manifest["splits"].items()))
+        write_prepared(
+            folder,
+            prepared,
+            name=name,
+            source=image_set.source,
+            binarization=dataset.binarization,
+            dequantization=dataset.dequantization,
+            seed=dataset.seed,
+        )
+    tracker.say(f"{name}: " + ", ".join(f"{len(images):,} {split}" for split, (images, _) in pieces.items()))
+
+
+def write_prepared(
+    folder: Path,
+    pieces: Mapping[str, Piece],
+    *,
+    name: str,
+    source: str,
+    binarization: str,
+    dequantization: str,
+    seed: int,
+) -> None:
+    """Write a prepared data set into an empty folder, from the pixels and labels (None if unknown) of each split."""
+    for split, (pixels, labels) in pieces.items():
+        np.save(folder / f"x_{split}.npy", pixels)
+        if labels is not None:
+            np.save(folder / f"y_{split}.npy", labels)
+        if dequantization == "uniform" and split != "train":
+            noise = _generator(seed, split, "dequantize").random(pixels.shape, np.float32)
+            np.save(folder / f"continuous_{split}.npy", dequantize(pixels.astype(np.float32), noise))
+    checksums = {path.name: sha256_of_file(path) for path in sorted(folder.glob("*.npy"))}
+    manifest = {
+        "dataset": name,
+        "source": source,
+        "image_shape": list(pieces["train"][0].shape[1:]),
+        "splits": {split: len(pixels) for split, (pixels, _) in pieces.items()},
+        "binarization": binarization,
+        "dequantization": dequantization,
+        "files": checksums,
+        "sha256": sha256_of_json(checksums),
+    }
+    write_json(folder / MANIFEST, manifest)
 
 
 def _generator(seed: int, split: str, purpose: str) -> np.random.Generator:

@@ -28,8 +28,8 @@ def pick_device(wanted: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[wanted]:
-        raise TriptychError(f"runtime.device is {wanted}, which this machine does not have: write auto or cpu")
+    if not available.get(wanted):
+        raise TriptychError(f"the device is {wanted}, which this machine does not have: write auto or cpu")
     return torch.device(wanted)
 
 

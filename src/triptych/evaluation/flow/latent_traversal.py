@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from triptych.core.errors import TriptychError
-from triptych.data.dequantization import LEVELS, dequantize
+from triptych.data.dequantization import LEVELS
 from triptych.evaluation.context import Evaluation
+from triptych.evaluation.flow.inference import encode
 
 PAIRS, POINTS = 3, 10
-MIDDLE = 0.5  # noise in the middle of a level, so that rounding in the inverse cannot change the level
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ def traversals(evaluation: Evaluation) -> Traversals:
     labels = evaluation.labels("test")
     pairs = _pairs(labels)
     images = torch.stack([test[list(pair)] for pair in pairs])
-    flow = evaluation.family.continuous
-    latents, _ = flow(dequantize(images.flatten(0, 1).float(), MIDDLE))
+    latents = encode(evaluation.family, images.flatten(0, 1))
     first, second = latents.view(len(images), 2, -1).unbind(1)
     along = torch.linspace(0, 1, POINTS, device=first.device)[:, None]
     lines = first[:, None] * (1 - along) + second[:, None] * along

@@ -61,6 +61,8 @@ class FamilyEntry:
     """Module with `draw_pictures(evaluation)`."""
     presentation: str
     """Module with `PRESENTATION`, a `triptych.evaluation.presentation.Presentation`. It imports nothing heavy."""
+    inference: str | None = None
+    """Module with `encode(family, pixels)` and `log_likelihood(family, pixels, seed, draws)`, or None."""
     headline: Headline = FIDELITY
     """The number that all runs of the family have in common."""
     unsettled: Callable[[Mapping[str, Any]], bool] = lambda model: False
@@ -95,6 +97,7 @@ FAMILIES = {
         colour="#56B4E9",
         curve="negative ELBO (nats per image)",
         **_modules("vae"),
+        inference="triptych.evaluation.vae.inference",
         headline=Headline(
             "test.log_likelihood",
             "mean log-likelihood of a test image, a lower bound in nats",
@@ -116,6 +119,7 @@ FAMILIES = {
         colour="#E69F00",
         curve="bits per dimension",
         **_modules("flow"),
+        inference="triptych.evaluation.flow.inference",
         headline=Headline(
             "test.bits_per_dimension",
             "mean bits per dimension of the test images",

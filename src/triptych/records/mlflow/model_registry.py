@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.core.errors import TriptychError
+from triptych.core.messages import one_line
 from triptych.records.mlflow.descriptions import model_note, result_of
+from triptych.records.mlflow.pyfunc_model import MODEL_DATA, write_mlflow_model
 from triptych.records.mlflow.saved_view import model_version_tags
-from triptych.records.mlflow.store import Store
-from triptych.records.run_folder import RunFolder
+from triptych.records.mlflow.store import Store, expected_errors, import_client
+from triptych.records.run_folder import RunFolder, numbers_of_evaluation
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 
 WEIGHTS_HASH = "weights_sha256"  # the tag by which a model and its version are found, and the key in the manifest
+VERSION_URI = re.compile(r"models:/(?P<name>[^/@']+)(?:/(?P<number>[0-9]+|latest)|@(?P<alias>[^/@]+))")
 
 
 def link_model(store: Store, run_id: str, run: RunFolder, folder: Path | None) -> None:
@@ -72,6 +78,40 @@ def ignore_error(code: str) -> Iterator[None]:
             raise
 
 
+def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, dict[str, float]]:
+    """Download a version of a model into `folder`; return its model folder, and the measured numbers of its run.
+
+    Raises TriptychError if the URI is none of `models:/NAME/VERSION`, `models:/NAME/latest` and `models:/NAME@ALIAS`,
+    or if MLflow does not answer or has no such version.
+    """
+    client = import_client()(tracking_uri)
+    from mlflow.artifacts import download_artifacts
+
+    try:
+        version = _version_of(client, uri)
+        path = download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking_uri)
+        metrics = client.get_run(version.run_id).data.metrics
+    except expected_errors() as error:
+        reason = one_line(error).rstrip(".")
+        raise TriptychError(f"MLflow at {tracking_uri} does not give {uri} ({reason}): name another model") from None
+    return Path(path) / MODEL_DATA, numbers_of_evaluation(metrics)
+
+
+def _version_of(client: MlflowClient, uri: str) -> ModelVersion:
+    """Return the version that a URI names. MLflow's own function takes the registry from a global variable."""
+    found = VERSION_URI.fullmatch(uri)
+    if not found:
+        raise TriptychError(
+            f"{uri} names no model: write models:/NAME/VERSION, models:/NAME/latest or models:/NAME@ALIAS"
+        )
+    name, number, alias = found["name"], found["number"], found["alias"]
+    if alias:
+        return client.get_model_version_by_alias(name, alias)
+    if number == "latest":
+        number = max((int(each.version) for each in client.search_model_versions(f"name = '{name}'")), default=1)
+    return client.get_model_version(name, str(number))
+
+
 def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
     experiment = store.experiment_id(run.inputs["family"])
     models = store.client.search_logged_models([experiment], _query(store, run.name, run.inputs[WEIGHTS_HASH]))
@@ -87,8 +127,6 @@ def _query(store: Store, name: str, weights: str) -> str:
 
 
 def _log_model(store: Store, run_id: str, run: RunFolder, folder: Path) -> LoggedModel:
-    from triptych.records.mlflow.pyfunc_model import write_mlflow_model
-
     client, experiment = store.client, store.experiment_id(run.inputs["family"])
     model = client.create_logged_model(experiment, run.name, run_id, _tags(store, run))
     with tempfile.TemporaryDirectory() as temporary:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.core.file_names import MANIFEST, WEIGHTS
+from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.json_files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLE = {"count": 64, "seed": 0}  # the columns that `predict` reads, with the defaults of `triptych sample`
 EXAMPLE_FILE = "input_example.json"
 ENVIRONMENT_FILE = "python_env.yaml"
+MODEL_DATA = "data"  # the model folder inside MLflow's
 
 
 def write_mlflow_model(folder: Path, output: Path, run_id: str, model_id: str) -> None:
@@ -25,9 +26,9 @@ def write_mlflow_model(folder: Path, output: Path, run_id: str, model_id: str) -
     from mlflow.models import Model
     from mlflow.pyfunc import add_to_model
 
-    data = output / "data"
+    data = output / MODEL_DATA
     data.mkdir(parents=True)
-    for name in (WEIGHTS, MANIFEST):
+    for name in (WEIGHTS, MANIFEST, HISTORY):
         shutil.copyfile(folder / name, data / name)
     write_json(output / EXAMPLE_FILE, {"columns": list(EXAMPLE), "data": [list(EXAMPLE.values())]})
     python = platform.python_version()
@@ -60,15 +61,11 @@ class Sampler:
     """The model inside the wrapper that `mlflow.pyfunc.load_model` returns."""
 
     def __init__(self, folder: Path) -> None:
-        import torch
+        from triptych.evaluation.trained_model import TrainedModel
 
-        from triptych.models.common.load import load_family
-
-        self.family = load_family(folder, torch.device("cpu"))
+        self.model = TrainedModel.read(folder, "cpu", folder.name)
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> np.ndarray:  # noqa: ANN401
         """Return uint8 images, (count, h, w) or (count, 3, h, w), for `count` and `seed` in the first row."""
-        from triptych.evaluation.sampling import draw
-
         count, seed = (int(next(iter(model_input[key]))) for key in EXAMPLE)
-        return draw(self.family, count, seed)
+        return self.model.sample(count, seed)

@@ -11,14 +11,13 @@ from triptych.records.mlflow.model_registry import delete_unused_model, describe
 from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.records.mlflow.store import Clock, Store, to_metrics
 from triptych.records.mlflow.tags import execution_tags
-from triptych.records.run_folder import Json, RunFolder, measured_numbers
+from triptych.records.run_folder import SPEEDS, Json, RunFolder, measured_numbers
 from triptych.records.sample_sheets import open_sheet
 
 SHARED_TAGS = (
     *("profile", "family", "project", "stage", "git_commit", "dvc_exp"),
     *("mlflow.source.name", "mlflow.source.git.commit"),
 )  # of a study and the runs of its configurations
-SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")  # facts of the journal
 
 
 def bring_up_to_date(

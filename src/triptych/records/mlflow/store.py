@@ -41,6 +41,7 @@ ENVIRONMENT = {  # with these timeouts, a server that does not answer delays a r
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
@@ -82,7 +83,12 @@ class Store:
 
     @property
     def uri(self) -> str:
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.project.home / 'mlflow.db'}"
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}"
+
+    @property
+    def database(self) -> Path:
+        """The database with all records, if there is no server."""
+        return self.project.home / "mlflow.db"
 
     @property
     def artifacts(self) -> Path:

@@ -1,0 +1,36 @@
+"""Open a project and find its files, for the functions of the package and for the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
+from triptych.core.project import Project
+from triptych.settings.params import load
+
+if TYPE_CHECKING:
+    from triptych.settings.sections import Settings
+
+
+def open_project(folder: str | Path | None = None) -> tuple[Project, Settings]:
+    """Return the project around `folder`, by default the working directory, and its settings.
+
+    Raises TriptychError if there is no project, or if its params.yaml is invalid.
+    """
+    project = Project.find(Path(folder or ".").resolve())
+    return project, load(project.params)
+
+
+def reference_folder(project: Project, settings: Settings, name: str) -> Path:
+    """Return the folder with the statistics of a reference.
+
+    Raises TriptychError if params.yaml has no such reference, or if its stage has not run.
+    """
+    settings.reference(name)
+    folder = project.reference(name)
+    if not (folder / MANIFEST).exists():
+        stage = "reference" if name in settings.references else "classifier_reference"
+        raise TriptychError(f"{folder} does not exist: run `triptych repro {stage}@{name}` first")
+    return folder

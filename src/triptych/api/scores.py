@@ -1,0 +1,38 @@
+"""Fidelity of images of any origin as a pandas table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.api.projects import open_project, reference_folder
+from triptych.data.array_images import LABEL, to_levels
+from triptych.evaluation.fidelity.scoring import score as measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from triptych.evaluation.trained_model import Images
+
+FIRST = ("value", "standard_error", "low", "high")  # columns
+
+
+def score(images: Images, reference: str, *, project: str | Path | None = None) -> pd.DataFrame:
+    """Return FID, KID, IS, precision and recall of images, one row per measure, as `triptych score` measures them.
+
+    `images` are NumPy or PyTorch arrays of the shape of the reference's images: uint8 from 0 to 255, floats from 0 to
+    1, or bool. `reference` is an entry of `references` or `classifiers` in params.yaml. Of more images than the
+    profile's `fidelity.samples`, a random subset is measured, always the same one. `project` is the folder of the
+    project, by default that of the working directory. Raises TriptychError, one sentence, for other images.
+
+    >>> table = triptych.score(triptych.load("vae-20d").sample(200), "mnist")
+    >>> float(table.loc["fid_classifier", "value"]) > 0
+    True
+    """
+    import pandas as pd
+
+    found, settings = open_project(project)
+    folder = reference_folder(found, settings, reference)
+    rows = measure(to_levels(images, LABEL), folder, settings.active.fidelity, settings.runtime, LABEL)
+    table = pd.DataFrame.from_dict(dict(rows), orient="index").rename_axis("measure")
+    return table[[*FIRST, *table.columns.difference(FIRST, sort=False)]]

@@ -1,0 +1,69 @@
+"""Images in memory, as arrays of NumPy or PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from triptych.core.errors import TriptychError
+from triptych.data.image_files import require_uint8
+from triptych.data.raw_images import checked_images
+
+LABEL = "the image array"  # in messages
+WHITE = 255
+CHANNELS = (1, 3)
+
+
+def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or PyTorch)
+    """Return images of any shape as uint8 from 0 to 255: uint8 unchanged, bool as 0 and 255, floats in [0, 1] rounded.
+
+    Raises TriptychError, which begins with `label`, for other types or values.
+
+    >>> to_levels(np.array([0.0, 0.5, 1.0]), "images").tolist()
+    [0, 128, 255]
+    """
+    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    if array.dtype == bool:
+        return array.astype(np.uint8) * WHITE
+    if array.dtype.kind == "f":
+        low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 1.0)
+        if not (low >= 0.0 and high <= 1.0):  # also if one is NaN
+            values = f"{array.dtype} from {low:g} to {high:g}"
+            raise TriptychError(f"{label} holds {values}, but floats go from 0 to 1: divide by 255, or use uint8")
+        return (array * WHITE).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise TriptychError(f"{label} holds {array.dtype}: use uint8 from 0 to 255, floats from 0 to 1, or bool")
+    return array
+
+
+def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool) -> np.ndarray:  # noqa: ANN401
+    """Return images as the pixels that a model uses, uint8 (n, *shape): levels from 0 to 255, or 0 and 1 if `binary`.
+
+    The axis of colours may be the last. For `binary`, images hold black and white only: 0 and 1, or 0 and 255. Raises
+    TriptychError, which begins with `label`, for other images.
+    """
+    levels = to_levels(images, label)
+    if binary:
+        if not any(np.isin(levels, (0, white)).all() for white in (1, WHITE)):
+            words = "but the model is for black and white pixels: binarise them, for example with images > 127"
+            raise TriptychError(f"{label} holds shades of grey, {words}")
+        levels = levels.clip(0, 1)
+    require_uint8(label, levels.shape, levels.dtype)
+    return np.ascontiguousarray(checked_images(levels, label, shape, binary=binary))
+
+
+def shape_of(images: np.ndarray, label: str) -> tuple[int, ...]:
+    """Return the shape of one image, (h, w) or (3, h, w), of images (n, h, w) or (n, h, w, c) or (n, c, h, w).
+
+    >>> shape_of(np.zeros((5, 28, 28, 1)), "images"), shape_of(np.zeros((5, 32, 32, 3)), "images")
+    ((28, 28), (3, 32, 32))
+    """
+    size = images.shape[1:]
+    for channels, sides in ((size[-1:], size[:-1]), (size[:1], size[1:])):
+        if len(size) == 3 and channels[0] in CHANNELS:
+            return (*channels, *sides) if channels[0] > 1 else (*sides,)
+    if len(size) != 2:
+        raise TriptychError(f"{label} has the shape {images.shape}, but images must be (n, h, w) or (n, 3, h, w)")
+    return (*size,)
