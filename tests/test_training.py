@@ -292,7 +292,7 @@ def test_history_keeps_every_digit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["epoch,kl\n0,1,2\n", "epoch,kl\n0\n", "kl\n1\n", "epoch,kl\n", "epoch,kl\nx,1\n", ""])
 def test_a_damaged_history_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "history.csv"
-    with pytest.raises(TriptychError, match=r"history\.csv is missing: run the stage that makes it"):
+    with pytest.raises(TriptychError, match=r"history\.csv does not exist: run the stage that makes it"):
         read_history(path)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(TriptychError, match=r"history\.csv is damaged .*: delete it and run its stage again"):
