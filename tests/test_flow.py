@@ -202,6 +202,24 @@ def test_variational_noise_has_the_returned_density() -> None:
     assert torch.allclose(oracle.log_prob(noise)[inside], claimed.double()[inside], atol=0.02)
 
 
+def test_the_noise_of_a_pixel_depends_on_its_level_from_minus_one_to_one() -> None:
+    given = []
+
+    class Coupling(Transform):
+        def forward(self, x: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            given.append(context)
+            return x, x.new_zeros(len(x))
+
+    VariationalDequantize(torch.arange(4), [Coupling(), Coupling()])(torch.tensor([[[0, 255], [51, 102]]]))
+    assert [context.tolist() for context in given] == [[pytest.approx([-1.0, 1.0, -0.6, -0.2])]] * 2
+
+
+def test_permutations_are_no_weights() -> None:
+    """They follow from the settings. As weights they would be averaged and stored."""
+    assert not Reorder(torch.arange(4)).state_dict()
+    assert not VariationalDequantize(torch.arange(4), []).state_dict()
+
+
 def test_variational_bound_is_a_bound() -> None:
     """For known P(x): E_u log p(y) + log det <= log P(x), with uniform and with learned noise."""
     torch.manual_seed(1)

@@ -30,7 +30,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document, read_json
 from triptych.core.process_ids import STAGE_VARIABLE
-from triptych.data import download, image_shapes
+from triptych.data import download, image_shapes, published_formats
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
@@ -70,6 +70,7 @@ def assert_one_sentence(path: Path, caught: pytest.ExceptionInfo) -> None:
     sentence = str(caught.value)
     assert str(path) in sentence
     assert "\n" not in sentence
+    assert sentence.rpartition(": ")[2] != "None", "the advice"
 
 
 @settings(SHARED, max_examples=120)
@@ -206,11 +207,11 @@ def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("member", "words"),
     [
-        (npy((10**12, 28, 28), "|u1"), "announces"),
+        (npy((10**12, 28, 28), "|u1"), "x_train announces"),
         (npy((-1, 28, 28), "|u1"), "is impossible"),
         (npy((2, 28, 28), "<f8", bytes(2 * 784 * 8)), "holds float64"),
         (npy((2, 28, 28), [("a", "|O")], b""), "Python objects"),
-        (npy((2, 28, 28), "|u1", bytes(784)), "announces 1,568 bytes of data, but 784 follow"),
+        (npy((2, 28, 28), "|u1", bytes(784)), "x_train announces 1,568 bytes of data, but 784 follow"),
         (npy((3, 28, 28), "|u1", bytes(5 * 784)), "announces"),
         (npy((MOST_IMAGES + 1,), "|u1", bytes(MOST_IMAGES + 1)), "2,000,000 images"),
         (npy((1, 5000), "|u1", bytes(5000)), "3,072 values"),
@@ -274,6 +275,15 @@ def test_an_idx_file_needs_no_more_memory_than_its_data(tmp_path: Path, packed: 
     assert read_idx(path).tolist() == [97, 98]
 
 
+@pytest.mark.parametrize("chunk", [3, 1 << 20])
+def test_no_more_of_a_file_is_read_than_wanted(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(published_formats, "CHUNK", chunk)
+    file = io.BytesIO(bytes(range(100)))
+    assert published_formats._read_at_most(file, 7) == bytes(range(7))
+    assert file.tell() == 7
+    assert published_formats._read_at_most(io.BytesIO(b"ab"), 7) == b"ab"
+
+
 def test_a_binary_or_huge_amat_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "binarized_mnist_train.amat"
     path.write_bytes(bytes(range(256)))
@@ -292,7 +302,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path, seed: int, monkeypa
     path.write_bytes(b"")
     kind = mutate_place(path, Random(seed))
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    readers = [read_npz, read_idx, read_json, load_tensors]
+    readers = [read_npz, read_idx, read_amat, read_json, load_tensors]
     readers += [sha256_of_file] if kind != "empty" else []
     for read in readers:
         with limited_memory(), pytest.raises(TriptychError) as caught:

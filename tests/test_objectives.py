@@ -108,6 +108,8 @@ WRONG_SHAPES = [
         (planar.planar_flow, [*FLOW[:place], wrong, *FLOW[place + 1 :]])
         for place, wrong in ((1, (3, 1)), (2, (3, 5, 2)), (3, (3,)), (3, (3, 2)))
     ),
+    (planar.planar_flow, [(5, 2), (3, 4, 2), (3, 4, 2), (3, 4, 1)]),
+    (planar.planar_flow, [(5, 2), (3, 1, 5, 2), (3, 1, 5, 2), (3, 1, 5, 1)]),
     (planar.invertible, [(3, 2), (3, 1)]),
     (planar.invertible, [(2,), (3, 2)]),
     (planar.gradient_through_invertible, [(3, 2), (2,), (3, 2)]),

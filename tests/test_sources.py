@@ -214,6 +214,26 @@ def test_the_public_cifar_archive(tiny: Settings, tmp_path: Path, monkeypatch: p
     assert_holds(run(tiny, "cifar10", "public", tmp_path / "raw.npz"), COLOUR)
 
 
+@pytest.mark.parametrize(
+    ("images", "place", "named"),
+    [
+        ("mnist", "mnist/MNIST/raw", "MNIST"),
+        ("cifar10", "cifar10/cifar-10-batches-bin", "CIFAR-10"),
+        ("binarized_mnist", "binarized_mnist", "binarised MNIST"),
+    ],
+)
+def test_images_that_are_there_are_not_downloaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str, place: str, named: str
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", None)
+    (tmp_path / place).mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        (tmp_path / images / f"binarized_mnist_{split}.amat").touch()
+    folder, description = download.download(images, tmp_path)
+    assert folder == tmp_path / place
+    assert description.startswith(named)
+
+
 def broken_npz(folder: Path, **changes: np.ndarray) -> None:
     np.savez(folder / "mnist.npz", **{**GREY, **changes})
 

@@ -289,6 +289,16 @@ def test_history_keeps_every_digit(tmp_path: Path) -> None:
     assert read_history(tmp_path / "history.csv") == rows
 
 
+@pytest.mark.parametrize("text", ["epoch,kl\n0,1,2\n", "epoch,kl\n0\n", "kl\n1\n", "epoch,kl\n", "epoch,kl\nx,1\n", ""])
+def test_a_damaged_history_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "history.csv"
+    with pytest.raises(TriptychError, match=r"history\.csv does not exist: run the stage that makes it"):
+        read_history(path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TriptychError, match=r"history\.csv is damaged .*: delete it and run its stage again"):
+        read_history(path)
+
+
 def test_ema_is_its_formula_and_copies_buffers() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
@@ -525,6 +535,20 @@ def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
     for first, second in (batches[:2], batches[2:4]):
         assert len({*first, *second}) == 8
     assert batches[:2] != batches[2:4]
+
+
+def test_all_images_of_a_batch_are_shifted_alike() -> None:
+    """One bright pixel in the middle shows the shift. All 25 shifts by up to two pixels occur."""
+    pixels = torch.zeros(40, 7, 7, dtype=torch.uint8)
+    pixels[:, 3, 3] = torch.arange(1, 41)
+    images = TrainingImages(pixels, torch.device("cpu"), redraws=False, max_shift=2)
+    torch.manual_seed(0)
+    places, order = set(), torch.Generator().manual_seed(0)
+    for batch in images.batches(20, 400, order):
+        (place,) = {(row, column) for _, row, column in batch.nonzero().tolist()}
+        places.add(place)
+        assert len(batch[:, place[0], place[1]].unique()) == 20
+    assert places == {(row, column) for row in range(1, 6) for column in range(1, 6)}
 
 
 def test_epochs_of_snapshots() -> None:

@@ -389,7 +389,7 @@ def test_a_missing_or_damaged_page_is_reported(project: Project) -> None:
     def verdict() -> Verdict:
         return next(iter(check_page(project, ["vae"]))).verdict
 
-    assert verdict() is Verdict.MISSING
+    assert [*check_page(project, ["vae"])] == [Finding("report.html", "plots", Verdict.MISSING, "run `triptych page`")]
     numbers = {key: value for key, value in flatten(METRICS).items() if is_number(value)}
     cells = [f'<td data-key="{key}" data-value="{value}">' for key, value in numbers.items()]
     project.page.write_text(f'<section id="vae">{"".join(cells)}</section>')

@@ -34,7 +34,7 @@ def importance_sampling(
     `pieces` keeps intermediate results, and a second call continues after them.
     """
     paths = [pieces / f"importance-{index:05d}.safetensors" for index in range(-(-len(pixels) // PIECE))]
-    done = PIECE * sum(path.exists() for path in paths)
+    done = min(PIECE * sum(path.exists() for path in paths), len(pixels))
     progress = Progress(name, len(pixels), done)
     for index, (path, piece) in enumerate(zip(paths, pixels.split(PIECE), strict=True)):
         if path.exists():
