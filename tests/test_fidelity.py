@@ -234,10 +234,11 @@ def test_to_uint8_rounds_and_clamps_rounding_errors() -> None:
     ]
 
 
-def test_too_few_samples_are_refused() -> None:
+def test_few_samples_make_subsets_smaller_and_three_are_refused() -> None:
     few = extracted(torch.randn(20, 3))
-    with pytest.raises(TriptychError, match="kid_subset_size"):
-        measure(few, reference_of(few[FEATURES]), PROTOCOL)
+    found = scores(few, reference_of(few[FEATURES]), PROTOCOL, intervals=False)
+    assert found["kid_classifier"]["subset_size"] == 20
+    assert scores(extracted(torch.randn(5, 3)), reference_of(few[FEATURES]), PROTOCOL)["is_classifier"]["parts"] == 5
     with pytest.raises(TriptychError, match="more than 3 images"):
         precision_and_recall(extracted(torch.randn(3, 3)), reference_of(few[FEATURES]))
 

@@ -51,7 +51,7 @@ def fetch(dataset: str) -> None:
     with stage(project, "fetch", dataset, output) as tracker:
         run(
             dataset=chosen,
-            source=settings.active.source,
+            source=project.data / chosen.images if chosen.own else settings.active.source,
             downloads=project.private / "downloads",
             output=output,
             tracker=tracker,

@@ -15,7 +15,7 @@ class Fidelity(Section):
 
     samples: PositiveInt = Field(ge=10, le=1_000_000, description="generated images; IS splits them into ten parts")
     kid_subsets: PositiveInt = Field(le=10_000, description="random subsets that KID averages over")
-    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images per subset")
+    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images per subset, at most all")
     resamplings: int = Field(
         default=100,
         ge=0,
@@ -47,7 +47,7 @@ class Likelihood(Section):
     train_images: PositiveInt = Field(
         ge=2,
         le=2_000_000,
-        description="number of training images, the first ones, used for the training set's likelihood",
+        description="number of training images, the first ones, used for the training set's likelihood; at most all",
     )
 
 
