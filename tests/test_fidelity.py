@@ -212,8 +212,11 @@ def test_classes_are_not_counted_if_the_classifier_knows_other_ones() -> None:
     counted = measure(extracted(features, logits), reference, PROTOCOL)
     uncounted = replace(reference, names_classes=False)
     found = measure(extracted(features, logits), uncounted, PROTOCOL)
-    assert set(counted) - set(found) == set(uncounted.not_defined) == {"recognised", "classes"}
-    assert reference.not_defined == {}
+    absent = uncounted.not_defined(labelled=False)
+    assert set(counted) - set(found) == set(absent) == {"recognised", "classes"}
+    assert absent["classes"].startswith("no labels: ")
+    assert "no labels" not in uncounted.not_defined(labelled=True)["classes"]
+    assert reference.not_defined(labelled=True) == {}
 
 
 def test_values_that_are_no_intensities_are_refused(tiny: Settings) -> None:

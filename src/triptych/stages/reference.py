@@ -55,7 +55,7 @@ def measure_reference(
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
         tracker.note(**machine_facts(device))
-        extractors = Extractors.open(kind, name, classifier, device)
+        extractors = Extractors.open(kind, name, classifier, prepared.manifest["image_shape"][-1], device)
         real = _extract(prepared, [split], extractors)
         reference = _statistics(prepared, [split], extractors, real)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]

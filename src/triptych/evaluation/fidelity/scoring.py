@@ -41,7 +41,9 @@ def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runt
     if len(images) > protocol.samples:
         images = images[np.random.default_rng(0).permutation(len(images))[: protocol.samples]]
     with deterministic(runtime) as device:
-        extractors = Extractors.open(real.origin.kind, reference.name, reference / CLASSIFIER, device)
+        extractors = Extractors.open(
+            real.origin.kind, reference.name, reference / CLASSIFIER, real.origin.image_shape[-1], device
+        )
         real.require_weights(extractors, reference)
         extracted = extractors.features.extract(torch.from_numpy(np.ascontiguousarray(images)))
         with heartbeat(f"{label}  FID, KID and IS"):
