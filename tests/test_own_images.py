@@ -159,8 +159,8 @@ ARRAYS = {
     "not square": (GREY[:, 1:], "12 by 11 pixels, but they must be square, 8 to 64"),
     "too small": (GREY[:, :7, :7], "7 by 7 pixels"),
     "too large": (np.zeros((60, 65, 65), np.uint8), "65 by 65 pixels"),
-    "empty": (GREY[:0], "has 0 images: use 50 or more"),
-    "few": (GREY[:49], "has 49 images"),
+    "empty": (GREY[:0], "has 0 train images: use 50 or more"),
+    "few": (GREY[:49], "has 49 train images"),
     "binary": (GREY % 2, "nothing above 1"),
     "objects": (np.array([{}]), "Python objects"),
 }
@@ -190,9 +190,15 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(TriptychError, match=words):
             read(tmp_path / name)
-    np.savez(tmp_path / "x.npz", x_train=GREY, y_train=LABELS + 7)
-    with pytest.raises(TriptychError, match="must lie in 0 to 9"):
-        read(tmp_path / "x.npz")
+    for changed, words in (
+        ({"y_train": LABELS.astype(int) + 300}, "must lie in 0 to 255"),
+        ({"y_train": LABELS[1:]}, "59 labels for 60 images"),
+        ({"x_test": GREY[:1]}, "has 1 test images: use 5 or more"),
+        ({"x_test": GREY[:, 1:, 1:]}, r"x_test has the shape \(60, 11, 11\)"),
+    ):
+        np.savez(tmp_path / "x.npz", **{"x_train": GREY, **changed})
+        with pytest.raises(TriptychError, match=words):
+            read(tmp_path / "x.npz")
     write_images(tmp_path / "x", GREY)
     with pytest.raises(TriptychError, match=r"030\.png is in colour, but grey images are needed"):
         SMALL.resize((12, 12)).save(tmp_path / "x" / "030.png")

@@ -15,8 +15,10 @@ from triptych.core.errors import TriptychError
 @click.command("add-data")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--experiments", metavar="FAMILIES", default="", help="families to add a model of, such as vae,flow,gan")
-def add_data(name: str, file: Path, experiments: str) -> None:
+@click.option(
+    "--experiments", "wanted", metavar="FAMILIES", default="", help="families to add a model of, such as vae,flow,gan"
+)
+def add_data(name: str, file: Path, wanted: str) -> None:
     """Add your images in FILE to params.yaml as the data set NAME, with a reference and experiments.
 
     FILE is a .npy file, a .npz file with x_train, or a folder of PNG or JPEG files: square images of 8 to 64 pixels. It
@@ -31,7 +33,7 @@ def add_data(name: str, file: Path, experiments: str) -> None:
     from triptych.settings.own_data import FAMILIES, add_own_data
     from triptych.settings.sections import NAME
 
-    families = [family for family in experiments.split(",") if family]
+    families = [family for family in wanted.split(",") if family]
     for family in families:
         if family not in FAMILIES:
             raise TriptychError(f"--experiments names {family!r}: use some of {','.join(FAMILIES)}")

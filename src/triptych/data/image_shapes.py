@@ -17,7 +17,8 @@ IMAGE_SHAPES: dict[str, Shape] = {
     "kmnist": (28, 28),
 }
 """The published data sets."""
-CLASSES = 10
+CLASSES = 10  # of published images, and of classifiers
+MOST_CLASSES = 256  # of own images
 LEAST_SIDE, MOST_SIDE = 8, 64  # of images, in pixels
 MOST_IMAGES = 2_000_000  # per split
 MOST_VALUES = 3 * MOST_SIDE**2  # per image

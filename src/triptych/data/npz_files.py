@@ -63,13 +63,13 @@ def array_names(path: Path) -> list[str]:
 
 
 def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all arrays in a `.npz` file, or that of a `.npy` file as `x_train`, from their headers."""
+    """Return the shapes of the known arrays in a `.npz` file, or that of a `.npy` file as `x_train`, from headers."""
     with _opened(path) as file:
         if path.suffix == ".npy":
             return {"x_train": _read_header(file)[0]}
         with ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            return {name.removesuffix(".npy"): _read_header(archive.open(name))[0] for name in names}
+            found = [name for name in NAMES if f"{name}.npy" in archive.namelist()]
+            return {name: _read_header(archive.open(f"{name}.npy"))[0] for name in found}
 
 
 @contextmanager

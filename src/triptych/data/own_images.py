@@ -10,10 +10,10 @@ import numpy as np
 
 from triptych.core.errors import TriptychError
 from triptych.data.image_files import folder_shape, image_paths, read_folder, require_uint8
-from triptych.data.image_shapes import SPLITS, Shape, image_shape
-from triptych.data.npz_files import array_shapes, read_npy, read_npz
+from triptych.data.image_shapes import SPLITS, Shape, image_shape, refuse_too_large
+from triptych.data.npz_files import array_names, array_shapes, read_npy, read_npz
 
-LEAST_IMAGES = 50  # a tenth of them, a split, is then enough for all measures
+LEAST_IMAGES = {"train": 50, "valid": 5, "test": 5}  # a tenth of 50, or 5, are enough for all measures
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,17 @@ def describe_own(path: Path) -> OwnImages:
         raise TriptychError(f"{path} {problem}: name a .npy file, a .npz file or a folder of PNG or JPEG files")
     arrays = array_shapes(path)
     if "x_train" not in arrays:
-        found = ", ".join(arrays) or "no array"
+        found = ", ".join(array_names(path)) or "no array"
         raise TriptychError(f"{path} has no array x_train: it has {found}; rename the array with the images")
+    for name, found in arrays.items():
+        refuse_too_large(f"{path}: {name}", found)
     counts = {split: arrays[f"x_{split}"][0] for split in SPLITS if arrays.get(f"x_{split}")}
     shape = image_shape(arrays["x_train"], f"{path}: x_train")
     return _checked(str(path), counts, shape, labelled="y_train" in arrays)
 
 
 def _checked(label: str, counts: Mapping[str, int], shape: Shape, *, labelled: bool) -> OwnImages:
-    if sum(counts.values()) < LEAST_IMAGES:
-        raise TriptychError(f"{label} has {sum(counts.values())} images: use {LEAST_IMAGES} or more")
+    for split, count in counts.items():
+        if count < (least := LEAST_IMAGES[split]):
+            raise TriptychError(f"{label} has {count} {split} images: use {least} or more")
     return OwnImages(shape, counts, labelled)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES, image_shape
+from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES, MOST_CLASSES, image_shape
 from triptych.data.npz_files import TEXTS, read_npz
 
 
@@ -42,7 +42,8 @@ def check_images(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> 
             binary = images == "binarized_mnist"
             checked[name] = checked_images(array, f"{origin}: {name}", shape, binary=binary)
         elif name.startswith("y_"):
-            checked[name] = _checked_labels(array, f"{origin}: {name}", len(arrays.get(f"x_{name[2:]}", ())))
+            classes = CLASSES if images in IMAGE_SHAPES else MOST_CLASSES
+            checked[name] = _checked_labels(array, f"{origin}: {name}", len(arrays.get(f"x_{name[2:]}", ())), classes)
     return {name: np.ascontiguousarray(array, dtype=np.uint8) for name, array in checked.items()}
 
 
@@ -76,15 +77,15 @@ def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binar
     return array
 
 
-def _checked_labels(labels: np.ndarray, label: str, images: int) -> np.ndarray:
+def _checked_labels(labels: np.ndarray, label: str, images: int, classes: int) -> np.ndarray:
     if labels.shape == (images, 1):  # some archives of CIFAR-10 hold labels as a column
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise TriptychError(f"{label} must be a list of integers, but it is {labels.dtype} of shape {labels.shape}")
     if len(labels) != images:
         raise TriptychError(f"{label} has {len(labels)} labels for {images} images")
-    if images and (labels.min() < 0 or labels.max() >= CLASSES):
-        raise TriptychError(f"{label} must lie in 0 to {CLASSES - 1}, but goes from {labels.min()} to {labels.max()}")
+    if images and (labels.min() < 0 or labels.max() >= classes):
+        raise TriptychError(f"{label} must lie in 0 to {classes - 1}, but goes from {labels.min()} to {labels.max()}")
     return labels
 
 

@@ -27,6 +27,8 @@ class Facts:
     shape: Shape | None
     train: int | None
     """The number of training images."""
+    unlabelled: bool
+    """Whether it is known that there are no labels."""
 
     @classmethod
     def of(cls, dataset: Dataset, profile: Profile, data: Path | None) -> Facts:
@@ -35,7 +37,8 @@ class Facts:
         shape = described.shape if described else IMAGE_SHAPES.get(dataset.images)
         if described and not sizes:
             sizes = default_sizes(described.counts)
-        return cls(shape[-2:] if shape and dataset.grey else shape, sizes and sizes.train)
+        unlabelled = described is not None and not described.labelled
+        return cls(shape[-2:] if shape and dataset.grey else shape, sizes and sizes.train, unlabelled)
 
 
 def check_consistency(settings: Settings, data: Path | None = None) -> None:
@@ -78,6 +81,8 @@ def _check_classifier(settings: Settings, name: str, facts: Mapping[str, Facts])
     dataset = settings.datasets[name]
     if dataset.binarization != "none":
         raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
+    if facts[name].unlabelled:
+        raise SettingsError(place, f": {dataset.images} has no labels; use an entry of references instead")
     shape, images = facts[name].shape, IMAGES[architecture]
     if shape and colours(shape) != images:
         raise SettingsError(

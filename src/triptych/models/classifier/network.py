@@ -13,10 +13,10 @@ from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.json_schemas import ClassifierManifest, read_document
+from triptych.data.image_shapes import CLASSES
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
-CLASSES = 10
 CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
 
 

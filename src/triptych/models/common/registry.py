@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_shapes import in_words
 
 if TYPE_CHECKING:
     from triptych.models.common.settings import FamilySettings
@@ -141,7 +140,7 @@ def build(family: str, model: Any, image_shape: tuple[int, ...]) -> Family:  # n
     Raises TriptychError if the networks cannot model images of this shape.
     """
     if reason := model.misfit(image_shape):
-        raise TriptychError(f"the data set has {in_words(image_shape)}, but {reason}")
+        raise TriptychError(f"the data set has images of {image_shape[-1]} by {image_shape[-2]}, but {reason}")
     return import_module(FAMILIES[family].family).build(model, image_shape)
 
 
