@@ -59,6 +59,9 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert path.read_text() == text
     settings = load(path)
     assert {f"{family}-discs" for family in FAMILIES} < set(settings.experiments)
+    budgets = {family: settings.experiment(f"{family}-discs") for family in FAMILIES}
+    assert {found.batch_size for found in budgets.values()} == {8}
+    assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [12, 12, 80]
     for words, named in {
         ("add-data", "discs", str(tmp_path / "pictures")): "exists: choose another name",
         ("add-data", "discs", "data/own/discs"): "already has an entry discs",
@@ -73,7 +76,7 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert words in clone.refuse("triptych", "check")
     clone.edit(lambda data: data["experiments"]["gan-discs"].update(reference="discs"))
     clone.edit(lambda data: data["datasets"]["binarized_discs"].pop("grey"))
-    assert "datasets.binarized_discs.binarization is static, but it is" in clone.refuse("triptych", "check")
+    assert "datasets.binarized_discs.binarization is stochastic, but it is" in clone.refuse("triptych", "check")
     path.write_text(text)
     shutil.rmtree(clone.root / "data" / "own")
     assert "data/own/discs does not exist: put your images" in clone.refuse("triptych", "repro", "prepare@discs")

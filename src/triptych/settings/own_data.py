@@ -81,24 +81,29 @@ def own_entries(name: str, images: str, found: OwnImages, families: Sequence[str
             grey = f"grey_{name}"
             datasets[grey] = {"images": images, **turned}
             references[grey] = {"dataset": grey, "extractor": EXTRACTORS["grey"]}
-        datasets[f"binarized_{name}"] = {"images": images, **turned, "binarization": "static"}
+        datasets[f"binarized_{name}"] = {"images": images, **turned, "binarization": "stochastic"}
     experiments: Entries = {}
     for family in families:
         dataset, reference = (f"binarized_{name}", grey) if family == "vae" else (name, name)
         recipe, model = RECIPES[family]
         entry = {"family": family, "dataset": dataset, "reference": reference, "recipe": recipe, "seed": 0}
-        experiments[f"{family}-{name}"] = entry | _budget(default_sizes(found.counts).train) | model
+        experiments[f"{family}-{name}"] = entry | _budget(family, default_sizes(found.counts).train) | model
     return {"datasets": datasets, "references": references} | ({"experiments": experiments} if experiments else {})
 
 
-def _budget(train: int) -> dict[str, Any]:
-    """Return smaller batches for few images, and updates per epoch in place of short passes through the images."""
+def _budget(family: str, train: int) -> dict[str, Any]:
+    """Return smaller batches for few images, and updates per epoch in place of short passes through the images.
+
+    Models with a likelihood make at most two passes per epoch, since they soon overfit few images.
+    """
     batch = BATCH
     while batch > 2 and 4 * batch > train:
         batch //= 2
+    passed = train // batch
+    updates = {profile: count if family == "gan" else min(count, 2 * passed) for profile, count in UPDATES.items()}
     return {
         **({"batch_size": batch} if batch < BATCH else {}),
-        **({"epoch_updates": dict(UPDATES)} if train // batch < UPDATES["quick"] else {}),
+        **({"epoch_updates": updates} if passed < UPDATES["quick"] else {}),
     }
 
 
