@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from conftest import ROOT
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import PROFILES, ByProfile
+from triptych.models.classifier.settings import KNOWN_IMAGES
 from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
@@ -358,3 +360,14 @@ def test_a_misspelt_key_is_named_instead_of_the_missing_one(params: dict, key: s
     with pytest.raises(TriptychError) as caught:
         parse(data)
     assert named in str(caught.value)
+
+
+def test_published_images_of_another_kind_stand_beside_mnist(params: dict) -> None:
+    """The example of the how-to, with a network whose classes are digits."""
+    text = (ROOT / "docs" / "own-images.md").read_text(encoding="utf-8")
+    example = YAML(typ="safe", pure=True).load(text.rpartition("```yaml")[2].partition("```")[0])
+    settings = parse(params | {section: params[section] | entries for section, entries in example.items()})
+    assert settings.datasets_of(["evaluate@realnvp-fashion"]) == ["fashion"]
+    assert settings.datasets_of(["evaluate@vae-20d", "planar"]) == list(settings.datasets)
+    assert settings.datasets_of(["evaluate@vae-20d", "study@dirac"]) == ["mnist", "binarized_mnist"]
+    assert settings.dataset("fashion").images not in KNOWN_IMAGES["mnist-v1"]
