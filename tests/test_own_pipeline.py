@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from dvc.utils.serialize import modify_yaml
 from PIL import Image
 
 from test_pipeline import Clone, make_clone
+from triptych.evaluation.flow import pictures
+from triptych.evaluation.flow.latent_traversal import traversals
+from triptych.models.common.registry import build
+from triptych.models.flow.settings import Model
 from triptych.settings.params import load
 
 FAMILIES = ("vae", "flow", "gan")
@@ -94,6 +100,35 @@ def test_a_changed_file_of_the_user_re_runs_its_chain_alone(clone: Clone, tmp_pa
     Image.open(file).rotate(180).save(file)
     assert clone.ran(clone.succeed("dvc", "repro", *stages)) == ["fetch@discs", "prepare@discs"]
     assert clone.ran(clone.succeed("dvc", "repro", *stages)) == []
+
+
+def test_traversals_of_colour_images_without_labels_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    settings = {"architecture": "nice", "alpha": 0.05, "couplings": 2, "hidden": [8]}
+    family = build("flow", Model.model_validate(settings), (3, 12, 12))
+    test = torch.randint(0, 256, (30, 3, 12, 12)).to(torch.uint8)
+    evaluation = SimpleNamespace(
+        family=family,
+        shown=torch.randn(10, family.latent),
+        splits={"test": SimpleNamespace(pixels=test)},
+        labels=lambda _: None,
+        folder=tmp_path,
+    )
+    found = traversals(evaluation)
+    assert found.labels == [("", "")] * 3
+    assert found.end_error == 0
+    assert len({image.numpy().tobytes() for image in found.images.flatten(0, 1)}) == 6
+    titles = []
+    drawn = pictures.image_rows
+    monkeypatch.setattr(pictures, "image_rows", lambda *args: titles.append(args[2]) or drawn(*args))
+    pictures._draw_traversals(evaluation)
+    pictures._draw_layers(evaluation)
+    assert titles[0] == "R3  Along a straight line between two latents, by the share of the way"
+    for name in ("R2-layers", "R3-traversals"):
+        pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int)
+        assert (np.ptp(pixels, axis=2) > 30).any()
+    evaluation.labels = lambda _: torch.arange(30) % 4
+    assert traversals(evaluation).labels[0] == ("0", "2")  # four classes are too few for three pairs of different ones
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ def _draw_traversals(evaluation: Evaluation) -> None:
     ends = found.images[:, :, None].float()
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
     shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
-    title = "R3  Along a straight line between two latents, by the share of the way; the digits are the images' labels"
+    title = "R3  Along a straight line between two latents, by the share of the way"
+    title += "; the digits are the images' labels" if any(map(any, found.labels)) else ""
     figure = image_rows(rows.numpy(), ["image", *shares, "image"], title, found.labels)
     save_images(figure, evaluation.folder / "R3-traversals.png", colour=rows.ndim > 4)

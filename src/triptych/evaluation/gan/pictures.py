@@ -67,10 +67,12 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
     first, last = (latents[list(side)][:, None] for side in zip(*chosen, strict=True))
     points = torch.lerp(first, last, torch.linspace(0, 1, POINTS, device=latents.device)[:, None])
     images = to_uint8(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
+    title = "U2.7  Along a straight line between two latents"
+    title += "" if labels is None else "; the digits are the classifier's"
     figure = image_rows(
         images.view(ROWS, POINTS, *images.shape[1:]).numpy(),
         [f"{index / (POINTS - 1):.3g}" for index in range(POINTS)],
-        "U2.7  Along a straight line between two latents; the digits are the classifier's",
+        title,
         [label_texts(labels, pair) for pair in chosen],
     )
     save_images(figure, evaluation.folder / "U2.7-interpolations.png", colour=images.ndim == 4)
