@@ -36,7 +36,7 @@ class Classifier(nn.Module):
 
     def resized(self, pixels: Tensor) -> Tensor:
         """Return float images (n, channels, side, side) of 0 to 255 from 8-bit images (n, ...)."""
-        images = (pixels[:, None] if self.grey else pixels).float()
+        images = pixels.float()[:, None] if self.grey else pixels.float()
         if images.shape[-1] == self.side:
             return images
         return interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
