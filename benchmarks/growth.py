@@ -213,7 +213,7 @@ def _first(images: HeldOutImages, count: int) -> HeldOutImages:
 
 
 def _features(context: Context, table: Table, pixels: torch.Tensor) -> None:
-    extractor = open_classifier(shipped_folder("mnist-v1"), torch.device("cpu"))
+    extractor = open_classifier(shipped_folder("mnist-v1"), 28, torch.device("cpu"))
     for _ in PROGRESS.rounds("growth: features", context.rounds):
         with deterministic(context.settings.runtime):
             taken = [seconds(lambda count=count: extractor.extract(pixels[:count])) for count in COUNTS]

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from triptych.cli.main import SPIN_COUNT, SPIN_VARIABLE, cli
 from triptych.core.tracker import Console
+from triptych.data.image_shapes import IMAGE_SHAPES
 from triptych.runner import fork_server
 from triptych.settings.params import Settings, parse
 from triptych.stages.fetch import fetch
@@ -25,7 +26,8 @@ from triptych.stages.prepare import prepare
 from triptych.stages.study import study
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
+NOTES = tuple(f"data/{name}" for name in IMAGE_SHAPES)  # on published images, in place of the user's own
+COPIED = (*NOTES, "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")

@@ -363,7 +363,11 @@ def test_wrong_settings_are_refused_in_one_sentence(change: dict, words: str) ->
     ("options", "words"),
     [
         ({"images": np.zeros((200, 28))}, r"the shape \(200, 28\)"),
-        ({"settings": RESNET}, "holds grey images, but this model is for colour images"),
+        (
+            {"settings": RESNET},
+            "holds grey images of 28 by 28, but architecture resnet is for 32 or 64 pixels",
+        ),
+        ({"images": np.zeros((200, 28, 20))}, "has images of 20 by 28 pixels, but they must be square"),
         ({"images": np.full((200, 28, 28), 0.4)}, "holds shades of grey"),
         ({"valid": np.zeros((1, 28, 28))}, "1 held-out images are too few"),
         ({"valid": np.zeros((9, 20, 20))}, r"the array of held-out images has the shape \(9, 20, 20\)"),

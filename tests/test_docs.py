@@ -259,7 +259,7 @@ def missing(page: Path, path: str) -> bool:
     pattern = re.sub(r"<\w+>", "*", path.rstrip("/"))
     if any(any(folder.glob(pattern)) for folder in (ROOT, page.parent, ROOT / "src" / "triptych")):
         return False
-    if any(re.match(rf"{output}(/|$)", path) for output in outputs()):
+    if any(re.match(rf"{place}(/|$)", path) for place in (*outputs(), "data/own")):
         return False
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     if any(f"/{path}".startswith(f"/{line.strip('/')}/") for line in (*ignored, ".dvc")):  # files of a run, not in git

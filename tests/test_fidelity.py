@@ -212,8 +212,11 @@ def test_classes_are_not_counted_if_the_classifier_knows_other_ones() -> None:
     counted = measure(extracted(features, logits), reference, PROTOCOL)
     uncounted = replace(reference, names_classes=False)
     found = measure(extracted(features, logits), uncounted, PROTOCOL)
-    assert set(counted) - set(found) == set(uncounted.not_defined) == {"recognised", "classes"}
-    assert reference.not_defined == {}
+    absent = uncounted.not_defined(labelled=False)
+    assert set(counted) - set(found) == set(absent) == {"recognised", "classes"}
+    assert absent["classes"].startswith("no labels: ")
+    assert "no labels" not in uncounted.not_defined(labelled=True)["classes"]
+    assert reference.not_defined(labelled=True) == {}
 
 
 def test_values_that_are_no_intensities_are_refused(tiny: Settings) -> None:
@@ -234,10 +237,11 @@ def test_to_uint8_rounds_and_clamps_rounding_errors() -> None:
     ]
 
 
-def test_too_few_samples_are_refused() -> None:
+def test_few_samples_make_subsets_smaller_and_three_are_refused() -> None:
     few = extracted(torch.randn(20, 3))
-    with pytest.raises(TriptychError, match="kid_subset_size"):
-        measure(few, reference_of(few[FEATURES]), PROTOCOL)
+    found = scores(few, reference_of(few[FEATURES]), PROTOCOL, intervals=False)
+    assert found["kid_classifier"]["subset_size"] == 20
+    assert scores(extracted(torch.randn(5, 3)), reference_of(few[FEATURES]), PROTOCOL)["is_classifier"]["parts"] == 5
     with pytest.raises(TriptychError, match="more than 3 images"):
         precision_and_recall(extracted(torch.randn(3, 3)), reference_of(few[FEATURES]))
 

@@ -7,12 +7,16 @@ import math
 import pytest
 import torch
 
+from triptych.core.errors import TriptychError
 from triptych.core.progress import Progress
 from triptych.data.augmentation import shift_and_mirror, shift_images
+from triptych.data.dequantization import dequantize
+from triptych.evaluation.fidelity.extractors import open_classifier
 from triptych.models.classifier import training
-from triptych.models.classifier.network import DigitClassifier, build_classifier
+from triptych.models.classifier.network import DigitClassifier, build_classifier, load_classifier
+from triptych.models.classifier.shipped import shipped_folder
 from triptych.models.classifier.training import ClassifierTrainer, LabelledImages
-from triptych.models.common.registry import build
+from triptych.models.common.registry import build, load_settings_model
 from triptych.settings.params import Settings, parse
 from triptych.training.trainer import Duration, Trainer
 
@@ -77,6 +81,78 @@ def test_samples_are_reproducible_intensities(tiny: Settings, name: str) -> None
     assert images.max() <= 1
     assert torch.equal(images, family.sample(latents, chunk=3))
     assert torch.allclose(images, family.sample(latents, chunk=7), atol=1e-5)
+
+
+SMALL_MODELS = {
+    "vae": ("vae", {"latent": 3, "hidden": [8], "activation": "relu"}, (9, 9)),
+    "mlp": (
+        "gan",
+        {"architecture": "mlp", "latent": 3, "leak": 0.2, "generator": [8], "discriminator": [8]},
+        (3, 9, 9),
+    ),
+    "resnet": (
+        "gan",
+        {"architecture": "resnet", "latent": 3, "width": 4, "loss_type": "jsd", "critic_steps": 1},
+        (64, 64),
+    ),
+    "resnet in colour": (
+        "gan",
+        {"architecture": "resnet", "latent": 3, "width": 4, "loss_type": "w1", "critic_steps": 1}
+        | {"spectral_normalization": True, "reg_type": "r1gp", "reg_cf": 1.0},
+        (3, 64, 64),
+    ),
+    "realnvp": ("flow", {"architecture": "realnvp", "alpha": 0.05, "couplings": 3, "hidden": [8]}, (3, 9, 9)),
+    "nice": ("flow", {"architecture": "nice", "alpha": 0.05, "couplings": 3, "hidden": [8]}, (3, 9, 9)),
+    "multiscale": (
+        "flow",
+        {"architecture": "multiscale", "alpha": 0.05, "couplings": 2, "channels": [4, 4], "blocks": 1},
+        (3, 12, 12),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_a_model_takes_images_of_other_shapes(name: str) -> None:
+    family_name, data, shape = SMALL_MODELS[name]
+    torch.manual_seed(0)
+    model = load_settings_model(family_name).model_validate(data)
+    family = build(family_name, model, shape)
+    pixels = torch.randint(0, 2 if family_name == "vae" else 256, (6, *shape)).to(torch.uint8)
+    optimizers = {player: torch.optim.SGD(weights, 1e-3) for player, weights in family.players().items()}
+
+    def update(player: str, loss: torch.Tensor) -> None:
+        optimizers[player].zero_grad()
+        loss.backward()
+        optimizers[player].step()
+
+    assert all(value.isfinite().all() for value in family.step(pixels, update).values())
+    assert family.sample(torch.randn(4, family.latent)).shape == (4, *shape)
+    if family_name == "flow":
+        with torch.no_grad():
+            for parameter in family.networks.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        assert family.inverse_error(dequantize(pixels.float(), 0.5)) < 1e-5
+
+
+@pytest.mark.parametrize(("name", "shape"), [("resnet", (48, 48)), ("multiscale", (3, 10, 10))])
+def test_a_convolutional_model_says_which_sizes_it_takes(name: str, shape: tuple[int, ...]) -> None:
+    family, data, _ = SMALL_MODELS[name]
+    model = load_settings_model(family).model_validate(data)
+    with pytest.raises(TriptychError, match=r"images of (48 by 48, but .* 32 or 64|10 by 10, but .* multiples of 4)"):
+        build(family, model, shape)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mnist-v1", (48, 48)), ("cifar10-v1", (3, 48, 48))])
+def test_a_shipped_classifier_resizes_images(name: str, shape: tuple[int, ...]) -> None:
+    network = load_classifier(shipped_folder(name), torch.device("cpu"))
+    own = torch.randint(0, 256, (5, *shape[:-2], network.side, network.side)).to(torch.uint8)
+    grown = own.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert network.features(torch.zeros((2, *shape), dtype=torch.uint8)).shape == network.features(own[:2]).shape
+    resized = network.resized(grown)
+    assert resized.shape[-2:] == (network.side, network.side)
+    assert (resized - network.resized(own)).abs().mean() < 30 < own.float().std()
+    extractor = open_classifier(shipped_folder(name), 48, torch.device("cpu"))
+    assert extractor.name.endswith(f"on images resized from 48 by 48 to {network.side} by {network.side}")
 
 
 def test_classifier_and_its_shifts(tiny: Settings) -> None:

@@ -91,7 +91,7 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
     [
         (lambda folder: folder / "x.npy", "x.npy does not exist"),
         (lambda folder: folder / "x.txt", "x.txt does not exist"),
-        (lambda folder: folder, "holds no PNG files"),
+        (lambda folder: folder, "holds no PNG or JPEG files"),
         (lambda folder: write_npz(folder / "x.npz", a=GREY, b=GREY), "x.npz holds a, b: rename the array"),
         (lambda folder: write_npz(folder / "x.npz"), "x.npz holds no array"),
         (lambda folder: write_npy(folder / "x.npy", GREY / 255), r"holds float64.*\(255 \* images\)\.round\(\)"),

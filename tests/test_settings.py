@@ -15,6 +15,7 @@ from conftest import ROOT
 from pages import blocks
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import PROFILES, ByProfile
+from triptych.models.classifier.settings import KNOWN_IMAGES
 from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
@@ -142,7 +143,8 @@ def test_documents_settings(params: dict) -> None:
         ("profiles/quick/fidelity/kid_subset_size", 5000, "kid_subset_size"),
         ("profiles/quick/likelihood/importance_samples", 0, "profiles.quick.likelihood.importance_samples"),
         ("profiles/quick/likelihood/train_images", 1, "profiles.quick.likelihood.train_images"),
-        ("profiles/quick/likelihood/train_images", 10**6, "likelihood.train_images"),
+        ("datasets/mnist/images", "emnist", "datasets.mnist.images: unknown images 'emnist'; known: mnist, "),
+        ("datasets/mnist/images", "own/../../x", "datasets.mnist.images: unknown images 'own/../../x'"),
         ("experiments/vae-100d-planar/model/planar_layers", -1, "model.planar_layers"),
         ("experiments/vae-100d-iwae/model/importance_samples", 0, "model.importance_samples"),
         ("experiments/vae-100d-iwae/model/kl_warmup", 5.0, "kl_warmup"),
@@ -382,3 +384,14 @@ def test_a_misspelt_key_is_named_instead_of_the_missing_one(params: dict, key: s
     with pytest.raises(TriptychError) as caught:
         parse(data)
     assert named in str(caught.value)
+
+
+def test_published_images_of_another_kind_stand_beside_mnist(params: dict) -> None:
+    """The example of the how-to, with a network whose classes are digits."""
+    text = (ROOT / "docs" / "own-images.md").read_text(encoding="utf-8")
+    example = YAML(typ="safe", pure=True).load(text.rpartition("```yaml")[2].partition("```")[0])
+    settings = parse(params | {section: params[section] | entries for section, entries in example.items()})
+    assert settings.datasets_of(["evaluate@realnvp-fashion"]) == ["fashion"]
+    assert settings.datasets_of(["evaluate@vae-20d", "planar"]) == list(settings.datasets)
+    assert settings.datasets_of(["evaluate@vae-20d", "study@dirac"]) == ["mnist", "binarized_mnist"]
+    assert settings.dataset("fashion").images not in KNOWN_IMAGES["mnist-v1"]

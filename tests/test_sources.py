@@ -19,6 +19,7 @@ from triptych.core.tracker import Console
 from triptych.data import download, embedded_images, user_folder
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import IDX_NAMES
+from triptych.data.sources import load_images
 from triptych.settings.params import Settings
 from triptych.stages.fetch import fetch
 
@@ -89,10 +90,30 @@ def test_npz_file_of_the_user(tiny: Settings, folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_torchvision_layout(tiny: Settings, folder: Path, tmp_path: Path, packed: bool) -> None:
+@pytest.mark.parametrize(
+    ("images", "place"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+)
+def test_torchvision_layout(folder: Path, tmp_path: Path, images: str, place: str, packed: bool) -> None:
     for name, file_name in IDX_NAMES.items():
-        write_idx(folder / "MNIST" / "raw" / (file_name + ".gz" * packed), GREY[name], packed=packed)
-    assert_holds(run(tiny, "mnist", "folder", tmp_path / "raw.npz"), GREY)
+        write_idx(folder / place / "raw" / (file_name + ".gz" * packed), GREY[name], packed=packed)
+    assert_holds(load_images(images, "folder", tmp_path).arrays, GREY)
+
+
+@pytest.mark.parametrize("images", ["fashion_mnist", "kmnist"])
+def test_images_that_are_not_embedded_come_from_the_folder_or_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str
+) -> None:
+    monkeypatch.delenv(user_folder.FOLDER_VARIABLE, raising=False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", refuse)
+    with pytest.raises(TriptychError, match=f"{images} could not be downloaded.*TRIPTYCH_DATA.*{images}.npz"):
+        load_images(images, "embedded", tmp_path)
+    np.savez(tmp_path / f"{images}.npz", **GREY)
+    monkeypatch.setenv(user_folder.FOLDER_VARIABLE, str(tmp_path))
+    assert_holds(load_images(images, "embedded", tmp_path).arrays, GREY)
 
 
 def test_amat_layout(tiny: Settings, folder: Path, tmp_path: Path) -> None:

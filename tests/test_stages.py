@@ -576,7 +576,7 @@ def test_interpolations_are_straight_lines_between_samples(monkeypatch: pytest.M
     """The samples are the latents themselves, and their class is a comparison of two pixels."""
     drawn = []
     monkeypatch.setattr(pictures, "image_rows", lambda *args: drawn.append(args))
-    monkeypatch.setattr(pictures, "save_grey", lambda *_: None)
+    monkeypatch.setattr(pictures, "save_images", lambda *_, **__: None)
     family = SimpleNamespace(
         draw_latents=lambda count, source: torch.rand(count, 4, generator=source),
         sample=lambda latents: latents.view(-1, 2, 2),

@@ -130,7 +130,8 @@ def affordable(settings: Settings) -> bool:
     profile = settings.profile
     counts = [settings.active.likelihood.importance_samples / 50, settings.active.fidelity.samples / 10]
     counts += [settings.active.fidelity.kid_subsets, settings.runtime.threads * 10]
-    counts += [size / 10 for dataset in settings.datasets.values() for size in dict(dataset.sizes(profile)).values()]
+    splits = [dataset.sizes(profile) for dataset in settings.datasets.values()]
+    counts += [size / 10 for sizes in splits for size in (dict(sizes).values() if sizes else [10_000])]
     for item in (*settings.classifiers.values(), *settings.experiments.values()):
         counts.append(getattr(item.epochs, profile) * 10)
         counts += _numbers(item.model_at(profile).model_dump())

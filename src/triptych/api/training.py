@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.settings_types import PROFILES, Profile, first_problem, key_path, resolve, shown
 from triptych.core.tracker import Silent
-from triptych.data.array_images import LABEL, model_pixels, shape_of, to_levels
+from triptych.data.array_images import LABEL, model_pixels, to_levels
+from triptych.data.image_shapes import image_shape, in_words
 from triptych.evaluation.trained_model import TrainedModel
 from triptych.settings.consistency import check_training
 from triptych.settings.experiment import Experiment
@@ -44,9 +45,10 @@ def train(
 
     `settings` has the keys of an entry of `experiments` in params.yaml together with those of its recipe, as in
     `triptych.load(...).settings`. Of a value by profile, that of `profile` counts. `dataset` and `reference` are not
-    needed. `images` are NumPy or PyTorch arrays (n, h, w) or (n, 3, h, w): uint8 from 0 to 255, floats from 0 to 1, or
-    bool; a VAE takes black and white images only. `valid` are held-out images for the validation after each epoch;
-    without them, a random tenth of `images` is held out. The same settings, images and `threads` give the same model.
+    needed. `images` are NumPy or PyTorch arrays (n, h, w) or (n, 3, h, w), square, with 8 to 64 pixels per side: uint8
+    from 0 to 255, floats from 0 to 1, or bool; a VAE takes black and white images only. `valid` are held-out images for
+    the validation after each epoch; without them, a random tenth of `images` is held out. The same settings, images and
+    `threads` give the same model.
 
     Without `folder`, no file is left behind. With it, the model folder is written there, for `triptych.load`. Raises
     TriptychError, one sentence, if a setting or the images are not usable, or if the training diverges.
@@ -144,11 +146,9 @@ def _validated(section: type, values: Mapping[str, Any], place: str) -> Any:  # 
 def _pieces(images: Images, valid: Images | None, experiment: Experiment) -> dict[str, np.ndarray]:
     """Return the pixels of each split, uint8 (n, ...); the test split is empty."""
     levels = to_levels(images, LABEL)
-    shape, binary = shape_of(levels, LABEL), experiment.model.pixels == "binary"
-    kind = "colour" if len(shape) == 3 else "grey"
-    if kind not in experiment.model.images:
-        wanted = " or ".join(experiment.model.images)
-        raise TriptychError(f"{LABEL} holds {kind} images, but this model is for {wanted} images")
+    shape, binary = image_shape(levels.shape, LABEL), experiment.model.pixels == "binary"
+    if reason := experiment.model.misfit(shape):
+        raise TriptychError(f"{LABEL} holds {in_words(shape)}, but {reason}")
     pixels = model_pixels(levels, LABEL, shape, binary=binary)
     if valid is not None:
         held_out = model_pixels(valid, "the array of held-out images", shape, binary=binary)

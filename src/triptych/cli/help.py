@@ -7,7 +7,7 @@ import sys
 import click
 
 SECTIONS = {
-    "Run": ("repro", "check", "settings", "seeds"),
+    "Run": ("repro", "check", "settings", "seeds", "add-data"),
     "Look at the results": ("status", "page", "ui", "sample", "sync"),
     "Compare and check": ("compare", "plots", "score", "verify", "baseline"),
     "Train on a SLURM cluster": ("submit", "collect"),

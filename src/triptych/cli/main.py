@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from triptych.cli.add_data import add_data
 from triptych.cli.cluster import COMMANDS
 from triptych.cli.help import Commands
 from triptych.cli.score import score
@@ -114,7 +115,7 @@ def settings_command() -> None:
     click.echo(settings_page(), nl=False)
 
 
-for command in (*COMMANDS, *STAGES):
+for command in (*COMMANDS, *STAGES, add_data, score):
     cli.add_command(command)
 
 
@@ -207,9 +208,6 @@ def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     place = output or project.root / "samples" / f"{experiment}.png"
     write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
-
-
-cli.add_command(score)
 
 
 @cli.command()

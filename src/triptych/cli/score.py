@@ -17,21 +17,19 @@ from triptych.core.file_names import MANIFEST
 def score(images: tuple[Path, ...], reference: str, as_json: bool) -> None:
     """Measure FID, KID, IS, precision and recall of IMAGES of any origin, one or more sets.
 
-    A set is a .npy file, a .npz file or a folder of PNG files. Of a .npz file, the array images, samples, x_test or
-    arr_0 is read, or else its only array. Images are uint8 from 0 to 255 and have the shape of the reference's images.
-    Of more images than the profile's fidelity.samples, a random subset is measured.
+    A set is a .npy file, a .npz file or a folder of PNG or JPEG files. Of a .npz file, the array images, samples,
+    x_test or arr_0 is read, or else its only array. Images are uint8 from 0 to 255 and have the shape of the
+    reference's images. Of more images than the profile's fidelity.samples, a random subset is measured.
     """
     from triptych.api.projects import reference_folder
     from triptych.core.json_schemas import ReferenceManifest, read_document
     from triptych.data.image_files import read_images
-    from triptych.data.image_shapes import IMAGE_SHAPES
 
     project, settings = open_project()
-    shape = IMAGE_SHAPES[settings.dataset(settings.compared_data(reference)).images]
     statistics, protocol = reference_folder(project, settings, reference), settings.active.fidelity
     manifest, found = read_document(statistics / MANIFEST, ReferenceManifest), {}
     for path in images:
-        pixels = read_images(path, shape)
+        pixels = read_images(path, manifest["image_shape"])
         part = f", of which a random {protocol.samples:,} are measured" if len(pixels) > protocol.samples else ""
         click.echo(f"{path}: {len(pixels):,} images{part}", err=True)
         from triptych.evaluation.fidelity.scoring import score as run

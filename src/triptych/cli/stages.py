@@ -48,7 +48,7 @@ def fetch(dataset: str) -> None:
     with stage(project, "fetch", dataset, output) as tracker:
         run(
             dataset=chosen,
-            source=settings.active.source,
+            source=project.data / chosen.images if chosen.own else settings.active.source,
             downloads=project.private / "downloads",
             output=output,
             tracker=tracker,
@@ -97,6 +97,7 @@ def classifier(dataset: str) -> None:
 @item("name", "REFERENCE")
 def reference(name: str) -> None:
     """Stage: compute the statistics of the real images of REFERENCE, an entry of references or classifiers."""
+    from triptych.models.classifier.settings import KNOWN_IMAGES
     from triptych.models.classifier.shipped import shipped_folder
     from triptych.records.stage_tracker import stage
     from triptych.stages.reference import measure_reference
@@ -107,7 +108,9 @@ def reference(name: str) -> None:
     if chosen := settings.references.get(name):
         split, folder = chosen.split, shipped_folder(chosen.classifier_at(settings.profile))
         published = chosen.published_at(settings.profile)
-        named = chosen.names_classes_at(settings.profile)
+        named = (
+            chosen.names_classes_at(settings.profile) and settings.dataset(dataset).images in KNOWN_IMAGES[folder.name]
+        )
         if chosen.extractor_at(settings.profile) == "inception":
             kind = "inception"
     with stage(project, "reference", name, output / MANIFEST) as tracker:

@@ -34,14 +34,18 @@ class Project:
     def params(self) -> Path:
         return self.root / "params.yaml"
 
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
     def raw(self, dataset: str) -> Path:
-        return self.root / "data" / "raw" / f"{dataset}.npz"
+        return self.data / "raw" / f"{dataset}.npz"
 
     def prepared(self, dataset: str) -> Path:
-        return self.root / "data" / "prepared" / dataset
+        return self.data / "prepared" / dataset
 
     def reference(self, name: str) -> Path:
-        return self.root / "data" / "reference" / name
+        return self.data / "reference" / name
 
     def model(self, experiment: str) -> Path:
         return self.root / "models" / experiment

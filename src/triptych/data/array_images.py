@@ -13,7 +13,6 @@ from triptych.data.raw_images import checked_images
 
 LABEL = "the image array"  # in messages
 WHITE = 255
-CHANNELS = (1, 3)
 
 
 def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or PyTorch)
@@ -52,18 +51,3 @@ def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool)
         levels = levels.clip(0, 1)
     require_uint8(label, levels.shape, levels.dtype)
     return np.ascontiguousarray(checked_images(levels, label, shape, binary=binary))
-
-
-def shape_of(images: np.ndarray, label: str) -> tuple[int, ...]:
-    """Return the shape of one image, (h, w) or (3, h, w), of images (n, h, w) or (n, h, w, c) or (n, c, h, w).
-
-    >>> shape_of(np.zeros((5, 28, 28, 1)), "images"), shape_of(np.zeros((5, 32, 32, 3)), "images")
-    ((28, 28), (3, 32, 32))
-    """
-    size = images.shape[1:]
-    for channels, sides in ((size[-1:], size[:-1]), (size[:1], size[1:])):
-        if len(size) == 3 and channels[0] in CHANNELS:
-            return (*channels, *sides) if channels[0] > 1 else (*sides,)
-    if len(size) != 2:
-        raise TriptychError(f"{label} has the shape {images.shape}, but images must be (n, h, w) or (n, 3, h, w)")
-    return (*size,)

@@ -16,7 +16,7 @@ from urllib.error import URLError
 from triptych.core.errors import TriptychError
 from triptych.core.files import CHUNK, atomic_file, atomic_folder
 from triptych.core.messages import one_line
-from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER
+from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER, FORMATS
 from triptych.data.user_folder import FOLDER_VARIABLE, accepted_files
 
 AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
@@ -27,6 +27,7 @@ AMAT_MD5 = {
 }
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # names of its classes
 NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 MOST_BYTES = 1 << 30  # of a download, and of one file in an archive
 
@@ -42,10 +43,10 @@ def download(images: str, downloads: Path) -> tuple[Path, str]:
         return folder, "binarised MNIST (Larochelle), the published .amat files"
     if not folder.exists():
         with atomic_folder(folder) as draft:
-            _download_cifar(draft) if images == "cifar10" else _download_mnist(draft)
+            _download_cifar(draft) if images == "cifar10" else _download_mnist(draft, images)
     if images == "cifar10":
         return folder / CIFAR_FOLDER, "CIFAR-10, the published binary version"
-    return folder / "MNIST" / "raw", "MNIST, as torchvision downloads it"
+    return folder / FORMATS[images].folder, f"{TORCHVISION[images]}, as torchvision downloads it"
 
 
 def download_amat(folder: Path) -> None:
@@ -57,14 +58,14 @@ def download_amat(folder: Path) -> None:
                 _download_file(AMAT_ADDRESS + name, draft, expected, "binarized_mnist")
 
 
-def _download_mnist(folder: Path) -> None:
-    """Download MNIST through torchvision, which verifies the published MD5 of each archive before unpacking it."""
-    from torchvision.datasets import MNIST
+def _download_mnist(folder: Path, images: str) -> None:
+    """Download MNIST or a relative by torchvision, which verifies each archive's published MD5 before unpacking it."""
+    from torchvision import datasets
 
     try:
-        MNIST(str(folder), train=True, download=True)
+        getattr(datasets, TORCHVISION[images])(str(folder), train=True, download=True)
     except (*NETWORK_ERRORS, RuntimeError) as error:
-        raise TriptychError(_no_network("mnist", error)) from None
+        raise TriptychError(_no_network(images, error)) from None
 
 
 def _download_cifar(folder: Path) -> None:

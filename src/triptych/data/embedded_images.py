@@ -10,6 +10,7 @@ from triptych.data.npz_files import read_npz
 from triptych.data.raw_images import ImageSet
 
 FILE = Path(__file__).parent / "embedded" / "mnist-12000.npz"
+EMBEDDED = ("mnist", "binarized_mnist", "cifar10")  # the data sets that these images stand for
 MARGIN = 2  # pixels around a coloured digit
 COLOUR_SEED = 0
 

@@ -1,38 +1,44 @@
-"""Images of any origin, to be scored: a `.npy` file, a `.npz` file, or a folder of PNG files."""
+"""Images of any origin: folders of PNG or JPEG files; to be scored, also a `.npy` file or a `.npz` file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import readable
 from triptych.core.progress import Progress
-from triptych.data.image_shapes import refuse_too_large
+from triptych.data.image_shapes import Shape, image_shape, refuse_too_large
 from triptych.data.npz_files import array_names, read_npy, read_npz
 from triptych.data.raw_images import checked_images
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 NAMES = ("images", "samples", "x_test", "arr_0")  # of the array in a .npz file; the first that exists is read
-MODES = ("1", "L", "P", "RGB")  # of PNG files with at most 8 bits per channel and without transparency
+SUFFIXES = (".png", ".jpg", ".jpeg")
+GREY_MODES, COLOUR_MODES = ("1", "L"), ("P", "RGB")  # of Pillow, with at most 8 bits per channel; P is a palette
 
 
 def read_images(path: Path, shape: Sequence[int]) -> np.ndarray:
     """Return uint8 images (n, *shape) of a file or a folder, where `shape` is (h, w) for grey or (3, h, w).
 
-    PNG files are read in the order of their names. Raises TriptychError if the path is missing or damaged, or if the
-    images have another shape, type or range.
+    The files of a folder are read in the order of their names. Raises TriptychError if the path is missing or damaged,
+    or if the images have another shape, type or range.
     """
     if path.is_dir():
-        return checked_images(_read_folder(path, shape), str(path), shape)
+        return checked_images(read_folder(path, shape), str(path), shape)
     if path.suffix == ".npy":
         return checked_images(read_npy(path, require_uint8), str(path), shape)
     if path.suffix == ".npz":
         name = _name_in(path)
         return checked_images(read_npz(path, [name], require_uint8)[name], f"{path}: {name}", shape)
     problem = "is neither a .npy file nor a .npz file nor a folder" if path.exists() else "does not exist"
-    raise TriptychError(f"{path} {problem}: name a .npy file, a .npz file or a folder of PNG files")
+    raise TriptychError(f"{path} {problem}: name a .npy file, a .npz file or a folder of PNG or JPEG files")
 
 
 def require_uint8(label: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -54,37 +60,71 @@ def _name_in(path: Path) -> str:
     raise TriptychError(f"{path} holds {known}: rename the array with the images to {NAMES[0]}")
 
 
-def _read_folder(folder: Path, shape: Sequence[int]) -> np.ndarray:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
-    if not files:
-        raise TriptychError(f"{folder} holds no PNG files: name a folder of .png files, a .npy file or a .npz file")
+def read_folder(folder: Path, shape: Sequence[int]) -> np.ndarray:
+    """Return uint8 images (n, *shape) of the PNG and JPEG files in a folder, in the order of their names."""
+    files = image_paths(folder)
     refuse_too_large(str(folder), (len(files), *shape))
     images, progress = np.empty((len(files), *shape), np.uint8), Progress(folder.name, len(files), 0)
     for index, path in enumerate(files):
-        images[index] = _read_png(path, shape)
+        images[index] = _read_image(path, shape)
         if progress.due():
-            progress.report(index + 1, "PNG files")
+            progress.report(index + 1, "files")
     progress.finish()
     return images
 
 
-def _read_png(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """Return the pixels (h, w) or (3, h, w) of a PNG file. Its size is checked before it is decoded."""
-    from PIL import Image
+def image_paths(folder: Path) -> list[Path]:
+    """Return the PNG and JPEG files of a folder in the order of their names. Raises TriptychError if it has none."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    except OSError as error:
+        raise TriptychError(f"{folder} cannot be read ({error.strerror}): copy it again") from None
+    if not files:
+        raise TriptychError(f"{folder} holds no PNG or JPEG files: name a folder of them, a .npy file or a .npz file")
+    return files
 
+
+def folder_shape(folder: Path) -> Shape:
+    """Return the shape of the first image of a folder, (h, w) if it is grey or (3, h, w). It is not decoded."""
+    first = image_paths(folder)[0]
+    with _opened(first, "save 8-bit PNG or JPEG files") as image:
+        width, height = image.size
+        channels = () if image.mode in GREY_MODES else (3,)
+    return image_shape((1, *channels, height, width), str(first))
+
+
+def _read_image(path: Path, shape: Sequence[int]) -> np.ndarray:
+    """Return the pixels (h, w) or (3, h, w) of a PNG or JPEG file. Its size is checked before it is decoded."""
     height, width = shape[-2:]
-    advice = f"save images of {width} by {height} pixels as 8-bit PNG files without transparency"
-    with readable(path, advice):
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                if image.size != (width, height) or image.mode not in MODES:
-                    size = "{} by {}".format(*image.size)
-                    raise TriptychError(f"{path} has {size} pixels of mode {image.mode}: {advice}")
-                pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise TriptychError(f"{path} is not a readable PNG file ({error}): {advice}") from None
+    advice = f"save images of {width} by {height} pixels as 8-bit PNG or JPEG files without transparency"
+    with _opened(path, advice) as image:
+        if image.size != (width, height):
+            raise TriptychError(f"{path} {_form(image)}: {advice}")
+        pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     if len(shape) == 3:
         return pixels
     if (pixels != pixels[:1]).any():
-        raise TriptychError(f"{path} is in colour, but it is compared with grey images: choose another reference")
+        raise TriptychError(f"{path} is in colour, but grey images are needed here: convert it, or use colour for all")
     return pixels[0]
+
+
+@contextmanager
+def _opened(path: Path, advice: str) -> Iterator[Image]:
+    """Open one still PNG or JPEG image. Raises TriptychError if it is damaged, animated, 16-bit or transparent."""
+    from PIL import Image
+
+    with readable(path, advice):
+        try:
+            with Image.open(path, formats=["PNG", "JPEG"]) as image:
+                if image.mode not in (*GREY_MODES, *COLOUR_MODES) or "transparency" in image.info:
+                    raise TriptychError(f"{path} {_form(image)}: {advice}")
+                if getattr(image, "n_frames", 1) > 1:
+                    raise TriptychError(f"{path} is an animation of {image.n_frames} images: {advice}")
+                yield image
+        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise TriptychError(f"{path} is not a readable PNG or JPEG file ({error}): {advice}") from None
+
+
+def _form(image: Image) -> str:
+    transparent = " with transparency" if "transparency" in image.info else ""
+    return f"has {image.size[0]} by {image.size[1]} pixels of mode {image.mode}{transparent}"

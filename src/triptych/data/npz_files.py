@@ -62,6 +62,16 @@ def array_names(path: Path) -> list[str]:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
+def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the known arrays in a `.npz` file, or that of a `.npy` file as `x_train`, from headers."""
+    with _opened(path) as file:
+        if path.suffix == ".npy":
+            return {"x_train": _read_header(file)[0]}
+        with ZipFile(file) as archive:
+            found = [name for name in NAMES if f"{name}.npy" in archive.namelist()]
+            return {name: _read_header(archive.open(f"{name}.npy"))[0] for name in found}
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     with readable(path, "copy it again"), path.open("rb") as file:

@@ -22,7 +22,7 @@ class PreparedData:
 
     | file | content |
     | --- | --- |
-    | `x_<split>.npy` | uint8 (n, 28, 28) or (n, 3, 32, 32): 8-bit pixels, or 0 and 1 if the data set is binarised |
+    | `x_<split>.npy` | uint8 (n, h, w) or (n, 3, h, w): 8-bit pixels, or 0 and 1 if the data set is binarised |
     | `y_<split>.npy` | uint8 (n,), if labels are known |
     | `continuous_<split>.npy` | float32 of the shape of the images, in [0, 1): dequantised once, for valid and test |
     """
@@ -45,6 +45,8 @@ class PreparedData:
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of a split, uint8 (n,). Raises TriptychError if the data set has none."""
+        if not self.has_labels(split):
+            raise TriptychError(f"the {split} images of {self.name} have no labels: add y_{split} to the source")
         return self._load(f"y_{split}")
 
     def continuous(self, split: str) -> np.ndarray:

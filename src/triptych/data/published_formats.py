@@ -1,4 +1,4 @@
-"""Readers of the published file formats: IDX (MNIST), `.amat` (binarised MNIST) and binary batches (CIFAR-10)."""
+"""Readers of the published file formats: IDX (MNIST, KMNIST), `.amat` (binarised MNIST), binary batches (CIFAR-10)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ IDX_NAMES = {
     "x_test": "t10k-images-idx3-ubyte",
     "y_test": "t10k-labels-idx1-ubyte",
 }
+IDX_PATTERN = "*-ubyte*"
 IDX_UINT8 = 0x08
 IDX_DIMENSIONS = (1, 3)  # of labels and of images
 AMAT_NAME = "binarized_mnist_{}.amat"
@@ -36,7 +37,7 @@ CIFAR_RECORD = 1 + prod(CIFAR_SHAPE)
 
 
 def read_torchvision_mnist(folder: Path) -> dict[str, np.ndarray]:
-    """Return the four arrays of `MNIST/raw`, the folder that `torchvision.datasets.MNIST` writes."""
+    """Return the four arrays of a folder `raw` that torchvision writes for MNIST, Fashion-MNIST or KMNIST."""
     arrays = {}
     for name, file_name in IDX_NAMES.items():
         plain, packed = folder / file_name, folder / f"{file_name}.gz"
@@ -126,7 +127,9 @@ class PublishedFormat(NamedTuple):
 
 
 FORMATS = {
-    "mnist": PublishedFormat("MNIST/raw", "*-ubyte*", read_torchvision_mnist),
+    "mnist": PublishedFormat("MNIST/raw", IDX_PATTERN, read_torchvision_mnist),
+    "fashion_mnist": PublishedFormat("FashionMNIST/raw", IDX_PATTERN, read_torchvision_mnist),
+    "kmnist": PublishedFormat("KMNIST/raw", IDX_PATTERN, read_torchvision_mnist),
     "binarized_mnist": PublishedFormat("binarized_mnist", AMAT_NAME.format("*"), read_amat_folder),
     "cifar10": PublishedFormat(CIFAR_FOLDER, "*_batch*.bin", read_cifar_folder),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES
+from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES, MOST_CLASSES, image_shape
 from triptych.data.npz_files import TEXTS, read_npz
 
 
@@ -15,9 +15,9 @@ from triptych.data.npz_files import TEXTS, read_npz
 class ImageSet:
     """Raw images of all splits.
 
-    `arrays` holds for each split `x_<split>`, uint8 (n, 28, 28) or (n, 3, 32, 32), and, if labels are known,
-    `y_<split>`, uint8 (n,). `valid` may be missing; the prepare stage then takes it from the end of `train`.
-    `source` describes the origin without naming a host or a folder; `kind` is `embedded`, `folder` or `public`.
+    `arrays` holds for each split `x_<split>`, uint8 (n, h, w) or (n, 3, h, w), and, if labels are known, `y_<split>`,
+    uint8 (n,). `valid` and, in own images, `test` may be missing; the prepare stage then takes them from `train`.
+    `source` describes the origin without naming a host or a folder; `kind` is `embedded`, `folder`, `public` or `own`.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -28,22 +28,30 @@ class ImageSet:
 def check_images(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> dict[str, np.ndarray]:
     """Return images and labels as contiguous uint8 arrays, colours first.
 
-    `images` is a key of IMAGE_SHAPES; images (n, 32, 32, 3) are accepted, too.
+    `images` is a key of IMAGE_SHAPES, or anything else for own images; colours may be the last axis, too.
     Raises TriptychError, which names `origin`, if an array is missing or has a wrong shape or range.
     """
-    required = ("x_train", "x_test") if images == "binarized_mnist" else ("x_train", "y_train", "x_test", "y_test")
-    for name in required:
+    for name in _required(images):
         if name not in arrays:
             found = ", ".join(sorted(arrays)) or "no known array"
             raise TriptychError(f"{origin} has no array {name}: it has {found}")
+    shape = IMAGE_SHAPES.get(images) or image_shape(arrays["x_train"].shape, f"{origin}: x_train")
     checked = {}
     for name, array in arrays.items():
         if name.startswith("x_"):
             binary = images == "binarized_mnist"
-            checked[name] = checked_images(array, f"{origin}: {name}", IMAGE_SHAPES[images], binary=binary)
+            checked[name] = checked_images(array, f"{origin}: {name}", shape, binary=binary)
         elif name.startswith("y_"):
-            checked[name] = _checked_labels(array, f"{origin}: {name}", len(arrays.get(f"x_{name[2:]}", ())))
+            classes = CLASSES if images in IMAGE_SHAPES else MOST_CLASSES
+            checked[name] = _checked_labels(array, f"{origin}: {name}", len(arrays.get(f"x_{name[2:]}", ())), classes)
     return {name: np.ascontiguousarray(array, dtype=np.uint8) for name, array in checked.items()}
+
+
+def _required(images: str) -> tuple[str, ...]:
+    """Return the names of the arrays that a data set must have."""
+    if images not in IMAGE_SHAPES:
+        return ("x_train",)
+    return ("x_train", "x_test") if images == "binarized_mnist" else ("x_train", "y_train", "x_test", "y_test")
 
 
 def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binary: bool = False) -> np.ndarray:
@@ -69,15 +77,15 @@ def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binar
     return array
 
 
-def _checked_labels(labels: np.ndarray, label: str, images: int) -> np.ndarray:
+def _checked_labels(labels: np.ndarray, label: str, images: int, classes: int) -> np.ndarray:
     if labels.shape == (images, 1):  # some archives of CIFAR-10 hold labels as a column
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise TriptychError(f"{label} must be a list of integers, but it is {labels.dtype} of shape {labels.shape}")
     if len(labels) != images:
         raise TriptychError(f"{label} has {len(labels)} labels for {images} images")
-    if images and (labels.min() < 0 or labels.max() >= CLASSES):
-        raise TriptychError(f"{label} must lie in 0 to {CLASSES - 1}, but goes from {labels.min()} to {labels.max()}")
+    if images and (labels.min() < 0 or labels.max() >= classes):
+        raise TriptychError(f"{label} must lie in 0 to {classes - 1}, but goes from {labels.min()} to {labels.max()}")
     return labels
 
 

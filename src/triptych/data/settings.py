@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from triptych.core.settings_types import ByProfile, Images, Profile, Section, Seed
+from triptych.core.errors import TriptychError
+from triptych.core.settings_types import ByProfile, Images, Profile, Section, Seed, shown
+from triptych.data.image_shapes import IMAGE_SHAPES
+from triptych.data.own_images import OwnImages, describe_own
 
+OWN = re.compile(r"own/[A-Za-z0-9][A-Za-z0-9._-]*")  # below `data/`
 Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two or more
 
 
@@ -37,7 +43,11 @@ class Dataset(Section):
           full: {train: 50000, valid: 10000, test: 10000}
     """
 
-    images: Literal["mnist", "binarized_mnist", "cifar10"] = Field(description="the images that the stage `fetch` gets")
+    images: str = Field(
+        description=f"the images that the stage `fetch` gets: {', '.join(f'`{name}`' for name in IMAGE_SHAPES)}, or "
+        "`own/` and the name of a file or a folder in `data/own`"
+    )
+    grey: bool = Field(default=False, description="`true`: turn colour images into grey ones, which binarisation needs")
     binarization: Literal["none", "static", "threshold", "stochastic"] = Field(
         default="none",
         description="`static`: drawn once, as published; `threshold`: 1 from a given intensity on; `stochastic`: drawn "
@@ -52,17 +62,36 @@ class Dataset(Section):
     dequantization: Literal["none", "uniform"] = Field(
         default="none", description="`uniform`: add noise of one grey level, which flows need"
     )
-    splits: ByProfile[Splits] = Field(description="the number of images in each split")
+    splits: ByProfile[Splits] | None = Field(
+        default=None,
+        description="the number of images in each split; without it, all images are used, and each of `valid` and "
+        "`test` that the source lacks is a random tenth of `train`",
+    )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 
     @property
-    def kind(self) -> str:
-        """The kind of the images: `grey` (28, 28) or `colour` (3, 32, 32)."""
-        return "colour" if self.images == "cifar10" else "grey"
+    def own(self) -> bool:
+        """Whether the images are the user's own, below `data/`."""
+        return self.images not in IMAGE_SHAPES
 
-    def sizes(self, profile: Profile) -> Splits:
-        """Return the number of images in each split under a profile."""
-        return getattr(self.splits, profile)
+    def sizes(self, profile: Profile) -> Splits | None:
+        """Return the number of images in each split under a profile; None if it is that of the source."""
+        return self.splits and getattr(self.splits, profile)
+
+    def described(self, data: Path | None) -> OwnImages | None:
+        """Return what the headers of own images in the folder `data` say; None if they cannot be read."""
+        try:
+            return describe_own(data / self.images) if data and self.own else None
+        except (TriptychError, OSError):
+            return None
+
+    @field_validator("images")
+    @classmethod
+    def _images_are_known(cls, images: str) -> str:
+        if images not in IMAGE_SHAPES and not OWN.fullmatch(images):
+            known = ", ".join(IMAGE_SHAPES)
+            raise ValueError(f"unknown images {shown(images)}; known: {known}, and own/ with a name in data/own")
+        return images
 
     @model_validator(mode="after")
     def _preparation_is_possible(self) -> Self:

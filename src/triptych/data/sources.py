@@ -1,4 +1,4 @@
-"""The choice of the image source: embedded images, the user's folder, or the public files."""
+"""The choice of the image source: the user's own file, embedded images, the user's folder, or the public files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import os
 from pathlib import Path
 
 from triptych.data.download import download
-from triptych.data.embedded_images import embedded_images
+from triptych.data.embedded_images import EMBEDDED, embedded_images
+from triptych.data.own_images import read_own
 from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
 from triptych.data.user_folder import FOLDER_VARIABLE, read_folder
 
 
-def load_images(images: str, source: str, downloads: Path) -> ImageSet:
-    """Return the checked raw images `mnist`, `binarized_mnist` or `cifar10` from a source.
+def load_images(images: str, source: str | Path, downloads: Path) -> ImageSet:
+    """Return the checked raw images of a published data set from a source, or own images from the path `source`.
 
     Raises TriptychError if the folder, a file or the network is missing, or if an array has a wrong shape or range.
     """
-    kind = resolve_source(source)
+    if isinstance(source, Path):
+        return ImageSet(check_images(read_own(source), str(source), images), f"own images, {source.name}", "own")
+    kind = resolve_source(images, source)
     if kind == "embedded":
         return embedded_images(images)
     if kind == "folder":
@@ -28,8 +31,11 @@ def load_images(images: str, source: str, downloads: Path) -> ImageSet:
     return ImageSet(check_images(arrays, origin, images), description, kind)
 
 
-def resolve_source(source: str) -> str:
-    """Return the source that is meant by `auto`: the user's folder if it is set, else the public files."""
-    if source == "auto":
+def resolve_source(images: str, source: str) -> str:
+    """Return the source of published images: `auto` is the user's folder if it is set, else the public files.
+
+    `embedded` means `auto` for images that the package does not hold.
+    """
+    if source == "auto" or (source == "embedded" and images not in EMBEDDED):
         return "folder" if os.environ.get(FOLDER_VARIABLE) else "public"
     return source

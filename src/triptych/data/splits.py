@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from triptych.core.errors import TriptychError
+from triptych.data.image_shapes import SPLITS
 from triptych.data.settings import Splits
 
 Piece = tuple[np.ndarray, np.ndarray | None]
+SHARE = 10  # of the training images: one of so many goes into each missing split
+LEAST = 2  # images in a split
 
 
-def split_images(arrays: dict[str, np.ndarray], splits: Splits, origin: str, seed: int) -> dict[str, Piece]:
+def split_images(
+    arrays: dict[str, np.ndarray], splits: Splits | None, origin: str, seed: int, *, own: bool = False
+) -> dict[str, Piece]:
     """Return images and labels (None if unknown) of each split.
 
-    Without a published validation split, the end of the training images is taken. If a split has more images than
-    `splits` asks for, a random subset is kept, because some files are sorted by class.
+    Without a published validation split, the end of the training images is taken. Missing splits of own images, or
+    without `splits`, are drawn from the training images. If a split has more images than `splits` asks for, a random
+    subset is kept, because some files are sorted by class.
     Raises TriptychError if there are too few images, or if the training images are sorted by class.
     """
-    if "x_valid" not in arrays:
-        arrays = _with_validation(arrays, splits, origin)
+    missing = [split for split in SPLITS if f"x_{split}" not in arrays]
+    drawn = own or not splits
+    sizes = splits or default_sizes({name[2:]: len(array) for name, array in arrays.items() if name[0] == "x"})
+    if missing:
+        arrays = _with_missing(arrays, sizes, missing, origin, np.random.default_rng(seed) if drawn else None)
     pieces = {}
-    for split, size in splits.model_dump().items():
+    for split, size in sizes.model_dump().items():
         images, labels = arrays[f"x_{split}"], arrays.get(f"y_{split}")
         if len(images) < size:
             raise TriptychError(
@@ -31,21 +42,40 @@ def split_images(arrays: dict[str, np.ndarray], splits: Splits, origin: str, see
             kept = np.sort(np.random.default_rng(seed).permutation(len(images))[:size])
             images, labels = images[kept], None if labels is None else labels[kept]
         pieces[split] = (images, labels)
-    _refuse_sorted(pieces["train"][1], pieces["valid"][1], origin)
+    if not drawn:
+        _refuse_sorted(pieces["train"][1], pieces["valid"][1], origin)
     return pieces
 
 
-def _with_validation(arrays: dict[str, np.ndarray], splits: Splits, origin: str) -> dict[str, np.ndarray]:
-    total = len(arrays["x_train"])
-    if total < splits.train + splits.valid:
+def default_sizes(counts: Mapping[str, int]) -> Splits:
+    """Return all images of each split; a missing split has a tenth of the training images.
+
+    >>> default_sizes({"train": 300})
+    Splits(train=240, valid=30, test=30)
+    """
+    tenth = max(LEAST, counts["train"] // SHARE)
+    missing = [split for split in SPLITS if split not in counts]
+    sizes = dict.fromkeys(missing, tenth) | counts
+    return Splits.model_validate(sizes | {"train": counts["train"] - tenth * len(missing)})
+
+
+def _with_missing(
+    arrays: dict[str, np.ndarray], sizes: Splits, missing: list[str], origin: str, rng: np.random.Generator | None
+) -> dict[str, np.ndarray]:
+    """Return the arrays with the missing splits, drawn from the training images, or without `rng` from their end."""
+    total, wanted = len(arrays["x_train"]), [getattr(sizes, split) for split in ("train", *missing)]
+    if total < sum(wanted):
+        names = " + ".join(f"splits.{split}" for split in ("train", *missing))
         raise TriptychError(
-            f"{origin} has {total:,} training images, fewer than splits.train + splits.valid = "
-            f"{splits.train + splits.valid:,}: lower them in params.yaml"
+            f"{origin} has {total:,} training images, fewer than {names} = {sum(wanted):,}: lower them in params.yaml"
         )
+    order = rng.permutation(total) if rng else np.arange(total)
+    ends = total - np.cumsum(wanted[:0:-1])[::-1]  # the first missing split begins here, and so on
     divided = {}
     for kind in "xy":
         if (array := arrays.get(f"{kind}_train")) is not None:
-            divided[f"{kind}_train"], divided[f"{kind}_valid"] = np.split(array, [total - splits.valid])
+            parts = (array[np.sort(indices)] for indices in np.split(order, ends))
+            divided |= {f"{kind}_{split}": part for split, part in zip(("train", *missing), parts, strict=True)}
     return arrays | divided
 
 

@@ -29,6 +29,11 @@ def at_epoch(epoch: int) -> str:
     return f"after epoch {epoch}" if epoch else "before training"
 
 
+def label_texts(labels: Tensor | None, pair: tuple[int, int]) -> tuple[str, str]:
+    """Return the labels of two images, or empty texts if no labels are known."""
+    return ("", "") if labels is None else (str(int(labels[pair[0]])), str(int(labels[pair[1]])))
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A trained family with its images, history and snapshots."""
@@ -46,8 +51,10 @@ class Evaluation:
     """Final weights of all networks."""
     shown: Tensor
     """Latents of the samples in pictures, from `shown_latents`."""
-    classify: Callable[[Tensor], Tensor]
-    """Returns the labels (n,) that the reference's classifier assigns to uint8 images (n, ...)."""
+    classify: Callable[[Tensor], Tensor] | None
+    """Returns the labels (n,) that the reference's classifier assigns to uint8 images (n, ...).
+
+    None if it knows other classes than those of the images."""
     score: Callable[..., dict[str, Any]]
     """Returns FID, KID and IS, with their protocol, of uint8 images (n, ...) against the reference's real images.
 
@@ -65,12 +72,12 @@ class Evaluation:
     folder: Path
     """The folder for pictures."""
 
-    def labels(self, split: str) -> Tensor:
-        """Return the labels (n,) of a split's images: those of the data set, or else those of the classifier."""
+    def labels(self, split: str) -> Tensor | None:
+        """Return the labels (n,) of a split's images: of the data set, or else of the classifier; None without both."""
         images = self.splits[split]
         if images.data.has_labels(split):
             return torch.from_numpy(images.data.labels(split)).long()
-        return self.classify(images.pixels).cpu()
+        return self.classify(images.pixels).cpu() if self.classify else None
 
     def at_epochs(self, function: Callable[[Family], Tensor], epochs: Collection[int]) -> dict[int, Tensor]:
         """Return `function(family)` by epoch, with the weights after each epoch. Afterwards, load the final weights."""

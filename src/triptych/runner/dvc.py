@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from triptych.core.errors import TriptychError
 from triptych.core.project import Project
 from triptych.data.raw_images import read_origin
 from triptych.data.sources import resolve_source
@@ -77,14 +78,23 @@ def _wait(process: subprocess.Popen) -> int:
             continue
 
 
-def stale_sources(project: Project, settings: Settings) -> list[str]:
-    """Return the data sets whose raw images are out of date.
+def stale_sources(project: Project, settings: Settings, targets: Sequence[str]) -> list[str]:
+    """Return the data sets whose raw images are out of date, among those that some arguments of `dvc repro` need.
 
-    DVC checks neither the user's image folder nor the variable `TRIPTYCH_DATA`.
+    DVC checks neither the user's image folder nor the variable `TRIPTYCH_DATA`. Raises TriptychError if own images are
+    missing.
     """
-    kind, stale = resolve_source(settings.active.source), []
-    for name, dataset in settings.datasets.items():
-        if project.raw(name).exists():
+    stale = []
+    for name in settings.datasets_of(targets):
+        dataset = settings.dataset(name)
+        if dataset.own:
+            path = project.data / dataset.images
+            if not path.exists():
+                raise TriptychError(
+                    f"params.yaml: datasets.{name}.images: {path} does not exist: put your images there"
+                )
+        elif project.raw(name).exists():
+            kind = resolve_source(dataset.images, settings.active.source)
             fetched, source = read_origin(project.raw(name))
             if fetched != kind or (kind == "folder" and folder_checksum(dataset.images) not in source):
                 stale.append(name)

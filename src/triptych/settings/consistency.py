@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from triptych.core.settings_types import Profile
+from triptych.data.image_shapes import IMAGE_SHAPES, Shape, colours, in_words
+from triptych.data.settings import Dataset
+from triptych.data.splits import default_sizes
 from triptych.models.classifier.settings import IMAGES, SHIPPED
 from triptych.models.common.registry import load_settings_model
 from triptych.settings.experiment import Experiment
@@ -15,21 +20,49 @@ RESERVED = ("baseline", "comparison", "summary")  # files and folders beside tho
 RESERVED_STARTS = ("classifier-", "evaluate-")
 
 
-def check_consistency(settings: Settings) -> None:
-    """Check that all sections fit together. Raises SettingsError at the first key that does not."""
+@dataclass(frozen=True)
+class Facts:
+    """What is known about the images of a data set before they are fetched; None where it is not."""
+
+    shape: Shape | None
+    train: int | None
+    """The number of training images."""
+    unlabelled: bool
+    """Whether it is known that there are no labels."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, profile: Profile, data: Path | None) -> Facts:
+        """Return the facts about a data set; the file of own images is in the folder `data`."""
+        sizes, described = dataset.sizes(profile), dataset.described(data)
+        shape = described.shape if described else IMAGE_SHAPES.get(dataset.images)
+        if described and not sizes:
+            sizes = default_sizes(described.counts)
+        unlabelled = described is not None and not described.labelled
+        return cls(shape[-2:] if shape and dataset.grey else shape, sizes and sizes.train, unlabelled)
+
+
+def check_consistency(settings: Settings, data: Path | None = None) -> None:
+    """Check that all sections fit together. Raises SettingsError at the first key that does not.
+
+    The shape of own images is known if their file is in the folder `data`. Without it, stages check the shape.
+    """
     if settings.profile not in settings.profiles:
         raise SettingsError(["profile"], f" is {settings.profile}, but profiles has no entry of this name")
+    facts = {name: Facts.of(dataset, settings.profile, data) for name, dataset in settings.datasets.items()}
+    for name, dataset in settings.datasets.items():
+        if dataset.binarization != "none" and facts[name].shape and colours(facts[name].shape) != "grey":
+            words = f" is {dataset.binarization}, but it is for grey images; add `grey: true`"
+            raise SettingsError(["datasets", name, "binarization"], words)
     for name in settings.classifiers:
-        _check_classifier(settings, name)
+        _check_classifier(settings, name, facts)
     for name in settings.references:
-        _check_reference(settings, name)
-    for name in (*settings.references, *settings.classifiers):
-        _check_fidelity(settings, settings.compared_data(name))
+        _check_reference(settings, name, facts)
     for name, experiment in settings.experiments.items():
         place = ["experiments", name]
         _check_name(place)
         _check_data(settings, place, experiment)
-        _check_training(settings, place, experiment)
+        _check_shape(settings, place, experiment, facts)
+        _check_training(settings, place, experiment, facts[experiment.dataset])
     for name in settings.studies:
         _check_name(["studies", name])
         if name in settings.experiments:
@@ -41,23 +74,26 @@ def _check_known(place: list[str], name: str, entries: Iterable[str], problem: s
         raise SettingsError(place, f": {problem} {name!r}; known: {', '.join(entries)}")
 
 
-def _check_classifier(settings: Settings, name: str) -> None:
+def _check_classifier(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
     place, architecture = ["classifiers", name], settings.classifiers[name].model.architecture
     if name not in settings.datasets:
         raise SettingsError(place, ": datasets has no entry of this name")
     dataset = settings.datasets[name]
     if dataset.binarization != "none":
         raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
-    if dataset.kind != (images := IMAGES[architecture]):
+    if facts[name].unlabelled:
+        raise SettingsError(place, f": {dataset.images} has no labels; use an entry of references instead")
+    shape, images = facts[name].shape, IMAGES[architecture]
+    if shape and colours(shape) != images:
         raise SettingsError(
             [*place, "model", "architecture"],
-            f": {architecture} is for {images} images, but {name} has {dataset.kind} images",
+            f": {architecture} is for {images} images, but {name} has {colours(shape)} images",
         )
-    train = dataset.sizes(settings.profile).train
-    _check_batch(place, settings.classifiers[name].batch_size, train, settings.profile)
+    if train := facts[name].train:
+        _check_batch(place, settings.classifiers[name].batch_size, train, settings.profile)
 
 
-def _check_reference(settings: Settings, name: str) -> None:
+def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
     place, reference = ["references", name], settings.references[name]
     if name in settings.classifiers:
         raise SettingsError(place, ": classifiers has an entry of this name; choose another")
@@ -70,21 +106,15 @@ def _check_reference(settings: Settings, name: str) -> None:
         if 0 < count < subset:
             words = f" is {count}, fewer than the {subset} of profiles.{profile}.fidelity.kid_subset_size"
             raise SettingsError([*place, "published_samples"], words)
-    kind = settings.datasets[reference.dataset].kind
+    if not (shape := facts[reference.dataset].shape):
+        return
+    kind = colours(shape)
     for profile in settings.profiles:
         used = {"classes": reference.classifier_at(profile), "extractor": reference.extractor_at(profile)}
         for key, extractor in used.items():
             if kind != (images := SHIPPED.get(extractor, kind)):
                 words = f": {extractor} is for {images} images, but {reference.dataset} has {kind} images"
                 raise SettingsError([*place, key], words)
-
-
-def _check_fidelity(settings: Settings, dataset: str) -> None:
-    for profile, values in settings.profiles.items():
-        sizes, subset = settings.datasets[dataset].sizes(profile), values.fidelity.kid_subset_size
-        if subset > (least := min(sizes.valid, sizes.test)):
-            words = f" is {subset}, more than the {least} real images of {dataset} to compare with"
-            raise SettingsError(["profiles", profile, "fidelity", "kid_subset_size"], words)
 
 
 def _check_name(place: list[str]) -> None:
@@ -107,44 +137,40 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
         raise SettingsError(
             [*place, "dataset"], f": {experiment.dataset} has dequantization: none, but a density needs uniform"
         )
-    if dataset.kind not in experiment.model.images:
-        wanted = " or ".join(experiment.model.images)
-        words = f": {experiment.dataset} has {dataset.kind} images, but this model is for {wanted} images"
-        raise SettingsError([*place, "dataset"], words)
-    compared = settings.datasets[settings.compared_data(experiment.reference)].kind
-    if compared != dataset.kind:
-        words = f": {experiment.reference} has {compared} images; {dataset.kind} images cannot be compared with them"
+
+
+def _check_shape(settings: Settings, place: list[str], experiment: Experiment, facts: Mapping[str, Facts]) -> None:
+    if not (shape := facts[experiment.dataset].shape):
+        return
+    if reason := experiment.model.misfit(shape):
+        raise SettingsError([*place, "dataset"], f": {experiment.dataset} has {in_words(shape)}, but {reason}")
+    compared = facts[settings.compared_data(experiment.reference)].shape
+    if compared not in (shape, None):
+        words = f" is {experiment.reference}, {in_words(compared)}; {in_words(shape)} cannot be compared with them"
         raise SettingsError([*place, "reference"], words)
 
 
-def check_training(place: list[str], experiment: Experiment, profile: Profile, train_images: int) -> None:
-    """Check the optimiser of an experiment and its batches, of so many training images."""
+def check_training(place: list[str], experiment: Experiment, profile: Profile, train_images: int | None) -> None:
+    """Check the optimiser of an experiment and its batches, of so many training images if their number is known."""
     model, batch_size = experiment.model, experiment.at(profile).batch_size
     for player in experiment.players:
         if player not in model.players:
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
     if batch_size < model.least_batch:
         raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
-    _check_batch(place, batch_size, train_images, profile, model.batches_per_step)
+    if train_images:
+        _check_batch(place, batch_size, train_images, profile, model.batches_per_step)
 
 
-def _check_training(settings: Settings, place: list[str], experiment: Experiment) -> None:
+def _check_training(settings: Settings, place: list[str], experiment: Experiment, facts: Facts) -> None:
     model, batch_size = experiment.model, experiment.at(settings.profile).batch_size
-    sizes = settings.datasets[experiment.dataset].sizes(settings.profile)
-    check_training(place, experiment, settings.profile, sizes.train)
+    check_training(place, experiment, settings.profile, facts.train)
     processes = settings.runtime.processes_for(model)
     if batch_size % processes:
         raise SettingsError(
             [*place, "batch_size"],
             f" is {batch_size}, which the {processes} of runtime.processes cannot share evenly; use a multiple",
         )
-    for profile, values in settings.profiles.items():
-        train, images = settings.datasets[experiment.dataset].sizes(profile).train, values.likelihood.train_images
-        if images > train:
-            raise SettingsError(
-                ["profiles", profile, "likelihood", "train_images"],
-                f" is {images}, more than the {train} training images of {experiment.dataset}",
-            )
 
 
 def _check_batch(place: list[str], batch_size: int, train: int, profile: Profile, batches: int = 1) -> None:

@@ -18,32 +18,33 @@ LARGEST = 1 << 20  # bytes of a settings file
 
 def load(path: Path) -> Settings:
     """Read and validate a settings file."""
-    return parse_text(read_bytes(path, LARGEST, "run this in the project's folder"), path.name)
+    return parse_text(read_bytes(path, LARGEST, "run this in the project's folder"), path.name, path.parent / "data")
 
 
-def parse_text(text: bytes, origin: str = "params.yaml") -> Settings:
+def parse_text(text: bytes, origin: str = "params.yaml", data: Path | None = None) -> Settings:
     """Validate the text of a settings file, in YAML 1.2 as DVC reads it (so `1e-3` is a number).
 
-    The parser is in pure Python: thousands of brackets overflow the stack of the parser in C.
+    The folder `data` holds own images, whose shapes must fit the models. The parser is in pure Python: thousands of
+    brackets overflow the stack of the parser in C.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        data = YAML(typ="safe", pure=True).load(text.decode())
+        tree = YAML(typ="safe", pure=True).load(text.decode())
     except (YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: not UTF-8, or no such date
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TriptychError(f"{origin} is not valid YAML: {reason}") from None
-    return parse(data, origin)
+    return parse(tree, origin, data)
 
 
-def parse(data: object, origin: str = "params.yaml") -> Settings:
+def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -> Settings:
     """Validate parsed YAML. Raises TriptychError, one sentence, at the first key that is wrong."""
-    if not isinstance(data, dict):
-        raise TriptychError(f"{origin} must hold a mapping of settings, but it holds {type(data).__name__}")
+    if not isinstance(tree, dict):
+        raise TriptychError(f"{origin} must hold a mapping of settings, but it holds {type(tree).__name__}")
     try:
-        settings = Settings.model_validate(merge_recipes(data))
-        check_consistency(settings)
+        settings = Settings.model_validate(merge_recipes(tree))
+        check_consistency(settings, data)
     except ValidationError as error:
         place, reason = first_problem(error)
         words = f": {reason}" if place else reason
@@ -53,5 +54,5 @@ def parse(data: object, origin: str = "params.yaml") -> Settings:
         place, words = [], "an anchor contains itself; write its entries out"
     else:
         return settings
-    sentence = f"{origin}: {key_path(written_place(data, place))}{words}"
+    sentence = f"{origin}: {key_path(written_place(tree, place))}{words}"
     raise TriptychError(" ".join(sentence.split()))

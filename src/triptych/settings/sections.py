@@ -5,7 +5,7 @@ The models have defaults only for options that are off and for conventions of th
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
@@ -46,8 +46,9 @@ class ProfileSettings(Section):
     """
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
-        description="`embedded`: digits that ship with the package; `folder`: your folder `TRIPTYCH_DATA`; `public`: a "
-        "download; `auto`: the folder if `TRIPTYCH_DATA` is set, else the download"
+        description="`embedded`: digits that ship with the package, and `auto` for the images that it lacks; `folder`: "
+        "your folder `TRIPTYCH_DATA`; `public`: a download; `auto`: the folder if `TRIPTYCH_DATA` is set, else the "
+        "download"
     )
     likelihood: Likelihood = Field(description="how likelihoods are estimated")
     fidelity: Fidelity = Field(description="the protocol of FID, KID and IS")
@@ -93,6 +94,27 @@ class Settings(Section):
         entries = {**self.experiments, **self.studies}
         chosen = {name: item for name, item in entries.items() if among is None or name in among}
         return group_by_settings({name: item.model_dump(mode="json") for name, item in chosen.items()})
+
+    def datasets_of(self, targets: Sequence[str]) -> list[str]:
+        """Return the data sets that stages such as `train@vae-20d` use, with the stages before them.
+
+        Return all for the whole pipeline, and if a target is something else, such as an option of DVC.
+        """
+        needed = [self._datasets_before(*target.partition("@")[::2]) for target in targets]
+        if not targets or None in needed:
+            return list(self.datasets)
+        return [name for name in self.datasets if any(name in found for found in needed)]
+
+    def _datasets_before(self, stage: str, name: str) -> list[str] | None:
+        section = STAGE_SECTIONS.get(stage)
+        if not section or name not in getattr(self, section):
+            return None
+        if section == "experiments":
+            experiment = self.experiments[name]
+            return [experiment.dataset, self.compared_data(experiment.reference)]
+        if section == "references":
+            return [self.references[name].dataset]
+        return [] if section == "studies" else [name]
 
     def dataset(self, name: str) -> Dataset:
         """Return the data set of this name. Raises TriptychError if the name is unknown."""

@@ -12,9 +12,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.settings.params import Settings, parse_text
 from triptych.settings.recipes import SECTIONS
-
-Edit = tuple[int, int, str]
-"""Start and end of a part of the text, and its replacement."""
+from triptych.settings.text_edits import edited, line_end, node_end, sections
 
 
 def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -43,7 +41,7 @@ def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list
             end = entries[group[-1]].lines[1]
             edits.append((end, end, entries[first].copied(name, seed)))
             added.append(name)
-    changed = _edited(text, edits).encode()
+    changed = edited(text, edits).encode()
     parse_text(changed, params.name)
     with atomic_file(params) as draft:
         draft.write_bytes(changed)
@@ -68,46 +66,21 @@ class _Entry:
     def lines(self) -> tuple[int, int]:
         """Where its first line starts, and where its last line ends."""
         start = self.key.start_mark.index - self.key.start_mark.column
-        end = self.text.find("\n", _end(self.value))
-        return start, end + 1 or len(self.text)
+        return start, line_end(self.text, self.value)
 
     def copied(self, name: str, seed: int) -> str:
         """Return the same lines for another name and seed, without the comment behind the name."""
         first = self.value.start_mark
         start = first.index if self.value.flow_style else first.index - first.column
         old = next(value for key, value in self.value.value if key.value == "seed")
-        before, after = self.text[start : old.start_mark.index], self.text[old.end_mark.index : _end(self.value)]
+        before, after = self.text[start : old.start_mark.index], self.text[old.end_mark.index : node_end(self.value)]
         separator = " " if self.value.flow_style else "\n"
         return f"{' ' * self.key.start_mark.column}{name}:{separator}{before}{seed}{after}\n"
 
 
 def _entries(text: str) -> dict[str, _Entry]:
     """Return all experiments and studies. Raises TriptychError if they stand on one line."""
-    from ruamel.yaml import YAML
-
     found = {}
-    for section, node in YAML(typ="rt", pure=True).compose(text).value:
-        if section.value not in SECTIONS:
-            continue
-        if node.flow_style and node.value:
-            raise TriptychError(f"params.yaml: {section.value}: write each entry on lines of its own")
+    for _, node in sections(text, SECTIONS):
         found |= {key.value: _Entry(text, key, value) for key, value in node.value}
     return found
-
-
-def _end(node: Any) -> int:  # noqa: ANN401 (a node of ruamel.yaml)
-    """Return where the last character of a node ends, without comments that follow it."""
-    if isinstance(node.value, str) or node.flow_style or not node.value:
-        return node.end_mark.index
-    last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
-
-
-def _edited(text: str, edits: Sequence[Edit]) -> str:
-    pieces, done = [], 0
-    for start, end, words in sorted(edits, key=lambda edit: edit[0]):
-        between = text[done:start]
-        no_break = words and between and not between.endswith("\n")  # at the end of the file
-        pieces += [between, "\n" if no_break else "", words]
-        done = end
-    return "".join([*pieces, text[done:]])

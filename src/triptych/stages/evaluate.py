@@ -85,7 +85,8 @@ def evaluate(
     ):
         tracker.note(**machine_facts(device))
         family = load_family(model, device)
-        extractors = Extractors.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, device)
+        side = real.origin.image_shape[-1]
+        extractors = Extractors.open(real.origin.kind, experiment.reference, reference / CLASSIFIER, side, device)
         real.require_weights(extractors, reference)
         real.require_shape(prepared.manifest["image_shape"], f"experiments.{name}.reference")
         samples = _samples(name, family, experiment, protocol, tracker)
@@ -100,7 +101,7 @@ def evaluate(
             snapshots={epoch: model / snapshot_name(epoch) for epoch in manifest["snapshots"]},
             weights=model / WEIGHTS,
             shown=shown_latents(family, experiment.seed),
-            classify=extractors.label,
+            classify=extractors.label if real.names_classes else None,
             score=lambda images, **options: scores(extractors.features.extract(images), real, protocol, **options),
             fidelity=fidelity,
             fidelity_samples=protocol.samples,
@@ -124,7 +125,7 @@ def evaluate(
             **fidelity,
             **_published_protocol(evaluation, extractors, real, protocol, reference / PUBLISHED),
             "copying": copying,
-            "not_defined": measures.NOT_DEFINED | real.not_defined,
+            "not_defined": measures.NOT_DEFINED | real.not_defined(labelled=prepared.has_labels("test")),
             "samples_are": measures.SAMPLES_ARE,
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],

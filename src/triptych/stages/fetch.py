@@ -11,10 +11,11 @@ from triptych.data.settings import Dataset
 from triptych.data.sources import load_images
 
 
-def fetch(*, dataset: Dataset, source: str, downloads: Path, output: Path, tracker: Tracker) -> None:
+def fetch(*, dataset: Dataset, source: str | Path, downloads: Path, output: Path, tracker: Tracker) -> None:
     """Write the checked raw images of `dataset` from `source` to the `.npz` file `output`.
 
-    The folder `downloads` keeps public files between runs. On an error an earlier `output` stays as it is.
+    The source of own images is their path. The folder `downloads` keeps public files between runs. On an error an
+    earlier `output` stays as it is.
     """
     image_set = load_images(dataset.images, source, downloads)
     with atomic_file(output) as draft:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
@@ -14,6 +15,7 @@ from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.binarization import binarize_split
 from triptych.data.dequantization import dequantize
+from triptych.data.greyscale import to_grey
 from triptych.data.image_shapes import SPLITS
 from triptych.data.raw_images import read_raw
 from triptych.data.settings import Dataset, Splits
@@ -22,14 +24,18 @@ from triptych.data.splits import Piece, split_images
 PURPOSES = ("binarize", "dequantize")  # of random numbers
 
 
-def prepare(*, name: str, dataset: Dataset, splits: Splits, raw: Path, output: Path, tracker: Tracker) -> None:
-    """Write the prepared data set `name` (see `PreparedData`) from the raw `.npz` file.
+def prepare(*, name: str, dataset: Dataset, splits: Splits | None, raw: Path, output: Path, tracker: Tracker) -> None:
+    """Write the prepared data set `name` (see `PreparedData`) from the raw `.npz` file; without `splits`, all images.
 
     All random numbers derive from `dataset.seed`, with one stream per split and purpose, so that all models see the
     same images.
     """
     image_set = read_raw(raw, dataset.images)
-    pieces = split_images(dict(image_set.arrays), splits, str(raw), dataset.seed)
+    pieces = split_images(dict(image_set.arrays), splits, str(raw), dataset.seed, own=dataset.own)
+    if dataset.grey:
+        pieces = {split: (to_grey(images), labels) for split, (images, labels) in pieces.items()}
+    if dataset.binarization != "none" and pieces["train"][0].ndim > 3:
+        raise TriptychError(f"params.yaml: datasets.{name}: binarization is for grey images; add `grey: true`")
     prepared = {
         split: (binarize_split(images, dataset, split, _generator(dataset.seed, split, "binarize")), labels)
         for split, (images, labels) in pieces.items()

@@ -57,7 +57,7 @@ def measure_reference(
     prepared = PreparedData.open(data)
     with deterministic(runtime) as device:
         tracker.note(**machine_facts(device))
-        extractors = Extractors.open(kind, name, classifier, device)
+        extractors = Extractors.open(kind, name, classifier, prepared.manifest["image_shape"][-1], device)
         real = _extract(prepared, [split], extractors)
         reference = _statistics(prepared, [split], extractors, real)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
@@ -84,7 +84,7 @@ def measure_reference(
 
 
 def _save_sheet(images: np.ndarray, path: Path) -> None:
-    """Write images at equal distances, since a test set may be sorted by digit."""
+    """Write images at equal distances, since a test set may be sorted by class. Of a small set, some are repeated."""
     chosen = np.linspace(0, len(images) - 1, SHEET_IMAGES).round().astype(int)
     Image.fromarray(tile(images[chosen], SHEET_COLUMNS)).save(path)
 

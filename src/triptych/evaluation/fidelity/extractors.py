@@ -46,12 +46,12 @@ class Extractors:
     classifier: Extractor
 
     @classmethod
-    def open(cls, kind: Kind, reference: str, folder: Path, device: torch.device) -> Extractors:
+    def open(cls, kind: Kind, reference: str, folder: Path, side: int, device: torch.device) -> Extractors:
         """Return the extractors for the reference of this name, with the classifier in a folder.
 
-        Raises TriptychError if weights are missing or damaged.
+        The images have `side` pixels per side. Raises TriptychError if weights are missing or damaged.
         """
-        classifier = open_classifier(folder, device)
+        classifier = open_classifier(folder, side, device)
         return cls(classifier if kind == "classifier" else open_inception(reference, device), classifier)
 
     def extract(self, images: Tensor) -> Features:
@@ -68,10 +68,14 @@ class Extractors:
         return self.classifier.network.classifier.label(images)
 
 
-def open_classifier(folder: Path, device: torch.device) -> Extractor:
-    """Return the trained classifier of a folder. Raises TriptychError if it is missing or damaged."""
+def open_classifier(folder: Path, side: int, device: torch.device) -> Extractor:
+    """Return the trained classifier of a folder, for images with `side` pixels per side.
+
+    Its name says if it resizes them. Raises TriptychError if it is missing or damaged.
+    """
     network = ClassifierExtractor(load_classifier(folder, device))
-    name = read_json(folder / MANIFEST)["extractor"]
+    name, own = read_json(folder / MANIFEST)["extractor"], network.classifier.side
+    name += f", on images resized from {side} by {side} to {own} by {own}" if side != own else ""
     return Extractor(network, "classifier", name, sha256_of_file(folder / WEIGHTS))
 
 

@@ -63,37 +63,32 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity, *, int
       et al. 2016).
 
     With `intervals`, each has its standard error and its 95 % interval, unless `protocol.resamplings` is 0. All are
-    computed in float64, so that means over ten thousand features keep their digits. Raises TriptychError if there are
-    too few images.
+    computed in float64, so that means over ten thousand features keep their digits. With few images, the subsets of KID
+    are as large as the smaller set, and IS has one part per image.
     """
     ours, theirs = generated[FEATURES].double(), reference.features.double()
-    needed = protocol.kid_subset_size
-    if min(len(ours), len(theirs)) < needed:
-        raise TriptychError(
-            f"fidelity.kid_subset_size is {needed}, but there are {len(ours)} samples and {len(theirs)} real images: "
-            "use a smaller one"
-        )
+    subset_size, parts = min(protocol.kid_subset_size, len(ours), len(theirs)), min(PARTS, len(ours))
     fid = squared_distance(Gaussian.fit(ours), reference.gaussian, reference.root)
     kid = kid_features_to_metric(
-        ours, theirs, kid_subsets=protocol.kid_subsets, kid_subset_size=protocol.kid_subset_size, verbose=False
+        ours, theirs, kid_subsets=protocol.kid_subsets, kid_subset_size=subset_size, verbose=False
     )
-    inception = isc_features_to_metric(generated[LOGITS], splits=PARTS)
+    inception = isc_features_to_metric(generated[LOGITS], splits=parts)
     compared = comparison(len(ours), reference)
     found = {
         "fid": {"value": fid, **compared},
         "kid": {
             "value": kid[KEY_METRIC_KID_MEAN], "standard_deviation": kid[KEY_METRIC_KID_STD],
-            "subsets": protocol.kid_subsets, "subset_size": protocol.kid_subset_size, **compared,
+            "subsets": protocol.kid_subsets, "subset_size": subset_size, **compared,
         },
         "is": {
             "value": inception[KEY_METRIC_ISC_MEAN], "standard_deviation": inception[KEY_METRIC_ISC_STD],
-            "samples": len(ours), "parts": PARTS, "reference": "none", "extractor": reference.origin.extractor,
+            "samples": len(ours), "parts": parts, "reference": "none", "extractor": reference.origin.extractor,
         },
     }  # fmt: skip
     if intervals and (count := protocol.resamplings):
         found["fid"] |= fid_uncertainty(fid, ours, theirs, count)
         found["kid"] |= kid_uncertainty(found["kid"]["value"], ours, theirs, count)
-        found["is"] |= is_uncertainty(found["is"]["value"], generated[LOGITS], PARTS, count)
+        found["is"] |= is_uncertainty(found["is"]["value"], generated[LOGITS], parts, count)
     return _named(found, reference)
 
 

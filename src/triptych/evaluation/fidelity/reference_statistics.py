@@ -82,10 +82,10 @@ class Reference:
         """The data set and split that are written beside each number, such as `mnist/test`."""
         return f"{self.origin.dataset}/{self.origin.split}"
 
-    @property
-    def not_defined(self) -> dict[str, str]:
-        """The measures of samples that these real images do not define, each with the reason."""
-        reason = f"{self.origin.classifier} knows other classes than those of {self.origin.dataset}"
+    def not_defined(self, *, labelled: bool) -> dict[str, str]:
+        """Return the measures of samples that these real images do not define, each with the reason."""
+        foreign = f"{self.origin.classifier} knows other classes than those of {self.origin.dataset}"
+        reason = foreign if labelled else f"no labels: {foreign}"
         return {} if self.names_classes else dict.fromkeys(("recognised", "classes"), reason)
 
     def save(self, folder: Path) -> None:

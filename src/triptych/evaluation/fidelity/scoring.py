@@ -32,7 +32,8 @@ def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runt
     real = Reference.load(reference)
     require_uint8(label, images.shape, images.dtype)
     images = checked_images(images, label, real.origin.image_shape)
-    if len(images) < (needed := max(PARTS, protocol.kid_subset_size)):
+    needed = max(PARTS, min(protocol.kid_subset_size, len(real.features)))
+    if len(images) < needed:
         raise TriptychError(
             f"{label} holds {len(images)} images, fewer than the {needed} that IS and KID need: use more images, or "
             "lower fidelity.kid_subset_size in params.yaml"
@@ -40,7 +41,9 @@ def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runt
     if len(images) > protocol.samples:
         images = images[np.random.default_rng(0).permutation(len(images))[: protocol.samples]]
     with deterministic(runtime) as device:
-        extractors = Extractors.open(real.origin.kind, reference.name, reference / CLASSIFIER, device)
+        extractors = Extractors.open(
+            real.origin.kind, reference.name, reference / CLASSIFIER, real.origin.image_shape[-1], device
+        )
         real.require_weights(extractors, reference)
         extracted = extractors.features.extract(torch.from_numpy(np.ascontiguousarray(images)))
         with heartbeat(f"{label}  FID, KID and IS"):

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.core.errors import TriptychError
 from triptych.data.dequantization import LEVELS
-from triptych.evaluation.context import Evaluation
+from triptych.evaluation.context import Evaluation, label_texts
 from triptych.evaluation.flow.inference import encode
 
 PAIRS, POINTS = 3, 10
@@ -21,8 +20,8 @@ class Traversals:
     """The two ends of each line, uint8 (pairs, 2, h, w)."""
     points: Tensor
     """The decoded points, 8-bit levels (pairs, points, h, w)."""
-    labels: list[tuple[int, int]]
-    """The labels of the two ends."""
+    labels: list[tuple[str, str]]
+    """The labels of the two ends, empty if they are unknown."""
 
     @property
     def end_error(self) -> float:
@@ -32,13 +31,10 @@ class Traversals:
 
 @torch.no_grad()
 def traversals(evaluation: Evaluation) -> Traversals:
-    """Return lines between the latents of pairs of test images with different digits.
-
-    Raises TriptychError if the test images have too few classes.
-    """
+    """Return lines between the latents of pairs of test images, of different classes if enough classes are known."""
     test = evaluation.splits["test"].pixels
     labels = evaluation.labels("test")
-    pairs = _pairs(labels)
+    pairs = _pairs(len(test), labels)
     images = torch.stack([test[list(pair)] for pair in pairs])
     latents = encode(evaluation.family, images.flatten(0, 1))
     first, second = latents.view(len(images), 2, -1).unbind(1)
@@ -46,19 +42,19 @@ def traversals(evaluation: Evaluation) -> Traversals:
     lines = first[:, None] * (1 - along) + second[:, None] * along
     points = evaluation.family.decode(lines.flatten(0, 1)) * (LEVELS - 1)
     points = points.round().view(len(images), POINTS, *images.shape[2:])
-    return Traversals(images.cpu(), points.cpu(), [(int(labels[one]), int(labels[other])) for one, other in pairs])
+    return Traversals(images.cpu(), points.cpu(), [label_texts(labels, pair) for pair in pairs])
 
 
-def _pairs(labels: Tensor) -> list[tuple[int, int]]:
-    """Return pairs of image indices, spread over the split, such that no class occurs twice."""
-    order = torch.linspace(0, len(labels) - 1, min(len(labels), 20 * PAIRS)).round().long().tolist()
+def _pairs(count: int, labels: Tensor | None) -> list[tuple[int, int]]:
+    """Return pairs of image indices, spread over the split, such that no class occurs twice.
+
+    If there are too few classes, or no labels, the pairs are at equal distances.
+    """
+    order = torch.linspace(0, count - 1, min(count, 20 * PAIRS)).round().long().tolist()
     first_of_class: dict[int, int] = {}
-    for index in order:
+    for index in order if labels is not None else ():
         first_of_class.setdefault(int(labels[index]), index)
-    if len(first_of_class) < 2 * PAIRS:
-        raise TriptychError(
-            f"the test images have too few classes for {PAIRS} pairs of different digits: a traversal needs a test set "
-            f"with at least {2 * PAIRS} classes"
-        )
     chosen = list(first_of_class.values())[: 2 * PAIRS]
+    if len(chosen) < 2 * PAIRS:
+        chosen = torch.linspace(0, count - 1, 2 * PAIRS).round().long().tolist()
     return list(zip(chosen[::2], chosen[1::2], strict=True))

@@ -7,7 +7,7 @@ from triptych.evaluation.flow.latent_traversal import POINTS, traversals
 from triptych.evaluation.flow.presentation import CHARTS
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_rows
-from triptych.figures.style import save_grey
+from triptych.figures.style import save_images
 
 LAYERWISE = 10  # samples in the picture of the layers
 
@@ -34,7 +34,7 @@ def _draw_layers(evaluation: Evaluation) -> None:
     count = len(steps) - 1
     between = [f"layer {count - index}" for index in range(count - 1)]
     figure = image_rows(images.numpy(), ["z", *between, "x"], "From z to x: after the inverse of each layer")
-    save_grey(figure, evaluation.folder / "R2-layers.png")
+    save_images(figure, evaluation.folder / "R2-layers.png", colour=images.ndim > 4)
 
 
 def _draw_traversals(evaluation: Evaluation) -> None:
@@ -42,8 +42,7 @@ def _draw_traversals(evaluation: Evaluation) -> None:
     ends = found.images[:, :, None].float()
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8)
     shares = [f"{index / (POINTS - 1):.2f}" for index in range(POINTS)]
-    title = "Along a straight line between two latents, by the share of the way; the digits are the images' labels"
-    figure = image_rows(
-        rows.numpy(), ["image", *shares, "image"], title, [tuple(map(str, pair)) for pair in found.labels]
-    )
-    save_grey(figure, evaluation.folder / "R3-traversals.png")
+    title = "Along a straight line between two latents, by the share of the way"
+    title += "; at the ends, the images' labels" if any(map(any, found.labels)) else ""
+    figure = image_rows(rows.numpy(), ["image", *shares, "image"], title, found.labels)
+    save_images(figure, evaluation.folder / "R3-traversals.png", colour=rows.ndim > 4)

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from triptych.evaluation.context import Evaluation, at_epoch
+from triptych.evaluation.context import Evaluation, at_epoch, label_texts
 from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_grids, image_rows
-from triptych.figures.style import save, save_grey, save_images
+from triptych.figures.style import save, save_images
 from triptych.models.gan.family import CriticFamily
 from triptych.objectives.adversarial import jsd
 from triptych.training.reproducible import generator
@@ -55,20 +55,27 @@ def _draw_many_samples(evaluation: Evaluation) -> None:
 
 
 def _draw_interpolations(evaluation: Evaluation) -> None:
-    """Draw straight lines between the latents of samples to which the classifier assigns different classes."""
+    """Draw straight lines between the latents of samples to which the classifier assigns different classes.
+
+    If it does not know the classes of the images, the lines are between any samples.
+    """
     latents = evaluation.family.draw_latents(CANDIDATES, generator(evaluation.seed, "interpolations"))
-    labels = evaluation.classify(to_uint8(evaluation.family.sample(latents), "samples").to(latents.device)).cpu()
-    chosen = ends(labels)
+    labels = None
+    if evaluation.classify:
+        labels = evaluation.classify(to_uint8(evaluation.family.sample(latents), "samples").to(latents.device)).cpu()
+    chosen = ends(torch.zeros(CANDIDATES) if labels is None else labels)
     first, last = (latents[list(side)][:, None] for side in zip(*chosen, strict=True))
     points = torch.lerp(first, last, torch.linspace(0, 1, POINTS, device=latents.device)[:, None])
     images = to_uint8(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
+    title = "Along a straight line between two latents"
+    title += "" if labels is None else "; at the ends, the classifier's labels"
     figure = image_rows(
         images.view(ROWS, POINTS, *images.shape[1:]).numpy(),
         [f"{index / (POINTS - 1):.3g}" for index in range(POINTS)],
-        "Along a straight line between two latents; the digits are the classifier's",
-        [(str(int(labels[left])), str(int(labels[right]))) for left, right in chosen],
+        title,
+        [label_texts(labels, pair) for pair in chosen],
     )
-    save_grey(figure, evaluation.folder / "U2.7-interpolations.png")
+    save_images(figure, evaluation.folder / "U2.7-interpolations.png", colour=images.ndim == 4)
 
 
 def ends(labels: Tensor) -> list[tuple[int, int]]:

@@ -12,8 +12,8 @@ CAPTIONS = {
     "U2.5-losses": "The losses of both networks. A discriminator that cannot distinguish real from generated images "
     "has the loss 2 log 2 = 1.386, and its generator log 2 = 0.693. Validation images are not used in training.",
     "U2.6-samples": "Generated images of 25 latents, the same latents in each panel.",
-    "U2.7-interpolations": "Generated images of latents on a straight line between two latents, whose images are of "
-    "different digits.",
+    "U2.7-interpolations": "Generated images of latents on a straight line between two latents. The classifier "
+    "assigns different classes to the images of these two, if it knows the classes of the data.",
     "M2.7-losses": "The losses of both networks. The critic's loss is its negative estimate, plus the penalty if there "
     "is one.",
     "M2.7a-samples": "Images of 100 latents from the averaged generator, after training.",

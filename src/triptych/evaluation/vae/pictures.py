@@ -1,7 +1,9 @@
 """The pictures of a VAE: reconstructions, the bound over training, samples and the latent plane."""
 
+from collections.abc import Iterator
 from statistics import NormalDist
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,18 +91,27 @@ def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
     test = evaluation.splits["test"].pixels
     chosen = test[_evenly_spaced(len(test), POINTS)]
     latents = evaluation.family.encode(chosen, 1).squeeze(1).cpu().numpy()
-    labels = evaluation.classify(chosen * 255).cpu().numpy()
     title = f"Aggregate posterior: one draw of z for each of {len(chosen):,} test images"
     figure = new_figure(8.2, 6.2, title)
     axes = figure.subplots()
-    for label, colour in enumerate(CLASS_COLOURS):
-        points = latents[labels == label]
-        axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=str(label))
+    for text, colour, points in _classes(evaluation, chosen, latents):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=text)
     for radius in (1, 2):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle="--", linewidth=0.8))
     axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     outside = int((abs(latents) > REACH).any(1).sum())
     tidy(axes, "$z_1$ (dashed: one and two standard deviations of the prior)", "$z_2$")
     note = f"\n{outside} lie outside" if outside else ""
-    figure.legend(title=f"classifier's label{note}", loc="outside right center", frameon=False, markerscale=4)
+    heading = "classifier's label" if evaluation.classify else "no labels"
+    figure.legend(title=f"{heading}{note}", loc="outside right center", frameon=False, markerscale=4)
     save(figure, evaluation.folder / "U1.15-posterior.png")
+
+
+def _classes(evaluation: Evaluation, pixels: Tensor, latents: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield name, colour and latents of each class of the images; all as one class if the classes are not known."""
+    if not evaluation.classify:
+        yield "images", CLASS_COLOURS[0], latents
+        return
+    labels = evaluation.classify(pixels * 255).cpu().numpy()
+    for label, colour in enumerate(CLASS_COLOURS):
+        yield str(label), colour, latents[labels == label]

@@ -6,16 +6,17 @@ from typing import ClassVar
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.json_schemas import ClassifierManifest, read_document
+from triptych.data.image_shapes import CLASSES
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
-CLASSES = 10
 CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
 
 
@@ -26,14 +27,23 @@ class Classifier(nn.Module):
     head: nn.Module
     grey: ClassVar[bool]
     """Whether it is for grey images (n, h, w), or for colour images (n, 3, h, w)."""
+    side: ClassVar[int]
+    """Height and width of the body's input; images of another size are resized."""
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        """Return the body's input (n, channels, h, w) from 8-bit images (n, ...)."""
+        """Return the body's input from float images (n, channels, side, side) of 0 to 255."""
         raise NotImplementedError
+
+    def resized(self, pixels: Tensor) -> Tensor:
+        """Return float images (n, channels, side, side) of 0 to 255 from 8-bit images (n, ...)."""
+        images = pixels.float()[:, None] if self.grey else pixels.float()
+        if images.shape[-1] == self.side:
+            return images
+        return interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return the last hidden activations (n, features) for 8-bit images (n, ...)."""
-        return self.body(self.scaled(pixels))
+        return self.body(self.scaled(self.resized(pixels)))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (n, 10) for 8-bit images (n, ...)."""
@@ -47,9 +57,9 @@ class Classifier(nn.Module):
 
 
 class DigitClassifier(Classifier):
-    """For images (n, 28, 28): two convolutions with pooling, and one hidden layer of features."""
+    """For grey images: two convolutions with pooling, and one hidden layer of features."""
 
-    grey = True
+    grey, side = True, 28
 
     def __init__(self, settings: Model) -> None:
         super().__init__()
@@ -63,7 +73,7 @@ class DigitClassifier(Classifier):
         self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        return pixels.float()[:, None] / 255
+        return pixels / 255
 
 
 def _convolution(inputs: int, outputs: int, *, pool: bool = False) -> nn.Sequential:
@@ -93,13 +103,13 @@ class LargestActivations(nn.Module):
 
 
 class ResidualClassifier(Classifier):
-    """For images (n, 3, h, w): a ResNet of eight convolutions, at full size, a half, a quarter and an eighth of it.
+    """For colour images: a ResNet of eight convolutions, at full size, a half, a quarter and an eighth of it.
 
     Its features are the largest activations of the last channels. The layout follows Page, "How to train your ResNet"
     (2018), since it is small and trains fast.
     """
 
-    grey = False
+    grey, side = False, 32
 
     def __init__(self, settings: Model) -> None:
         super().__init__()
@@ -115,7 +125,7 @@ class ResidualClassifier(Classifier):
         self.to(memory_format=torch.channels_last)
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 NETWORKS = {"convolutional": DigitClassifier, "residual": ResidualClassifier}

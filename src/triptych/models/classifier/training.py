@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
-from triptych.core.errors import DivergenceError
+from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.progress import Progress
 from triptych.core.tracker import Tracker
 from triptych.data.augmentation import shift_and_mirror, shift_images
+from triptych.data.image_shapes import CLASSES
 from triptych.data.prepared import PreparedData
 from triptych.models.classifier.network import Classifier
 from triptych.models.classifier.settings import Classifier as Settings
@@ -35,6 +36,9 @@ class LabelledImages:
     def load(cls, data: PreparedData, split: str, device: torch.device) -> LabelledImages:
         """Load one split of a prepared data set onto the device."""
         pixels, labels = torch.from_numpy(data.images(split)), torch.from_numpy(data.labels(split)).long()
+        if labels.max() >= CLASSES:
+            words = f"the {split} images of {data.name} have the label {int(labels.max())}, but a classifier knows 0 to"
+            raise TriptychError(f"{words} {CLASSES - 1}: use fewer classes, or an entry of references")
         return cls(pixels.to(device), labels.to(device))
 
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from triptych.core.errors import TriptychError
+
 if TYPE_CHECKING:
     from triptych.models.common.settings import FamilySettings
     from triptych.training.family import Family
@@ -137,7 +139,12 @@ def load_settings_model(family: str) -> type[FamilySettings]:
 
 
 def build(family: str, model: Any, image_shape: tuple[int, ...]) -> Family:  # noqa: ANN401 (the family's `Model`)
-    """Return a family with new networks, initialised from torch's global generator."""
+    """Return a family with new networks, initialised from torch's global generator.
+
+    Raises TriptychError if the networks cannot model images of this shape.
+    """
+    if reason := model.misfit(image_shape):
+        raise TriptychError(f"the data set has images of {image_shape[-1]} by {image_shape[-2]}, but {reason}")
     return import_module(FAMILIES[family].family).build(model, image_shape)
 
 

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import ClassVar
 
 from triptych.core.settings_types import Section
+from triptych.data.image_shapes import Shape
 
 
 class FamilySettings(Section):
@@ -15,8 +16,6 @@ class FamilySettings(Section):
 
     pixels: ClassVar[str] = "8-bit"
     """The pixels that the family models: `8-bit`, `binary` or `dequantized`."""
-    images: ClassVar[tuple[str, ...]] = ("grey", "colour")
-    """The kinds of images that the networks accept."""
     players: ClassVar[tuple[str, ...]] = ("model",)
     """The names of the optimisers."""
     least_batch: ClassVar[int] = 1
@@ -25,6 +24,10 @@ class FamilySettings(Section):
     """Batches of real images that one update consumes."""
     parallel: ClassVar[bool] = False
     """Whether several processes can share one training run."""
+
+    def misfit(self, shape: Shape) -> str:
+        """Return why the networks cannot model images of this shape, to follow "but"; an empty string if they can."""
+        return ""
 
     def require_keys(self, by_architecture: Mapping[str, Collection[str]]) -> None:
         """Raise ValueError unless the optional keys that are set are those of `architecture`."""

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from triptych.core.errors import TriptychError
 from triptych.models.common.linear import Linear, perceptron
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
@@ -21,8 +20,7 @@ from triptych.models.flow.transform import Composition, Flow, Transform
 def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
     """Return a new flow from 8-bit images (n, *image_shape) to the standard normal base (n, D).
 
-    Its four transforms are: dequantise, prepare, flatten, and the layers as one composition. Raises TriptychError if
-    the architecture does not fit the image.
+    Its four transforms are: dequantise, prepare, flatten, and the layers as one composition.
     """
     return Flow(
         [
@@ -74,13 +72,12 @@ def perceptron_coupling(size: int, index: int, hidden: list[int], context: int) 
 def _nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
     """Return additive couplings on alternating halves of the flattened image, each followed by a `Scaling`."""
     size = math.prod(image_shape)
-    if size % 2:
-        shape = " by ".join(map(str, image_shape))
-        raise TriptychError(f"nice halves its input, but an image of {shape} has an odd number of pixels, {size}")
 
     def layer(index: int) -> Composition:
-        network = multilayer_perceptron([size // 2, *model.hidden, size // 2], zero=False)
-        return Composition([AdditiveCoupling(halves(size), index % 2, network), Scaling(size)])
+        sizes = halves(size)
+        kept, changed = reversed(sizes) if index % 2 else sizes
+        network = multilayer_perceptron([kept, *model.hidden, changed], zero=False)
+        return Composition([AdditiveCoupling(sizes, index % 2, network), Scaling(size)])
 
     return Composition(layer(index) for index in range(model.couplings))
 
@@ -88,17 +85,19 @@ def _nice(model: Model, image_shape: tuple[int, ...]) -> Composition:
 def _multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
     """Return couplings at a half and, after a split, at a quarter of the image size (Dinh et al. 2017, section 3.6).
 
-    A squeeze turns the checkerboard of the full image into two pairs of channels: first and last, second and third.
-    The first couplings act on these pairs, so their networks work at half the image size.
+    A squeeze turns the checkerboard of the full image into two pairs of channels: first and last, second and third of
+    each four. The first couplings act on these pairs, so their networks work at half the image size.
     """
-    upper = Squeeze((1, *image_shape))
+    inside: Shape = image_shape if len(image_shape) == 3 else (1, *image_shape)
+    upper = Squeeze(inside)
     lower = Squeeze(upper.squeezed)
-    pairs = torch.tensor([0, 3, 1, 2])
+    fours = torch.arange(upper.squeezed[0]).view(-1, 4)
+    pairs = torch.cat([fours[:, [0, 3]].flatten(), fours[:, [1, 2]].flatten()])
     rest: Shape = (lower.squeezed[0] // 2, *lower.squeezed[1:])
     first, second = model.channels
     return Composition(
         [
-            Reshape((math.prod(image_shape),), (1, *image_shape)),
+            Reshape((math.prod(image_shape),), inside),
             upper,
             Reorder(pairs),
             *_channel_couplings(model, upper.squeezed, first),

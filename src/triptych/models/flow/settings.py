@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from triptych.core.settings_types import Depth, PerProfile, Section, SomeWidths, Width
+from triptych.data.image_shapes import Shape
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {"realnvp": ["hidden"], "nice": ["hidden"], "multiscale": ["channels", "blocks"]}  # by architecture
@@ -67,9 +68,9 @@ class Model(FamilySettings):
         default=None, description="learn the dequantisation noise; off: uniform noise"
     )
 
-    @property
-    def images(self) -> tuple[str, ...]:
-        return ("grey", "colour") if self.architecture == "realnvp" else ("grey",)
+    def misfit(self, shape: Shape) -> str:
+        fits = self.architecture != "multiscale" or shape[-1] % 4 == 0
+        return "" if fits else "architecture multiscale halves images twice, so their sides must be multiples of 4"
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:

@@ -1,13 +1,31 @@
-"""The residual networks of SNGAN for images of 32 by 32 pixels (Miyato et al. 2018, table 4)."""
+"""The residual networks of SNGAN for images of 32 by 32 pixels (Miyato et al. 2018, table 4).
+
+For 64 by 64 pixels, both networks have one more block that doubles or halves the size.
+"""
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
+from triptych.data.image_shapes import Shape
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.synchronized_batch_norm import BatchNorm2d
 
 START = 4  # height and width of the generator's first feature map
+
+
+def doublings(image_shape: Shape) -> int:
+    """Return how often the generator doubles height and width.
+
+    >>> doublings((3, 32, 32))
+    3
+    """
+    return (image_shape[-1] // START).bit_length() - 1
+
+
+def channels(image_shape: Shape) -> int:
+    """Return the number of channels of an image, 1 if it is grey."""
+    return image_shape[0] if len(image_shape) == 3 else 1
 
 
 def convolution(inputs: int, outputs: int, size: int = 3, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
@@ -36,21 +54,23 @@ class UpBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """A linear layer, three upsampling blocks and a convolution with tanh."""
+    """A linear layer, upsampling blocks and a convolution with tanh."""
 
-    def __init__(self, latent: int, width: int, image_shape: tuple[int, ...]) -> None:
+    def __init__(self, latent: int, width: int, image_shape: Shape) -> None:
         super().__init__()
+        self.grey = len(image_shape) == 2
         self.start = nn.Linear(latent, width * START * START)
         nn.init.xavier_uniform_(self.start.weight)
         nn.init.zeros_(self.start.bias)
-        self.blocks = nn.Sequential(*(UpBlock(width) for _ in range(3)))
-        self.norm, self.last = BatchNorm2d(width), convolution(width, image_shape[0])
+        self.blocks = nn.Sequential(*(UpBlock(width) for _ in range(doublings(image_shape))))
+        self.norm, self.last = BatchNorm2d(width), convolution(width, channels(image_shape))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return images (n, colours, 32, 32) in (-1, 1) from latents (n, latent)."""
+        """Return images (n, *image_shape) in (-1, 1) from latents (n, latent)."""
         h = self.start(latents)
         h = self.blocks(h.view(len(h), -1, START, START))
-        return self.last(relu(self.norm(h))).tanh()
+        images = self.last(relu(self.norm(h))).tanh()
+        return images.squeeze(1) if self.grey else images
 
 
 class CriticBlock(nn.Module):
@@ -76,18 +96,20 @@ class CriticBlock(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Four residual blocks, sum pooling and a linear layer, without normalisation of activations.
+    """Residual blocks, sum pooling and a linear layer, without normalisation of activations.
 
-    With `spectral`, each weight matrix is divided by its largest singular value, which one step of power iteration
-    estimates in each forward pass in training mode. `penalised` says that the loss has a gradient penalty.
+    The first blocks halve the size to 8 by 8, and two blocks follow. With `spectral`, each weight matrix is divided by
+    its largest singular value, which one step of power iteration estimates in each forward pass in training mode.
+    `penalised` says that the loss has a gradient penalty.
     """
 
-    def __init__(self, width: int, image_shape: tuple[int, ...], *, spectral: bool, penalised: bool) -> None:
+    def __init__(self, width: int, image_shape: Shape, *, spectral: bool, penalised: bool) -> None:
         super().__init__()
+        self.grey = len(image_shape) == 2
         kind = PenalisedConv2d if penalised else nn.Conv2d
         self.blocks = nn.Sequential(
-            CriticBlock(image_shape[0], width, kind, down=True, first=True),
-            CriticBlock(width, width, kind, down=True),
+            CriticBlock(channels(image_shape), width, kind, down=True, first=True),
+            *(CriticBlock(width, width, kind, down=True) for _ in range(doublings(image_shape) - 2)),
             CriticBlock(width, width, kind, down=False),
             CriticBlock(width, width, kind, down=False),
         )
@@ -100,6 +122,6 @@ class ResidualCritic(nn.Module):
                     spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the critic's values (n,), larger for real images, from images (n, colours, 32, 32)."""
-        h = relu(self.blocks(images)).sum((2, 3))
+        """Return the critic's values (n,), larger for real images, from images (n, *image_shape)."""
+        h = relu(self.blocks(images.unsqueeze(1) if self.grey else images)).sum((2, 3))
         return self.last(h).squeeze(1).float()

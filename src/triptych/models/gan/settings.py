@@ -5,12 +5,15 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from triptych.core.settings_types import Depth, PerProfile, SomeWidths, Weight, Width
+from triptych.data.image_shapes import Shape
 from triptych.models.common.settings import FamilySettings
 
 KEYS = {  # by architecture
     "mlp": ["discriminator", "dropout", "generator", "label_noise", "leak"],
     "resnet": ["critic_steps", "generator_loss", "loss_type", "reg_cf", "reg_type", "spectral_normalization", "width"],
 }
+
+SIDES = (32, 64)  # of images, resnet
 
 OFF = {  # options that are off unless the settings say otherwise, by architecture
     "mlp": {"dropout": 0.0, "label_noise": 0.0},
@@ -85,9 +88,9 @@ class Model(FamilySettings):
             return data
         return OFF[data["architecture"]] | data
 
-    @property
-    def images(self) -> tuple[str, ...]:
-        return ("colour",) if self.architecture == "resnet" else ("grey",)
+    def misfit(self, shape: Shape) -> str:
+        fits = self.architecture == "mlp" or shape[-1] in SIDES
+        return "" if fits else f"architecture resnet is for {' or '.join(map(str, SIDES))} pixels per side"
 
     @property
     def batches_per_step(self) -> int:

@@ -1,0 +1,62 @@
+"""The command that makes a data set of the user's own images."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import click
+
+from triptych.cli.stages import open_project
+from triptych.core.errors import TriptychError
+
+
+@click.command("add-data")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--experiments", "wanted", metavar="FAMILIES", default="", help="families to add a model of, such as vae,flow,gan"
+)
+def add_data(name: str, file: Path, wanted: str) -> None:
+    """Add your images in FILE to params.yaml as the data set NAME, with a reference and experiments.
+
+    FILE is a .npy file, a .npz file with x_train, or a folder of PNG or JPEG files: square images of 8 to 64 pixels. It
+    is copied to data/own unless it is there.
+    """
+    from triptych.core.files import atomic_folder, copy_file
+    from triptych.data.image_shapes import in_words
+    from triptych.data.own_images import describe_own
+    from triptych.data.settings import OWN
+    from triptych.data.sources import load_images
+    from triptych.data.splits import default_sizes
+    from triptych.settings.own_data import FAMILIES, add_own_data
+    from triptych.settings.sections import NAME
+
+    families = [family for family in wanted.split(",") if family]
+    for family in families:
+        if family not in FAMILIES:
+            raise TriptychError(f"--experiments names {family!r}: use some of {','.join(FAMILIES)}")
+    if not re.fullmatch(NAME, name):
+        raise TriptychError(f"the name of the data set is {name!r}: use letters, digits, - and _")
+    project, _ = open_project()
+    load_images("own", file, project.data)
+    found, own = describe_own(file), project.data / "own"
+    inside = file.resolve().parent == own.resolve()
+    images = f"own/{file.resolve().name if inside else name + file.suffix}"
+    if not OWN.fullmatch(images):
+        raise TriptychError(f"{file}: rename it, with letters, digits, dots, - and _ only")
+    target = project.data / images
+    if not inside and target.exists():
+        raise TriptychError(f"{target} exists: choose another name, or remove it")
+    added = add_own_data(project.params, name, images, found, families)
+    if not inside and file.is_dir():
+        with atomic_folder(target) as draft:
+            shutil.copytree(file, draft, dirs_exist_ok=True)
+    elif not inside:
+        copy_file(file, target)
+    count, sizes = sum(found.counts.values()), default_sizes(found.counts).model_dump()
+    labels = "with labels" if found.labelled else "without labels"
+    click.echo(f"data/{images}: {count:,} {in_words(found.shape)} pixels, {labels}")
+    click.echo("splits: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
+    click.echo(f"params.yaml: added {', '.join(added)}")

@@ -1,0 +1,117 @@
+"""`triptych add-data`: write the entries of own images into `params.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file
+from triptych.data.image_shapes import colours
+from triptych.data.own_images import OwnImages
+from triptych.data.splits import default_sizes
+from triptych.settings.params import parse_text
+from triptych.settings.text_edits import edited, line_end, sections
+
+Entries = dict[str, dict[str, Any]]
+"""The new entries by section and name."""
+FAMILIES = ("vae", "flow", "gan")
+EXTRACTORS = {"grey": "mnist-v1", "colour": "cifar10-v1"}
+RECIPES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "vae": ("vae-20d", {}),
+    "flow": ("realnvp-mnist", {"model": {"alpha": 0.05}}),
+    "gan": (
+        "gan-mnist",
+        {
+            "model": {
+                "generator": {"quick": [64, 128, 256, 512], "full": [128, 256, 512, 1024]},
+                "discriminator": {"quick": [256, 128], "full": [512, 256]},
+            }
+        },
+    ),
+}
+"""The recipe of each family, and the settings that the recipe lacks."""
+BATCH = 128  # of the recipes
+UPDATES = {"quick": 80, "full": 400}  # per epoch, if a pass through the images has fewer
+WIDTH = 80  # columns, at which DVC writes params.yaml
+
+
+def add_own_data(params: Path, name: str, images: str, found: OwnImages, families: Sequence[str]) -> list[str]:
+    """Write the entries of a data set `name` and of one experiment per family at the end of their sections.
+
+    `images` is the value of the data set's key. All other bytes of the file stay. Return the places of the new entries.
+    Raises TriptychError if a name is taken or if the file would not be valid.
+    """
+    text = params.read_bytes().decode()
+    settings = parse_text(text.encode(), params.name)
+    entries = own_entries(name, images, found, families)
+    places = [(section, entry) for section, group in entries.items() for entry in group]
+    for section, entry in places:
+        if entry in getattr(settings, section) or entry in settings.studies:
+            raise TriptychError(f"{params.name} already has an entry {entry}: choose another name")
+    nodes, edits = dict(sections(text, entries)), []
+    for section, group in entries.items():
+        node = nodes[section]
+        if node.value:
+            end = line_end(text, node)
+            edits.append((end, end, _as_text(group)))
+        else:
+            edits.append((node.start_mark.index, node.end_mark.index, f"\n{_as_text(group)}".rstrip("\n")))
+    changed = edited(text, edits).encode()
+    parse_text(changed, params.name)
+    with atomic_file(params) as draft:
+        draft.write_bytes(changed)
+    return [f"{section}.{entry}" for section, entry in places]
+
+
+def own_entries(name: str, images: str, found: OwnImages, families: Sequence[str]) -> Entries:
+    """Return the entries of a data set, its reference and experiments.
+
+    A VAE models binarised grey images. Its samples are compared with the grey images before they are binarised.
+    """
+    kind = colours(found.shape)
+    datasets: Entries = {name: {"images": images, "dequantization": "uniform"}}
+    references: Entries = {name: {"dataset": name, "extractor": EXTRACTORS[kind]}}
+    grey = name
+    if "vae" in families:
+        turned = {"grey": True} if kind == "colour" else {}
+        if turned:
+            grey = f"grey_{name}"
+            datasets[grey] = {"images": images, **turned}
+            references[grey] = {"dataset": grey, "extractor": EXTRACTORS["grey"]}
+        datasets[f"binarized_{name}"] = {"images": images, **turned, "binarization": "stochastic"}
+    experiments: Entries = {}
+    for family in families:
+        dataset, reference = (f"binarized_{name}", grey) if family == "vae" else (name, name)
+        recipe, model = RECIPES[family]
+        entry = {"family": family, "dataset": dataset, "reference": reference, "recipe": recipe, "seed": 0}
+        experiments[f"{family}-{name}"] = entry | _budget(family, default_sizes(found.counts).train) | model
+    return {"datasets": datasets, "references": references} | ({"experiments": experiments} if experiments else {})
+
+
+def _budget(family: str, train: int) -> dict[str, Any]:
+    """Return smaller batches for few images, and updates per epoch in place of short passes through the images.
+
+    Models with a likelihood make at most two passes per epoch, since they soon overfit few images.
+    """
+    batch = BATCH
+    while batch > 2 and 4 * batch > train:
+        batch //= 2
+    passed = train // batch
+    updates = {profile: count if family == "gan" else min(count, 2 * passed) for profile, count in UPDATES.items()}
+    return {
+        **({"batch_size": batch} if batch < BATCH else {}),
+        **({"epoch_updates": updates} if passed < UPDATES["quick"] else {}),
+    }
+
+
+def _as_text(entries: Mapping[str, Any]) -> str:
+    """Return entries as DVC writes them: innermost mappings on one line, two spaces before each level."""
+    from ruamel.yaml import YAML
+
+    yaml, stream = YAML(typ="rt", pure=True), StringIO()
+    yaml.default_flow_style, yaml.width = None, WIDTH - 2
+    yaml.dump(dict(entries), stream)
+    return "".join(f"  {line}\n" for line in stream.getvalue().splitlines())
