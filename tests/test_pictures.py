@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from triptych.evaluation.gan import pictures as gan_pictures
 from triptych.evaluation.gan.snapshot_scores import write_snapshots
 from triptych.evaluation.presentation import presentation_of
 from triptych.evaluation.vae import pictures as vae_pictures
-from triptych.figures.image_grids import tile
+from triptych.figures.image_grids import SHADE, tile
 from triptych.objectives.adversarial import jsd, w1
 from triptych.training.weights import save_tensors
 
@@ -124,6 +125,12 @@ def assert_equal(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
         assert np.array_equal(found[heading], sheet), heading
 
 
+def assert_titled(figure: Figure, words: str) -> None:
+    """The title has these words. A code of the documents, such as M2.7a, stands in captions only."""
+    assert words in figure.get_suptitle()
+    assert not re.search(r"\b[A-Z]\d", figure.get_suptitle())
+
+
 def assert_shows_samples(figure: Figure, latents: torch.Tensor, headings: list[str]) -> None:
     """The samples of the first snapshot, of that nearest to half of the training, and of the end."""
     sheets = [tile(levels(expected(latents, EPOCHS[epoch])), 5) for epoch in (0, 3, 6)]
@@ -195,13 +202,12 @@ def test_pictures_of_a_vae(evaluation: Evaluation, saved: dict[str, Figure]) -> 
     vae_pictures.draw_pictures(evaluation)
     kinds = {"U1.12-reconstructions", "U1.13-elbo", "U1.14-means", "U1.14-draws"}
     assert saved.keys() == {f"{kind}.png" for kind in kinds}
-    for name, figure in saved.items():
-        assert figure.get_suptitle().startswith(f"{name.partition('-')[0]}  ")
-        assert "model-a" in figure.get_suptitle()
+    for figure in saved.values():
+        assert_titled(figure, "model-a")
     assert_shows_samples(saved["U1.14-means.png"], evaluation.shown, [*EACH])
     draws, means = panels(saved["U1.14-draws.png"]), panels(saved["U1.14-means.png"])
     assert list(draws) == [*EACH]
-    assert {*np.unique(draws["after epoch 6"])} == {0, 255}
+    assert {*np.unique(draws["after epoch 6"])} == {0, SHADE, 255}
     share = [float(sheet.mean()) - float(means[heading].mean()) for heading, sheet in draws.items()]
     assert share == pytest.approx([0, 0, 0], abs=25)
     originals = TEST[[round(index * 49 / 24) for index in range(25)]]
@@ -222,7 +228,7 @@ def test_the_aggregate_posterior_has_the_colours_of_the_classes(
     vae_pictures._draw_aggregate_posterior(evaluation)
     assert torch.equal(given[0], TEST * 255)
     figure = saved["U1.15-posterior.png"]
-    assert figure.get_suptitle().startswith("U1.15  ")
+    assert_titled(figure, "50 test images")
     [axes] = figure.axes
     for label, points in enumerate(axes.collections):
         assert points.get_label() == str(label)
@@ -265,8 +271,8 @@ def test_pictures_of_a_flow(
     nice = architecture == "nice"
     prefix = "R1" if nice else "U3.8"
     assert saved.keys() == {f"{prefix}-{name}.png" for name in ("bits-per-dimension", "log-likelihood", "samples")}
-    assert all(figure.get_suptitle().startswith(f"{prefix}  ") for figure in saved.values())
-    assert all("model-a" in figure.get_suptitle() for figure in saved.values())
+    for figure in saved.values():
+        assert_titled(figure, "model-a")
     assert_shows_samples(saved[f"{prefix}-samples.png"], evaluation.shown, [*EACH])
     assert special == (["_draw_layers", "_draw_traversals"] if nice else [])
 
@@ -281,7 +287,7 @@ def test_the_layers_of_a_flow_are_shown_from_z_to_x(evaluation: Evaluation, save
     family.to_intensities = lambda values: values.sigmoid().view(-1, *SHAPE)
     flow_pictures._draw_layers(evaluation)
     figure = saved["R2-layers.png"]
-    assert figure.get_suptitle().startswith("R2  ")
+    assert_titled(figure, "From z to x")
     assert headings(figure) == ["z", "layer 3", "layer 2", "x"]
     latents = evaluation.shown[:10]
     steps = [levels(family.to_intensities(latents / scale)) for scale in (1, 2, 4, 8)]
@@ -301,7 +307,7 @@ def test_a_traversal_of_the_identity_is_a_straight_line_between_two_digits(
     evaluation.family.continuous = lambda x: (x.flatten(1), None)
     evaluation.family.decode = lambda z: ((z * 256).floor() / 255).view(-1, *SHAPE)
     found = latent_traversal.traversals(evaluation)
-    assert found.labels == [(0, 1), (2, 3), (4, 5)]
+    assert found.labels == [("0", "1"), ("2", "3"), ("4", "5")]
     assert torch.equal(found.images.flatten(0, 1), pixels[[0, 6, 12, 18, 24, 30]])
     assert found.end_error == 0.0
     first, second = found.images.double().unbind(1)
@@ -310,7 +316,7 @@ def test_a_traversal_of_the_identity_is_a_straight_line_between_two_digits(
     assert ((found.points - line).abs() <= 0.5 + 1e-3).all()
     flow_pictures._draw_traversals(evaluation)
     figure = saved["R3-traversals.png"]
-    assert figure.get_suptitle().startswith("R3  ")
+    assert_titled(figure, "the images' labels")
     assert headings(figure) == ["image", *(f"{index / 9:.2f}" for index in range(10)), "image"]
     ends = found.images[:, :, None].float()
     rows = torch.cat([ends[:, 0], found.points, ends[:, 1]], 1).to(torch.uint8).numpy()
@@ -330,7 +336,8 @@ def test_pictures_of_a_gan_with_a_discriminator(
     monkeypatch.setattr(gan_pictures, "_draw_interpolations", called.append)
     gan_pictures.draw_pictures(evaluation)
     assert saved.keys() == {"U2.5-losses.png", "U2.6-samples.png"}
-    assert all(figure.get_suptitle().startswith(f"{name[:4]}  ") for name, figure in saved.items())
+    assert_titled(saved["U2.5-losses.png"], "Losses")
+    assert_titled(saved["U2.6-samples.png"], "the same latents")
     assert_shows_samples(saved["U2.6-samples.png"], evaluation.shown, [*EACH])
     assert called == [evaluation]
 
@@ -342,13 +349,13 @@ def test_pictures_of_a_gan_with_a_critic(
     monkeypatch.setattr(gan_pictures, "CriticFamily", Bright)
     evaluation.family.metric = metric
     evaluation.family.networks["brightness"].data.fill_(0.75)
-    rows = [{"epoch": epoch, "update": 1000 * epoch, "w1": 2.0 + epoch, "fid": 50.0 - epoch} for epoch in (0, 3, 6)]
+    rows = [{"epoch": epoch, "update": 1000 * epoch, "w1": 2.0 + epoch, "fid": 50.0 - epoch} for epoch in (2, 3, 6)]
     write_snapshots(evaluation.folder / "snapshots.csv", rows)
     gan_pictures.draw_pictures(evaluation)
     assert saved.keys() == {f"M2.7{name}.png" for name in ("-losses", "a-samples", "a-stages", "c-progress")}
-    assert all(figure.get_suptitle().startswith(f"{name.partition('-')[0]}  ") for name, figure in saved.items())
+    for name, figure in saved.items():
+        assert_titled(figure, "and FID" if name == "M2.7c-progress.png" else "model-a")
     assert all(axes.get_ylabel() == unit for axes in saved["M2.7-losses.png"].axes)
-    assert all("model-a" in saved[f"M2.7{name}.png"].get_suptitle() for name in ("-losses", "a-samples", "a-stages"))
     stages = ["before training", "after 3,000 updates", "after 6,000 updates"]
     assert_shows_samples(saved["M2.7a-stages.png"], evaluation.shown, stages)
     [(heading, sheet)] = panels(saved["M2.7a-samples.png"]).items()
@@ -356,8 +363,8 @@ def test_pictures_of_a_gan_with_a_critic(
     assert sheet.shape == (10 * 2 + 9 * 2, 10 * 3 + 9 * 2)
     left, right = saved["M2.7c-progress.png"].axes
     assert left.get_title() == "model-a"
-    assert np.asarray(left.lines[0].get_xydata()).tolist() == [[3000, 5], [6000, 8]]
-    assert np.asarray(right.lines[0].get_xydata()).tolist() == [[3000, 47], [6000, 44]]
+    assert np.asarray(left.lines[0].get_xydata()).tolist() == [[2000, 4], [3000, 5], [6000, 8]]
+    assert np.asarray(right.lines[0].get_xydata()).tolist() == [[2000, 48], [3000, 47], [6000, 44]]
     assert left.get_ylabel().startswith("W1")
     assert right.get_ylabel() == "FID"
 
@@ -368,6 +375,23 @@ def test_labels_are_those_of_the_data_set_or_of_the_classifier(evaluation: Evalu
     evaluation.splits["test"] = SimpleNamespace(pixels=TEST, data=known)
     assert evaluation.labels("test").tolist() == [7, 8]
     assert evaluation.labels("test").dtype == torch.int64
+
+
+def test_pictures_of_unknown_classes_show_no_labels(evaluation: Evaluation, saved: dict[str, Figure]) -> None:
+    """The images have no labels, and the classifier knows other classes."""
+    object.__setattr__(evaluation, "classify", None)
+    assert evaluation.labels("test") is None
+    evaluation.family.continuous = lambda x: (x.flatten(1), None)
+    vae_pictures._draw_aggregate_posterior(evaluation)
+    flow_pictures._draw_traversals(evaluation)
+    gan_pictures._draw_interpolations(evaluation)
+    posterior = saved.pop("U1.15-posterior.png")
+    assert [points.get_label() for points in posterior.axes[0].collections] == ["images"]
+    assert posterior.legends[0].get_title().get_text() == "no labels"
+    for figure in saved.values():
+        assert "label" not in figure.get_suptitle()
+        texts = (*figure.axes[0].get_yticklabels(), *figure.axes[0].texts)
+        assert {text.get_text() for text in texts} == {""}
 
 
 def test_the_final_weights_return_after_the_snapshots(evaluation: Evaluation) -> None:

@@ -15,7 +15,7 @@ CAPTIONS = {
     "R2-layers": "Ten latents z on their way to images x, after the inverse of each layer; the values are shown as "
     "intensities.",
     "R3-traversals": "Two test images, of different classes if labels are known, and ten points on the straight line "
-    "between their latents, mapped to images. A flow is invertible, so the first and the last point are the test images.",
+    "between their latents, mapped to images. A flow is invertible, so the first and last point are the test images.",
 }
 BITS_CHART = Chart("bits per dimension", training_and_validation("bits_per_dimension", 1))
 NATS_CHART = Chart("log-likelihood (nats per image)", training_and_validation("negative_log_likelihood", -1))

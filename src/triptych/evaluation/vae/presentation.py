@@ -7,8 +7,8 @@ from triptych.evaluation.presentation import Chart, Metrics, Presentation, train
 
 CAPTIONS = {
     "U1.13-elbo": "The lower bound on the log-likelihood during training. The first point is the untrained model, with "
-    "about -log 2 = -0.693 nats per pixel (-543.4 for 784 pixels) if each has probability 1/2. Training values are means "
-    "over an epoch.",
+    "about -log 2 = -0.693 nats per pixel (-543.4 for 784 pixels) if each has probability 1/2. Training values are "
+    "means over an epoch.",
     "U1.14-means": "Decoded images of 25 latents, the same latents in each panel: the means of the Bernoulli pixels.",
     "U1.14-draws": "Draws of the Bernoulli pixels for the same latents: these are samples of the model.",
     "U1.12-reconstructions": "Test images, and the decoded images of latents drawn from their posterior.",
