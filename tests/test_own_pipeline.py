@@ -123,7 +123,7 @@ def test_traversals_of_colour_images_without_labels_are_drawn(tmp_path: Path, mo
     monkeypatch.setattr(pictures, "image_rows", lambda *args: titles.append(args[2]) or drawn(*args))
     pictures._draw_traversals(evaluation)
     pictures._draw_layers(evaluation)
-    assert titles[0] == "R3  Along a straight line between two latents, by the share of the way"
+    assert titles[0] == "Along a straight line between two latents, by the share of the way"
     for name in ("R2-layers", "R3-traversals"):
         pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int)
         assert (np.ptp(pixels, axis=2) > 30).any()
