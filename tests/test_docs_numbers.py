@@ -320,10 +320,10 @@ def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() 
     [narrow] = [name for name in follow if name not in r1]
     assert set(r1) < set(follow)
     open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
-    shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, ten snapshots do not show it."
+    shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, the interval contains 0, so this is open."
     assert f"With R1, the estimate follows FID, for JSD and for W1. For {shown_by_none}" in text
     assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
-    assert f"follows FID for `{narrow}`. For the other three, ten snapshots do not show it." in text
+    assert f"follows FID for `{narrow}`. For the other three, the interval contains 0, so this is open." in text
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:

@@ -3,19 +3,19 @@
 An AMD Zen 4 and a Zen 5 trained equal weights, and their FIDs differed by 5e-9 of the value. The numbers of planar
 studies differed by up to 1e-4: NumPy's BLAS chooses its kernels by the processor's model.
 
-The tolerances hold for weights that were trained with another order of summation. They were set from runs of all
-experiments with profile quick: with one and with two threads, and with AVX2 and AVX-512.
+The tolerances hold for weights that were trained with another order of summation. They were set from two runs of all
+experiments with profile quick, with AVX-512 and with AVX2. The largest differences, as shares where no unit is named:
 
-| numbers | largest difference |
-| --- | --- |
-| likelihoods of VAEs and flows | 2e-5 of the value |
-| the gap between log-likelihood and ELBO, a small difference of large numbers | 0.2 % |
-| FID, KID, IS (they change with the classifier) | 6 %, 19 %, 3 % |
-| share of recognised samples | 0.11 |
-| precision, which depends on few balls if samples are similar | 0.45 |
+| numbers | VAEs | GAN on MNIST |
+| --- | --- | --- |
+| ELBO and log-likelihood | 0.03 % | |
+| KL; the gap between log-likelihood and ELBO | 0.16 %; 0.24 % | |
+| FID, KID, IS | 0.1 %, 0.07 %, 0.2 % | 0.6 %, 4.4 %, 6 % |
+| recognised share, precision, recall | 0, 0.001, 0.004 | 0.003, 0.001, 0.008 |
+| losses; accuracy of the discriminator | | 14 %; 0.05 |
 
-Some models have no tolerance before `SETTLED` updates (`FamilyEntry.unsettled`). The FID of a GAN after 40 updates was
-27 and 42. Without gradient clipping, single batches change the loss of a flow suddenly: a RealNVP with weights that
+Some models have no tolerance before `SETTLED` updates (`FamilyEntry.unsettled`). The FID of a GAN after 60 updates was
+59 and 78. Without gradient clipping, single batches change the loss of a flow suddenly: a RealNVP with weights that
 differed by 1e-7 had a loss of 1,516 or 1,729 after 78 updates in place of 1,403, and 1,259 with oneDNN's products. The
 ELBO of a VAE trained on importance weights changed by 1 % after 117 updates, because of the order of summation.
 """
@@ -24,19 +24,13 @@ from __future__ import annotations
 
 # Keys of both tables are words in the names of numbers. The last key that fits counts.
 RELATIVE = {
-    "fid": 0.15,
-    "kid": 0.3,
-    "is": 0.1,
-    "standard_error": 0.1,
-    "standard_deviation": 0.5,
-    "effective_sample_size": 0.1,
-    "distance": 0.1,
-    "inverse_error": 10.0,
-    "gap": 0.01,
-}
+    "fid": 0.1, "kid": 0.15, "is": 0.15, "train_kl": 0.01, "valid_kl": 0.01, "test_kl": 0.01, "gap": 0.01,
+    "generator_loss": 0.3, "discriminator_loss": 0.3, "effective_sample_size": 0.1, "distance": 0.1,
+    "inverse_error": 10.0, "standard_error": 0.2, "standard_deviation": 1.0,
+}  # fmt: skip
 ABSOLUTE = {
-    "precision": 0.6, "recall": 0.6, "recognised": 0.2, "accuracy": 0.1, "classes": 2.0, "classes_entropy": 0.3,
-    "share_on_left_arc": 1e-3, "active_units_value": 1.0, "copying_value": 0.1, "z_score": 10.0,
+    "precision": 0.1, "recall": 0.1, "recognised": 0.1, "accuracy": 0.1, "classes": 2.0, "classes_entropy": 0.2,
+    "share_on_left_arc": 1e-3, "active_units_value": 1.0, "copying_value": 0.05, "z_score": 3.0,
 }  # fmt: skip
 OTHERS = 1e-3  # relative tolerance of likelihoods and all other numbers that no classifier influences
 COUNT = 0.5  # tolerance of other whole numbers, such as the number of parameters: they must be equal
