@@ -189,6 +189,14 @@ def test_the_residual_classifier_and_its_augmentation(tiny: Settings) -> None:
     assert seen == {tuple(row) for row in rows} | {tuple(row[::-1]) for row in rows}
 
 
+def test_grey_images_are_shifted_and_mirrored_as_each_channel_of_colour_images() -> None:
+    grey = torch.randint(256, (20, 9, 9), dtype=torch.uint8)
+    torch.manual_seed(0)
+    colour = shift_and_mirror(grey[:, None].expand(-1, 3, -1, -1), 2)
+    torch.manual_seed(0)
+    assert torch.equal(shift_and_mirror(grey, 2), colour[:, 1])
+
+
 def test_a_classifier_repeats_the_random_numbers_of_an_epoch_only(
     tiny: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
