@@ -125,7 +125,7 @@ def test_traversals_of_colour_images_without_labels_are_drawn(tmp_path: Path, mo
     pictures._draw_layers(evaluation)
     assert titles[0] == "Along a straight line between two latents, by the share of the way"
     for name in ("R2-layers", "R3-traversals"):
-        pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int)
+        pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGBA"))[..., :3].astype(int)
         assert (np.ptp(pixels, axis=2) > 30).any()
     evaluation.labels = lambda _: torch.arange(30) % 4
     assert traversals(evaluation).labels[0] == ("0", "2")  # four classes are too few for three pairs of different ones
