@@ -88,6 +88,7 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert "data/own/discs does not exist: put your images" in clone.refuse("triptych", "repro", "prepare@discs")
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_the_user_re_runs_its_chain_alone(clone: Clone, tmp_path: Path) -> None:
     clone.succeed("triptych", "add-data", "discs", str(tmp_path / "pictures"))
     np.save(tmp_path / "others.npy", np.random.default_rng(0).integers(0, 256, (60, 9, 9), dtype=np.uint8))

@@ -287,6 +287,7 @@ def test_a_killed_planning_process_is_reported(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_killed_triptych_repro_takes_its_stages_with_it(
     tmp_path: Path, tiny_params: dict, number: signal.Signals
 ) -> None:

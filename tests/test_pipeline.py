@@ -115,6 +115,7 @@ def fresh(clone: Clone, tmp_path: Path, warm_start: dict[str, str]) -> Clone:
     return Clone(tmp_path / "copy", warm_start)
 
 
+@pytest.mark.slow
 def test_parallel_stages_leave_the_same_lock_and_results_as_serial_ones(
     clone: Clone, tmp_path: Path, warm_start: dict[str, str]
 ) -> None:
@@ -199,6 +200,7 @@ def test_forced_stages_do_not_change_the_lock_or_the_results(fresh: Clone) -> No
     assert all(run["status"] == "FINISHED" for run in runs.values())
 
 
+@pytest.mark.slow
 def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clone) -> None:
     fresh.edit(lambda data: data["experiments"]["gan-mnist"].update(learning_rate=0.0005))
     fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
@@ -311,6 +313,7 @@ def curves_of(clone: Clone) -> set[str]:
     return {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.svg")}
 
 
+@pytest.mark.slow
 def test_a_new_seed_runs_alone_and_appears_in_every_view(fresh: Clone) -> None:
     before = (fresh.root / "params.yaml").read_bytes()
     said = fresh.succeed("triptych", "seeds", "2", "vae-20d", "planar-samples")
@@ -347,6 +350,7 @@ def to_run(clone: Clone) -> set[str]:
     return set(plan.waits)
 
 
+@pytest.mark.slow
 def test_a_variant_and_a_recipe_re_run_only_dependent_stages(fresh: Clone) -> None:
     variant = {"family": "vae", "dataset": "binarized_mnist", "reference": "mnist", "recipe": "vae-20d", "seed": 0}
     variant |= {"epochs": {"quick": 1}, "batch_size": 50, "model": {"latent": 3, "hidden": [16]}}
@@ -669,6 +673,7 @@ def test_broken_data_keeps_every_earlier_result(fresh: Clone, tmp_path: Path) ->
     assert fresh.results() == before
 
 
+@pytest.mark.slow
 def test_changed_data_of_the_user_is_noticed_and_no_other_data_is_asked_for(fresh: Clone, tmp_path: Path) -> None:
     import numpy as np
 

@@ -253,6 +253,7 @@ print(live.broken)
 """
 
 
+@pytest.mark.slow
 def test_several_processes_log_into_one_database(project: Project) -> None:
     names = [f"run-{number}" for number in range(PROCESSES)]
     commands = [[sys.executable, "-c", LOG_POINTS, name] for name in names]
