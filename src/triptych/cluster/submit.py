@@ -42,7 +42,7 @@ def submit(
     """
     commit = _committed(project)
     stages = {name: stages_of(settings, name) for name in names or (*settings.experiments, *settings.studies)}
-    stale = stale_sources(project, settings)
+    stale = stale_sources(project, settings, [stage for own in stages.values() for stage in own])
     if stale:
         fetches = " ".join(f"fetch@{name}" for name in stale)
         raise TriptychError(f"the images have changed: run `triptych repro {fetches}` first")
