@@ -290,7 +290,7 @@ def test_the_steps_of_the_readme_compare_two_learning_rates(fresh: Clone) -> Non
     """All commands of the section run in order, as they stand, except the web interface."""
     section = README.read_text(encoding="utf-8").partition("## Change one thing and compare\n")[2].partition("\n## ")[0]
     steps = [words for language, block in blocks(section) if language == "sh" for words in _commands_of(block)]
-    assert len(steps) == 8
+    assert len(steps) == 9
     (fresh.root / "results.txt").write_text("results of make repro\n")  # something to commit
     steps.remove(["triptych", "ui"])
     printed = {" ".join(words): fresh.succeed(*words) for words in steps}
