@@ -45,6 +45,7 @@ def load_family(folder: Path, device: torch.device) -> Family:
     with seeded(0, "overwritten by the weights"):
         family = build(name, model, tuple(manifest["data"]["image_shape"]))
     load_into(family.networks, folder / WEIGHTS, device)
+    family.networks.to(memory_format=torch.channels_last)  # convolutions take half the time on a CPU
     family.networks.eval()
     return family
 
