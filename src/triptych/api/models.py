@@ -41,7 +41,7 @@ def load(
     True
     """
     if not isinstance(experiment, str | Path):
-        raise TriptychError(f"experiment is {experiment!r}: use the name of an experiment, or the path of a model folder")
+        raise TriptychError(f"experiment is {experiment!r}: use the name of an experiment or a model folder")
     name, folder = str(experiment), Path(experiment)
     if name.startswith(REGISTRY):
         return _from_registry(name, project, str(device))
