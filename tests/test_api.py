@@ -192,6 +192,36 @@ def test_the_likelihood_of_a_flow_is_its_density(project: Path, digits: np.ndarr
     assert model.log_likelihood(digits, draws=20).mean() > nats.mean()
 
 
+@pytest.mark.parametrize(("name", "scale"), [("vae-20d", 255), ("realnvp-mnist", 1)])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_the_images_of_a_model_are_those_of_the_stages(name: str, scale: int, split: str, project: Path) -> None:
+    model = triptych.load(name)
+    stored = PreparedData.open(project / "data/prepared" / model.settings["dataset"]).images(split)
+    assert np.array_equal(model.images(split), stored * scale)
+
+
+def test_images_of_other_data_are_refused(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = triptych.load("models:/vae-20d/1")
+    assert "models:/vae-20d/1 comes without images: load an experiment" in refused(model.images)
+    monkeypatch.chdir(shutil.copytree(project, tmp_path / "copy"))
+    shutil.rmtree("data/prepared/binarized_mnist")
+    shutil.copytree("data/prepared/mnist", "data/prepared/binarized_mnist")
+    assert "binarized_mnist has changed since vae-20d was trained" in refused(triptych.load("vae-20d").images)
+
+
+def test_black_images_are_images_of_any_type(project: Path) -> None:
+    model, black = triptych.load("realnvp-mnist"), np.zeros((1, 28, 28), np.uint8)
+    wanted = model.log_likelihood(black)
+    for images in (black > 0, black.astype(np.float32)):
+        assert np.array_equal(model.log_likelihood(images), wanted)
+    assert "holds black pixels only" in refused(lambda: triptych.score(np.repeat(black, 60, axis=0), "mnist"))
+
+
+def test_a_device_of_pytorch_is_a_device(project: Path) -> None:
+    assert triptych.load("gan-mnist", device=torch.device("cpu")).sample(2).shape == (2, 28, 28)
+    assert "the device is cuda:99" in refused(lambda: triptych.load("gan-mnist", device="cuda:99"))
+
+
 def test_latents_lead_back_to_images(project: Path, digits: np.ndarray, binary_digits: np.ndarray) -> None:
     flow, vae, plane = (triptych.load(name) for name in ("realnvp-mnist", "vae-20d", "vae-2d"))
     assert flow.encode(digits).shape == (len(digits), 784)
@@ -218,9 +248,15 @@ def test_latents_lead_back_to_images(project: Path, digits: np.ndarray, binary_d
         ("gan-mnist", lambda model, images: model.log_likelihood(images), "gan-mnist has no log_likelihood"),
         ("gan-mnist", lambda model, images: model.reconstruct(images), "gan-mnist has no encode"),
         ("gan-mnist", lambda model, images: model.sample(0), "n is 0"),
+        ("gan-mnist", lambda model, images: model.sample(2.5), "n is 2.5; use a whole number"),
+        ("gan-mnist", lambda model, images: model.sample("4"), "n is '4'; use a whole number"),
+        ("gan-mnist", lambda model, images: model.images("tset"), "split is 'tset'; use train, valid, test"),
+        ("gan-mnist", lambda model, images: model.decode(np.full((1, 8), np.nan)), "latents hold NaN"),
         ("gan-mnist", lambda model, images: model.decode(np.zeros((2, 7))), r"\(2, 7\), but gan-mnist needs \(n, 8\)"),
         ("vae-20d", lambda model, images: model.encode(images), "holds shades of grey.*binarise"),
         ("vae-20d", lambda model, images: model.log_likelihood(images > 9, draws=0), "draws is 0"),
+        ("vae-20d", lambda model, images: model.log_likelihood(images > 9, draws=1.5), "draws is 1.5"),
+        ("realnvp-mnist", lambda model, images: model.encode(images % 2), "nothing above 1.*multiply them by 255"),
         ("realnvp-mnist", lambda model, images: model.encode(images[0]), r"the shape \(28, 28\)"),
         ("realnvp-mnist", lambda model, images: model.encode(images.astype(int)), "holds int64: use uint8"),
         ("realnvp-mnist", lambda model, images: model.encode(images * 2.0), "from 0 to 510.*divide by 255"),
@@ -240,16 +276,18 @@ def test_other_input_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("experiment", "words"),
     [
-        ("vea-20d", "no experiments.vea-20d; known names: vae-20d"),
-        ("models/vea-20d", "models/vea-20d/manifest.json does not exist"),
+        ("realnvp", "no experiments.realnvp; known names: realnvp-mnist, vae-20d"),
+        ("models/vea-20d", "models/vea-20d does not exist: name a folder such as models/vae-20d"),
+        ("models", "models holds no trained experiment"),
         ("data/reference/mnist", "holds no trained experiment"),
+        (None, "experiment is None: use the name"),
         ("models:/vea-20d/1", "does not give models:/vea-20d/1"),
         ("models:/vae-20d/2", "does not give models:/vae-20d/2"),
         ("models:/vae-20d", "models:/vae-20d names no model: write models:/NAME/VERSION"),
         ("models:/vae-20d@best", "does not give models:/vae-20d@best"),
     ],
 )
-def test_a_missing_model_is_refused_in_one_sentence(experiment: str, words: str, project: Path) -> None:
+def test_a_missing_model_is_refused_in_one_sentence(experiment: str | None, words: str, project: Path) -> None:
     assert words in refused(lambda: triptych.load(experiment))
 
 
@@ -258,8 +296,11 @@ def test_a_project_without_database_gets_none(project: Path, tmp_path: Path, mon
     shutil.copyfile(project / "params.yaml", "params.yaml")
     assert "mlflow.db does not exist: run `triptych sync`" in refused(lambda: triptych.load("models:/vae-20d/1"))
     assert "is evaluated: run `triptych repro`" in refused(triptych.results)
+    assert "vae-20d is not trained: run `triptych repro train@vae-20d`" in refused(lambda: triptych.load("vae-20d"))
     shutil.copytree(project / "models/vae-20d", "models/vae-20d")
-    assert "vae-20d is not evaluated" in refused(lambda: triptych.load("vae-20d").metrics)
+    model = triptych.load("vae-20d")
+    assert "vae-20d is not evaluated" in refused(lambda: model.metrics)
+    assert "vae-20d comes without images" in refused(model.images)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "params.yaml"]
 
 
@@ -296,7 +337,7 @@ def test_scores_equal_those_of_the_command(project: Path, digits: np.ndarray, tm
         assert table["value"].to_dict() == {key: row["value"] for key, row in wanted.items()}
         assert table.loc["fid_classifier", "low"] == wanted["fid_classifier"]["low"]
     assert "known names: mnist" in refused(lambda: triptych.score(digits, "cifar10"))
-    assert "fewer than the 50" in refused(lambda: triptych.score(digits[:20], "mnist"))
+    assert refused(lambda: triptych.score(digits[:20], "mnist")).endswith("that IS and KID need: use more images")
     assert "holds int64" in refused(lambda: triptych.score(digits.astype(int), "mnist"))
 
 
@@ -315,7 +356,8 @@ def test_training_again_gives_a_model_of_the_same_settings(name: str, project: P
     pd.testing.assert_frame_equal(again.history[trained], model.history[trained])
     loaded = triptych.load(tmp_path / "again")
     assert np.array_equal(loaded.sample(5), model.sample(5))
-    assert "again is not evaluated" in refused(lambda: loaded.metrics)
+    assert "again is not evaluated: if it is an experiment in params.yaml" in refused(lambda: loaded.metrics)
+    assert "again comes without images" in refused(loaded.images)
     assert contents(project) == before
 
 
@@ -325,7 +367,7 @@ def test_training_leaves_no_file_and_is_reproducible(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", None)
     images = np.random.default_rng(0).random((200, 28, 28)) > 0.9
     first, second, other = (
-        triptych.train(settings, images)
+        triptych.train(settings, images, device=torch.device("cpu"))
         for settings in (VAE, VAE, {**VAE, "learning_rate": {"quick": 9.0, "full": 0.1}})
     )
     assert np.array_equal(first.sample(3), second.sample(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from triptych.api.projects import open_project
 from triptych.core.errors import TriptychError
@@ -16,34 +17,51 @@ from triptych.evaluation.trained_model import TrainedModel
 from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 
+if TYPE_CHECKING:
+    import torch
+
 REGISTRY = "models:/"
 
 
-def load(experiment: str | Path, *, project: str | Path | None = None, device: str = "auto") -> TrainedModel:
+def load(
+    experiment: str | Path, *, project: str | Path | None = None, device: str | torch.device = "auto"
+) -> TrainedModel:
     """Load a trained experiment.
 
     `experiment` is a name in params.yaml, the path of a model folder, or a model in MLflow's registry, such as
     `models:/vae-20d/1`. Names and MLflow's database belong to the project in the folder `project`, by default that of
     the working directory. If `MLFLOW_TRACKING_URI` is set, the registry is on that server. `device` is `auto`, `cpu`,
-    `cuda` or `mps`. Raises TriptychError if the model is missing or damaged.
+    `cuda`, `mps` or a PyTorch device. Raises TriptychError if the model is missing or damaged.
 
-    >>> triptych.load("vae-20d")
-    <vae-20d: Variational autoencoder, images 28 by 28, 3 epochs>
+    >>> triptych.load("vae-20d")  # doctest: +ELLIPSIS
+    <vae-20d: Variational autoencoder, images 28 by 28, ... epochs>
     >>> images = triptych.load("models/gan-mnist").sample(5, seed=1)
     >>> same = triptych.load("models:/gan-mnist/1").sample(5, seed=1)
     >>> bool((images == same).all())
     True
     """
-    if str(experiment).startswith(REGISTRY):
-        return _from_registry(str(experiment), project, device)
-    folder = Path(experiment)
+    if not isinstance(experiment, str | Path):
+        raise TriptychError(f"experiment is {experiment!r}: use the name of an experiment or a model folder")
+    name, folder = str(experiment), Path(experiment)
+    if name.startswith(REGISTRY):
+        return _from_registry(name, project, str(device))
     if isinstance(experiment, Path) or len(folder.parts) > 1 or (folder / MANIFEST).is_file():
-        folder = folder.resolve()
-        return TrainedModel.read(folder, device, folder.name, _results(Project(folder.parents[1]), folder))
+        return _from_folder(folder.resolve(), str(device))
     found, settings = open_project(project)
-    settings.experiment(str(experiment))
-    folder = found.model(str(experiment))
-    return TrainedModel.read(folder, device, folder.name, _results(found, folder))
+    if name not in settings.experiments and folder.is_dir():
+        return _from_folder(folder.resolve(), str(device))
+    settings.experiment(name)
+    if not (found.model(name) / MANIFEST).exists():
+        raise TriptychError(f"{name} is not trained: run `triptych repro train@{name}`")
+    return _from_folder(found.model(name), str(device))
+
+
+def _from_folder(folder: Path, device: str) -> TrainedModel:
+    if not (folder / MANIFEST).is_file():
+        problem = "holds no trained experiment" if folder.is_dir() else "does not exist"
+        raise TriptychError(f"{folder} {problem}: name a folder such as models/vae-20d")
+    project = Project(folder.parent.parent)
+    return TrainedModel.read(folder, device, folder.name, _results(project, folder), project)
 
 
 def _results(project: Project, model: Path) -> dict[str, float]:

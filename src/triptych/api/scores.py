@@ -21,11 +21,15 @@ def score(images: Images, reference: str, *, project: str | Path | None = None) 
     """Return FID, KID, IS, precision and recall of images, one row per measure, as `triptych score` measures them.
 
     `images` are NumPy or PyTorch arrays of the shape of the reference's images: uint8 from 0 to 255, floats from 0 to
-    1, or bool. `reference` is an entry of `references` or `classifiers` in params.yaml. Of more images than the
-    profile's `fidelity.samples`, a random subset is measured, always the same one. `project` is the folder of the
-    project, by default that of the working directory. Raises TriptychError, one sentence, for other images.
+    1, or bool. `reference` is an entry of `references` or `classifiers` in params.yaml. KID needs at least
+    `fidelity.kid_subset_size` images of the profile (`quick`: 500, `full`: 1,000). Of more images than
+    `fidelity.samples`, a random subset is measured, always the same one. `project` is the folder of the project, by
+    default that of the working directory. Raises TriptychError, one sentence, for other images.
 
-    >>> table = triptych.score(triptych.load("vae-20d").sample(200), "mnist")
+    Columns: `low` and `high` are the ends of the 95 % interval, from as many resamplings of the images as
+    `resamplings` says; `real_images` is the value of real images in place of `images`, the best that a model can reach.
+
+    >>> table = triptych.score(triptych.load("vae-20d").sample(1000), "mnist")
     >>> float(table.loc["fid_classifier", "value"]) > 0
     True
     """

@@ -24,6 +24,8 @@ from triptych.stages.train import train as run
 from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
+    import torch
+
     from triptych.evaluation.trained_model import Images
 
 DATA = "images"  # the name of data in memory
@@ -37,7 +39,7 @@ def train(
     valid: Images | None = None,
     *,
     profile: Profile = "full",
-    device: str = "auto",
+    device: str | torch.device = "auto",
     threads: int = 1,
     folder: str | Path | None = None,
 ) -> TrainedModel:
@@ -50,7 +52,8 @@ def train(
     the validation after each epoch; without them, a random tenth of `images` is held out. The same settings, images and
     `threads` give the same model.
 
-    Without `folder`, no file is left behind. With it, the model folder is written there, for `triptych.load`. Raises
+    Without `folder`, no file is left behind, and the model's name is `model`. With it, the model folder is written
+    there, for `triptych.load`. In `settings` of the model, `dataset` and `reference` are `images`. Raises
     TriptychError, one sentence, if a setting or the images are not usable, or if the training diverges.
 
     >>> settings = {
@@ -67,7 +70,7 @@ def train(
     experiment, target = _experiment(settings, profile), Path(folder) if folder else None
     if target and target.exists():
         raise TriptychError(f"{target} exists: choose a folder that does not exist")
-    runtime, pieces = _runtime(device, threads), _pieces(images, valid, experiment)
+    runtime, pieces = _runtime(str(device), threads), _pieces(images, valid, experiment)
     try:
         check_training(["settings"], experiment, profile, len(pieces["train"]))
     except SettingsError as error:
@@ -75,7 +78,7 @@ def train(
     with TemporaryDirectory() as temporary:
         output = target or Path(temporary) / "model"
         _run(experiment, profile, runtime, pieces, output=output, temporary=Path(temporary))
-        return TrainedModel.read(output, device, output.name)
+        return TrainedModel.read(output, str(device), output.name)
 
 
 def _run(

@@ -40,8 +40,9 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
 def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool) -> np.ndarray:  # noqa: ANN401
     """Return images as the pixels that a model uses, uint8 (n, *shape): levels from 0 to 255, or 0 and 1 if `binary`.
 
-    The axis of colours may be the last. For `binary`, images hold black and white only: 0 and 1, or 0 and 255. Raises
-    TriptychError, which begins with `label`, for other images.
+    The axis of colours may be the last. For `binary`, images hold black and white only: 0 and 1, or 0 and 255. For
+    others, uint8 arrays with a maximum of 1 are refused. Raises TriptychError, which begins with `label`, for other
+    images.
     """
     levels = to_levels(images, label)
     if binary:
@@ -50,4 +51,5 @@ def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool)
             raise TriptychError(f"{label} holds shades of grey, {words}")
         levels = levels.clip(0, 1)
     require_uint8(label, levels.shape, levels.dtype)
-    return np.ascontiguousarray(checked_images(levels, label, shape, binary=binary))
+    black = not levels.any()  # the same in either scale
+    return np.ascontiguousarray(checked_images(levels, label, shape, binary=binary or black))

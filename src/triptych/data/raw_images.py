@@ -72,7 +72,9 @@ def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binar
         raise TriptychError(f"{label} is empty")
     if binary and array.max() > 1:
         raise TriptychError(f"{label} holds the value {array.max()}, but binarised images hold 0 and 1 only")
-    if not binary and array.max() <= 1:
+    if not binary and array.max() == 0:
+        raise TriptychError(f"{label} holds black pixels only: check how the images were made")
+    if not binary and array.max() == 1:
         raise TriptychError(f"{label} holds nothing above 1, but 8-bit images go from 0 to 255: multiply them by 255")
     return array
 

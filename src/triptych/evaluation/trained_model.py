@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,12 +13,16 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import HISTORY, MANIFEST
 from triptych.core.json_files import Document, read_json
 from triptych.core.json_schemas import ModelManifest, read_document
+from triptych.core.project import Project
 from triptych.data.array_images import LABEL, model_pixels
+from triptych.data.image_shapes import SPLITS
+from triptych.data.prepared import PreparedData
 from triptych.evaluation.sampling import draw
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.common.load import load_family
 from triptych.models.common.registry import FAMILIES, load_settings_model
 from triptych.training.history import History, read_history
+from triptych.training.images import HeldOutImages
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,10 +54,18 @@ class TrainedModel:
     manifest: Document
     _history: History = field(default_factory=list)
     _results: Mapping[str, float] = field(default_factory=dict)
+    _project: Project | None = None
 
     @classmethod
-    def read(cls, folder: Path, device: str, name: str, results: Mapping[str, float] | None = None) -> Self:
-        """Read a model folder; `results` are the numbers of its evaluation by name.
+    def read(
+        cls,
+        folder: Path,
+        device: str,
+        name: str,
+        results: Mapping[str, float] | None = None,
+        project: Project | None = None,
+    ) -> Self:
+        """Read a model folder; `results` are the numbers of its evaluation by name, and `project` has its images.
 
         Raises TriptychError if the folder is missing or damaged.
         """
@@ -62,7 +75,7 @@ class TrainedModel:
             raise TriptychError(f"{folder} holds no trained experiment: name a folder such as models/vae-20d")
         manifest = read_document(folder / MANIFEST, ModelManifest)
         history = read_history(folder / HISTORY) if (folder / HISTORY).exists() else []
-        return cls(name, load_family(folder, pick_device(device)), manifest, history, results or {})
+        return cls(name, load_family(folder, pick_device(device)), manifest, history, results or {}, project)
 
     def __repr__(self) -> str:
         settings, size = self.settings, " by ".join(map(str, self.image_shape))
@@ -99,6 +112,9 @@ class TrainedModel:
     def networks(self) -> nn.Module:
         """The networks, for use with PyTorch: in evaluation mode, on the device of `triptych.load`.
 
+        A VAE has `encode(images)`, for float images of 0 and 1, and `logits(latents)`, but no `forward`. A GAN has one
+        network per player. A flow maps images with levels from 0 to 255 to latents and log determinants.
+
         >>> list(dict(triptych.load("gan-mnist").networks.named_children()))
         ['generator', 'discriminator']
         """
@@ -127,17 +143,42 @@ class TrainedModel:
         import pandas as pd
 
         if not self._results:
-            raise TriptychError(f"{self.name} is not evaluated: run `triptych repro evaluate@{self.name}`")
+            raise TriptychError(
+                f"{self.name} is not evaluated: if it is an experiment in params.yaml, run "
+                f"`triptych repro evaluate@{self.name}`, else measure it with triptych.score and log_likelihood"
+            )
         return pd.Series(dict(self._results), name=self.name)
+
+    def images(self, split: str = "test") -> NDArray[np.uint8]:
+        """Return the images of a split that the model was trained and measured on: `train`, `valid` or `test`.
+
+        Binarised pixels are 0 or 255. Only an experiment that is loaded from its project has images.
+
+        >>> triptych.load("vae-20d").images("test").shape[1:]
+        (28, 28)
+        """
+        import torch
+
+        if split not in SPLITS:
+            raise TriptychError(f"images: split is {split!r}; use {', '.join(SPLITS)}")
+        facts = self.manifest["data"]
+        folder = self._project.prepared(facts["dataset"]) if self._project else None
+        if not folder or not folder.exists():
+            raise TriptychError(f"{self.name} comes without images: load an experiment from a project with its data")
+        data = PreparedData.open(folder)
+        if data.checksum != facts["sha256"]:
+            raise TriptychError(f"{folder} has changed since {self.name} was trained: run `triptych repro`")
+        return HeldOutImages(data, split, torch.device("cpu")).eight_bit.numpy()
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """Return `n` new images, the same as those of `triptych sample` for this number and this seed.
 
+        A VAE gives the means of its pixels, in shades of grey, not draws of black and white pixels.
+
         >>> triptych.load("gan-mnist").sample(16, seed=0).shape
         (16, 28, 28)
         """
-        if n < 1:
-            raise TriptychError(f"sample: n is {n}; use 1 or more")
+        _require_count("sample: n", n)
         return draw(self.family, n, seed)
 
     def decode(self, latents: ArrayLike | torch.Tensor) -> NDArray[np.uint8]:
@@ -152,6 +193,8 @@ class TrainedModel:
         points = torch.as_tensor(latents, dtype=torch.float32, device=self._device)
         if points.dim() != 2 or points.shape[1] != self.latent or not len(points):
             raise TriptychError(f"latents have the shape {(*points.shape,)}, but {self.name} needs (n, {self.latent})")
+        if not points.isfinite().all():
+            raise TriptychError("latents hold NaN or infinity: use finite values")
         return to_uint8(self.family.sample(points), "decoded images").numpy()
 
     def encode(self, images: Images) -> NDArray[np.float32]:
@@ -180,14 +223,15 @@ class TrainedModel:
         """Return log p(x) of each image, (n,) in nats; in expectation a lower bound that grows with `draws`.
 
         `draws` is the number of draws of the posterior for a VAE, by default 200, and of the dequantisation noise for a
-        flow, by default 1. A GAN has no likelihood.
+        flow, by default 1. The values are Monte Carlo estimates: that of an image also depends on `seed` and on the
+        other images. A GAN has no likelihood.
 
         >>> model = triptych.load("vae-20d")
         >>> model.log_likelihood(model.sample(3) > 127, draws=50).shape
         (3,)
         """
-        if draws is not None and draws < 1:
-            raise TriptychError(f"log_likelihood: draws is {draws}; use 1 or more")
+        if draws is not None:
+            _require_count("log_likelihood: draws", draws)
         function, pixels = self._inference("log_likelihood").log_likelihood, self._pixels(images)
         nats = function(self.family, pixels, seed, *([] if draws is None else [draws]))
         if not nats.isfinite().all():
@@ -211,3 +255,8 @@ class TrainedModel:
         binary = load_settings_model(self.settings["family"]).pixels == "binary"
         pixels = model_pixels(images, LABEL, self.image_shape, binary=binary)
         return torch.from_numpy(pixels).to(self._device)
+
+
+def _require_count(label: str, value: object) -> None:
+    if not isinstance(value, Integral) or value < 1:
+        raise TriptychError(f"{label} is {value!r}; use a whole number of 1 or more")

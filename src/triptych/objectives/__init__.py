@@ -8,6 +8,8 @@
 | `flow` | likelihood of a normalizing flow, bits per dimension |
 | `planar` | planar transformation, its log determinant, losses of planar flows |
 | `shapes` | the check of shapes that all of them use |
+
+All functions take PyTorch tensors. They raise ValueError for wrong arguments.
 """
 
 from triptych.objectives.adversarial import (

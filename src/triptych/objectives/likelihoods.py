@@ -21,7 +21,8 @@ def log_likelihood_bernoulli(mu: Tensor, target: Tensor) -> Tensor:
     """Return log p(target), (n,), of independent Bernoulli variables with means `mu` in [0, 1], both (n, ...).
 
     Means are clamped to one machine epsilon from 0 and 1, as in PyTorch's Bernoulli distribution. So a pixel with a
-    certain and wrong mean costs 36 nats in float64 and 16 in float32, not infinity.
+    certain and wrong mean costs 36 nats in float64 and 16 in float32, not infinity. Means outside [0, 1] are clamped
+    without an error. For logits use `log_likelihood_bernoulli_logits`.
 
     >>> log_likelihood_bernoulli(torch.tensor([[0.5, 0.25]]), torch.tensor([[1.0, 0.0]]))  # log 0.5 + log 0.75
     tensor([-0.9808])

@@ -6,6 +6,7 @@ The models have defaults only for options that are off and for conventions of th
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
@@ -148,5 +149,6 @@ class Settings(Section):
 
 def _entry(entries: dict[str, Any], name: str, keys: str) -> Any:  # noqa: ANN401
     if name not in entries:
-        raise TriptychError(f"params.yaml has no {keys}; known names: {', '.join(entries) or 'none'}")
+        known = dict.fromkeys([*get_close_matches(name, entries), *entries])  # the closest first
+        raise TriptychError(f"params.yaml has no {keys}; known names: {', '.join(known) or 'none'}")
     return entries[name]

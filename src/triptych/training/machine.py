@@ -21,14 +21,14 @@ LARGEST, HEADROOM = 1 << 30, 1 << 26  # bytes
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Return the device to run on; `auto` is a CUDA GPU if there is one, else the CPU.
+    """Return the device to run on, such as `cpu` or `cuda:0`; `auto` is a CUDA GPU if there is one, else the CPU.
 
     Raises TriptychError if this machine lacks the device.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available.get(wanted):
+    if not available.get(wanted.partition(":")[0]):
         raise TriptychError(f"the device is {wanted}, which this machine does not have: write auto or cpu")
     return torch.device(wanted)
 

@@ -35,8 +35,7 @@ def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runt
     needed = max(PARTS, min(protocol.kid_subset_size, len(real.features)))
     if len(images) < needed:
         raise TriptychError(
-            f"{label} holds {len(images)} images, fewer than the {needed} that IS and KID need: use more images, or "
-            "lower fidelity.kid_subset_size in params.yaml"
+            f"{label} holds {len(images)} images, fewer than the {needed} that IS and KID need: use more images"
         )
     if len(images) > protocol.samples:
         images = images[np.random.default_rng(0).permutation(len(images))[: protocol.samples]]
