@@ -263,8 +263,11 @@ def sentences() -> Iterator[str]:
     for name in ("cifar10-jsd-1-non-saturating", "cifar10-jsd-1-narrow"):  # of the H100, and of a processor
         real = [at(name, f"{measure}.real_images", 2) for measure in ("fid", "is")]
         yield f"real validation images score FID {real[0]} and IS {real[1]}"
-    sizes = (at(f"vae-100d-{name}", "importance_sampling.effective_sample_size", 1) for name in ("iwae", "tuned-60-epochs"))
-    yield "Of 200 draws, it is {} for `vae-100d-iwae` and {} for `vae-100d-tuned` with 60 epochs.".format(*sizes)
+    size = "importance_sampling.effective_sample_size"
+    yield (
+        f"its mean over the images is {at('vae-100d-iwae', size, 1)} for `vae-100d-iwae` and "
+        f"{at(f'{vae}-60-epochs', size, 1)} for `{vae}` with 60 epochs."
+    )
     real = [at("cifar10-w1-2", f"{measure}.real_images", 2) for measure in ("precision", "recall")]
     yield f"With C, real validation images have precision {real[0]} and recall {real[1]}."
     digits, coloured = (at(f"quick/{name}", "fid.real_images", 2) for name in ("vae-20d", "cifar10-w1-2"))
