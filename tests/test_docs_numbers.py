@@ -263,6 +263,18 @@ def sentences() -> Iterator[str]:
     for name in ("cifar10-jsd-1-non-saturating", "cifar10-jsd-1-narrow"):  # of the H100, and of a processor
         real = [at(name, f"{measure}.real_images", 2) for measure in ("fid", "is")]
         yield f"real validation images score FID {real[0]} and IS {real[1]}"
+    size = "importance_sampling.effective_sample_size"
+    yield (
+        f"its mean over the images is {at('vae-100d-iwae', size, 1)} for `vae-100d-iwae` and "
+        f"{at(f'{vae}-60-epochs', size, 1)} for `{vae}` with 60 epochs."
+    )
+    real = [at("cifar10-w1-2", f"{measure}.real_images", 2) for measure in ("precision", "recall")]
+    yield f"With C, real validation images have precision {real[0]} and recall {real[1]}."
+    digits, coloured = (at(f"quick/{name}", "fid.real_images", 2) for name in ("vae-20d", "cifar10-w1-2"))
+    yield f"real validation images have FID {digits} in the first table, and FID {coloured} in the second."
+    unclipped = history(flow)
+    yield f"reached {shown(unclipped[40], 3)} bits on validation after {max(unclipped)} epochs."
+    yield f"That of W1 falls from about 3,200 to {at('cifar10-w1-2', 'over_training.last.w1', 0)}."
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
 
 
@@ -289,6 +301,8 @@ def history(name: str) -> dict[int, float]:
 def test_sentences_equal_the_files() -> None:
     text = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert [sentence for sentence in sentences() if sentence not in text] == []
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"real images have FID {shown(result('quick/vae-20d')['fid.real_images'], 2)}" in readme
 
 
 def test_the_tolerances_in_trust_are_those_of_the_code() -> None:
@@ -320,10 +334,10 @@ def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() 
     [narrow] = [name for name in follow if name not in r1]
     assert set(r1) < set(follow)
     open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
-    shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, the interval contains 0, so this is open."
-    assert f"With R1, the estimate follows FID, for JSD and for W1. For {shown_by_none}" in text
+    shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, the interval contains 0."
+    assert f"With R1, estimate and FID rise and fall together, for JSD and for W1. For {shown_by_none}" in text
     assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
-    assert f"follows FID for `{narrow}`. For the other three, the interval contains 0, so this is open." in text
+    assert f"FID rise and fall together for `{narrow}`. For the other three, the interval contains 0." in text
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:
