@@ -50,7 +50,9 @@ class Settings(StudySettings):
         description="`metric`: the estimate of the critic; `non_saturating`: the usual loss, only with `losses: [jsd]`",
     )
     penalties: list[Penalty] = Field(
-        min_length=1, max_length=100, description="the penalties; each game is listed twice: without and with averaging of the generator"
+        min_length=1,
+        max_length=100,
+        description="the penalties; each game is listed twice: without and with averaging of the generator",
     )
     learning_rate: Rate = Field(description="learning rate of generator and critic")
     ema: float = Field(
