@@ -404,4 +404,4 @@ def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.Monkey
     assert whole == pytest.approx(count * seconds["median"] / 1000 + costs.measured()[1])
     assert costs.makespan([3.0, 3.0, 2.0, 2.0, 2.0], 2) == 7.0  # longest first: 3 + 2 + 2 beside 3 + 2
     share = sum(whole for name, (_, whole) in trainings.items() if name.startswith("cifar10"))
-    assert f"are {100 * share / sum(whole for _, whole in trainings.values()):.0f} % of it" in page
+    assert f"take {100 * share / sum(whole for _, whole in trainings.values()):.0f} % of the GPU hours" in page
