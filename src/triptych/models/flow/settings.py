@@ -40,7 +40,7 @@ class Model(FamilySettings):
         "convolutional RealNVP, with two groups of couplings at half of the image size and one at a quarter"
     )
     preparation: Literal["logit", "scale"] = Field(
-        default="logit", description="the map from pixels in [0, 1) to the first coupling; `scale`: linear"
+        default="logit", description="the map from pixels in [0, 1) to the first coupling: the logit, or a linear map"
     )
     alpha: float | None = Field(
         default=None,
