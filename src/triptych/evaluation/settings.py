@@ -22,7 +22,9 @@ class Fidelity(Section):
         ge=10, le=1_000_000, description="number of generated images; IS splits them into ten parts"
     )
     kid_subsets: PositiveInt = Field(le=10_000, description="number of random subsets that KID averages over")
-    kid_subset_size: PositiveInt = Field(ge=2, le=10_000, description="images in each subset, at most all")
+    kid_subset_size: PositiveInt = Field(
+        ge=2, le=10_000, description="images in each subset, at most `samples`; fewer if there are fewer real images"
+    )
     resamplings: int = Field(
         default=100,
         ge=0,

@@ -71,19 +71,19 @@ def _mean(row: Row, group: Sequence[Row]) -> Row:
     return {**row, **means, "shown": f"{row['experiment']}{seeds}"}
 
 
-def _protocol(row: Row) -> str:
+def _protocol(row: Row) -> tuple[str, str]:
+    """Return the reference, and in words how samples were compared with its images."""
     samples, real = int(float(row["samples"])), int(float(row["reference_images"]))
-    return (
-        f"{row['reference']}: FID, KID and IS of {samples:,} samples against {real:,} real images, features of "
-        f"{row['extractor']}"
-    )
+    words = f"FID, KID and IS of {samples:,} samples against {real:,} real images, features of {row['extractor']}"
+    return row["reference"], words
 
 
-def _block(protocol: str, rows: Sequence[Row], width: int) -> Iterator[str]:
+def _block(protocol: tuple[str, str], rows: Sequence[Row], width: int) -> Iterator[str]:
     """Yield the rows with this protocol, family by family, each with the likelihoods that it has."""
     chosen = [row for row in rows if _protocol(row) == protocol]
-    sources = " and ".join(dict.fromkeys(row["source"] for row in chosen))
-    yield from wrap(f"{protocol}; data: {sources}", COLUMNS, subsequent_indent="  ")
+    sources, (reference, comparison) = " and ".join(dict.fromkeys(row["source"] for row in chosen)), protocol
+    yield from wrap(f"{reference}, from {sources}", COLUMNS, subsequent_indent="  ")
+    yield from wrap(comparison, COLUMNS, initial_indent="  ", subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
         columns = {key: LIKELIHOODS[key] for key in LIKELIHOODS if any(_number(row[key]) for row in members)}

@@ -29,8 +29,8 @@ one section per part of the file, each with an example that you can copy.
 - A key whose default is *required* must be present. An unknown key is an error.
 - *off* means that the option is not used. `key: null` in an experiment turns off an option of its
   recipe.
-- An experiment or a study names its recipe. It holds the keys that are marked *in the entry*, and
-  all settings that differ from the recipe or that the recipe lacks.
+- The entry of an experiment or a study names its recipe, and has the keys that are marked *in the
+  entry*. It also has the settings that differ from the recipe, or that the recipe lacks.
 - Mappings merge key by key: `model: {latent: 2}` changes one key of the `model` of the recipe.
 - *by profile* means `{quick: ..., full: ...}`: one value for each profile.
 - `triptych check --resolved NAME` prints all settings of an experiment or a study.

@@ -21,7 +21,7 @@ Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Runtime(Section):
-    """Where and how the computation runs. Results depend on all of these keys but the last three.
+    """Where and how the computation runs. Results depend on these keys, except the last three.
 
     runtime:
       device: cuda
@@ -93,7 +93,7 @@ class TrainingSettings(Section):
     batch_size: PerProfile[Images] = Field(description="images per update")
     learning_rate: PerProfile[Rate] = Field(description="learning rate of Adam")
     betas: list[Beta] = Field(default=[0.9, 0.999], min_length=2, max_length=2, description="betas of Adam")
-    weight_decay: Weight = Field(default=0.0, description="weight decay of AdamW, decoupled from the gradient")
+    weight_decay: Weight = Field(default=0.0, description="weight decay of Adam: an L2 penalty, added to the gradient")
     players: dict[str, Player] = Field(default={}, description="other optimiser settings for single networks")
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="schedule of the learning rate; `cosine`: it falls to 0 at the end"

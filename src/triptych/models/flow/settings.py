@@ -37,10 +37,10 @@ class Model(FamilySettings):
 
     architecture: Literal["realnvp", "nice", "multiscale"] = Field(
         description="`realnvp`: affine couplings on checkerboards; `nice`: additive couplings on halves; `multiscale`: "
-        "convolutional RealNVP on two scales"
+        "convolutional RealNVP, with two groups of couplings at half of the image size and one at a quarter"
     )
     preparation: Literal["logit", "scale"] = Field(
-        default="logit", description="the map from pixels in [0, 1) to the first coupling; `scale`: linear"
+        default="logit", description="the map from pixels in [0, 1) to the first coupling: the logit, or a linear map"
     )
     alpha: float | None = Field(
         default=None,
@@ -48,20 +48,21 @@ class Model(FamilySettings):
         lt=0.5,
         description="with `preparation: logit`, required there: the margin that keeps pixels away from 0 and 1",
     )
-    couplings: Depth = Field(description="number of coupling layers; with `multiscale`: in each of its three groups")
+    couplings: Depth = Field(description="number of coupling layers; with `multiscale`: in each of the three groups")
     hidden: PerProfile[SomeWidths] | None = Field(
         default=None, description="`realnvp` and `nice` only, required there: widths of the hidden layers"
     )
     channels: PerProfile[Channels] | None = Field(
         default=None,
-        description="`multiscale` only, required there: channels of the networks at the two scales",
+        description="`multiscale` only, required there: channels of the networks at half and at a quarter of the size",
     )
     blocks: PerProfile[Depth] | None = Field(
         default=None, description="`multiscale` only, required there: residual blocks per coupling"
     )
     activation_norm: bool = Field(
         default=False,
-        description="use ActNorm: once for all pixels; with `multiscale` before each coupling, per channel",
+        description="use ActNorm, a learned shift and factor, initialised from data; `realnvp`: one of each for all "
+        "pixels, before the first coupling; `multiscale`: one of each per channel, before each coupling",
     )
     data_initialisation: bool = Field(default=False, description="`nice` only: initialise factors and shifts from data")
     variational_dequantization: Dequantizer | None = Field(

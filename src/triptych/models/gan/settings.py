@@ -35,7 +35,8 @@ class Model(FamilySettings):
     least_batch: ClassVar[int] = 2  # batch normalisation needs two examples
 
     architecture: Literal["mlp", "resnet"] = Field(
-        description="`mlp`: fully connected, for grey images; `resnet`: that of SNGAN with a critic, for colour images"
+        description="`mlp`: fully connected, for any images; `resnet`: residual networks as in SNGAN, for images of 32 "
+        "by 32 or 64 by 64 pixels"
     )
     latent: Width = Field(description="dimensions of the latent variable z")
 

@@ -50,11 +50,13 @@ class Settings(StudySettings):
         description="`metric`: the estimate of the critic; `non_saturating`: the usual loss, only with `losses: [jsd]`",
     )
     penalties: list[Penalty] = Field(
-        min_length=1, max_length=100, description="the penalties; each is played without and with averaging"
+        min_length=1,
+        max_length=100,
+        description="the penalties; each game is listed twice: without and with averaging of the generator",
     )
     learning_rate: Rate = Field(description="learning rate of generator and critic")
     ema: float = Field(
-        gt=0.0, lt=1.0, description="decay of the moving average of the generator, in the second half of the games"
+        gt=0.0, lt=1.0, description="decay of the moving average of the generator, for the games with averaging"
     )
     start_scale: Scale = Field(description="standard deviation of the start values psi0, psi1 and theta")
 
