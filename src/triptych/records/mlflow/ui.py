@@ -26,7 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(project: Project, port: int) -> int:
-    """Start the interface, print its address, once more when it answers, and wait until it ends; return its exit status.
+    """Start the interface, print its address, again once it answers, and wait until it ends; return its exit status.
 
     Ctrl-C and SIGTERM end it with status 0. Raises TriptychError if the port is in use, if the database cannot be used,
     or if MLFLOW_TRACKING_URI names a server.
