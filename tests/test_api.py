@@ -314,14 +314,20 @@ def test_results_of_other_weights_are_not_shown(project: Path, tmp_path: Path, m
 def test_results_are_the_summary(project: Path) -> None:
     table = triptych.results()
     assert list(table.index) == [*ONE_A_FAMILY, "vae-20d-seed-1"]
+    numbers = ["test_elbo", "test_log_likelihood", "test_bits_per_dimension", "fid_classifier"]
+    assert list(table) == ["family", "dataset", *numbers]
+    assert list(triptych.results(all_columns=True))[-2:] == ["profile", "data_sha256"]
     for name in table.index:
-        numbers = read_json(project / "plots" / name / "results.json")
-        assert table.loc[name, "fid_classifier"] == numbers["fid_classifier"]["value"]
-        assert table.loc[name, "dataset"] == numbers["data"]["dataset"]
-        assert table.loc[name, "test_elbo"] == pytest.approx(numbers["test"].get("elbo", np.nan), nan_ok=True)
+        measured = read_json(project / "plots" / name / "results.json")
+        assert table.loc[name, "fid_classifier"] == measured["fid_classifier"]["value"]
+        assert table.loc[name, "dataset"] == measured["data"]["dataset"]
+        assert table.loc[name, "test_elbo"] == pytest.approx(measured["test"].get("elbo", np.nan), nan_ok=True)
     averaged = triptych.results(average_seeds=True)
     assert list(averaged.index) == list(ONE_A_FAMILY)
     assert averaged["seeds"].tolist() == [2, 1, 1]
+    spread = [column for number in numbers for column in (number, f"{number}_standard_deviation")]
+    assert list(averaged) == ["family", "dataset", "seeds", *spread]
+    assert "data_sha256" in triptych.results(average_seeds=True, all_columns=True)
     both = table.loc[["vae-20d", "vae-20d-seed-1"], "test_elbo"]
     assert averaged.loc["vae-20d", "test_elbo"] == pytest.approx(both.mean())
     assert averaged.loc["vae-20d", "test_elbo_standard_deviation"] == pytest.approx(both.std())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dvc.compare import metrics_table
 
-from conftest import ROOT
+from conftest import ROOT, environment
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import Document, is_number, read_json
 from triptych.core.project import Project
@@ -63,3 +63,35 @@ def test_compare_needs_a_commit(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     with pytest.raises(TriptychError, match="there is no git commit to compare with"):
         compare(Project(tmp_path), "HEAD", None)
+
+
+SETTINGS = """
+profile: quick
+recipes:
+  small: {learning_rate: 0.001, batch_size: 50, epochs: {quick: 12, full: 40}, betas: [0.5, 0.9], model: {latent: 20}}
+experiments:
+  a: {recipe: small}
+  b: {recipe: small}
+"""
+CHANGED = SETTINGS.replace(
+    "a: {recipe: small}", "a: {recipe: small, learning_rate: 0.004, batch_size: 50, epochs: 3, betas: [0.9, 0.9]}"
+).replace("b: {recipe: small}", "b: {recipe: small, epochs: {full: 50}, model: {latent: 2, hidden: 8}}")
+
+
+def test_compare_shows_values_of_the_recipe(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(SETTINGS)
+    for command in ("git init -q", "dvc init -q", "git add .", "git commit -q -m before"):
+        subprocess.run(command.split(), cwd=tmp_path, env=environment(), check=True)
+    params.write_text(CHANGED)
+    table = compare(Project(tmp_path), "HEAD", None)
+    assert [" ".join(line.split()) for line in table.splitlines()[1:]] == [
+        "experiments.a.betas [0.5, 0.9] [0.9, 0.9]",
+        "experiments.a.epochs 12 3",
+        "experiments.a.learning_rate 0.001 0.004",
+        "experiments.b.epochs.full 40 50",
+        "experiments.b.model.hidden - 8",
+        "experiments.b.model.latent 20 2",
+    ]
+    params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, batch_size: 50}"))
+    assert compare(Project(tmp_path), "HEAD", None) == "No setting and no headline number differs."

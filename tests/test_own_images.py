@@ -184,7 +184,8 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("")
     for name, words in {
         "x": "holds no PNG or JPEG files",
-        "y": "does not exist",
+        "y": "does not exist: check the path",
+        "y.npz": "does not exist: check the path",
         "x.txt": "is neither",
         "x.npz": "has no array x_train: it has images; rename",
     }.items():

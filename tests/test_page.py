@@ -20,7 +20,7 @@ from triptych.evaluation.over_seeds import Spread
 from triptych.figures.image_grids import tile
 from triptych.figures.style import COLOURS
 from triptych.models.common.registry import FAMILIES
-from triptych.reports.page.build import provenance
+from triptych.reports.page.build import compared_pictures, provenance
 from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.recipes import used_settings
@@ -255,6 +255,19 @@ def test_a_wall_begins_with_real_images_and_is_sorted_by_fid(tmp_path: Path) -> 
     (project.reference("mnist") / "real.png").write_bytes(b"damaged")
     with pytest.raises(TriptychError, match="real.png"):
         walls(project, rows)
+
+
+def test_pictures_of_one_height_are_neighbours(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.comparison.mkdir(parents=True)
+    sizes = {"M2.7c-progress": (1584, 840), "X2-samples-a": (1980, 888)}
+    sizes |= {
+        f"X2-{measure}-{of}": (840, height) for measure in ("fid", "is") for of, height in (("a", 751), ("b", 506))
+    }
+    for name, size in sizes.items():
+        Image.new("L", size).save(project.comparison / f"{name}.png")
+    names = [picture["name"] for picture in compared_pictures(project)]
+    assert names == ["M2.7c-progress", "X2-fid-b", "X2-is-b", "X2-fid-a", "X2-is-a"]
 
 
 def test_a_chart_is_drawn_in_panels_of_its_values() -> None:

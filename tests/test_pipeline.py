@@ -217,8 +217,8 @@ def test_a_learning_rate_re_runs_its_stages_and_appears_in_the_diffs(fresh: Clon
     first, *lines = fresh.succeed("triptych", "compare").splitlines()
     assert first.split() == ["HEAD", "working", "tree", "change"]
     assert [line.split()[:3] for line in lines[:2]] == [
-        ["experiments.gan-mnist.learning_rate", "-", "0.0005"],
-        ["studies.planar-samples.learning_rate", "-", "0.001"],
+        ["experiments.gan-mnist.learning_rate", "0.0002", "0.0005"],
+        ["studies.planar-samples.learning_rate", "0.0005", "0.001"],
     ]
     assert [line.split()[:2] for line in lines[2:]] == [["gan-mnist:", "fid_classifier"], ["planar-samples:", "kl"]]
     assert "no-such-revision" in fresh.refuse("triptych", "compare", "no-such-revision")

@@ -643,6 +643,15 @@ def test_the_ui_command_refuses_a_damaged_or_read_only_database(
 
 
 @pytest.mark.usefixtures("served")
+def test_the_ui_command_prints_its_address_before_it_reads_the_database(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ui, "_experiments", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert ui.serve(project, 5000) == 0
+    assert capsys.readouterr().out == "MLflow starts at http://127.0.0.1:5000: this takes some seconds\n"
+
+
+@pytest.mark.usefixtures("served")
 @pytest.mark.parametrize("moment", ["_experiments", "_wait_for"])
 def test_sigterm_ends_the_ui_command_and_its_server(
     project: Project, monkeypatch: pytest.MonkeyPatch, moment: str

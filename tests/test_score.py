@@ -63,6 +63,11 @@ def write_npz(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
+def write_broken_link(path: Path) -> Path:
+    path.symlink_to("nowhere")
+    return path
+
+
 @pytest.mark.parametrize(
     ("write", "images"),
     [
@@ -90,8 +95,10 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda folder: folder / "x.npy", "x.npy does not exist"),
-        (lambda folder: folder / "x.txt", "x.txt does not exist"),
+        (lambda folder: folder / "x.npy", "x.npy does not exist: check the path"),
+        (lambda folder: folder / "x.npz", "x.npz does not exist: check the path"),
+        (lambda folder: folder / "x.txt", "x.txt does not exist: check the path"),
+        (lambda folder: write_broken_link(folder / "x.npy"), "x.npy is a broken link: copy it again"),
         (lambda folder: folder, "holds no PNG or JPEG files"),
         (lambda folder: write_npz(folder / "x.npz", a=GREY, b=GREY), "x.npz holds a, b: rename the array"),
         (lambda folder: write_npz(folder / "x.npz"), "x.npz holds no array"),
@@ -106,7 +113,7 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
         (lambda folder: write_png(folder / "x", GREY, "RGBA"), "28 by 28 pixels of mode RGBA.*without transparency"),
         (lambda folder: write_png(folder / "x", COLOUR[..., 2:30, 2:30], "RGB"), "is in colour"),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_other_images_are_refused_in_one_sentence(tmp_path: Path, write: Callable[[Path], Path], words: str) -> None:
     path = write(tmp_path)

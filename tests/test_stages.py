@@ -19,6 +19,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import Document, read_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
+from triptych.data.image_files import read_images
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
@@ -541,6 +542,8 @@ def test_write_samples_of_a_trained_model(results: Path, tmp_path: Path) -> None
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     write_samples(model, 9, 4, "cpu", tmp_path / "c.npy")
     assert not np.array_equal(images, np.load(tmp_path / "c.npy"))
+    write_samples(model, 9, 3, "cpu", tmp_path / "a.npz")
+    assert np.array_equal(read_images(tmp_path / "a.npz", (28, 28)), images)
     write_samples(model, 9, 3, "cpu", tmp_path / "grid.png")
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(TriptychError, match=r"\.png"):

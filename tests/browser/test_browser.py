@@ -302,7 +302,8 @@ def interface(project: Path) -> Iterator[str]:
     words = ["triptych", "ui", "--port", str(port)]
     server = subprocess.Popen(words, cwd=project, env=environment(), stdout=subprocess.PIPE, text=True)
     try:
-        assert "MLflow shows the runs" in server.stdout.readline()
+        for words in ("MLflow starts", "MLflow shows the runs"):
+            assert f"{words} at http://127.0.0.1:{port}" in server.stdout.readline()
         yield f"http://127.0.0.1:{port}"
     finally:
         server.send_signal(signal.SIGTERM)

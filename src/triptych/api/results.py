@@ -18,23 +18,28 @@ if TYPE_CHECKING:
 
 WORDS = ("family", "dataset", "likelihood_is", "reference", "extractor", "profile", "data_sha256")
 """The columns of the summary without numbers."""
+HEADLINES = ("test_elbo", "test_log_likelihood", "test_bits_per_dimension", "fid_classifier", "fid")
 OF_ONE_RUN = (ERROR, "_low", "_high")  # ends of columns that have no mean over seeds
 DEVIATION = "_standard_deviation"
 
 
-def results(*, average_seeds: bool = False, project: str | Path | None = None) -> pd.DataFrame:
-    """Return one row per evaluated experiment, with the columns of `metrics/summary.csv`.
+def results(
+    *, average_seeds: bool = False, all_columns: bool = False, project: str | Path | None = None
+) -> pd.DataFrame:
+    """Return one row per evaluated experiment, with its family, data set and headline numbers.
 
-    A number that is not defined for a family is NaN. With `average_seeds`, experiments that differ only in their seeds
-    are one row, under the name of the first: each number is the mean, and the columns `<number>_standard_deviation`
-    (n - 1) and `seeds` say how far it spreads and over how many. `project` is the folder of the project, by default
-    that of the working directory.
+    With `all_columns`, the columns are those of `metrics/summary.csv`. A number that is not defined for a family is
+    NaN. With `average_seeds`, experiments that differ only in their seeds are one row, under the name of the first:
+    each number is the mean, and the columns `<number>_standard_deviation` (n - 1) and `seeds` say how far it spreads
+    and over how many. `project` is the folder of the project, by default that of the working directory.
 
     >>> table = triptych.results()
-    >>> table.loc["realnvp-mnist", ["family", "dataset", "profile"]].tolist()
-    ['flow', 'mnist', 'quick']
+    >>> table.loc["realnvp-mnist", ["family", "dataset"]].tolist()
+    ['flow', 'mnist']
     >>> bool(table["test_bits_per_dimension"].isna()["gan-mnist"])
     True
+    >>> triptych.results(all_columns=True).loc["realnvp-mnist", "profile"]
+    'quick'
     >>> int(triptych.results(average_seeds=True).loc["gan-mnist", "seeds"])
     1
     """
@@ -54,7 +59,15 @@ def results(*, average_seeds: bool = False, project: str | Path | None = None) -
     table = pd.DataFrame(rows).set_index("experiment")
     numbers = table.columns.difference(WORDS)
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
-    return _averaged(table, settings.seed_groups(documents)) if average_seeds else table
+    if average_seeds:
+        table = _averaged(table, settings.seed_groups(documents))
+    return table if all_columns else _headlines(table)
+
+
+def _headlines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns for a first look, with the standard deviation of each number beside it."""
+    chosen = ["family", "dataset", "seeds", *(f"{name}{end}" for name in HEADLINES for end in ("", DEVIATION))]
+    return table[[column for column in chosen if column in table]]
 
 
 def _averaged(table: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:

@@ -197,7 +197,7 @@ def verify() -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=".png for a grid, .npy for an array  [default: samples/EXPERIMENT.png]",
+    help=".png for a grid; for `triptych score`, .npy or .npz (array images)  [default: samples/EXPERIMENT.png]",
 )
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +31,22 @@ def read_images(path: Path, shape: Sequence[int]) -> np.ndarray:
     The files of a folder are read in the order of their names. Raises TriptychError if the path is missing or damaged,
     or if the images have another shape, type or range.
     """
+    require_images(path)
     if path.is_dir():
         return checked_images(read_folder(path, shape), str(path), shape)
     if path.suffix == ".npy":
         return checked_images(read_npy(path, require_uint8), str(path), shape)
-    if path.suffix == ".npz":
-        name = _name_in(path)
-        return checked_images(read_npz(path, [name], require_uint8)[name], f"{path}: {name}", shape)
-    problem = "is neither a .npy file nor a .npz file nor a folder" if path.exists() else "does not exist"
-    raise TriptychError(f"{path} {problem}: name a .npy file, a .npz file or a folder of PNG or JPEG files")
+    name = _name_in(path)
+    return checked_images(read_npz(path, [name], require_uint8)[name], f"{path}: {name}", shape)
+
+
+def require_images(path: Path) -> None:
+    """Raise TriptychError unless the path, which the user named, is a folder, a `.npy` file or a `.npz` file."""
+    if not os.path.lexists(path):
+        raise TriptychError(f"{path} does not exist: check the path")
+    if path.suffix not in (".npy", ".npz") and not path.is_dir():
+        words = "a .npy file, a .npz file or a folder of PNG or JPEG files"
+        raise TriptychError(f"{path} is neither a .npy file nor a .npz file nor a folder: name {words}")
 
 
 def require_uint8(label: str, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_files import folder_shape, image_paths, read_folder, require_uint8
+from triptych.data.image_files import folder_shape, image_paths, read_folder, require_images, require_uint8
 from triptych.data.image_shapes import SPLITS, Shape, image_shape, refuse_too_large
 from triptych.data.npz_files import array_names, array_shapes, read_npy, read_npz
 
@@ -39,11 +39,9 @@ def read_own(path: Path) -> dict[str, np.ndarray]:
 
 def describe_own(path: Path) -> OwnImages:
     """Return shape and number of own images, from headers alone. Raises TriptychError as `read_own` does."""
+    require_images(path)
     if path.is_dir():
         return _checked(str(path), {"train": len(image_paths(path))}, folder_shape(path), labelled=False)
-    if path.suffix not in (".npy", ".npz"):
-        problem = "is neither a .npy file nor a .npz file nor a folder" if path.exists() else "does not exist"
-        raise TriptychError(f"{path} {problem}: name a .npy file, a .npz file or a folder of PNG or JPEG files")
     arrays = array_shapes(path)
     if "x_train" not in arrays:
         found = ", ".join(array_names(path)) or "no array"

@@ -20,15 +20,17 @@ def draw(family: Family, count: int, seed: int) -> np.ndarray:
 
 
 def write_samples(model: Path, count: int, seed: int, device: str, output: Path) -> None:
-    """Draw images from the model folder and write them to `output`: as a grid (`.png`) or as an array (`.npy`).
+    """Draw images from the model folder and write them to `output`: a grid (`.png`) or an array (`.npy` or `.npz`).
 
     Raises TriptychError if the output has another ending, or if the model is missing or damaged.
     """
-    if output.suffix not in (".png", ".npy"):
-        raise TriptychError(f"{output} has an unknown ending: use .png for a grid or .npy for an array")
+    if output.suffix not in (".png", ".npy", ".npz"):
+        raise TriptychError(f"{output} has an unknown ending: use .png for a grid, or .npy or .npz for an array")
     images = draw(load_family(model, pick_device(device)), count, seed)
     with atomic_file(output) as draft, draft.open("wb") as file:
         if output.suffix == ".npy":
             np.save(file, images)
+        elif output.suffix == ".npz":
+            np.savez(file, images=images)
         else:
             Image.fromarray(tile(images, columns=round(count**0.5) or 1)).save(file, format="PNG")

@@ -10,6 +10,8 @@ from typing import Any
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
 from triptych.core.project import Project
+from triptych.core.settings_types import PROFILES
+from triptych.settings.recipes import SECTIONS
 
 WORKSPACE = "workspace"  # DVC's name of the working tree
 
@@ -41,7 +43,7 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
 
     try:
         with chdir(project.root), Repo() as repo:
-            found = [kind.diff(*revisions) for kind in (repo.params, repo.metrics)]
+            found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions)]
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
     if broken := [each["errors"] for each in found if each.get("errors")]:
@@ -50,11 +52,27 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
     return settings, numbers
 
 
-def _rows_of_settings(changes: Changes) -> Iterator[tuple[str, ...]]:
-    for found in changes.values():
-        for key, change in sorted(found.items()):
-            before, after = ("-" if change[side] is None else str(change[side]) for side in ("old", "new"))
-            yield key, before, after, ""
+def _rows_of_settings(settings: Changes) -> Iterator[tuple[str, ...]]:
+    """Yield one row for each setting whose value in force differs. `settings` has the unchanged ones, too."""
+    for found in settings.values():
+        sides = [{key: each[side] for key, each in found.items() if each[side] is not None} for side in ("old", "new")]
+        for key in sorted(found):
+            before, after = (_in_force(written, key) for written in sides)
+            if before != after:
+                yield key, before, after, ""
+
+
+def _in_force(written: Mapping[str, Any], key: str) -> str:
+    """Return the value of a setting under the profile: that of its entry, or else that of the entry's recipe."""
+    section, _, rest = key.partition(".")
+    name, _, path = rest.partition(".")
+    recipe = written.get(f"{section}.{name}.recipe") if section in SECTIONS else None
+    for place in (key, f"recipes.{recipe}.{path}"):
+        common, _, last = place.rpartition(".")
+        for spelling in (place, f"{place}.{written.get('profile')}", common if last in PROFILES else place):
+            if spelling in written:
+                return str(written[spelling])
+    return "-"
 
 
 def _rows_of_numbers(changes: Changes) -> Iterator[tuple[str, ...]]:

@@ -26,7 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(project: Project, port: int) -> int:
-    """Start the interface, print its address once it answers, and wait until it ends; return its exit status.
+    """Start the interface, print its address, again once it answers, and wait until it ends; return its exit status.
 
     Ctrl-C and SIGTERM end it with status 0. Raises TriptychError if the port is in use, if the database cannot be used,
     or if MLFLOW_TRACKING_URI names a server.
@@ -35,16 +35,17 @@ def serve(project: Project, port: int) -> int:
     if not store.is_local:
         raise TriptychError(f"MLFLOW_TRACKING_URI is set: your runs are at {store.uri}; open it in a browser")
     _refuse_port_in_use(port)
+    address = f"http://{HOST}:{port}"
+    print(f"MLflow starts at {address}: this takes some seconds", flush=True)
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     try:
-        return _serve(store, port)
+        return _serve(store, port, address)
     except KeyboardInterrupt:
         return 0
 
 
-def _serve(store: Store, port: int) -> int:
-    address = f"http://{HOST}:{port}"
+def _serve(store: Store, port: int, address: str) -> int:
     lines = _experiments(store, address)
     server = _start_server(store, port)
     try:

@@ -94,11 +94,17 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         classifiers=[classifier_section(project, name) for name in classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
-        comparison=[each for each in pictures(project.comparison) if not each["name"].startswith(ON_THE_WALL)],
+        comparison=compared_pictures(project),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
     return html.encode()
+
+
+def compared_pictures(project: Project) -> list[Json]:
+    """Return the pictures of the comparison: wide ones first, then by height, so that those of one row are even."""
+    found = [each for each in pictures(project.comparison) if not each["name"].startswith(ON_THE_WALL)]
+    return sorted(found, key=lambda each: (not each["shape"], each["height"]))
 
 
 def _template(folder: Path) -> Template:
