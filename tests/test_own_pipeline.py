@@ -52,10 +52,13 @@ def clone(tmp_path: Path, warm_start: dict[str, str]) -> Clone:
 
 def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_path: Path) -> None:
     before = (clone.root / "params.yaml").read_text()
-    families = ["--experiments", ",".join(FAMILIES)]
+    (tmp_path / "pictures" / "notes.txt").write_text("not an image")
+    families = ["--experiments", ", ".join(FAMILIES)]
     said = clone.succeed("triptych", "add-data", "discs", str(tmp_path / "pictures"), *families)
     assert "data/own/discs: 60 colour images of 48 by 48 pixels, without labels" in said
     assert "splits: 48 train, 6 valid, 6 test" in said
+    copied = sorted(path.name for path in (clone.root / "data" / "own" / "discs").iterdir())
+    assert copied == [f"{index:03d}.png" for index in range(60)]
     path = clone.root / "params.yaml"
     text = path.read_text()
     kept = iter(text.splitlines())
