@@ -209,6 +209,9 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match=r"030\.png is in colour, but grey images are needed"):
         SMALL.resize((12, 12)).save(tmp_path / "x" / "030.png")
         read(tmp_path / "x")
+    SMALL.convert("RGBA").save(tmp_path / "x" / "000.png")
+    with pytest.raises(TriptychError, match=r"000\.png has 16 by 16 pixels of mode RGBA: save .* without transparency"):
+        read(tmp_path / "x")
 
 
 def test_the_headers_of_a_zip_bomb_are_read_without_its_content(tmp_path: Path) -> None:
