@@ -70,7 +70,8 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert {f"{family}-discs" for family in FAMILIES} < set(settings.experiments)
     budgets = {family: settings.experiment(f"{family}-discs") for family in FAMILIES}
     assert {found.batch_size for found in budgets.values()} == {8}
-    assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [12, 12, 80]
+    assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [80, 12, 80]
+    assert [budgets[family].weight_decay for family in FAMILIES] == [0.0, 0.01, 0.0]
     for words, named in {
         ("add-data", "discs", str(tmp_path / "pictures")): "exists: choose another name",
         ("add-data", "discs", "data/own/discs"): "already has an entry discs",

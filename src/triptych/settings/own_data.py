@@ -9,6 +9,7 @@ from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
+from triptych.core.settings_types import PROFILES
 from triptych.data.image_shapes import colours
 from triptych.data.own_images import OwnImages
 from triptych.data.splits import default_sizes
@@ -34,7 +35,8 @@ RECIPES: dict[str, tuple[str, Mapping[str, Any]]] = {
 }
 """The recipe of each family, and the settings that the recipe lacks."""
 BATCH = 128  # of the recipes
-UPDATES = {"quick": 80, "full": 400}  # per epoch, if a pass through the images has fewer
+UPDATES = 80  # per epoch, if a pass through the images has fewer
+WEIGHT_DECAY = 0.01  # of flows of few images
 WIDTH = 80  # columns, at which DVC writes params.yaml
 
 
@@ -94,17 +96,19 @@ def own_entries(name: str, images: str, found: OwnImages, families: Sequence[str
 def _budget(family: str, train: int) -> dict[str, Any]:
     """Return smaller batches for few images, and updates per epoch in place of short passes through the images.
 
-    Models with a likelihood make at most two passes per epoch, since they soon overfit few images.
+    Flows soon overfit few images: they make at most two passes per epoch, with weight decay. A VAE does not, since each
+    batch is binarised anew.
     """
     batch = BATCH
     while batch > 2 and 4 * batch > train:
         batch //= 2
-    passed = train // batch
-    updates = {profile: count if family == "gan" else min(count, 2 * passed) for profile, count in UPDATES.items()}
-    return {
-        **({"batch_size": batch} if batch < BATCH else {}),
-        **({"epoch_updates": updates} if passed < UPDATES["quick"] else {}),
-    }
+    budget, passed = {"batch_size": batch} if batch < BATCH else {}, train // batch
+    updates = min(UPDATES, 2 * passed) if family == "flow" else UPDATES
+    if passed < UPDATES:
+        budget["epoch_updates"] = dict.fromkeys(PROFILES, updates)
+    if updates < UPDATES:
+        budget["weight_decay"] = WEIGHT_DECAY
+    return budget
 
 
 def _as_text(entries: Mapping[str, Any]) -> str:
