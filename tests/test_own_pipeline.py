@@ -72,6 +72,7 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert {found.batch_size for found in budgets.values()} == {8}
     assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [80, 12, 80]
     assert [budgets[family].weight_decay for family in FAMILIES] == [0.0, 0.01, 0.0]
+    assert (budgets["flow"].model.hidden.quick, budgets["flow"].model.hidden.full) == ([256, 256], [256, 256])
     for words, named in {
         ("add-data", "discs", str(tmp_path / "pictures")): "exists: choose another name",
         ("add-data", "discs", "data/own/discs"): "already has an entry discs",
