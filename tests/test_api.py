@@ -417,6 +417,7 @@ def test_wrong_settings_are_refused_in_one_sentence(change: dict, words: str) ->
         ),
         ({"images": np.zeros((200, 28, 20))}, "has images of 20 by 28 pixels, but they must be square"),
         ({"images": np.full((200, 28, 28), 0.4)}, "holds shades of grey"),
+        ({"images": np.zeros((200, 3, 28, 28), bool)}, "colour images of 28 by 28, but a VAE models grey images"),
         ({"valid": np.zeros((1, 28, 28))}, "1 held-out images are too few"),
         ({"valid": np.zeros((9, 20, 20))}, r"the array of held-out images has the shape \(9, 20, 20\)"),
         ({"settings": ["vae"]}, "use a mapping"),

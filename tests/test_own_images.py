@@ -122,6 +122,7 @@ def save(picture: Image.Image, path: Path, **options: object) -> None:
 
 
 SMALL = Image.fromarray(COLOUR[0].transpose(1, 2, 0))
+ADVICE = {"no image": "remove it from the folder", "another size": "16 by 16", "4 channels": "without transparency"}
 BAD = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:200]),
     "no image": lambda path: path.write_bytes(b"hello"),
@@ -148,6 +149,7 @@ def test_a_bad_file_in_a_folder_is_refused_in_one_sentence(tmp_path: Path, what:
         read(folder)
     sentence = str(caught.value)
     assert str(folder / "030.png") in sentence
+    assert ADVICE.get(what, "") in sentence
     assert "\n" not in sentence
 
 
@@ -159,8 +161,8 @@ ARRAYS = {
     "not square": (GREY[:, 1:], "12 by 11 pixels, but they must be square, 8 to 64"),
     "too small": (GREY[:, :7, :7], "7 by 7 pixels"),
     "too large": (np.zeros((60, 65, 65), np.uint8), "65 by 65 pixels"),
-    "empty": (GREY[:0], "has 0 train images: use 50 or more"),
-    "few": (GREY[:49], "has 49 train images"),
+    "empty": (GREY[:0], "has 0 images: use 50 or more"),
+    "few": (GREY[:49], "has 49 images"),
     "binary": (GREY % 2, "nothing above 1"),
     "objects": (np.array([{}]), "Python objects"),
 }
@@ -200,9 +202,16 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
         np.savez(tmp_path / "x.npz", **{"x_train": GREY, **changed})
         with pytest.raises(TriptychError, match=words):
             read(tmp_path / "x.npz")
+    (tmp_path / "x" / "cats").mkdir()
+    write_images(tmp_path / "x" / "cats", GREY)
+    with pytest.raises(TriptychError, match="name a folder that directly contains them"):
+        read(tmp_path / "x")
     write_images(tmp_path / "x", GREY)
     with pytest.raises(TriptychError, match=r"030\.png is in colour, but grey images are needed"):
         SMALL.resize((12, 12)).save(tmp_path / "x" / "030.png")
+        read(tmp_path / "x")
+    SMALL.convert("RGBA").save(tmp_path / "x" / "000.png")
+    with pytest.raises(TriptychError, match=r"000\.png has 16 by 16 pixels of mode RGBA: save .* without transparency"):
         read(tmp_path / "x")
 
 

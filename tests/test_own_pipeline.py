@@ -52,10 +52,13 @@ def clone(tmp_path: Path, warm_start: dict[str, str]) -> Clone:
 
 def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_path: Path) -> None:
     before = (clone.root / "params.yaml").read_text()
-    families = ["--experiments", ",".join(FAMILIES)]
+    (tmp_path / "pictures" / "notes.txt").write_text("not an image")
+    families = ["--experiments", ", ".join(FAMILIES)]
     said = clone.succeed("triptych", "add-data", "discs", str(tmp_path / "pictures"), *families)
     assert "data/own/discs: 60 colour images of 48 by 48 pixels, without labels" in said
     assert "splits: 48 train, 6 valid, 6 test" in said
+    copied = sorted(path.name for path in (clone.root / "data" / "own" / "discs").iterdir())
+    assert copied == [f"{index:03d}.png" for index in range(60)]
     path = clone.root / "params.yaml"
     text = path.read_text()
     kept = iter(text.splitlines())
@@ -67,7 +70,9 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
     assert {f"{family}-discs" for family in FAMILIES} < set(settings.experiments)
     budgets = {family: settings.experiment(f"{family}-discs") for family in FAMILIES}
     assert {found.batch_size for found in budgets.values()} == {8}
-    assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [12, 12, 80]
+    assert [budgets[family].epoch_updates.quick for family in FAMILIES] == [80, 12, 80]
+    assert [budgets[family].weight_decay for family in FAMILIES] == [0.0, 0.01, 0.0]
+    assert (budgets["flow"].model.hidden.quick, budgets["flow"].model.hidden.full) == ([256, 256], [256, 256])
     for words, named in {
         ("add-data", "discs", str(tmp_path / "pictures")): "exists: choose another name",
         ("add-data", "discs", "data/own/discs"): "already has an entry discs",

@@ -120,6 +120,8 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
     return {
         "experiment": name,
         "dataset": dataset,
+        "reference": f"{dataset}/test",
+        "source": "digits",
         "likelihood_is": "exact",
         "judged": {measure: f"{measure}_classifier" for measure in measures},
         **{f"{measure}_classifier": fid for measure in measures},
@@ -169,6 +171,23 @@ def test_cells_sort_by_their_numbers_and_the_best_cells_are_marked() -> None:
     assert fids == [True, False, False, True, False], "30 to 41 overlaps 20.5 to 31.5, and 32 to 43 does not"
     elbos = [each["ELBO"].best for each in (one, two, three, four, five)]
     assert elbos == [False, True, False, False, True], "the only model of a data set is not marked"
+
+
+def test_models_of_binary_and_of_8_bit_pixels_share_the_table_of_their_reference() -> None:
+    """Their FIDs have one reference. Their likelihoods cannot be compared, so each data set has its own best."""
+    binary, other = row("vae", "mnist", "-90.5", "40"), row("vae-2d", "mnist", "-110.5", "60")
+    flow = row("flow", "mnist", "-1200.5", "20", family="flow")
+    worse = row("worse-flow", "mnist", "-1300.5", "45", family="flow")
+    for each in (binary, other):
+        each |= {"dataset": "binarized_mnist", "source": "binary digits"}
+    [table] = tables([binary, other, flow, worse])
+    assert table.several_datasets
+    assert (table.reference, table.sources) == ("mnist/test", "binary digits and digits")
+    assert [each["experiment"] for each, _ in table.rows] == ["flow", "vae", "worse-flow", "vae-2d"]
+    cells = cells_of([binary, other, flow, worse])
+    assert [name for name in cells if cells[name]["ELBO"].best] == ["flow", "vae"]
+    assert [name for name in cells if cells[name]["FID"].best] == ["flow"]
+    assert not tables([flow])[0].several_datasets
 
 
 def test_a_table_begins_with_its_headline_and_has_no_empty_column() -> None:

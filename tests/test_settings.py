@@ -391,7 +391,10 @@ def test_published_images_of_another_kind_stand_beside_mnist(params: dict) -> No
     text = (ROOT / "docs" / "own-images.md").read_text(encoding="utf-8")
     example = YAML(typ="safe", pure=True).load(text.rpartition("```yaml")[2].partition("```")[0])
     settings = parse(params | {section: params[section] | entries for section, entries in example.items()})
-    assert settings.datasets_of(["evaluate@realnvp-fashion"]) == ["fashion"]
+    assert settings.datasets_of(["evaluate@nice-fashion"]) == ["fashion"]
+    assert settings.datasets_of(["evaluate@vae-fashion"]) == ["fashion", "binarized_fashion"]
+    on_fashion = [each.family for each in settings.experiments.values() if each.reference == "fashion"]
+    assert on_fashion == ["vae", "gan", "flow"]
     assert settings.datasets_of(["evaluate@vae-20d", "planar"]) == list(settings.datasets)
     assert settings.datasets_of(["evaluate@vae-20d", "study@dirac"]) == ["mnist", "binarized_mnist"]
     assert settings.dataset("fashion").images not in KNOWN_IMAGES["mnist-v1"]

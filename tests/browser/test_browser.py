@@ -187,7 +187,7 @@ def test_a_table_has_six_columns_until_more_are_selected(report: Open) -> None:
 
 def test_the_head_of_a_table_stays_in_view(report: Open) -> None:
     page, _ = report("phone")
-    region = page.get_by_role("region", name="Scores on binarized_mnist")
+    region = page.get_by_role("region", name="Scores against mnist/test")
     region.scroll_into_view_if_needed()
     region.evaluate("region => (region.style.maxHeight = '100px')")
     region.evaluate("region => (region.scrollTop = 1000)")
@@ -230,7 +230,7 @@ def sort_keys(table: Locator, column: int) -> list[str]:
 def test_the_table_sorts_by_pointer_and_by_keyboard(report: Open, heading: str) -> None:
     page, _ = report()
     page.evaluate("document.querySelectorAll('.more').forEach((each) => (each.open = true))")
-    table = page.get_by_role("region", name="Scores on binarized_mnist").locator("table")
+    table = page.get_by_role("region", name="Scores against mnist/test").locator("table")
     head = table.get_by_role("columnheader", name=heading, exact=True)
     column = head.evaluate("head => head.cellIndex") + 1
     before = sort_keys(table, column)
@@ -251,7 +251,7 @@ def test_on_a_phone_the_names_stay_while_the_table_scrolls(report: Open) -> None
     page, _ = report("phone")
     name = page.locator(".compared tbody th").first
     place = name.bounding_box()
-    region = page.get_by_role("region", name="Scores on binarized_mnist")
+    region = page.get_by_role("region", name="Scores against mnist/test")
     region.evaluate("region => (region.scrollLeft = 100)")
     assert region.evaluate("region => region.scrollLeft") > 0
     assert name.bounding_box() == place

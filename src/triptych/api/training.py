@@ -48,9 +48,9 @@ def train(
     `settings` has the keys of an entry of `experiments` in params.yaml together with those of its recipe, as in
     `triptych.load(...).settings`. Of a value by profile, that of `profile` counts. `dataset` and `reference` are not
     needed. `images` are NumPy or PyTorch arrays (n, h, w) or (n, 3, h, w), square, with 8 to 64 pixels per side: uint8
-    from 0 to 255, floats from 0 to 1, or bool; a VAE takes black and white images only. `valid` are held-out images for
-    the validation after each epoch; without them, a random tenth of `images` is held out. The same settings, images and
-    `threads` give the same model.
+    from 0 to 255, floats from 0 to 1, or bool; a VAE takes only (n, h, w) with black and white pixels. `valid` are
+    held-out images for the validation after each epoch; without them, a random tenth of `images` is held out. The same
+    settings, images and `threads` give the same model.
 
     Without `folder`, no file is left behind, and the model's name is `model`. With it, the model folder is written
     there, for `triptych.load`. In `settings` of the model, `dataset` and `reference` are `images`. Raises

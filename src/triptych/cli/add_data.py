@@ -25,6 +25,7 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     is copied to data/own unless it is there.
     """
     from triptych.core.files import atomic_folder, copy_file
+    from triptych.data.image_files import image_paths
     from triptych.data.image_shapes import in_words
     from triptych.data.own_images import describe_own
     from triptych.data.settings import OWN
@@ -33,10 +34,10 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     from triptych.settings.own_data import FAMILIES, add_own_data
     from triptych.settings.sections import NAME
 
-    families = [family for family in wanted.split(",") if family]
+    families = [family.strip() for family in wanted.split(",") if family.strip()]
     for family in families:
         if family not in FAMILIES:
-            raise TriptychError(f"--experiments names {family!r}: use some of {','.join(FAMILIES)}")
+            raise TriptychError(f"--experiments names {family!r}: use some of {', '.join(FAMILIES)}")
     if not re.fullmatch(NAME, name):
         raise TriptychError(f"the name of the data set is {name!r}: use letters, digits, - and _")
     project, _ = open_project()
@@ -52,7 +53,8 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     added = add_own_data(project.params, name, images, found, families)
     if not inside and file.is_dir():
         with atomic_folder(target) as draft:
-            shutil.copytree(file, draft, dirs_exist_ok=True)
+            for path in image_paths(file):
+                shutil.copyfile(path, draft / path.name)
     elif not inside:
         copy_file(file, target)
     count, sizes = sum(found.counts.values()), default_sizes(found.counts).model_dump()

@@ -88,14 +88,14 @@ def image_paths(folder: Path) -> list[Path]:
     except OSError as error:
         raise TriptychError(f"{folder} cannot be read ({error.strerror}): copy it again") from None
     if not files:
-        raise TriptychError(f"{folder} holds no PNG or JPEG files: name a folder of them, a .npy file or a .npz file")
+        raise TriptychError(f"{folder} holds no PNG or JPEG files: name a folder that directly contains them")
     return files
 
 
 def folder_shape(folder: Path) -> Shape:
     """Return the shape of the first image of a folder, (h, w) if it is grey or (3, h, w). It is not decoded."""
     first = image_paths(folder)[0]
-    with _opened(first, "save 8-bit PNG or JPEG files") as image:
+    with _opened(first, "save 8-bit PNG or JPEG files without transparency") as image:
         width, height = image.size
         channels = () if image.mode in GREY_MODES else (3,)
     return image_shape((1, *channels, height, width), str(first))
@@ -119,7 +119,7 @@ def _read_image(path: Path, shape: Sequence[int]) -> np.ndarray:
 @contextmanager
 def _opened(path: Path, advice: str) -> Iterator[Image]:
     """Open one still PNG or JPEG image. Raises TriptychError if it is damaged, animated, 16-bit or transparent."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with readable(path, advice):
         try:
@@ -129,6 +129,8 @@ def _opened(path: Path, advice: str) -> Iterator[Image]:
                 if getattr(image, "n_frames", 1) > 1:
                     raise TriptychError(f"{path} is an animation of {image.n_frames} images: {advice}")
                 yield image
+        except UnidentifiedImageError:
+            raise TriptychError(f"{path} is not a PNG or JPEG file: remove it from the folder, or {advice}") from None
         except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
             raise TriptychError(f"{path} is not a readable PNG or JPEG file ({error}): {advice}") from None
 

@@ -56,5 +56,6 @@ def describe_own(path: Path) -> OwnImages:
 def _checked(label: str, counts: Mapping[str, int], shape: Shape, *, labelled: bool) -> OwnImages:
     for split, count in counts.items():
         if count < (least := LEAST_IMAGES[split]):
-            raise TriptychError(f"{label} has {count} {split} images: use {least} or more")
+            kind = f"{split} images" if len(counts) > 1 else "images"
+            raise TriptychError(f"{label} has {count} {kind}: use {least} or more")
     return OwnImages(shape, counts, labelled)

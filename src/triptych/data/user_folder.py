@@ -27,6 +27,15 @@ def read_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     return arrays, str(files[0] if is_npz else files[0].parent), description
 
 
+def without_checksum(source: str) -> str:
+    """Return the description of a source without the checksum of the user's files.
+
+    >>> without_checksum("the user's folder, mnist.npz (sha256 5dde5c27)")
+    "the user's folder, mnist.npz"
+    """
+    return source.partition(" (sha256")[0]
+
+
 def folder_checksum(images: str) -> str:
     """Return one SHA-256 over the files that `read_folder` reads; it changes whenever the user's data changes."""
     return hashlib.sha256("".join(map(sha256_of_file, folder_files(images))).encode()).hexdigest()

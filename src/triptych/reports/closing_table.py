@@ -9,6 +9,7 @@ from typing import Any
 
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
+from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_point, title_of
 from triptych.reports.page.table import over_seeds
@@ -57,7 +58,7 @@ def closing_table(project: Project, settings: Settings) -> str:
 
 def _source(project: Project, experiment: str) -> str:
     """Return in words where the images of an experiment come from, without the checksum of their file."""
-    return read_json(project.results(experiment))["data"]["source"].partition(" (sha256")[0]
+    return without_checksum(read_json(project.results(experiment))["data"]["source"])
 
 
 def _point(project: Project, settings: Settings, study: str) -> str:

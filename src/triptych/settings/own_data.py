@@ -9,6 +9,7 @@ from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
+from triptych.core.settings_types import PROFILES
 from triptych.data.image_shapes import colours
 from triptych.data.own_images import OwnImages
 from triptych.data.splits import default_sizes
@@ -19,22 +20,20 @@ Entries = dict[str, dict[str, Any]]
 """The new entries by section and name."""
 FAMILIES = ("vae", "flow", "gan")
 EXTRACTORS = {"grey": "mnist-v1", "colour": "cifar10-v1"}
-RECIPES: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "vae": ("vae-20d", {}),
-    "flow": ("realnvp-mnist", {"model": {"alpha": 0.05}}),
-    "gan": (
-        "gan-mnist",
-        {
-            "model": {
-                "generator": {"quick": [64, 128, 256, 512], "full": [128, 256, 512, 1024]},
-                "discriminator": {"quick": [256, 128], "full": [512, 256]},
-            }
-        },
-    ),
+RECIPES = {"vae": "vae-20d", "flow": "realnvp-mnist", "gan": "gan-mnist"}
+MODELS: dict[str, Mapping[str, Any]] = {
+    "vae": {},
+    "flow": {"alpha": 0.05},
+    "gan": {
+        "generator": {"quick": [64, 128, 256, 512], "full": [128, 256, 512, 1024]},
+        "discriminator": {"quick": [256, 128], "full": [512, 256]},
+    },
 }
-"""The recipe of each family, and the settings that the recipe lacks."""
+"""The settings of each model that its recipe lacks."""
 BATCH = 128  # of the recipes
-UPDATES = {"quick": 80, "full": 400}  # per epoch, if a pass through the images has fewer
+UPDATES = 80  # per epoch, if a pass through the images has fewer
+WEIGHT_DECAY = 0.01  # of a flow of few images
+NARROW = {"full": [256, 256]}  # hidden layers of a flow of few images
 WIDTH = 80  # columns, at which DVC writes params.yaml
 
 
@@ -85,26 +84,29 @@ def own_entries(name: str, images: str, found: OwnImages, families: Sequence[str
     experiments: Entries = {}
     for family in families:
         dataset, reference = (f"binarized_{name}", grey) if family == "vae" else (name, name)
-        recipe, model = RECIPES[family]
-        entry = {"family": family, "dataset": dataset, "reference": reference, "recipe": recipe, "seed": 0}
-        experiments[f"{family}-{name}"] = entry | _budget(family, default_sizes(found.counts).train) | model
+        entry = {"family": family, "dataset": dataset, "reference": reference, "recipe": RECIPES[family], "seed": 0}
+        experiments[f"{family}-{name}"] = entry | _fitted(family, default_sizes(found.counts).train)
     return {"datasets": datasets, "references": references} | ({"experiments": experiments} if experiments else {})
 
 
-def _budget(family: str, train: int) -> dict[str, Any]:
-    """Return smaller batches for few images, and updates per epoch in place of short passes through the images.
+def _fitted(family: str, train: int) -> dict[str, Any]:
+    """Return the settings of an experiment that its recipe lacks, or that differ for so many training images.
 
-    Models with a likelihood make at most two passes per epoch, since they soon overfit few images.
+    Few images need smaller batches, and updates per epoch in place of short passes through the images. A flow soon
+    overfits them: it makes at most two passes per epoch, with weight decay and narrow layers. A VAE does not, since
+    each batch is binarised anew.
     """
     batch = BATCH
     while batch > 2 and 4 * batch > train:
         batch //= 2
-    passed = train // batch
-    updates = {profile: count if family == "gan" else min(count, 2 * passed) for profile, count in UPDATES.items()}
-    return {
-        **({"batch_size": batch} if batch < BATCH else {}),
-        **({"epoch_updates": updates} if passed < UPDATES["quick"] else {}),
-    }
+    passed, model = train // batch, dict(MODELS[family])
+    updates = min(UPDATES, 2 * passed) if family == "flow" else UPDATES
+    settings: dict[str, Any] = {"batch_size": batch} if batch < BATCH else {}
+    if passed < UPDATES:
+        settings["epoch_updates"] = dict.fromkeys(PROFILES, updates)
+    if updates < UPDATES:
+        settings["weight_decay"], model["hidden"] = WEIGHT_DECAY, NARROW
+    return settings | ({"model": model} if model else {})
 
 
 def _as_text(entries: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from triptych.core.tracker import Tracker
 from triptych.data.raw_images import write_raw
 from triptych.data.settings import Dataset
 from triptych.data.sources import load_images
+from triptych.data.user_folder import without_checksum
 
 
 def fetch(*, dataset: Dataset, source: str | Path, downloads: Path, output: Path, tracker: Tracker) -> None:
@@ -21,4 +22,5 @@ def fetch(*, dataset: Dataset, source: str | Path, downloads: Path, output: Path
     with atomic_file(output) as draft:
         write_raw(draft, image_set)
     counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}
-    tracker.say(f"{image_set.source}: " + ", ".join(f"{count:,} {split}" for split, count in counts.items()))
+    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    tracker.say(f"{without_checksum(image_set.source)}: {sizes}")

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
 from triptych.core.settings_types import PerProfile, Width, Widths
+from triptych.data.image_shapes import Shape, colours
 from triptych.models.common.settings import FamilySettings
 
 ImportanceSamples = Annotated[int, Field(ge=1, le=10_000)]
@@ -39,6 +40,9 @@ class Model(FamilySettings):
     importance_samples: PerProfile[ImportanceSamples] = Field(
         default=1, description="draws of z per image in the training bound; with more than one, the model is an IWAE"
     )
+
+    def misfit(self, shape: Shape) -> str:
+        return "" if colours(shape) == "grey" else "a VAE models grey images: convert them"
 
     @model_validator(mode="after")
     def _warm_up_needs_the_elbo(self) -> Self:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
+from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
@@ -57,7 +58,8 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         experiment_section(project, groups[name], settings.experiment(name).family, written) for name in groups
     ]
     for row, section in zip(table, experiments, strict=True):
-        row["title"], row["source"] = section["family"], section["metrics"]["data"]["source"]
+        row["title"] = section["family"]
+        row["source"] = without_checksum(section["metrics"]["data"]["source"])
         row["judged"] = {measure: name_of(measure, row) for measure in MEASURES}
         row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
         row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)

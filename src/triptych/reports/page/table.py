@@ -58,9 +58,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The experiments on one data set, the best first, and the scores of real images in the same columns."""
+    """The experiments with one reference, the best first, and the scores of real images in the same columns."""
 
-    dataset: str
+    reference: str
+    sources: str
+    several_datasets: bool
     columns: list[Column]
     rows: list[tuple[Row, list[Cell]]]
     real_images: list[Cell]
@@ -68,7 +70,7 @@ class Table:
 
 COLUMNS = (  # each table shows the first ones that have numbers
     Column("FID", "fid", "Fréchet inception distance between samples and real images; lower is better"),
-    Column("log-likelihood", "test_log_likelihood", "nats per test image; higher is better"),
+    Column("log-likelihood", "test_log_likelihood", "nats per test image of one data set; higher is better"),
     Column("bits per dimension", "test_bits_per_dimension", "of the 8-bit test images; lower is better"),
     Column("ELBO", "test_elbo", "evidence lower bound, nats per test image; higher is better"),
     Column("recognised", "recognised", "share of samples that a classifier assigns to one class with confidence"),
@@ -86,17 +88,19 @@ COLUMNS = (  # each table shows the first ones that have numbers
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
-    """Return one table per data set, without the columns in which no experiment has a number.
+    """Return one table per reference, without the columns in which no experiment has a number.
 
     The first column is the headline: that of the family if all experiments are of one family, else FID. In a column,
     the best number is marked, and each number that cannot be distinguished from it: for fidelity among experiments with
     one reference (`protocol`), for likelihoods among those on one data set.
     """
-    datasets = dict.fromkeys(row["dataset"] for row in rows)
-    return [_table(dataset, [row for row in rows if row["dataset"] == dataset], rows) for dataset in datasets]
+    references: dict[str, list[Row]] = {}
+    for row in rows:
+        references.setdefault(row["protocol"]["name"], []).append(row)
+    return [_table(members, rows) for members in references.values()]
 
 
-def _table(dataset: str, members: Sequence[Row], rows: Sequence[Row]) -> Table:
+def _table(members: Sequence[Row], rows: Sequence[Row]) -> Table:
     headline = _headline(members)
     columns = sorted(COLUMNS, key=lambda column: column.key != headline)
     found = {row["experiment"]: [_cell(column.key, row, rows) for column in columns] for row in members}
@@ -108,7 +112,9 @@ def _table(dataset: str, members: Sequence[Row], rows: Sequence[Row]) -> Table:
         return not key, sign * float(key or 0)
 
     return Table(
-        dataset,
+        members[0]["reference"],
+        " and ".join(dict.fromkeys(row["source"] for row in members)),
+        len({row["dataset"] for row in members}) > 1,
         [columns[index] for index in kept],
         [(row, [found[row["experiment"]][index] for index in kept]) for row in sorted(members, key=place)],
         [_real_images(columns[index].key, members) for index in kept],
@@ -122,10 +128,9 @@ def _headline(members: Sequence[Row]) -> str:
 
 
 def _real_images(key: str, members: Sequence[Row]) -> Cell:
-    """Return the score of real validation images, if all experiments have the same reference."""
-    protocol = members[0]["protocol"]
-    score = protocol["metrics"].get(members[0]["judged"].get(key, key))
-    if any(row["protocol"] is not protocol for row in members) or not isinstance(score, dict) or key == "classes":
+    """Return the score of real validation images."""
+    score = members[0]["protocol"]["metrics"].get(members[0]["judged"].get(key, key))
+    if not isinstance(score, dict) or key == "classes":
         return Cell("")
     return Cell(FORMATS[key].format(score["real_images"]))
 
