@@ -265,7 +265,7 @@ def sentences() -> Iterator[str]:
         yield f"real validation images score FID {real[0]} and IS {real[1]}"
     size = "importance_sampling.effective_sample_size"
     yield (
-        f"its mean over the images is {at('vae-100d-iwae', size, 1)} for `vae-100d-iwae` and "
+        f"the mean effective sample size is {at('vae-100d-iwae', size, 1)} for `vae-100d-iwae` and "
         f"{at(f'{vae}-60-epochs', size, 1)} for `{vae}` with 60 epochs."
     )
     real = [at("cifar10-w1-2", f"{measure}.real_images", 2) for measure in ("precision", "recall")]
