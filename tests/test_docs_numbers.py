@@ -280,7 +280,7 @@ def sentences() -> Iterator[str]:
         f"thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303)."
     )
     times = {5: "five"}[round(result(nice)["fid.value"] / result(gan)["fid.value"])]
-    yield f"`{nice}` has the best precision and recall, but {times} times the FID of the GAN"
+    yield f"`{nice}` has the best precision and recall, but {times} times the FID of the GAN."
     gain = result(f"{vae}-planar-k16")["test.elbo"] - result(vae)["test.elbo"]
     yield f"sixteen layers gain {shown(gain, 1)} nats of the ELBO"
     yield f"real validation images have FID {at(vae, 'fid.real_images', 1)}."
