@@ -77,6 +77,7 @@ DEPTHS = {  # rows of the planar studies: file, density and key
     "sine, KL of a flow fitted to the density": ("planar-density", "sine", "kl"),
 }
 COMPARED = {  # rows with published numbers: file and keys
+    "`published-vae`, log p of static MNIST, nats": ("published-vae", ("test.log_likelihood", "epochs")),
     "VAE, log p of static MNIST, nats": ("vae-100d-tuned-60-epochs", ("test.log_likelihood", "epochs")),
     "VAE on the importance-weighted bound, log p of static MNIST, nats": (
         "vae-100d-iwae",
