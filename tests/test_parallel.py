@@ -225,6 +225,13 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
 
 
+def test_the_lock_holds_settings_that_change_while_a_stage_runs(tmp_path: Path) -> None:
+    """As with plain DVC, the lock holds the settings that the file has when the stage ends."""
+    project = make_project(tmp_path, {"a": "sed -i.old 's/profile: one/profile: changed/' params.yaml; echo 1 > a"})
+    assert run_stages(project, workers=1) == 0
+    assert "profile: changed" in (tmp_path / "dvc.lock").read_text()
+
+
 def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
     """On macOS, a thread looks at the parent."""
     script = tmp_path / "child.py"

@@ -45,6 +45,7 @@ from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
 from triptych.runner.schedule import Plan, durations, longest_first
 
 if TYPE_CHECKING:
+    from dvc.fs import FileSystem
     from dvc.repo import Repo
     from dvc.stage import Stage
 
@@ -136,7 +137,7 @@ def _read_pipeline(root: Path) -> Repo:
     from dvc.repo import Repo
 
     repo = Repo(str(root), _wait_for_lock=True)
-    _ = repo.index.stages  # DVC keeps them
+    _share_params(repo.index.stages)  # DVC keeps them
     repo.state.close()  # a connection to SQLite must not be used in a fork; DVC opens another one
     return repo
 
@@ -184,7 +185,7 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
         graph = get_active_graph(repo.index.graph)
         pipeline = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
         stages = [stage for stage in plan_repro(graph, pipeline) if stage in pipeline]
-        _read_params_once(stages)
+        _share_params(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
             changed = [other.addressing for other in graph.successors(stage) if other.addressing in waits]
@@ -193,20 +194,27 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
     return {"order": [stage.name for stage in stages], "waits": waits}
 
 
-def _read_params_once(stages: Sequence[Stage]) -> None:
-    """Let all stages compare their settings with one reading of params.yaml.
+def _share_params(stages: Sequence[Stage]) -> None:
+    """Let all stages compare their settings with one reading of params.yaml, until the file changes.
 
-    DVC parses the file once per stage and searches all of it for each key: its time grows with the square of the number
-    of experiments.
+    DVC parses the file several times per stage and searches all of it for each key: its time grows with the square of
+    the number of experiments.
     """
     from dvc.dependency import ParamsDependency
     from dvc.dependency.param import read_param_file
 
-    read = cache(lambda path, fs: read_param_file(fs, path))
+    @cache
+    def read(path: str, fs: FileSystem, stamp: tuple[int, ...]) -> dict[str, Any]:
+        return read_param_file(fs, path)
+
+    def values(dependency: ParamsDependency) -> dict[str, Any]:
+        found = Path(dependency.fs_path).stat()
+        stamp = found.st_mtime_ns, found.st_size, found.st_ino
+        return _values_of(dependency.params, read(dependency.fs_path, dependency.fs, stamp))
+
     for dependency in (dependency for stage in stages for dependency in stage.deps):
         if isinstance(dependency, ParamsDependency) and dependency.params and dependency.exists:
-            values = _values_of(dependency.params, read(dependency.fs_path, dependency.fs))
-            dependency.read_params = partial(dict, values)
+            dependency.read_params = partial(values, dependency)
 
 
 def _values_of(keys: Sequence[str], settings: object) -> dict[str, Any]:
