@@ -64,9 +64,8 @@ class Dataset(Section):
     )
     splits: ByProfile[Splits] | None = Field(
         default=None,
-        description="the number of images in each split; a split that the source lacks is then the end of `train`, or "
-        "for `own/` images a random part; off: all images are used, and each split that the source lacks is a random "
-        "tenth of `train`",
+        description="the number of images in each split; off: all images. Some sources lack a split. With `splits`, it "
+        "is then the end of `train`, or a random part of `own/` images; without, it is a random tenth of `train`",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 
