@@ -308,7 +308,7 @@ def sentences() -> Iterator[str]:
     yield f"real validation images have FID {digits} in the first table, and FID {coloured} in the second."
     unclipped = history(flow)
     yield f"reached {shown(unclipped[40], 3)} bits on validation after {max(unclipped)} epochs."
-    yield f"That of W1 falls from about 3,200 to {at('cifar10-w1-2', 'over_training.last.w1', 0)}."
+    yield f"That of W1 begins at about 3,200 and ends at {at('cifar10-w1-2', 'over_training.last.w1', 0)}."
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
 
 
@@ -369,9 +369,10 @@ def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() 
     assert set(r1) < set(follow)
     open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
     shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, the interval contains 0."
-    assert f"With R1, estimate and FID rise and fall together, for JSD and for W1. For {shown_by_none}" in text
+    above_zero = "With R1, the interval is above 0, for JSD and for W1: estimate and FID both fall over the training."
+    assert f"{above_zero} For {shown_by_none}" in text
     assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
-    assert f"FID rise and fall together for `{narrow}`. For the other three, the interval contains 0." in text
+    assert f"The interval is above 0 for `{narrow}`. For the other three, the interval contains 0." in text
 
 
 def test_likelihood_and_fid_rank_the_flows_in_opposite_order() -> None:

@@ -64,8 +64,8 @@ class Dataset(Section):
     )
     splits: ByProfile[Splits] | None = Field(
         default=None,
-        description="the number of images in each split; off: all images. Some sources lack a split. With `splits`, it "
-        "is then the end of `train`, or a random part of `own/` images; without, it is a random tenth of `train`",
+        description="the number of images in each split; off: all images. A split that the source lacks is taken from "
+        "`train`: at random, or with `splits` from its end, except for `own/` images",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 
