@@ -309,6 +309,10 @@ def sentences() -> Iterator[str]:
     unclipped = history(flow)
     yield f"reached {shown(unclipped[40], 3)} bits on validation after {max(unclipped)} epochs."
     yield f"That of W1 begins at about 3,200 and ends at {at('cifar10-w1-2', 'over_training.last.w1', 0)}."
+    tested = [result(path.stem) for path in RESULTS.glob("vae-*.json")]
+    low, high = (shown(function(each["copying.value"] for each in tested), 2) for function in (min, max))
+    far, farthest = (shown(function(each["copying.z_score"] for each in tested), 0) for function in (min, max))
+    yield f"shares are {low} to {high}, and C_T is {far} to {farthest}."
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
 
 

@@ -65,7 +65,7 @@ class Dataset(Section):
     splits: ByProfile[Splits] | None = Field(
         default=None,
         description="the number of images in each split; off: all images. A split that the source lacks is taken from "
-        "`train`: at random, or with `splits` from its end, except for `own/` images",
+        "`train`: a random part, but with `splits` its end (for `own/` images a random part here too)",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 
