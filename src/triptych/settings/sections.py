@@ -48,7 +48,8 @@ class ProfileSettings(Section):
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
         description="`folder`: your folder `TRIPTYCH_DATA`; `public`: a download; `auto`: the folder if "
-        "`TRIPTYCH_DATA` is set, else the download; `embedded`: digits that ship with the package, and for other images like `auto`"
+        "`TRIPTYCH_DATA` is set, else the download; `embedded`: digits that ship with the package, and for other "
+        "images like `auto`"
     )
     likelihood: Likelihood = Field(description="how likelihoods are estimated")
     fidelity: Fidelity = Field(description="the protocol of FID, KID and IS")
