@@ -289,6 +289,29 @@ def test_a_checkerboard_coupling_changes_one_colour_given_the_other(parity: int)
     assert not torch.allclose(layer(x, -context)[0], z, atol=1e-3)
 
 
+def test_a_gated_network_equals_the_formula() -> None:
+    """With images of one pixel, a convolution is a linear map by the centre of its kernel."""
+    torch.manual_seed(0)
+    network = randomised(GatedNetwork(2, 3, 5, 1), 1.0).double()
+    first, block, norm, _, last = network
+    _, inner, _, outer = block.residual
+    x = torch.randn(4, 2, dtype=torch.float64)
+
+    def linear(layer: torch.nn.Conv2d, values: torch.Tensor) -> torch.Tensor:
+        centre = layer.kernel_size[0] // 2
+        return values @ layer.weight[:, :, centre, centre].T + layer.bias
+
+    def both(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.nn.functional.elu(values), torch.nn.functional.elu(-values)], 1)
+
+    y = linear(first, x)
+    residual = linear(outer, both(linear(inner, both(y))))
+    y = y + residual[:, :5] / (1 + (-residual[:, 5:]).exp())
+    deviation = (y.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    y = (y - y.mean(1, keepdim=True)) / deviation * norm.weight + norm.bias
+    assert torch.allclose(network(x[:, :, None, None])[..., 0, 0], linear(last, both(y)), atol=1e-10)
+
+
 def test_the_normalisation_of_channels_is_at_each_pixel() -> None:
     z = ChannelNorm(50)(3 + 5 * torch.randn(2, 50, 3, 4))
     assert z.shape == (2, 50, 3, 4)

@@ -45,7 +45,7 @@ class GatedNetwork(nn.Sequential):
     """Gated residual blocks between two convolutions, the last of which starts at zero.
 
     It maps (n, inputs, h, w) to (n, outputs, h, w). A layer normalisation over the channels follows each block (Ho et
-    al. 2019, Flow++, section 3.3, without attention).
+    al. 2019, Flow++, there with attention).
     """
 
     def __init__(self, inputs: int, outputs: int, channels: int, blocks: int) -> None:
