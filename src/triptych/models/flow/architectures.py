@@ -130,9 +130,8 @@ def _gated(model: Model, image_shape: tuple[int, ...]) -> Composition:
         checkerboard_coupling(inside, index, full, model.blocks, context=0) for index in range(model.couplings)
     ]
     scales = _smaller_scales(model, inside, *smaller) if smaller else []
-    outside = inside if not smaller else Squeeze(inside).squeezed
     flat = (math.prod(image_shape),)
-    return Composition([Reshape(flat, inside), *couplings, *scales, Reshape(outside, flat)])
+    return Composition([Reshape(flat, inside), *couplings, *scales, Reshape(inside, flat)])
 
 
 def _smaller_scales(model: Model, inside: Shape, half: int, quarter: int) -> list[Transform]:
@@ -143,7 +142,8 @@ def _smaller_scales(model: Model, inside: Shape, half: int, quarter: int) -> lis
     inner = Composition(
         [lower, *_channel_couplings(model, lower.squeezed, quarter, 2 * model.couplings), Reshape(lower.squeezed, rest)]
     )
-    return [upper, *_channel_couplings(model, upper.squeezed, half, model.couplings), Split(inner)]
+    couplings = _channel_couplings(model, upper.squeezed, half, model.couplings)
+    return [upper, *couplings, Split(inner), Reshape(upper.squeezed, inside)]
 
 
 def checkerboard_coupling(shape: Shape, index: int, width: int, blocks: int, context: int) -> CheckerboardCoupling:
