@@ -60,10 +60,11 @@ def test_inverses_and_log_determinants_at_distant_points(name: str, seed: int, f
 
 
 @pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.3), Scale()], ids=["narrow", "wide", "scale"])
-@pytest.mark.parametrize("architecture", ["realnvp", "nice", "multiscale"])
+@pytest.mark.parametrize("architecture", ["realnvp", "nice", "multiscale", "gated"])
 def test_black_and_white_images_are_inverted(preparation: Transform, architecture: str) -> None:
     """Invert images whose pixels are all 0 or all 255, with the smallest and the largest noise, in float32."""
-    kind = {"channels": [4, 4], "blocks": 1} if architecture == "multiscale" else {"hidden": [8]}
+    channels = {"multiscale": [4, 4], "gated": [4, 4, 4]}.get(architecture)
+    kind = {"channels": channels, "blocks": 1} if channels else {"hidden": [8]}
     torch.manual_seed(0)
     flow = build_flow(Model(architecture=architecture, alpha=1e-5, couplings=2, **kind), (8, 8))
     randomised(flow)

@@ -15,10 +15,11 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
 from triptych.models.common.registry import build
-from triptych.models.flow.architectures import ResidualNetwork, build_flow, multilayer_perceptron, perceptron_coupling
+from triptych.models.flow.architectures import build_flow, checkerboard_coupling, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_transforms import Reorder, Reshape, Split, Squeeze
+from triptych.models.flow.networks import ChannelNorm, GatedNetwork, ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
 from triptych.models.flow.settings import Model
@@ -47,6 +48,17 @@ def convolution(channels: int, parity: int) -> AffineCoupling:
     )
 
 
+def gated(channels: int, parity: int) -> AffineCoupling:
+    network = GatedNetwork(channels // 2, channels, 4, 1)
+    return AffineCoupling(halves(channels), parity, network, (channels // 2, 1, 1))
+
+
+def gated_flow(**changes: object) -> Flow:
+    """Return the layers of a gated flow on images of 4 by 4."""
+    model = Model.model_validate({"architecture": "gated", "alpha": 0.05, "couplings": 2, "blocks": 1} | changes)
+    return build_flow(model, (4, 4))
+
+
 def additive(d: int, parity: int) -> AdditiveCoupling:
     return AdditiveCoupling(halves(d), parity, multilayer_perceptron([d // 2, 6, d // 2], zero=False))
 
@@ -59,6 +71,14 @@ TRANSFORMS: dict[str, tuple[Callable[[int], Transform], Callable[[int], tuple[in
     "affine coupling": (lambda size: coupling(size + 1, size % 2), lambda size: (size + 1,), False),
     "additive coupling": (lambda size: additive(2 * size, size % 2), lambda size: (2 * size,), False),
     "convolutional coupling": (lambda size: convolution(4, size % 2), lambda size: (4, size, 2), False),
+    "gated coupling": (lambda size: gated(4, size % 2), lambda size: (4, size, 2), False),
+    "coupling on a checkerboard": (
+        lambda size: checkerboard_coupling((2, size, 3), size, 4, 1, context=0),
+        lambda size: (2, size, 3),
+        False,
+    ),
+    "gated flow": (lambda size: gated_flow(channels=[3]).transforms[-1], lambda size: (16,), False),
+    "multi-scale gated flow": (lambda size: gated_flow(channels=[3, 4, 5]).transforms[-1], lambda size: (16,), False),
     "scaling": (Scaling, lambda size: (size,), False),
     "activation normalisation": (lambda size: ActNorm((size,)), lambda size: (size,), False),
     "the same of channels": (lambda size: ActNorm((size, 1, 1)), lambda size: (size, 2, 3), False),
@@ -249,6 +269,93 @@ def test_couplings_start_as_the_identity_and_change_one_part(parity: int) -> Non
 
 
 @pytest.mark.parametrize("parity", [0, 1])
+def test_a_checkerboard_coupling_changes_one_colour_given_the_other(parity: int) -> None:
+    torch.manual_seed(0)
+    layer = checkerboard_coupling((2, 4, 5), parity, 4, 1, context=1)
+    x, context = torch.randn(3, 2, 4, 5), torch.randn(3, 1, 4, 5)
+    z, log_det = layer(x, context)
+    assert torch.equal(z, x)
+    assert log_det.tolist() == [0.0, 0.0, 0.0]
+    randomised(layer, 1.0)
+    z, log_det = layer(x, context)
+    stays = (torch.arange(4)[:, None] + torch.arange(5)) % 2 == parity
+    assert torch.equal(z[..., stays], x[..., stays])
+    assert (z[..., ~stays] != x[..., ~stays]).all()
+    other = torch.where(stays, x, 2 * x + 1)
+    scaled, same_log_det = layer(other, context)
+    assert torch.equal(same_log_det, log_det)
+    slope = (scaled - z)[..., ~stays] / (other - x)[..., ~stays]
+    assert torch.allclose(slope.log().sum((1, 2)), log_det, atol=1e-4)
+    assert not torch.allclose(layer(x, -context)[0], z, atol=1e-3)
+
+
+def test_a_gated_network_equals_the_formula() -> None:
+    """With images of one pixel, a convolution is a linear map by the centre of its kernel."""
+    torch.manual_seed(0)
+    network = randomised(GatedNetwork(2, 3, 5, 1), 1.0).double()
+    first, block, norm, _, last = network
+    _, inner, _, outer = block.residual
+    x = torch.randn(4, 2, dtype=torch.float64)
+
+    def linear(layer: torch.nn.Conv2d, values: torch.Tensor) -> torch.Tensor:
+        centre = layer.kernel_size[0] // 2
+        return values @ layer.weight[:, :, centre, centre].T + layer.bias
+
+    def both(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.nn.functional.elu(values), torch.nn.functional.elu(-values)], 1)
+
+    y = linear(first, x)
+    residual = linear(outer, both(linear(inner, both(y))))
+    y = y + residual[:, :5] / (1 + (-residual[:, 5:]).exp())
+    deviation = (y.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    y = (y - y.mean(1, keepdim=True)) / deviation * norm.weight + norm.bias
+    assert torch.allclose(network(x[:, :, None, None])[..., 0, 0], linear(last, both(y)), atol=1e-10)
+
+
+def test_the_normalisation_of_channels_is_at_each_pixel() -> None:
+    z = ChannelNorm(50)(3 + 5 * torch.randn(2, 50, 3, 4))
+    assert z.shape == (2, 50, 3, 4)
+    assert torch.allclose(z.mean(1), torch.zeros(2, 3, 4), atol=1e-5)
+    assert torch.allclose(z.var(1, unbiased=False), torch.ones(2, 3, 4), atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["realnvp", "gated"])
+def test_the_density_of_learned_noise_equals_that_by_autograd(architecture: str) -> None:
+    """-log q(u|x) is -log N(e) plus the log determinant of du/de, by autograd from the same noise e."""
+    noise = {"variational_dequantization": {"couplings": 3, "hidden": [4]}}
+    kind = {"channels": [4]} if architecture == "gated" else {"blocks": None, "hidden": [4]}
+    torch.manual_seed(0)
+    dequantize = randomised(gated_flow(architecture=architecture, **kind, **noise).transforms[0], 1.0)
+    pixels = torch.randint(0, 256, (1, 4, 4), dtype=torch.uint8)
+    torch.manual_seed(1)
+    e = torch.randn(1, *(dequantize.shape if architecture == "gated" else (16,)))
+    torch.manual_seed(1)
+    values, log_det = dequantize(pixels)
+
+    def noise_of(given: torch.Tensor) -> torch.Tensor:
+        context, u = (pixels.float() / 127.5 - 1).view(e.shape), given
+        for item in dequantize.couplings:
+            u, _ = item(u, context)
+        return u.index_select(1, dequantize.back).sigmoid().flatten()
+
+    jacobian = torch.autograd.functional.jacobian(noise_of, e).view(16, 16)
+    assert torch.allclose((values * 256 - pixels).flatten(), noise_of(e), atol=1e-3)
+    oracle = torch.linalg.slogdet(jacobian).logabsdet - Normal(0.0, 1.0).log_prob(e).sum() - 16 * math.log(256)
+    assert log_det.item() == pytest.approx(oracle.item(), abs=1e-3)
+
+
+def test_a_gated_flow_has_the_couplings_of_its_description() -> None:
+    """Twice at full size, twice at half size, and four times at a quarter, after half of the channels have left."""
+    flow = gated_flow(channels=[3, 4, 5])
+    x = torch.randn(2, 16)
+    assert flow.transforms[-1](x)[1].tolist() == [0.0, 0.0]  # it starts as the identity
+    couplings = [module for module in flow.modules() if isinstance(module, AffineCoupling)]
+    found = [(len(item.factor), item.network[0].out_channels, item.parity) for item in couplings]
+    quarter = [(4, 5, 0), (4, 5, 1)]
+    assert found == [(1, 3, 0), (1, 3, 1), (2, 4, 0), (2, 4, 1), *quarter, *quarter]
+
+
+@pytest.mark.parametrize("parity", [0, 1])
 def test_a_coupling_equals_the_masked_formula(parity: int) -> None:
     """Compare with z = b x + (1 - b)(x exp(s(b x)) + t(b x)) for a checkerboard b, with a network of full width.
 
@@ -328,9 +435,10 @@ def test_the_inverse_steps_end_at_the_sample(tiny: Settings) -> None:
 
 def test_an_image_that_does_not_fit_the_architecture_is_refused() -> None:
     scales = Model(architecture="multiscale", alpha=1e-3, couplings=2, channels=[4, 4], blocks=1)
-    for shape in ((27, 28), (14, 30)):
+    gated = scales.model_copy(update={"architecture": "gated", "channels": [4, 4, 4]})
+    for model, shape in product((scales, gated), ((27, 28), (14, 30))):
         with pytest.raises(TriptychError, match="cannot be squeezed|multiples of 4"):
-            build("flow", scales, shape)
+            build("flow", model, shape)
 
 
 @pytest.mark.parametrize(("wrong", "layer"), list(product([math.nan, math.inf], [0, 3])))

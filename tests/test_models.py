@@ -108,6 +108,17 @@ SMALL_MODELS = {
         {"architecture": "multiscale", "alpha": 0.05, "couplings": 2, "channels": [4, 4], "blocks": 1},
         (3, 12, 12),
     ),
+    "gated": (
+        "flow",
+        {"architecture": "gated", "alpha": 0.05, "couplings": 2, "channels": [4], "blocks": 1},
+        (3, 9, 9),
+    ),
+    "gated with three scales and learned noise": (
+        "flow",
+        {"architecture": "gated", "alpha": 0.05, "couplings": 1, "channels": [4, 4, 4], "blocks": 1}
+        | {"variational_dequantization": {"couplings": 2, "hidden": [4]}},
+        (3, 12, 12),
+    ),
 }
 
 

@@ -158,7 +158,10 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist/model/hidden", None, "architecture realnvp needs hidden"),
         ("experiments/realnvp-mnist/model/blocks", 2, "blocks does not belong to architecture realnvp"),
         ("experiments/realnvp-mnist/model/data_initialisation", True, "data_initialisation is for architecture nice"),
-        ("experiments/realnvp-mnist-multiscale/model/channels", [8], "model.channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels", [8], "multiscale needs 2 numbers in channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels", [8, 8, 8, 8], "model.channels"),
+        ("experiments/realnvp-mnist-multiscale/model/channels/full", [8], "multiscale needs 2 numbers in channels"),
+        ("experiments/nice-mnist/model/activation_norm", True, "activation_norm is for the architectures realnvp and"),
         ("experiments/realnvp-mnist-multiscale/model/channels/quick", [8, 0], "model.channels.quick.1"),
         ("recipes/sngan/batch_size", -1, "recipes.sngan.batch_size: input should be greater"),
         ("recipes/sngan/batch_size", {"quick": 32, "ful": 64}, "recipes.sngan.batch_size.ful: unknown key"),
@@ -220,6 +223,43 @@ def test_a_wrong_key_is_named(params: dict, key: str, value: object, names: str)
     sentence = str(caught.value)
     assert names in sentence
     assert "\n" not in sentence
+
+
+PUBLISHED_FLOWS = {  # channels, couplings, and the learned noise, under profile full
+    "published-flow": ([32], 8, None),
+    "published-flow-variational": ([32], 8, (4, [16])),
+    "published-flow-multiscale": ([32, 48, 64], 2, (4, [16])),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_FLOWS)
+def test_the_published_flows_are_those_of_the_tutorial(params: dict, name: str) -> None:
+    data = changed(params, "experiments/realnvp-mnist/recipe", name)
+    experiment = parse(data | {"profile": "full"}).experiment("realnvp-mnist").at("full")
+    model, found = experiment.model_at("full"), experiment.model_at("full").variational_dequantization
+    noise = found and (found.couplings, found.hidden)
+    assert (model.channels, model.couplings, noise) == PUBLISHED_FLOWS[name]
+    assert (model.architecture, model.blocks, model.alpha) == ("gated", 3, 1e-5)
+    training = (experiment.epochs.full, experiment.batch_size, experiment.learning_rate, experiment.gradient_clip)
+    assert training == (200, 128, 1e-3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("channels", [8, 8], "architecture gated needs 1 or 3 numbers in channels"),
+        ("channels/full", [8, 8], "architecture gated needs 1 or 3 numbers in channels"),
+        ("variational_dequantization/hidden", [8, 8], "gated needs 1 number in variational_dequantization.hidden"),
+        ("blocks", None, "architecture gated needs blocks"),
+        ("hidden", [8], "hidden does not belong to architecture gated"),
+        ("activation_norm", True, "activation_norm is for the architectures realnvp and multiscale"),
+    ],
+)
+def test_a_wrong_key_of_a_gated_flow_is_named(params: dict, key: str, value: object, words: str) -> None:
+    data = changed(params, "experiments/realnvp-mnist/recipe", "published-flow-variational")
+    model = data["recipes"]["published-flow-variational"]["model"]
+    with pytest.raises(TriptychError, match=words):
+        parse(changed(data, "experiments/realnvp-mnist/model", changed(model, key, value)))
 
 
 def test_long_names_and_keys_are_named_where_they_stand(params: dict) -> None:

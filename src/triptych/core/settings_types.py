@@ -54,6 +54,11 @@ class PerProfile:
         return Annotated[forms, Discriminator(_form)]
 
 
+def each_profile(value: T | ByProfile[T]) -> list[T]:
+    """Return the values of a setting under the profiles; one value if it is the same for both."""
+    return [value.quick, value.full] if isinstance(value, ByProfile) else [value]
+
+
 def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain data)
     """Return the settings under a profile: each `{quick: ..., full: ...}` is replaced by its value."""
     if isinstance(data, Mapping):

@@ -16,6 +16,7 @@ from triptych.core.settings_types import (
     Weight,
     Width,
     Widths,
+    each_profile,
     resolve,
 )
 
@@ -56,9 +57,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _keys_belong_together(self) -> Self:
-        wanted, channels = WIDTHS[self.architecture], self.channels
-        lists = [channels] if isinstance(channels, list) else [channels.quick, channels.full]
-        if any(len(widths) != wanted for widths in lists):
+        wanted = WIDTHS[self.architecture]
+        if any(len(widths) != wanted for widths in each_profile(self.channels)):
             raise ValueError(f"architecture {self.architecture} needs {wanted} numbers in channels")
         if (self.features is not None) != (self.architecture == "convolutional"):
             raise ValueError("features belongs to architecture convolutional, and only there")

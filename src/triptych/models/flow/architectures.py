@@ -1,19 +1,23 @@
-"""The flows by name, RealNVP, NICE and a convolutional flow with two scales, and the networks of their couplings."""
+"""The flows by name: RealNVP and NICE on vectors, and convolutional flows with one or several scales."""
 
 import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import relu
 
-from triptych.models.common.linear import Linear, perceptron
-from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
+from triptych.models.flow.coupling import (
+    AdditiveCoupling,
+    AffineCoupling,
+    CheckerboardCoupling,
+    checkerboard,
+    halves,
+)
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_transforms import Reorder, Reshape, Shape, Split, Squeeze
+from triptych.models.flow.networks import GatedNetwork, ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
-from triptych.models.flow.settings import Dequantizer, Model
+from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow, Transform
 
 
@@ -24,7 +28,7 @@ def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
     """
     return Flow(
         [
-            _dequantizer(model.variational_dequantization, image_shape),
+            _dequantizer(model, image_shape),
             Logit(model.alpha) if model.preparation == "logit" else Scale(),
             _flattening(model, image_shape),
             LAYERS[model.architecture](model, image_shape),
@@ -32,9 +36,17 @@ def build_flow(model: Model, image_shape: tuple[int, ...]) -> Flow:
     )
 
 
-def _dequantizer(settings: Dequantizer | None, image_shape: tuple[int, ...]) -> Transform:
+def _dequantizer(model: Model, image_shape: tuple[int, ...]) -> Transform:
+    settings = model.variational_dequantization
     if settings is None:
         return Dequantize()
+    if model.architecture == "gated":
+        shape, (width,) = _with_channels(image_shape), settings.hidden
+        couplings = [
+            checkerboard_coupling(shape, index, width, model.blocks, context=shape[0])
+            for index in range(settings.couplings)
+        ]
+        return VariationalDequantize(torch.arange(shape[0]), couplings, shape)
     size = math.prod(image_shape)
     return VariationalDequantize(
         checkerboard(image_shape),
@@ -88,7 +100,7 @@ def _multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
     A squeeze turns the checkerboard of the full image into two pairs of channels: first and last, second and third of
     each four. The first couplings act on these pairs, so their networks work at half the image size.
     """
-    inside: Shape = image_shape if len(image_shape) == 3 else (1, *image_shape)
+    inside = _with_channels(image_shape)
     upper = Squeeze(inside)
     lower = Squeeze(upper.squeezed)
     fours = torch.arange(upper.squeezed[0]).view(-1, 4)
@@ -100,65 +112,57 @@ def _multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
             Reshape((math.prod(image_shape),), inside),
             upper,
             Reorder(pairs),
-            *_channel_couplings(model, upper.squeezed, first),
+            *_channel_couplings(model, upper.squeezed, first, model.couplings),
             Reorder(pairs.argsort()),
-            *_channel_couplings(model, upper.squeezed, first),
+            *_channel_couplings(model, upper.squeezed, first, model.couplings),
             lower,
-            Split(Composition(_channel_couplings(model, rest, second))),
+            Split(Composition(_channel_couplings(model, rest, second, model.couplings))),
             Reshape(lower.squeezed, (math.prod(image_shape),)),
         ]
     )
 
 
-def _channel_couplings(model: Model, shape: Shape, width: int) -> Iterator[Transform]:
+def _gated(model: Model, image_shape: tuple[int, ...]) -> Composition:
+    """Return couplings with gated networks on checkerboards of the full image, then those at smaller scales if any."""
+    inside = _with_channels(image_shape)
+    full, *smaller = model.channels
+    couplings = [
+        checkerboard_coupling(inside, index, full, model.blocks, context=0) for index in range(model.couplings)
+    ]
+    scales = _smaller_scales(model, inside, *smaller) if smaller else []
+    flat = (math.prod(image_shape),)
+    return Composition([Reshape(flat, inside), *couplings, *scales, Reshape(inside, flat)])
+
+
+def _smaller_scales(model: Model, inside: Shape, half: int, quarter: int) -> list[Transform]:
+    """Return couplings on channels at half and, after a split, at a quarter of the image size."""
+    upper = Squeeze(inside)
+    rest: Shape = (upper.squeezed[0] // 2, *upper.squeezed[1:])
+    lower = Squeeze(rest)
+    inner = Composition(
+        [lower, *_channel_couplings(model, lower.squeezed, quarter, 2 * model.couplings), Reshape(lower.squeezed, rest)]
+    )
+    couplings = _channel_couplings(model, upper.squeezed, half, model.couplings)
+    return [upper, *couplings, Split(inner), Reshape(upper.squeezed, inside)]
+
+
+def checkerboard_coupling(shape: Shape, index: int, width: int, blocks: int, context: int) -> CheckerboardCoupling:
+    """Return coupling number `index` on a checkerboard, whose network also receives `context` channels."""
+    return CheckerboardCoupling(shape, index % 2, GatedNetwork(shape[0] + context, 2 * shape[0], width, blocks))
+
+
+def _channel_couplings(model: Model, shape: Shape, width: int, count: int) -> Iterator[Transform]:
     """Yield affine couplings on alternating halves of the channels."""
     sizes = halves(shape[0])
-    for index in range(model.couplings):
+    network = GatedNetwork if model.architecture == "gated" else ResidualNetwork
+    for index in range(count):
         if model.activation_norm:
             yield ActNorm((shape[0], 1, 1))
-        network = ResidualNetwork(sizes[0], 2 * sizes[1], width, model.blocks)
-        yield AffineCoupling(sizes, index % 2, network, (sizes[1], 1, 1))
+        yield AffineCoupling(sizes, index % 2, network(sizes[0], 2 * sizes[1], width, model.blocks), (sizes[1], 1, 1))
 
 
-LAYERS = {"realnvp": _realnvp, "nice": _nice, "multiscale": _multiscale}
+def _with_channels(image_shape: tuple[int, ...]) -> Shape:
+    return image_shape if len(image_shape) == 3 else (1, *image_shape)
 
 
-def multilayer_perceptron(sizes: list[int], *, zero: bool) -> nn.Sequential:
-    """Return linear layers with ReLU between them, from `sizes[0]` to `sizes[-1]`.
-
-    If `zero`, weights and biases of the last layer start at zero.
-    """
-    hidden = perceptron(sizes[:-1], nn.ReLU)
-    last = Linear(sizes[-2], sizes[-1])
-    return nn.Sequential(*hidden, _start_at_zero(last) if zero else last)
-
-
-class ResidualNetwork(nn.Sequential):
-    """Convolution, residual blocks and a convolution that starts at zero: (n, inputs, h, w) to (n, outputs, h, w)."""
-
-    def __init__(self, inputs: int, outputs: int, channels: int, blocks: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, channels, 3, padding=1),
-            *(ResidualBlock(channels) for _ in range(blocks)),
-            nn.ReLU(),
-            _start_at_zero(nn.Conv2d(channels, outputs, 3, padding=1)),
-        )
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))) (He et al. 2016). The second convolution starts at zero (Zhang et al. 2019)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = _start_at_zero(nn.Conv2d(channels, channels, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(relu(self.first(relu(x))))
-
-
-def _start_at_zero(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """Return the layer after its weights and biases have been set to zero."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+LAYERS = {"realnvp": _realnvp, "nice": _nice, "multiscale": _multiscale, "gated": _gated}

@@ -12,9 +12,13 @@ def checkerboard(image_shape: tuple[int, ...]) -> Tensor:
     >>> checkerboard((2, 3))
     tensor([0, 2, 4, 1, 3, 5])
     """
+    return _colours(image_shape).expand(image_shape).flatten().argsort(stable=True)
+
+
+def _colours(image_shape: tuple[int, ...]) -> Tensor:
+    """Return the colours (rows, columns) of a checkerboard, 0 for the first square and 1 for its neighbours."""
     rows, columns = image_shape[-2:]
-    board = (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
-    return board.expand(image_shape).flatten().argsort(stable=True)
+    return (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
 
 
 def halves(size: int) -> tuple[int, int]:
@@ -93,3 +97,28 @@ class AffineCoupling(Coupling):
         inputs = kept if context is None else torch.cat([kept, context], 1)
         raw_scale, shift = self.network(inputs).to(kept.dtype).chunk(2, dim=1)
         return raw_scale.tanh() * self.factor, shift
+
+
+class CheckerboardCoupling(AffineCoupling):
+    """An affine coupling on images (n, c, h, w) in which the pixels of one colour of a checkerboard stay.
+
+    With `parity` 0 the pixels with the colour of the first square stay, else the others. Both parts have the shape of
+    the image, with zeros for the pixels of the other part, so that the network can be convolutional.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], parity: int, network: nn.Module) -> None:
+        """Set up the coupling for images of `shape` (c, h, w), with one factor per channel."""
+        channels = shape[0]
+        super().__init__((channels, channels), parity, network, (channels, 1, 1))
+        mask = (_colours(shape) == parity).to(torch.get_default_dtype())
+        self.register_buffer("mask", mask, persistent=False)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * self.mask, x * (1 - self.mask)
+
+    def _join(self, kept: Tensor, changed: Tensor) -> Tensor:
+        return kept + changed
+
+    def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        log_scale, shift = super()._scale_and_shift(kept, context)
+        return log_scale * (1 - self.mask), shift * (1 - self.mask)

@@ -47,25 +47,27 @@ class VariationalDequantize(Transform):
     equation 12).
     """
 
-    def __init__(self, order: Tensor, couplings: Iterable[AffineCoupling]) -> None:
-        """Set up g as a sequence of couplings, with the pixels (n, D), scaled to [-1, 1], as context.
+    def __init__(self, order: Tensor, couplings: Iterable[AffineCoupling], shape: tuple[int, ...] = (-1,)) -> None:
+        """Set up g as a sequence of couplings on (n, *shape), with the pixels, scaled to [-1, 1], as context.
 
-        Place i of their output is the noise of pixel `order[i]`.
+        By default they act on vectors (n, D). Place i in dimension 1 of their output is the noise of place `order[i]`
+        of the pixels.
         """
         super().__init__()
+        self.shape = shape
         self.register_buffer("back", order.argsort(), persistent=False)
         self.couplings = nn.ModuleList(couplings)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return y in [0, 1), of the shape of x (n, ...), and -log q(u|x) - D log 256, (n,) in nats."""
-        pixels = x.to(torch.get_default_dtype()).flatten(1)
+        pixels = x.to(torch.get_default_dtype()).reshape(len(x), *self.shape)
         context = pixels / ((LEVELS - 1) / 2) - 1
         noise = torch.randn_like(pixels)
         log_q = log_likelihood_standard_normal(noise)
         for coupling in self.couplings:
             noise, log_det = coupling(noise, context)
             log_q = log_q - log_det
-        log_q = log_q - (logsigmoid(noise) + logsigmoid(-noise)).sum(1)
+        log_q = log_q - (logsigmoid(noise) + logsigmoid(-noise)).flatten(1).sum(1)
         values = dequantize(pixels, noise.sigmoid().index_select(1, self.back)).view(x.shape)
         return values, Dequantize.log_det(pixels) - log_q
 
