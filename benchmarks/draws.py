@@ -24,7 +24,7 @@ def row(name: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    rows = [row(name) for name in sys.argv[1:]]
+    rows = [row(name) for name in sys.argv[1:] or sys.exit("name one or more trained VAEs")]
     writer = csv.DictWriter(sys.stdout, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)

@@ -14,6 +14,7 @@ from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 
 from triptych.core.errors import TriptychError
+from triptych.core.settings_types import ByProfile
 from triptych.models.common.registry import build
 from triptych.models.flow.architectures import build_flow, checkerboard_coupling, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
@@ -439,6 +440,11 @@ def test_an_image_that_does_not_fit_the_architecture_is_refused() -> None:
     for model, shape in product((scales, gated), ((27, 28), (14, 30))):
         with pytest.raises(TriptychError, match="cannot be squeezed|multiples of 4"):
             build("flow", model, shape)
+        assert "multiples of 4" in model.misfit((30, 30))
+    full_size = gated.model_copy(update={"channels": [4]})
+    assert full_size.misfit((9, 9)) == ""
+    both = gated.model_copy(update={"channels": ByProfile(quick=[4], full=[4, 4, 4])})
+    assert "multiples of 4" in both.misfit((9, 9))
 
 
 @pytest.mark.parametrize(("wrong", "layer"), list(product([math.nan, math.inf], [0, 3])))

@@ -225,6 +225,14 @@ def test_the_lock_is_equal_to_that_of_plain_dvc(tmp_path: Path) -> None:
     assert parallel.begin_planning(projects[2])() == Plan(list(ORDER), {})
 
 
+def test_a_stage_depends_on_a_place_in_a_list(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"a": "echo 1 > a"}, {"s": [3, 4]})
+    pipeline = tmp_path / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text().replace("- s", "- s.1"))
+    assert run_stages(project, workers=1) == 0
+    assert "s.1: 4" in (tmp_path / "dvc.lock").read_text()
+
+
 def test_the_lock_holds_settings_that_change_while_a_stage_runs(tmp_path: Path) -> None:
     """As with plain DVC, the lock holds the settings that the file has when the stage ends."""
     project = make_project(tmp_path, {"a": "sed -i.old 's/profile: one/profile: changed/' params.yaml; echo 1 > a"})

@@ -250,6 +250,8 @@ def test_the_published_flows_are_those_of_the_tutorial(params: dict, name: str) 
         ("channels", [8, 8], "architecture gated needs 1 or 3 numbers in channels"),
         ("channels/full", [8, 8], "architecture gated needs 1 or 3 numbers in channels"),
         ("variational_dequantization/hidden", [8, 8], "gated needs 1 number in variational_dequantization.hidden"),
+        ("channels", [1], "architecture gated normalises over channels"),
+        ("variational_dequantization/hidden", [1], "architecture gated normalises over channels"),
         ("blocks", None, "architecture gated needs blocks"),
         ("hidden", [8], "hidden does not belong to architecture gated"),
         ("activation_norm", True, "activation_norm is for the architectures realnvp and multiscale"),

@@ -201,7 +201,7 @@ def _import_everything() -> None:
     from triptych.records.mlflow.store import import_client
 
     os.environ.setdefault(*ARROW_WITHOUT_THREAD)
-    gc.disable()  # collections take a quarter of the time of these imports, and find nothing
+    gc.disable()  # collections take a quarter of the time of these imports, and free hardly any memory
     import_client()
     modules = [module.name for module in pkgutil.walk_packages(triptych.__path__, "triptych.")]
     for name in modules:
@@ -211,8 +211,8 @@ def _import_everything() -> None:
         importlib.import_module(name)
     if threading.active_count() > 1:
         sys.exit("an import has started a thread, which a fork would lose")
-    gc.enable()
     gc.freeze()  # a garbage collection in a worker would copy the memory that it visits
+    gc.enable()
 
 
 def _accept_commands(listener: socket.socket, folder: str, expected: str) -> tuple[dict[str, Any], list[int]]:

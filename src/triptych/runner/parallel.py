@@ -195,7 +195,7 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
 
 
 def _share_params(stages: Sequence[Stage]) -> None:
-    """Let all stages compare their settings with one reading of params.yaml, until the file changes.
+    """Let all stages compare their settings with one reading of params.yaml per process, until the file changes.
 
     DVC parses the file several times per stage and searches all of it for each key: its time grows with the square of
     the number of experiments.
@@ -208,9 +208,12 @@ def _share_params(stages: Sequence[Stage]) -> None:
         return read_param_file(fs, path)
 
     def values(dependency: ParamsDependency) -> dict[str, Any]:
-        found = Path(dependency.fs_path).stat()
-        stamp = found.st_mtime_ns, found.st_size, found.st_ino
-        return _values_of(dependency.params, read(dependency.fs_path, dependency.fs, stamp))
+        status = Path(dependency.fs_path).stat()
+        stamp = status.st_mtime_ns, status.st_size, status.st_ino
+        found = _values_of(dependency.params, read(dependency.fs_path, dependency.fs, stamp))
+        if len(found) < len(dependency.params):  # DVC also finds places in lists
+            return ParamsDependency.read_params(dependency)
+        return found
 
     for dependency in (dependency for stage in stages for dependency in stage.deps):
         if isinstance(dependency, ParamsDependency) and dependency.params and dependency.exists:

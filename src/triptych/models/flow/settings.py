@@ -110,3 +110,6 @@ class Model(FamilySettings):
             )
         if noise and self.architecture == "gated" and any(len(widths) != 1 for widths in each_profile(noise.hidden)):
             raise ValueError("architecture gated needs 1 number in variational_dequantization.hidden")
+        networks = [*each_profile(self.channels or []), *(each_profile(noise.hidden) if noise else [])]
+        if self.architecture == "gated" and any(width < 2 for widths in networks for width in widths):
+            raise ValueError("architecture gated normalises over channels, so each of its networks needs 2 or more")
