@@ -12,9 +12,6 @@ from typing import IO, TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
 from triptych.core.project import Project
-from triptych.data.raw_images import read_origin
-from triptych.data.sources import resolve_source
-from triptych.data.user_folder import folder_checksum
 from triptych.runner.display import REFRESH_SECONDS, Display
 
 if TYPE_CHECKING:
@@ -84,6 +81,10 @@ def stale_sources(project: Project, settings: Settings, targets: Sequence[str]) 
     DVC checks neither the user's image folder nor the variable `TRIPTYCH_DATA`. Raises TriptychError if own images are
     missing.
     """
+    from triptych.data.raw_images import read_origin
+    from triptych.data.sources import resolve_source
+    from triptych.data.user_folder import folder_checksum
+
     stale = []
     for name in settings.datasets_of(targets):
         dataset = settings.dataset(name)

@@ -12,7 +12,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
 from triptych.runner.schedule import durations
-from triptych.verify.baseline import baseline_file
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
@@ -45,6 +44,8 @@ def _has_profile(project: Project, name: str, profile: str) -> bool:
 
 def _trainings(project: Project, settings: Settings) -> dict[str, float]:
     """Return the seconds of the trainings in the baseline of the profile, in proportion to the present budgets."""
+    from triptych.verify.baseline import baseline_file
+
     found = {}
     for name, entry in {**settings.experiments, **settings.studies}.items():
         kept = _numbers(baseline_file(project, name, settings.profile))

@@ -53,7 +53,7 @@ def read_written(project: Project) -> dict[str, Any]:
 
     if not project.params.exists():
         return {}
-    return YAML(typ="safe", pure=True).load(read_bytes(project.params, LARGEST, "restore it").decode())
+    return YAML(typ="safe").load(read_bytes(project.params, LARGEST, "restore it").decode())
 
 
 def _words(value: object) -> str:

@@ -47,5 +47,5 @@ def _strip(path: Path) -> Json | None:
     if not path.exists():
         return None
     image, file = Image.fromarray(strip(read_sheet(path), ROWS)).quantize(COLOURS), BytesIO()
-    image.save(file, format="PNG", optimize=True)
+    image.save(file, format="PNG")
     return {"data": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}
