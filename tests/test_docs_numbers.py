@@ -57,6 +57,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "recognised": ("recognised.value",),
     "rank correlation": tuple(f"over_training.correlation.{key}" for key in ("value", "low", "high")),
     "training": ("run.train_seconds",),
+    "batch": ("settings.batch_size",),
+    "learning rate": ("settings.learning_rate", "settings.players.critic.learning_rate"),
+    "parameters": ("parameters",),
     "s per update": ("run.seconds_per_update",),
     "estimate": ("settings.model.loss_type",),
     "constraint": ("constraint",),
@@ -67,6 +70,8 @@ WORDS = {  # columns of words, and the words for each value
 }
 ROWS = {  # the file of a row whose first cell is not the name of a file
     "`vae-100d-tuned` with 60 epochs": "vae-100d-tuned-60-epochs",
+    "`vae-100d-tuned`, `vae-100d-iwae`": "vae-100d-tuned",
+    "`cifar10-jsd-1-non-saturating` and the other GANs on CIFAR-10": "cifar10-jsd-1-non-saturating",
     "0": "vae-100d-tuned",  # planar layers
     "1": "vae-100d-tuned-planar-k1",
     "4": "vae-100d-tuned-planar",
@@ -109,7 +114,17 @@ OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
     },
 }
 CLASSIFIERS = {"A": "nice-mnist", "B": "realnvp-mnist", "C": "cifar10-jsd-1-non-saturating"}  # a file with its numbers
+NETWORKS = "networks"  # the column whose numbers are those of the settings of the model
 PUBLISHED = ("published", "published for", "what differs", "what agrees", "compare with", "which is", "used for")
+    NETWORKS,
+    "published",
+    "published for",
+    "what differs",
+    "what agrees",
+    "compare with",
+    "which is",
+    "used for",
+)
 DRAWS = {  # columns of the estimates with more draws
     "200 draws": ("draws_200",),
     "5,000 draws": ("draws_5000",),
@@ -176,7 +191,7 @@ def wrong(table: Table) -> Iterator[str]:
     """Yield the cells of a table that differ from the files, or whose file is not known."""
     for first, *cells in table.rows:
         for heading, cell in zip(table.head[1:], cells, strict=True):
-            if heading in PUBLISHED:
+            if heading in (*PUBLISHED, NETWORKS):
                 continue
             try:
                 found, keys = expected(table.head[0], first, heading)
@@ -235,6 +250,21 @@ def test_the_fids_of_earlier_classifiers_are_marked(page: str) -> None:
                 assert (f"({letter})" in cell) if letter else (extractor == "mnist-v1" and "(" not in cell)
                 checked += 1
     assert checked >= 5
+
+
+def test_the_networks_are_those_of_the_settings() -> None:
+    """The widths of all networks are in the column, and each number of the column is one of the settings."""
+    [table] = [table for table in tables_of_numbers(ROOT / "docs" / "results.md") if NETWORKS in table.head]
+    before = ""
+    for first, cell, *_ in table.rows:
+        model = read_json(RESULTS / f"{ROWS.get(first, first.strip('`'))}.json")["settings"]["model"]
+        before = cell.replace("the same", before)
+        numbers = {int(number) for number in re.findall(r"(?<![\w-])\d+", before)}
+        widths = {each for value in model.values() if isinstance(value, list) for each in value}
+        values = [*flatten(model).values(), 3 * (model.get("couplings") or 0)]  # groups of a multi-scale flow
+        single = {value for value in values if isinstance(value, int)}
+        of_noise = set((model.get("variational_dequantization") or {}).get("hidden", []))
+        assert widths | of_noise <= numbers <= widths | of_noise | single, first
 
 
 def test_the_differences_are_those_of_welch_and_holm() -> None:

@@ -64,8 +64,9 @@ class Dataset(Section):
     )
     splits: ByProfile[Splits] | None = Field(
         default=None,
-        description="the number of images in each split; off: all images. A split that the source lacks is taken from "
-        "`train`: a random part, but with `splits` its end (for `own/` images a random part here too)",
+        description="the number of images in each split; off: all images. If the source lacks a split, it is taken "
+        "from `train`: at random without `splits`, and with `splits` the last images (of `own/` images always at "
+        "random)",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 

@@ -47,4 +47,4 @@ def verdict(best: str, intervals: Mapping[str, Interval | None]) -> str:
     similar = [name for name, interval in others.items() if overlap(interval, intervals[best])]
     if similar:
         return f"its 95 % interval overlaps that of {' and '.join(similar)}, so their order is uncertain"
-    return f"its 95 % interval overlaps no other interval, so {best} is better"
+    return f"its 95 % interval overlaps no other interval, so {best} is better with the seeds of these runs"

@@ -22,7 +22,8 @@ Json = dict[str, Any]
 HEAD = """# Settings
 
 This page explains the keys of `params.yaml`: what they mean, and which values they accept. It has
-one section per part of the file, each with an example that you can copy.
+one section per part of the file. The examples show how keys are written; their values are not
+those of the file.
 
 `triptych settings` prints this page from the classes that check the file.
 

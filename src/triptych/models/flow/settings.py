@@ -58,8 +58,8 @@ class Model(FamilySettings):
         description="with `preparation: logit`, required there: the margin that keeps pixels away from 0 and 1",
     )
     couplings: Depth = Field(
-        description="number of coupling layers; with `multiscale`: in each of the three groups; with `gated`: at full "
-        "size, as many at half size, and twice as many at a quarter"
+        description="number of coupling layers; `multiscale`: in each of the three groups; `gated`: this number at "
+        "full size, the same number again at half size, and twice this number at a quarter"
     )
     hidden: PerProfile[SomeWidths] | None = Field(
         default=None, description="`realnvp` and `nice` only, required there: widths of the hidden layers"
