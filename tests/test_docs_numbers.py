@@ -116,15 +116,6 @@ OVER_SEEDS = {  # rows over seeds: file of the first seed, and key
 CLASSIFIERS = {"A": "nice-mnist", "B": "realnvp-mnist", "C": "cifar10-jsd-1-non-saturating"}  # a file with its numbers
 NETWORKS = "networks"  # the column whose numbers are those of the settings of the model
 PUBLISHED = ("published", "published for", "what differs", "what agrees", "compare with", "which is", "used for")
-    NETWORKS,
-    "published",
-    "published for",
-    "what differs",
-    "what agrees",
-    "compare with",
-    "which is",
-    "used for",
-)
 DRAWS = {  # columns of the estimates with more draws
     "200 draws": ("draws_200",),
     "5,000 draws": ("draws_5000",),
