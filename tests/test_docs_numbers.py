@@ -289,7 +289,7 @@ def test_the_check_finds_every_changed_digit() -> None:
     tried = 0
     for table in [table for page in WRITTEN for table in tables_of_numbers(page)]:
         for row, (column, heading) in product(table.rows, enumerate(table.head)):
-            if column == 0 or heading in (*WORDS, *PUBLISHED):
+            if column == 0 or heading in (*WORDS, *PUBLISHED, NETWORKS):
                 continue
             cell = INLINE.sub("", row[column])
             for digit in re.finditer(r"\d", cell):
