@@ -318,7 +318,7 @@ def sentences() -> Iterator[str]:
         f"thousand, with an entropy of {at(gan, 'classes.entropy', 3)} nats (log 10 = 2.303)."
     )
     lowest = at("vae-100d-iwae", "fid.value", 1)
-    yield f"The GAN has by far the lowest FID: {at(gan, 'fid.value', 1)}, and the best VAE {lowest}."
+    yield f"The GAN has a far lower FID than the VAEs: {at(gan, 'fid.value', 1)}, and the best VAE {lowest}."
     yield f"it is {at(gan, 'precision.value', 2)} for both."
     real = [at(gan, f"{measure}.real_images", 3) for measure in ("precision", "recall")]
     yield f"Real validation images have precision {real[0]} and recall {real[1]}:"

@@ -64,9 +64,9 @@ class Dataset(Section):
     )
     splits: ByProfile[Splits] | None = Field(
         default=None,
-        description="the number of images in each split; off: all images. If the source lacks a split, it is taken "
-        "from `train`: at random without `splits`, and with `splits` the last images (of `own/` images always at "
-        "random)",
+        description="the number of images in each split; off: all images. If there are no images of a split, images "
+        "of `train` are taken: with `splits` the last ones, without `splits` random ones, and of own images always "
+        "random ones",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 

@@ -71,7 +71,7 @@ class Settings(Section):
         description="classifiers to train; the name is that of a data set, and experiments can use it as `reference`"
     )
     references: dict[Name, Reference] = Field(
-        description="real images that samples are compared with, for images that a shipped extractor fits"
+        description="sets of real images with which samples are compared, by a shipped extractor or by Inception"
     )
     recipes: dict[Name, dict[str, Any]] = Field(description="settings that experiments and studies share")
     experiments: dict[Name, Experiment] = Field(min_length=1, description="the models: one per entry")

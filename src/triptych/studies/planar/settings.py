@@ -17,7 +17,11 @@ class Annealing(Section):
     """
 
     start: float = Field(ge=0.0, le=1.0, description="the factor at the first iteration")
-    ramp: float = Field(gt=0.0, le=1.0, description="the share of the iterations in which the factor grows by 1")
+    ramp: float = Field(
+        gt=0.0,
+        le=1.0,
+        description="the share of the iterations after which the factor has grown by 1, if it did not stop at 1",
+    )
 
 
 class InitialScales(Section):
