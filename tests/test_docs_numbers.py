@@ -424,7 +424,9 @@ def test_the_estimates_that_follow_fid_are_those_whose_interval_excludes_zero() 
     assert set(r1) < set(follow)
     open_ones = [f"`{name}`" for name in names if name not in follow and not name.endswith("-narrow")]
     shown_by_none = f"{', '.join(open_ones[:-1])} and {open_ones[-1]}, the interval contains 0."
-    above_zero = "With R1, the interval is above 0, for JSD and for W1: estimate and FID both fall over the training."
+    above_zero = (
+        "With R1, the interval is above 0, for JSD and for W1: estimate and FID both fall over most of the training."
+    )
     assert f"{above_zero} For {shown_by_none}" in text
     assert sum(name.endswith("-narrow") and name not in follow for name in names) == 3
     assert f"The interval is above 0 for `{narrow}`. For the other three, the interval contains 0." in text

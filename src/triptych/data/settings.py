@@ -64,9 +64,7 @@ class Dataset(Section):
     )
     splits: ByProfile[Splits] | None = Field(
         default=None,
-        description="the number of images in each split; off: all images. If there are no images of a split, images "
-        "of `train` are taken: with `splits` the last ones, without `splits` random ones, and of own images always "
-        "random ones",
+        description="the number of images in each split; off: all images",
     )
     seed: Seed = Field(default=0, description="the seed of the split and of the drawn noise")
 

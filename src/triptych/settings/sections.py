@@ -48,8 +48,8 @@ class ProfileSettings(Section):
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
         description="`folder`: your folder `TRIPTYCH_DATA`; `public`: a download; `auto`: the folder if "
-        "`TRIPTYCH_DATA` is set, else the download; `embedded`: digits that ship with the package, and for other "
-        "images like `auto`"
+        "`TRIPTYCH_DATA` is set, else the download; `embedded`: the digits that ship with the package; for other "
+        "images, the same as `auto`"
     )
     likelihood: Likelihood = Field(description="how likelihoods are estimated")
     fidelity: Fidelity = Field(description="the protocol of FID, KID and IS")
@@ -62,7 +62,8 @@ class Settings(Section):
     """
 
     profile: Profile = Field(
-        description="the active profile; `quick`: minutes, offline; `full`: the budgets of the course documents"
+        description="the active profile; `quick`: minutes, offline; `full`: the budgets of the course documents, or "
+        "similar"
     )
     profiles: dict[Profile, ProfileSettings] = Field(description="the settings that a profile fixes")
     runtime: Runtime = Field(description="where and how the computation runs")

@@ -20,7 +20,7 @@ class Annealing(Section):
     ramp: float = Field(
         gt=0.0,
         le=1.0,
-        description="the share of the iterations after which the factor has grown by 1, if it did not stop at 1",
+        description="the share of the iterations after which a factor that starts at 0 reaches 1",
     )
 
 
