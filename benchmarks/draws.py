@@ -1,30 +1,36 @@
-"""How far the log p of VAEs lies below that of more draws: `python benchmarks/draws.py NAME...` in a trained project.
+"""How far the log p of VAEs and flows lies below that of more draws: `python benchmarks/draws.py NAME...`.
 
-For the first 300 test images of each model, it prints log p with 200 and with 5,000 draws per image. The rows in
-`histories/draws.csv` are those of docs/results.md. A model takes about one minute on one thread.
+For the first 300 test images of each trained model of a project, it prints log p with the draws per image of the
+tables, and with more. A gain is the difference from the first row of the model. The rows in `histories/draws.csv` are
+those of docs/results.md. A model takes about one minute on one thread.
 """
 
 import csv
 import sys
+from collections.abc import Iterator
 
 import triptych
 
-IMAGES, DRAWS, SEED = 300, (200, 5000), 0
+IMAGES, SEED = 300, 0
+DRAWS = {"vae": (200, 5000), "flow": (1, 8, 64)}
 
 
-def row(name: str) -> dict[str, object]:
-    """Return the mean of each estimate in nats per image, and their difference with its standard error."""
+def rows(name: str) -> Iterator[dict[str, object]]:
+    """Yield the mean of each estimate in nats per image, and its gain with its standard error."""
     model = triptych.load(name)
     images = model.images("test")[:IMAGES]
-    few, many = (model.log_likelihood(images, seed=SEED, draws=draws) for draws in DRAWS)
-    gain = many - few
-    values = {f"draws_{draws}": nats.mean() for draws, nats in zip(DRAWS, (few, many), strict=True)}
-    values |= {"gain": gain.mean(), "gain_standard_error": gain.std(ddof=1) / len(gain) ** 0.5}
-    return {"model": name, **{key: f"{value:.4f}" for key, value in values.items()}}
+    first = None
+    for draws in DRAWS[model.settings["family"]]:
+        nats = model.log_likelihood(images, seed=SEED, draws=draws)
+        first = nats if first is None else first
+        gain = nats - first
+        values = {"log_p": nats.mean(), "gain": gain.mean()}
+        values["gain_standard_error"] = gain.std(ddof=1) / len(gain) ** 0.5
+        yield {"model": name, "draws": draws, **{key: f"{value:.4f}" for key, value in values.items()}}
 
 
 if __name__ == "__main__":
-    rows = [row(name) for name in sys.argv[1:] or sys.exit("name one or more trained VAEs")]
-    writer = csv.DictWriter(sys.stdout, list(rows[0]))
+    found = [row for name in sys.argv[1:] or sys.exit("name one or more trained VAEs or flows") for row in rows(name)]
+    writer = csv.DictWriter(sys.stdout, list(found[0]))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(found)
