@@ -94,7 +94,8 @@ def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
     if "$ref" in node and (inner := _by_profile(definitions[_target(node)])):
         words = f"by profile: {_value(inner, names, definitions)}"
     elif "oneOf" in node:
-        words = f"{_value(node['oneOf'][0], names, definitions)}, or one for each profile"
+        one = node["oneOf"][0]
+        words = f"{_value(one, names, definitions)}, or one{' list' * ('array' in str(one))} for each profile"
     elif "$ref" in node:
         words = OPEN.get(_target(node)) or f"[{names[_target(node)]}](#{_anchor(names[_target(node)])})"
     elif "anyOf" in node:

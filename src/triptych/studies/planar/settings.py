@@ -20,7 +20,7 @@ class Annealing(Section):
     ramp: float = Field(
         gt=0.0,
         le=1.0,
-        description="the share of the iterations after which a factor that starts at 0 reaches 1",
+        description="with `start: 0`, the share of the iterations after which the factor is 1",
     )
 
 
