@@ -56,8 +56,8 @@ def repro(
     *,
     display: Display,
     jobs: int | None = None,
-) -> int:
-    """Bring all results up to date; return the exit status.
+) -> int | None:
+    """Bring all results up to date; return the exit status, or None if they were up to date.
 
     Data sets are fetched again first if the user's images have changed. With a planning process, run `jobs` stages at a
     time, by default as many as the machine allows. Without, run `dvc repro` with the arguments.
@@ -72,7 +72,7 @@ def repro(
     plan = planning and planning()
     if plan and not plan.waits:
         display.say("Data and pipelines are up to date.")
-        return 0
+        return None
     with fork_server.running({**os.environ, **dvc.NO_TELEMETRY}) as variables:
         if not plan:
             return dvc.run_stages(project, display, *arguments, **variables)

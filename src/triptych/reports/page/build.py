@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
@@ -34,6 +35,15 @@ def build_page(project: Project, settings: Settings) -> Path:
         with atomic_file(project.page) as draft:
             draft.write_bytes(html)
     return project.page
+
+
+def can_build_page(project: Project, settings: Settings) -> bool:
+    """Build the page if the results are complete, and return whether they are. The stages of a run complete them."""
+    try:
+        build_page(project, settings)
+    except TriptychError:
+        return False
+    return True
 
 
 def is_current(project: Project, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
 Json = dict[str, Any]
 
 ROWS = 3  # of a sheet, side by side in one row of the wall
-COLOURS = 64
+COLOURS = 128
 
 
 def walls(project: Project, table: Sequence[Json]) -> list[Json]:
@@ -46,6 +46,7 @@ def _strip(path: Path) -> Json | None:
     """Return the first images of a sheet as a PNG file in base64, or None without the sheet."""
     if not path.exists():
         return None
-    image, file = Image.fromarray(strip(read_sheet(path), ROWS)).quantize(COLOURS), BytesIO()
+    picture, file = Image.fromarray(strip(read_sheet(path), ROWS)), BytesIO()
+    image = picture.quantize(COLOURS, Image.Quantize.FASTOCTREE)
     image.save(file, format="PNG")
     return {"data": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}
