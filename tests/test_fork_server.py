@@ -101,7 +101,7 @@ def test_a_worker_writes_the_bytes_of_a_separate_process(project: Path, warm_sta
 
 
 @pytest.mark.parametrize(
-    "words", [("train", "nothing"), ("train",), ("fetch", "mnist"), ("prepare", "mnist"), ("train", "--help")]
+    "words", [("train", "nothing"), ("train",), ("evaluate", "nothing"), ("reference", "mnist"), ("train", "--help")]
 )
 def test_a_worker_prints_the_errors_of_a_separate_process(
     project: Path, tiny_params: dict, warm_start: dict[str, str], words: tuple[str, ...]
