@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness import PROGRESS, Table
 from project_copy import tiny_project
+from triptych.cli.main import NEVER_FORKED
 from triptych.runner import fork_server
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def measure(context: Context) -> list[Table]:
     PROGRESS.say("stage starts: run a tiny project")
     project.triptych("repro")
     with fork_server.running(project.environment) as variables:
-        project.triptych("prepare", "mnist", **variables)  # from now on, the fork server has imported everything
+        project.triptych("check", **variables)  # from now on, the fork server has imported everything
         for _ in PROGRESS.rounds("stage starts", context.rounds):
             for command, item, stage, entry in STAGES:
                 words = (command, item) if item else (command,)
-                for kind, added in (("cold", {}), ("warm", variables)):
+                for kind, added in (("cold", {}), ("warm", variables))[: 1 if command in NEVER_FORKED else 2]:
                     PROGRESS.say_after_silence(f"stage starts: {command}, {kind}")
                     whole = project.triptych(*words, **added).seconds
                     table.add(command, f"start, {kind}", whole - project.recorded(stage, entry), "s")

@@ -72,7 +72,7 @@ WORDS = {  # columns of words, and the words for each value
 ROWS = {  # the file of a row whose first cell is not the name of a file
     "`vae-100d-tuned` with 60 epochs": "vae-100d-tuned-60-epochs",
     "`vae-100d-tuned`, `vae-100d-iwae`": "vae-100d-tuned",
-    "`cifar10-jsd-1-non-saturating` and the other GANs on CIFAR-10": "cifar10-jsd-1-non-saturating",
+    "`cifar10-jsd-1-non-saturating` and the other GANs of width 128": "cifar10-jsd-1-non-saturating",
     "0": "vae-100d-tuned",  # planar layers
     "1": "vae-100d-tuned-planar-k1",
     "4": "vae-100d-tuned-planar",
@@ -117,6 +117,7 @@ CLASSIFIERS = {
     "B": "realnvp-mnist",
     "C": "cifar10-jsd-1-non-saturating",
 }  # a file with its numbers
+COUNTS = {1: "one", 2: "two", 4: "four"}  # of hidden layers of one width
 NETWORKS = "networks"  # the column whose numbers are those of the settings of the model
 PUBLISHED = ("published", "published for", "what differs", "what agrees", "compare with", "which is", "used for")
 DRAWS = {  # columns of the estimates with more draws
@@ -259,18 +260,24 @@ def test_the_fids_of_earlier_classifiers_are_marked(page: str) -> None:
 
 
 def test_the_networks_are_those_of_the_settings() -> None:
-    """The widths of all networks are in the column, and each number of the column is one of the settings."""
+    """Each number of the column is one of the settings; widths have their order, and their number if they are equal."""
     [table] = [table for table in tables_of_numbers(ROOT / "docs" / "results.md") if NETWORKS in table.head]
     before = ""
     for first, cell, *_ in table.rows:
-        model = read_json(RESULTS / f"{ROWS.get(first, first.strip('`'))}.json")["settings"]["model"]
         before = cell.replace("the same", before)
-        numbers = {int(number) for number in re.findall(r"(?<![\w-])\d+", before)}
-        widths = {each for value in model.values() if isinstance(value, list) for each in value}
-        values = [*flatten(model).values(), 3 * (model.get("couplings") or 0)]  # groups of a multi-scale flow
-        single = {value for value in values if isinstance(value, int)}
-        of_noise = set((model.get("variational_dequantization") or {}).get("hidden", []))
-        assert widths | of_noise <= numbers <= widths | of_noise | single, first
+        for name in re.findall(r"`([^`]+)`", first):
+            model = read_json(RESULTS / f"{name}.json")["settings"]["model"]
+            lists = [value for value in model.values() if isinstance(value, list)]
+            lists += [(model.get("variational_dequantization") or {}).get("hidden", [])]
+            shown_widths = [[each[0], COUNTS[len(each)]] if len(set(each)) == 1 else each for each in lists if each]
+            for widths in shown_widths:
+                assert re.search(".*".join(str(each) for each in reversed(widths)), before) or re.search(
+                    ".*".join(str(each) for each in widths), before
+                ), (name, widths)
+            known = {value for value in flatten(model).values() if isinstance(value, int) and value is not True}
+            known |= {width for widths in lists for width in widths}
+            known |= {3 * model["couplings"]} if model.get("architecture") == "multiscale" else set()
+            assert {int(number) for number in re.findall(r"(?<![\w-])\d+", before)} <= known, name
 
 
 def test_the_differences_are_those_of_welch_and_holm() -> None:
@@ -372,10 +379,14 @@ def sentences() -> Iterator[str]:
     unclipped = history(flow)
     yield f"reached {shown(unclipped[40], 3)} bits on validation after {max(unclipped)} epochs."
     yield f"That of W1 begins at about 3,200 and ends at {at('cifar10-w1-2', 'over_training.last.w1', 0)}."
-    tested = [result(path.stem) for path in RESULTS.glob("vae-*.json")]
+    tested = [result(path.stem) for path in [*RESULTS.glob("vae-*.json"), RESULTS / "published-vae.json"]]
     low, high = (shown(function(each["copying.value"] for each in tested), 2) for function in (min, max))
     far, farthest = (shown(function(each["copying.z_score"] for each in tested), 0) for function in (min, max))
     yield f"shares are {low} to {high}, and C_T is {far} to {farthest}."
+    narrow = [result(path.stem) for path in RESULTS.glob("*-narrow.json")]
+    low, high = (shown(function(each["copying.value"] for each in narrow), 2) for function in (min, max))
+    near, nearest = (shown(function(each["copying.z_score"] for each in narrow), 0) for function in (max, min))
+    yield f"with shares of {low} to {high} and C_T of {nearest} to {near}."
     few, many = (
         shown(
             statistics.mean(

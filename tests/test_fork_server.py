@@ -101,7 +101,7 @@ def test_a_worker_writes_the_bytes_of_a_separate_process(project: Path, warm_sta
 
 
 @pytest.mark.parametrize(
-    "words", [("train", "nothing"), ("train",), ("evaluate", "nothing"), ("reference", "mnist"), ("train", "--help")]
+    "words", [("train", "nothing"), ("train",), ("fetch", "mnist"), ("prepare", "mnist"), ("train", "--help")]
 )
 def test_a_worker_prints_the_errors_of_a_separate_process(
     project: Path, tiny_params: dict, warm_start: dict[str, str], words: tuple[str, ...]
@@ -113,6 +113,17 @@ def test_a_worker_prints_the_errors_of_a_separate_process(
     forked = run(below, sys.executable, "-c", ONLY_FORKED, *words, TRIPTYCH_DATA="/nowhere", **warm_start)
     assert (forked.returncode, forked.stdout, forked.stderr) == (alone.returncode, alone.stdout, alone.stderr)
     assert alone.returncode == {1: 2, 2: 0 if words[-1] == "--help" else 1}[len(words)]
+
+
+def test_fetch_does_not_wait_for_the_fork_server(project: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as busy:
+        busy.bind(str(tmp_path / "socket"))
+        busy.listen()
+        busy.setblocking(False)
+        done = run(project, "triptych", "fetch", "nothing", **{fork_server.VARIABLE: str(tmp_path / "socket")})
+        assert "nothing" in done.stderr
+        with pytest.raises(BlockingIOError):
+            busy.accept()
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_a_wall_begins_with_real_images_and_is_sorted_by_fid(tmp_path: Path) -> 
     picture = wall["rows"][0]["picture"]
     strip = np.asarray(Image.open(BytesIO(base64.b64decode(picture["data"]))).convert("L"))
     assert strip.shape == (picture["height"], picture["width"]) == (6, 15 * 4 + 14 * 2)
-    assert strip[0, ::6].tolist() == pytest.approx([*range(0, 150, 10)], abs=8)  # of 128 colours
+    assert strip[0, ::6].tolist() == [*range(0, 150, 10)]
     project.reference("mnist").mkdir(parents=True)
     (project.reference("mnist") / "real.png").write_bytes(b"damaged")
     with pytest.raises(TriptychError, match="real.png"):

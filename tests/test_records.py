@@ -236,6 +236,20 @@ def test_runs_of_dead_processes_are_marked_as_killed(project: Project, settings:
     assert found == ["KILLED", "RUNNING", "RUNNING"]
 
 
+def test_on_a_shared_server_only_runs_of_this_project_are_marked(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URI_VARIABLE, f"sqlite:///{tmp_path / 'shared.db'}")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    inputs = {"family": "vae", "fingerprint": "0" * 64, "profile": "quick", "settings": {}}
+    stores = [Store(project), Store(Project(tmp_path / "other"))]
+    tags = {"host": platform.node(), "pid": str(dead.pid)}
+    ids = [store.create_run("killed", inputs, tags) for store in stores]
+    stores[0].mark_dead_runs()
+    assert [stores[0].client.get_run(run_id).info.status for run_id in ids] == ["KILLED", "RUNNING"]
+
+
 LOG_POINTS = """
 import sys
 from pathlib import Path

@@ -16,7 +16,7 @@ from PIL import Image
 
 from conftest import ONE_A_FAMILY
 from triptych.core.errors import TriptychError
-from triptych.core.json_files import Document, read_json
+from triptych.core.json_files import Document, read_json, write_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
@@ -31,7 +31,7 @@ from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.common.load import load_family
 from triptych.reports.closing_table import closing_table
-from triptych.reports.page.build import build_page
+from triptych.reports.page.build import build_page, try_to_build_page
 from triptych.settings.params import Settings
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
@@ -469,6 +469,21 @@ def test_the_protocol_of_published_tables_stands_beside_our_own(
     run_report(mixed, project)
     html = build_page(project, mixed).read_text(encoding="utf-8")
     assert f"70 samples against 400 images of mnist/train+valid: fid {published['fid']['value']:.4g} ± " in html
+
+
+def test_results_that_do_not_fit_the_settings_are_no_error_before_a_run(
+    tiny: Settings, results: Path, tmp_path: Path
+) -> None:
+    """The run replaces them, and builds the page again."""
+    project = project_with(results, tmp_path / "project")
+    assert not try_to_build_page(project, tiny)
+    run_report(tiny, project)
+    assert try_to_build_page(project, tiny)
+    written = project.page.read_bytes()
+    numbers = project.results("vae-20d")
+    write_json(numbers, read_json(numbers) | {"data": "of another version"})
+    assert not try_to_build_page(project, tiny)
+    assert project.page.read_bytes() == written
 
 
 def project_with(results: Path, root: Path) -> Project:

@@ -68,11 +68,11 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
     with Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display:
         planning = repro.begin_planning(project, arguments, display)
         from triptych.reports.closing_table import closing_table
-        from triptych.reports.page.build import build_page, can_build_page
+        from triptych.reports.page.build import build_page, try_to_build_page
         from triptych.settings.params import load
 
         settings = load(project.params)
-        is_built = not arguments and can_build_page(project, settings)  # while DVC plans
+        is_built = not arguments and try_to_build_page(project, settings)  # while DVC plans
         status = repro.repro(project, settings, planning, arguments, display=display, jobs=jobs)
         is_current = is_built and status is None
         if not (status or arguments or is_current) and project.summary.exists():

@@ -95,7 +95,7 @@ def _value(node: Json, names: dict[str, str], definitions: Json) -> str:
         words = f"by profile: {_value(inner, names, definitions)}"
     elif "oneOf" in node:
         one = node["oneOf"][0]
-        words = f"{_value(one, names, definitions)}, or one{' list' * ('array' in str(one))} for each profile"
+        words = f"{_value(one, names, definitions)}, or one{' list' * (one.get('type') == 'array')} for each profile"
     elif "$ref" in node:
         words = OPEN.get(_target(node)) or f"[{names[_target(node)]}](#{_anchor(names[_target(node)])})"
     elif "anyOf" in node:

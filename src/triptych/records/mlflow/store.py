@@ -195,9 +195,9 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def mark_dead_runs(self) -> None:
-        """Set the status KILLED for runs that are RUNNING although their process on this machine has ended."""
+        """Set the status KILLED for runs of this project that are RUNNING although their process has ended."""
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        for run in self.client.search_runs(ids, "attributes.status = 'RUNNING'") if ids else ():
+        for run in self.client.search_runs(ids, f"attributes.status = 'RUNNING'{self.project_filter}") if ids else ():
             host, pid = run.data.tags.get("host"), run.data.tags.get("pid")
             if host == platform.node() and pid and not is_alive(int(pid)):
                 self.client.set_terminated(run.info.run_id, "KILLED")

@@ -8,7 +8,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
@@ -37,11 +36,15 @@ def build_page(project: Project, settings: Settings) -> Path:
     return project.page
 
 
-def can_build_page(project: Project, settings: Settings) -> bool:
-    """Build the page if the results are complete, and return whether they are. The stages of a run complete them."""
+def try_to_build_page(project: Project, settings: Settings) -> bool:
+    """Write the page of the results before a run; return whether that was possible.
+
+    It fails in any way if results are missing, or do not fit the settings. The stages of the run will replace them, and
+    the page is then built without this function.
+    """
     try:
         build_page(project, settings)
-    except TriptychError:
+    except Exception:
         return False
     return True
 

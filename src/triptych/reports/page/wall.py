@@ -46,7 +46,8 @@ def _strip(path: Path) -> Json | None:
     """Return the first images of a sheet as a PNG file in base64, or None without the sheet."""
     if not path.exists():
         return None
-    picture, file = Image.fromarray(strip(read_sheet(path), ROWS)), BytesIO()
-    image = picture.quantize(COLOURS, Image.Quantize.FASTOCTREE)
+    image, file = Image.fromarray(strip(read_sheet(path), ROWS)), BytesIO()
+    if image.mode == "RGB":
+        image = image.quantize(COLOURS, Image.Quantize.FASTOCTREE)
     image.save(file, format="PNG")
     return {"data": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}

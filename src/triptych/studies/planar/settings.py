@@ -20,7 +20,7 @@ class Annealing(Section):
     ramp: float = Field(
         gt=0.0,
         le=1.0,
-        description="with `start: 0`, the share of the iterations after which the factor is 1",
+        description="the factor grows by 1 in this share of the iterations, but stops at 1",
     )
 
 
