@@ -16,7 +16,7 @@ from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
 Json = dict[str, Any]
 
 ROWS = 3  # of a sheet, side by side in one row of the wall
-COLOURS = 128
+COLOURS = 64
 
 
 def walls(project: Project, table: Sequence[Json]) -> list[Json]:
