@@ -28,10 +28,8 @@ from triptych.runner import fork_server
 # Idle OpenMP threads spin for some microseconds, then sleep. If they never sleep, a shared machine is up to 25 times
 # slower; if they always sleep, an idle machine is half as fast.
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
-NEVER_FORKED = (
-    "repro", "ui", fork_server.COMMAND,  # they start programs that belong to the user's terminal
-    "fetch", "prepare",  # they start sooner than the fork server, since they need neither PyTorch nor MLflow
-)  # fmt: skip
+# The first three start programs that belong to the user's terminal; the others need neither PyTorch nor MLflow.
+NEVER_FORKED = ("repro", "ui", fork_server.COMMAND, "fetch", "prepare")
 MOST_SEEDS = 1000  # of one experiment
 INTERRUPTED = 130  # the exit status after Ctrl-C
 DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
