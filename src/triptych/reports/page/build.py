@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
@@ -39,12 +40,12 @@ def build_page(project: Project, settings: Settings) -> Path:
 def try_to_build_page(project: Project, settings: Settings) -> bool:
     """Write the page of the results before a run; return whether that was possible.
 
-    It fails in any way if results are missing, or do not fit the settings. The stages of the run will replace them, and
-    the page is then built without this function.
+    It is not if results are missing or damaged, or have another form than the settings ask for. The stages of the run
+    then replace them. After a failure the caller builds the page again with `build_page`, which shows what is wrong.
     """
     try:
         build_page(project, settings)
-    except Exception:
+    except (TriptychError, AttributeError, LookupError, TypeError, ValueError):
         return False
     return True
 
