@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import environment, is_gone, wait_until
+from triptych.cli import main
 from triptych.cli.main import INTERRUPTED
 from triptych.runner import fork_server, gpus
 
@@ -75,6 +76,19 @@ def owners(project: Path) -> set[int]:
     """Return the ids of the processes that hold, or have held, a checkpoint folder."""
     texts = [path.read_text() for path in (project / ".triptych" / "checkpoints").glob("*.pid")]
     return {int(text) for text in texts if text}
+
+
+@pytest.mark.parametrize(("code", "ends"), [(None, [0]), (0, [0]), (3, [3]), ("a message for Python to print", [])])
+def test_a_worker_ends_at_once(code: object, ends: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    status: list[object] = []
+    ended: list[int] = []
+    monkeypatch.setattr(fork_server, "serve", lambda *_: status)
+    monkeypatch.setattr(main, "main", lambda: sys.exit(code))
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with pytest.raises(SystemExit):
+        main.serve_forks.callback("folder", 3)
+    fork_server._exit_at_once(status)
+    assert ended == ends
 
 
 def test_stages_on_any_gpu_share_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,7 +252,7 @@ def serve_forks(folder: str, descriptor: int) -> None:
     try:
         main()
     except SystemExit as end:
-        status += [end.code] if isinstance(end.code, int) else []
+        status.append(end.code)
         raise
 
 

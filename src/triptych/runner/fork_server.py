@@ -171,15 +171,15 @@ def _wait(connection: socket.socket) -> int:
     return status
 
 
-def serve(folder: str, descriptor: int) -> list[int]:
+def serve(folder: str, descriptor: int) -> list[object]:
     """Fork a worker for each command, until `triptych repro` ends. Return only in a worker, which runs its command.
 
-    Append the command's exit status to the returned list: the worker then ends without freeing the interpreter's
-    memory, which the system would first have to copy.
+    Append what the command gives to `sys.exit` to the returned list: the worker then ends without freeing the
+    interpreter's memory, which the system would first have to copy.
     """
     listener = socket.socket(fileno=descriptor)
     os.close(os.pidfd_open(os.getpid()))  # fails, and ends the server, if the kernel is too old
-    status: list[int] = []
+    status: list[object] = []
     atexit.register(_exit_at_once, status)  # exit functions run in reverse order: this one runs last
     expected = conditions()
     _import_everything()
@@ -188,12 +188,13 @@ def serve(folder: str, descriptor: int) -> list[int]:
     return status
 
 
-def _exit_at_once(status: list[int]) -> None:
-    if status:
+def _exit_at_once(status: list[object]) -> None:
+    code = (status[0] or 0) if status else None  # sys.exit(None) means success
+    if isinstance(code, int):
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(status[0])
+        os._exit(code)
 
 
 def _import_everything() -> None:
