@@ -62,7 +62,7 @@ def main() -> int:
             rounds = wanted.rounds or ROUNDS[part]
             tables = import_module(part).measure(Context(settings, rounds, Path(place)))
             print("\n\n".join(report.plain(table) for table in tables), end="\n\n", flush=True)
-            for line in report.comparisons(tables):
+            for line in report.comparisons(tables, machine):
                 print(line, end="\n\n", flush=True)
             if not wanted.dry:
                 report.store(tables, machine, rounds)

@@ -48,9 +48,9 @@ def updates(settings: Settings, experiment: Experiment) -> int:
 def measured() -> tuple[dict[str, float], float]:
     """Return the seconds of an update on the GPU by experiment, and the seconds that the two stages take to start."""
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
-    seconds = {name: row["recorded"]["median"] / 1000 for name, row in results["gpu"]["rows"].items()}
-    starts = results["starts"]["rows"]
-    return seconds, sum(starts[stage]["start, cold"]["median"] for stage in ("train", "evaluate"))
+    [on_gpu], [starts] = results["gpu"].values(), results["starts"].values()
+    seconds = {name: row["recorded"]["median"] / 1000 for name, row in on_gpu["rows"].items()}
+    return seconds, sum(starts["rows"][stage]["start, cold"]["median"] for stage in ("train", "evaluate"))
 
 
 def trainings() -> dict[str, tuple[int, float]]:

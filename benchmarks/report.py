@@ -11,20 +11,30 @@ from harness import ROOT, Cell, Table
 
 RESULTS, PAGE = Path(__file__).parent / "results.json", ROOT / "docs" / "speed.md"
 DIGITS = 4  # significant digits in results.json
+KEPT = ("families", "limits", "mixed", "targets", "planar", "importance", "libraries")  # of each processor
 
 
 def store(tables: list[Table], machine: dict[str, Any], rounds: int) -> None:
-    """Store the tables with facts about the machine. The tables of other parts stay as they are."""
+    """Store the tables with facts about the machine. The tables of other parts stay as they are.
+
+    Those in `KEPT` are stored beside the tables of other processors; any other table replaces the stored one.
+    """
     stored = _read()
     for table in tables:
-        stored[table.name] = {"machine": machine, "rounds": rounds, "rows": _rows(table)}
+        others = stored.get(table.name, {}) if table.name in KEPT else {}
+        stored[table.name] = others | {_name(machine): {"machine": machine, "rounds": rounds, "rows": _rows(table)}}
     RESULTS.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def comparisons(tables: list[Table]) -> list[str]:
-    """Return for each table the cells that differ from the stored table."""
-    stored = _read()
-    return [_compared(table, stored[table.name]) for table in tables if table.name in stored]
+def comparisons(tables: list[Table], machine: dict[str, Any]) -> list[str]:
+    """Return for each table the cells that differ from the stored table of the same machine."""
+    stored, name = _read(), _name(machine)
+    return [_compared(table, stored[table.name][name]) for table in tables if name in stored.get(table.name, {})]
+
+
+def _name(machine: dict[str, Any]) -> str:
+    """Return the name under which tables of this machine are stored: its GPU or its processor."""
+    return machine.get("gpu") or machine["processor"]
 
 
 def _read() -> dict[str, Any]:
@@ -106,11 +116,12 @@ def _markdown(stored: dict[str, Any]) -> str:
 
 
 def fill_page() -> None:
-    """Write the stored tables into the page, each between its markers."""
+    """Write the stored tables into the page, between their markers: one below the other for several machines."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, table in _read().items():
+    for name, machines in _read().items():
+        tables = "\n\n".join(map(_markdown, machines.values()))
         pattern = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda found, table=table: f"{found[1]}{_markdown(table)}\n{found[2]}", text, flags=re.S)
+        text = re.sub(pattern, lambda found, tables=tables: f"{found[1]}{tables}\n{found[2]}", text, flags=re.S)
     PAGE.write_text(text, encoding="utf-8")
 
 

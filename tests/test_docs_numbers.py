@@ -536,6 +536,26 @@ def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert filled.read_text(encoding="utf-8") == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
+def test_speeds_are_kept_for_each_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import report
+    from harness import Table
+
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    speeds, costs = Table("families"), Table("growth")
+    for table in (speeds, costs):
+        table.add("row", "column", 1.0, "s")
+    for processor in ("old", "new"):
+        report.store([speeds, costs], {"processor": processor}, rounds=1)
+    stored = json.loads(report.RESULTS.read_text())
+    assert list(stored["families"]) == ["old", "new"]
+    assert list(stored["growth"]) == ["new"]
+    speeds.cell("row", "column").values[:] = [2.0]
+    [line] = report.comparisons([speeds], {"processor": "old"})
+    assert "row, column: 2, was 1" in line
+    assert not report.comparisons([speeds], {"processor": "another"})
+
+
 def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import costs
@@ -543,7 +563,8 @@ def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.Monkey
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     assert f"<!-- made by benchmarks/costs.py -->\n{costs.tables()}\n<!-- end -->" in page
     trainings = costs.trainings()
-    seconds = json.loads((ROOT / "benchmarks" / "results.json").read_text())["gpu"]["rows"]["vae-20d"]["recorded"]
+    [gpu] = json.loads((ROOT / "benchmarks" / "results.json").read_text())["gpu"].values()
+    seconds = gpu["rows"]["vae-20d"]["recorded"]
     count, whole = trainings["vae-20d"]
     assert count == 40 * (50_000 // 128)
     assert whole == pytest.approx(count * seconds["median"] / 1000 + costs.measured()[1])
