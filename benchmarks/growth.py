@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Collection
@@ -178,7 +177,7 @@ def _checkpoint(context: Context, table: Table) -> None:
     data = prepared(context.settings, context.settings.experiment(name).dataset, context.folder)
     trainer, folder = TriptychLoop(context.settings, name, data, "full").trainer, context.folder / "checkpoint"
     folder.mkdir()
-    state, place = trainer.state(), CheckpointFolder(folder, os.getppid())
+    state, place = trainer.state(), CheckpointFolder(folder)
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values()) / 1e6
     for number in PROGRESS.rounds("growth: checkpoint", context.rounds):
         row = f"a checkpoint of {name}, {size:,.0f} MB"
@@ -206,9 +205,8 @@ def _images(context: Context, table: Table) -> None:
 def _first(images: HeldOutImages, count: int) -> HeldOutImages:
     """Return the first `count` images, loaded into memory."""
     few = HeldOutImages(images.data, images.split, images.device, count)
-    few.__dict__["pixels"] = images.pixels[:count]
-    if images.data.manifest["dequantization"] != "none":
-        few.__dict__["continuous"] = images.continuous[:count]
+    for loaded in ("pixels",) if images.data.binary else ("pixels", "continuous"):
+        getattr(few, loaded)
     return few
 
 

@@ -25,6 +25,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.data.prepared import PreparedData
 from triptych.models.common.load import load_family
+from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import import_client
 from triptych.settings.params import load as load_settings
 from triptych.training.images import HeldOutImages
@@ -289,6 +290,24 @@ def test_other_input_is_refused_in_one_sentence(
 )
 def test_a_missing_model_is_refused_in_one_sentence(experiment: str | None, words: str, project: Path) -> None:
     assert words in refused(lambda: triptych.load(experiment))
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///damaged.db", "nonsense://server"])
+def test_records_that_cannot_be_read_are_refused_in_one_sentence(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.db").write_text("no database" * 1000)
+    words = refused(lambda: download_version("models:/vae-20d/1", uri, tmp_path))
+    assert words.startswith(f"MLflow at {uri} does not give models:/vae-20d/1 (")
+    assert words.endswith("): check MLFLOW_TRACKING_URI and the name of the model")
+
+
+@pytest.mark.parametrize("ragged", [[[1, 2], [3]], "words"])
+def test_input_that_is_no_array_is_refused_in_one_sentence(ragged: object, project: Path) -> None:
+    model = triptych.load("vae-20d")
+    assert "latents are no array of numbers" in refused(lambda: model.decode(ragged))
+    assert refused(lambda: model.encode(ragged))
 
 
 def test_a_project_without_database_gets_none(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

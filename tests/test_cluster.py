@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import ClassVar, NoReturn
 
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 from submitit import LocalExecutor, LocalJob
+from submitit.core.utils import FailedJobError
 
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink, wait_until
 from triptych.cli.main import cli
@@ -24,8 +27,8 @@ from triptych.cluster.collect import OUTDATED, collect
 from triptych.cluster.job import RESTARTS_VARIABLE, Job, stage_environment
 from triptych.cluster.results import add_lock_entries
 from triptych.cluster.slurm_options import SlurmOptions
-from triptych.cluster.submission import Submission, stages_of
-from triptych.cluster.submit import submit
+from triptych.cluster.submission import SHARED, Submission, stages_of
+from triptych.cluster.submit import _queue, submit
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.lock_file import HEAD, entry_in, with_entry
@@ -229,6 +232,27 @@ def test_a_requeued_job_waits_until_its_stage_has_ended(project: Project, monkey
         signal.signal(signal.SIGALRM, previous)
 
 
+def test_a_refused_array_takes_back_the_job_that_it_waits_for(tmp_path: Path) -> None:
+    cancelled: list[str] = []
+
+    class Refusing:
+        parameters: ClassVar[dict] = {"additional_parameters": {}}
+
+        def submit(self, job: Job) -> SimpleNamespace:
+            if job.name != SHARED:
+                raise FailedJobError("MaxArraySize")
+            return SimpleNamespace(job_id="7", cancel=lambda: cancelled.append("7"))
+
+        def update_parameters(self, **_: object) -> None: ...
+
+        batch = nullcontext
+
+    shared = Job(Project(tmp_path), "commit", Submission(tmp_path), SHARED, ["fetch@mnist"], [], [])
+    with pytest.raises(TriptychError, match=r"^SLURM refuses the jobs: MaxArraySize$"):
+        _queue(Refusing(), shared, {"vae-20d": ["train@vae-20d"]})
+    assert cancelled == ["7"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("clean_environment")
 def test_results_of_jobs_are_collected(project: Project, tmp_path: Path) -> None:
@@ -290,6 +314,7 @@ def test_a_job_continues_on_another_node(
     job = Job(project, commit, submission, name, [stage], [], [stage], tmp_path / "node1")
     with pytest.raises(TriptychError, match=f"{stage} failed"):
         job()
+    assert list((tmp_path / "node1").iterdir()) == []
     checkpoints = submission.checkpoints(name)
     [lock] = checkpoints.glob(f"{name}@*.lock")
     from filelock import FileLock

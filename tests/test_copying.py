@@ -95,3 +95,11 @@ def test_binary_pixels_become_black_and_white(prepared: Path) -> None:
         images = HeldOutImages(PreparedData.open(prepared / name), "test", torch.device("cpu"))
         assert torch.equal(images.eight_bit, images.pixels * factor)
         assert images.eight_bit.max() == 255
+
+
+def test_the_first_images_of_a_split(prepared: Path) -> None:
+    whole, few = (
+        HeldOutImages(PreparedData.open(prepared / "mnist"), "test", torch.device("cpu"), limit) for limit in (None, 3)
+    )
+    assert torch.equal(few.pixels, whole.pixels[:3])
+    assert torch.equal(few.continuous, whole.continuous[:3])

@@ -230,7 +230,8 @@ def test_expected_seconds_come_from_the_journal_or_from_the_baseline_and_the_bud
 ) -> None:
     project = Project(tmp_path)
     baseline, entry = tmp_path / "metrics/baseline/quick/vae-20d.json", project.private / "journal/train@vae-20d/1.json"
-    for path, content in ((baseline, {"epochs": 6, "run": {"train_seconds": 12.0}}), (entry, {"seconds": 44.0})):
+    recorded = {"dvc_stage": "train@vae-20d", "seconds": 44.0}
+    for path, content in ((baseline, {"epochs": 6, "run": {"train_seconds": 12.0}}), (entry, recorded)):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(content))
     stages = ("train@vae-20d", "train@gan-mnist", "evaluate@vae-20d")

@@ -83,11 +83,10 @@ def test_the_layers_of_a_planar_flow(settings: Settings) -> None:
     assert "3.000 with 2 layers, 2.800 with 8 layers; each" in kept  # the results count, not the present params.yaml
 
 
-@pytest.mark.parametrize(("error", "verdict"), [(0.5, "is larger than 2"), (1.0, "is not larger than 2")])
-def test_a_planar_posterior(settings: Settings, error: float, verdict: str) -> None:
-    metrics = {"vae-100d": with_likelihood(-92.0, error, 4.0), "vae-100d-planar": with_likelihood(-90.0, error, 3.0)}
+def test_a_planar_posterior(settings: Settings) -> None:
+    metrics = {"vae-100d": with_likelihood(-92.0, 0.5, 4.0), "vae-100d-planar": with_likelihood(-90.0, 0.5, 3.0)}
     (line,) = answer(settings, "posterior", metrics)
-    assert f"The difference of +2.00 nats {verdict} standard errors" in line
+    assert "The difference is +2.00 nats" in line
     assert "3.00 nats with the layers and 4.00 nats without" in line
 
 

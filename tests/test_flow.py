@@ -399,11 +399,18 @@ def test_data_initialisation_normalises(channels: bool) -> None:
     assert torch.allclose(z.std(over), torch.ones(z.shape[1]), atol=1e-2)
 
 
+def test_nice_without_data_initialisation_starts_as_built() -> None:
+    family = build("flow", Model(architecture="nice", alpha=1e-3, couplings=4, hidden=[8]), (4, 4))
+    before = {name: value.clone() for name, value in family.networks.state_dict().items()}
+    family.initialise(torch.randint(0, 256, (1000, 4, 4), dtype=torch.uint8))
+    assert all(torch.equal(value, before[name]) for name, value in family.networks.state_dict().items())
+
+
 def test_data_initialisation_of_nice(params: dict) -> None:
     """Every dimension of z has mean 0 and standard deviation 1."""
     torch.manual_seed(0)
     model = Model(architecture="nice", alpha=1e-3, couplings=4, hidden=[8], data_initialisation=True)
-    flow = build_flow(model, (4, 4))
+    flow = build("flow", model, (4, 4)).networks
     pixels = torch.randint(0, 256, (1000, 4, 4), dtype=torch.uint8)
     flow.initialise(pixels)
     z, _ = flow(pixels)

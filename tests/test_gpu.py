@@ -91,7 +91,7 @@ def test_the_likelihood_of_a_flow_equals_that_on_the_cpu(
     data, found = PreparedData.open(prepared / tiny.experiment(name).dataset), []
     for device in map(torch.device, ("cpu", "cuda")):
         family = load_family(tmp_path / name, device)
-        found.append(family.likelihood(HeldOutImages(data, "test", device))["negative_log_likelihood"])
+        found.append(family.validate(HeldOutImages(data, "test", device))["negative_log_likelihood"])
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 

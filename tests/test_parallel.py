@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import multiprocessing
 import os
 import re
@@ -73,7 +74,7 @@ def test_one_worker_runs_the_longest_chain_first_and_each_stage_after_its_inputs
     for stage, seconds in (("b", 9), ("d", 30)):
         entry = project.private / "journal" / f"{stage}@all" / "1.json"
         entry.parent.mkdir(parents=True)
-        entry.write_text(f'{{"seconds": {seconds}}}')
+        entry.write_text(json.dumps({"dvc_stage": stage, "seconds": seconds}))
     assert run_stages(project, 1) == 0
     assert log.read_text().split() == ["d", "b", "a", "c"]
 
@@ -87,18 +88,18 @@ def test_a_killed_worker_is_reported_as_a_failure(tmp_path: Path, capfd: pytest.
 
 def test_durations_come_from_the_latest_journal_entry(tmp_path: Path) -> None:
     project = Project(tmp_path)
+    stages = ("train@a", "train@a", "classifier_reference@b", "reference@b", "report")
     entries = {
-        "train@a/1": '{"seconds": 3}',
-        "train@a/2": '{"seconds": 4}',
-        "classifier@classifier-b/1": '{"seconds": 5}',
+        f"folder/{age}": json.dumps({"dvc_stage": stage, "seconds": age + 3}) for age, stage in enumerate(stages)
     }
-    entries |= {"report@all/1": '{"seconds": 6}', "train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"seconds": "x"}'}
+    entries |= {"train@c/1": "{", "train@d/1": "{}", "train@e/1": '{"dvc_stage": "train@e", "seconds": "x"}'}
     for age, (name, text) in enumerate(entries.items()):
         path = project.private / "journal" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         os.utime(path, (age, age))
-    assert schedule.durations(project) == {"train@a": 4.0, "classifier@b": 5.0, "report": 6.0}
+    expected = {"train@a": 4.0, "classifier_reference@b": 5.0, "reference@b": 6.0, "report": 7.0}
+    assert schedule.durations(project) == expected
 
 
 @pytest.mark.parametrize(

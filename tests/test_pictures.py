@@ -78,7 +78,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
     paths = {epoch: tmp_path / f"{epoch}.safetensors" for epoch in EPOCHS}
     for epoch, path in paths.items():
         save_tensors(path, {"brightness": torch.tensor(EPOCHS[epoch])})
-    images = SimpleNamespace(pixels=TEST, data=SimpleNamespace(has_labels=lambda split: False))
+    images = SimpleNamespace(pixels=TEST, eight_bit=TEST * 255, data=SimpleNamespace(has_labels=lambda split: False))
     family = Bright()
     return Evaluation(
         name="model-a",
@@ -372,7 +372,7 @@ def test_pictures_of_a_gan_with_a_critic(
 def test_labels_are_those_of_the_data_set_or_of_the_classifier(evaluation: Evaluation) -> None:
     assert evaluation.labels("test").tolist() == [index % 10 for index in range(50)]
     known = SimpleNamespace(has_labels=lambda split: split == "test", labels={"test": np.uint8([7, 8])}.get)
-    evaluation.splits["test"] = SimpleNamespace(pixels=TEST, data=known)
+    evaluation.splits["test"] = SimpleNamespace(pixels=TEST, eight_bit=TEST * 255, data=known)
     assert evaluation.labels("test").tolist() == [7, 8]
     assert evaluation.labels("test").dtype == torch.int64
 

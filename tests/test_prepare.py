@@ -15,6 +15,7 @@ from triptych.data.dequantization import dequantize, quantize
 from triptych.data.prepared import PreparedData
 from triptych.data.raw_images import ImageSet, write_raw
 from triptych.data.settings import Dataset, Splits
+from triptych.data.splits import _refuse_sorted
 from triptych.settings.params import Settings
 from triptych.stages.prepare import prepare
 
@@ -81,6 +82,12 @@ def test_sorted_data_is_refused(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw.npz", ImageSet(arrays, "sorted", "folder"))
     with pytest.raises(TriptychError, match="shuffle"):
         run(tmp_path, dataset())
+
+
+def test_few_validation_images_need_not_have_half_of_the_classes() -> None:
+    _refuse_sorted(np.arange(80) % 10, np.array([1, 2, 3]), "digits")
+    with pytest.raises(TriptychError, match="shuffle"):
+        _refuse_sorted(np.arange(80) % 10, np.array([9] * 8), "digits")
 
 
 def test_dequantised_images_stay_in_their_levels_and_repeat(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from conftest import ROOT
 from pages import blocks
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import PROFILES, ByProfile
-from triptych.models.classifier.settings import KNOWN_IMAGES
 from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
@@ -373,7 +372,10 @@ def test_the_extractor_may_depend_on_the_profile(params: dict) -> None:
         "full": "inception",
     }
     assert {reference.classifier_at(profile) for profile in PROFILES} == {"cifar10-v1"}
-    assert {profile: reference.names_classes_at(profile) for profile in PROFILES} == {"quick": False, "full": True}
+    assert {profile: reference.names_classes_at(profile, "cifar10") for profile in PROFILES} == {
+        "quick": False,
+        "full": True,
+    }
 
 
 def test_published_tables_are_of_inception_under_profile_full(params: dict) -> None:
@@ -439,4 +441,6 @@ def test_published_images_of_another_kind_stand_beside_mnist(params: dict) -> No
     assert on_fashion == ["vae", "gan", "flow"]
     assert settings.datasets_of(["evaluate@vae-20d", "planar"]) == list(settings.datasets)
     assert settings.datasets_of(["evaluate@vae-20d", "study@dirac"]) == ["mnist", "binarized_mnist"]
-    assert settings.dataset("fashion").images not in KNOWN_IMAGES["mnist-v1"]
+    fashion = settings.references["fashion"]
+    assert fashion.names_classes_at("full", "mnist")
+    assert not fashion.names_classes_at("full", settings.dataset("fashion").images)

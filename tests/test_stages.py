@@ -31,7 +31,7 @@ from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.common.load import load_family
 from triptych.reports.closing_table import closing_table
-from triptych.reports.page.build import build_page, try_to_build_page
+from triptych.reports.page.build import build_page, stale_results, try_to_build_page
 from triptych.settings.params import Settings
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
@@ -484,6 +484,9 @@ def test_results_that_do_not_fit_the_settings_are_no_error_before_a_run(
     write_json(numbers, read_json(numbers) | {"data": "of another version"})
     assert not try_to_build_page(project, tiny)
     assert project.page.read_bytes() == written
+    words = r"^the results do not fit params.yaml \(ValueError: empty\): run `triptych repro`$"
+    with pytest.raises(TriptychError, match=words), stale_results():
+        raise ValueError("empty")
 
 
 def project_with(results: Path, root: Path) -> Project:

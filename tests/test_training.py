@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -25,7 +26,7 @@ from triptych.models.common.registry import build
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training import distributed
-from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock
+from triptych.training.checkpoint_locks import KEPT_IN_TOTAL, checkpoint_folder, output_lock, running_process
 from triptych.training.ema import Ema
 from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
@@ -157,6 +158,16 @@ def test_a_second_process_waits_and_reports_the_first(
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
     assert "vae-20d is already run by another process (pid 4321)" in tracker.said[0]
     assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
+
+
+def test_the_process_of_a_running_training_is_known(tmp_path: Path) -> None:
+    with checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail):
+        assert running_process(tmp_path, "vae-20d") == os.getpid()
+        assert running_process(tmp_path, "vae-2d") is None
+    assert running_process(tmp_path, "vae-20d") is None
+    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "vae-20d@key.pid").write_text(ended)
+    assert running_process(tmp_path, "vae-20d") is None
 
 
 def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from conftest import ROOT
-from triptych.core.dvc_cache import content_hash, recorded_outputs
+from triptych.core.dvc_cache import cache_folder, content_hash, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.core.project import Project
@@ -257,6 +258,22 @@ def test_every_comparison_is_made_for_the_measured_items(project: Project, monke
     assert given == wanted
 
 
+def test_damaged_files_are_findings(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison that a damaged file ends is reported, and the others are made."""
+    for name in ("check_outputs", "check_weights", "check_mlflow"):
+        monkeypatch.setattr(table, name, lambda *_: iter(()))
+    for place in (project.summary, project.page):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"\xff,nothing\n1,2\n")
+    settings = SimpleNamespace(measured=["vae"], experiments={})
+    text, trustworthy = table.verify(project, settings)
+    assert not trustworthy
+    assert "damaged: summary.csv with results (with all files): not all were compared: " in text
+    assert "missing: report.html: vae (with plots/vae/results.json): out of date" in text
+    shutil.rmtree(project.model("vae"))
+    assert [*check_baseline(project, ["vae"])] == [], "the missing model is a finding of check_outputs"
+
+
 def test_outputs_are_compared_with_the_lock_file(tmp_path: Path) -> None:
     """A changed folder names its new, changed and deleted files, which DVC's cache lists."""
     (tmp_path / "params.yaml").touch()
@@ -374,6 +391,21 @@ def test_weights_are_compared_with_manifest_and_results(project: Project) -> Non
     assert verdict() == ("models/vae/weights.safetensors", Verdict.DAMAGED)
 
 
+def test_the_cache_is_where_dvc_has_it(tmp_path: Path) -> None:
+    """DVC quotes some paths in its configuration."""
+    from dvc.config import Config
+
+    assert cache_folder(tmp_path) == tmp_path / ".dvc" / "cache"
+    (tmp_path / ".dvc").mkdir()
+    place = tmp_path / "100 %, # all"
+    with Config(str(tmp_path / ".dvc")).edit("local") as config:
+        config["cache"]["dir"] = str(place)
+    assert cache_folder(tmp_path) == place
+    (tmp_path / ".dvc" / "config").write_text("[cache")
+    with pytest.raises(TriptychError, match=r"^DVC cannot read its configuration"):
+        cache_folder(tmp_path)
+
+
 def test_content_hashes_equal_those_of_dvc(tmp_path: Path) -> None:
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db.local import LocalHashFileDB
@@ -403,7 +435,13 @@ def test_a_missing_or_damaged_page_is_reported(project: Project) -> None:
     assert verdict() is Verdict.MISSING
 
 
-@pytest.mark.parametrize("text", ["stages: [", "stages: {a: 1}", "{}", "stages: {a: {outs: [{path: x}]}}", "1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("stages: [", "stages: {a: 1}", "{}", "stages: {a: {outs: [{path: x}]}}", "1"),
+        *("stages: {a: {deps: [{path: x}]}}", "stages: {a: {params: [1]}}"),
+    ],
+)
 def test_a_damaged_lock_file_gives_one_sentence(tmp_path: Path, text: str) -> None:
     assert recorded_outputs(tmp_path) == {}
     (tmp_path / "dvc.lock").write_text(text)

@@ -47,10 +47,10 @@ def main() -> int:
                 return 1
         if wanted.only in (None, "kills", "repro"):
             projects = [project, *(project.copy(folder / f"project-{number}") for number in range(1, PROJECTS))]
-        if wanted.only in (None, "kills"):
-            rows += _kills(projects, wanted.kills, wanted.seed)
         if wanted.only in (None, "repro"):
             rows += repro_kills.torture(projects, wanted.repro_kills, wanted.seed)
+        if wanted.only in (None, "kills"):
+            rows += _kills(projects, wanted.kills, wanted.seed)
         if wanted.only in (None, "mlflow"):
             rows += mlflow_faults.torture(project, folder)
         if wanted.only in (None, "power"):

@@ -18,7 +18,7 @@ OUTERMOST, BELOW = "triptych repro itself killed", "any process below triptych r
 
 
 class ReproTrials:
-    """Trials in one project, which has the results of an undisturbed run."""
+    """Trials in one project with the results of an undisturbed `triptych repro`: its `dvc.lock` has DVC's order."""
 
     def __init__(self, project: SmallProject, rng: random.Random) -> None:
         self.project, self.rng = project, rng

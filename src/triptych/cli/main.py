@@ -72,13 +72,12 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
         settings = load(project.params)
         is_built = not arguments and try_to_build_page(project, settings)  # while DVC plans
         status = repro.repro(project, settings, planning, arguments, display=display, jobs=jobs)
-        is_current = is_built and status is None
-        if not (status or arguments or is_current) and project.summary.exists():
+        if not (status or arguments or (is_built and status is None)) and project.summary.exists():
             display.phase("writing report.html")
             build_page(project, settings)
     if status:
         sys.exit(status)
-    if project.summary.exists():
+    if project.summary.exists() and not arguments:
         click.echo(f"\n{closing_table(project, settings)}")
 
 
@@ -125,10 +124,11 @@ for command in (*COMMANDS, *STAGES, add_data, score):
 @cli.command()
 def page() -> None:
     """Rebuild report.html from the files of the results."""
-    from triptych.reports.page.build import build_page
+    from triptych.reports.page.build import build_page, stale_results
 
     project, settings = open_project()
-    click.echo(f"wrote {build_page(project, settings)}")
+    with stale_results():
+        click.echo(f"wrote {build_page(project, settings)}")
 
 
 @cli.command()

@@ -97,7 +97,6 @@ def classifier(dataset: str) -> None:
 @item("name", "REFERENCE")
 def reference(name: str) -> None:
     """Stage: compute the statistics of the real images of REFERENCE, an entry of references or classifiers."""
-    from triptych.models.classifier.settings import KNOWN_IMAGES
     from triptych.models.classifier.shipped import shipped_folder
     from triptych.records.stage_tracker import stage
     from triptych.stages.reference import measure_reference
@@ -108,9 +107,7 @@ def reference(name: str) -> None:
     if chosen := settings.references.get(name):
         split, folder = chosen.split, shipped_folder(chosen.classifier_at(settings.profile))
         published = chosen.published_at(settings.profile)
-        named = (
-            chosen.names_classes_at(settings.profile) and settings.dataset(dataset).images in KNOWN_IMAGES[folder.name]
-        )
+        named = chosen.names_classes_at(settings.profile, settings.dataset(dataset).images)
         if chosen.extractor_at(settings.profile) == "inception":
             kind = "inception"
     with stage(project, "reference", name, output / MANIFEST) as tracker:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from triptych.cluster.results import add_lock_entries, check_out_inputs, save_result
 from triptych.cluster.submission import Submission, copy_settings
+from triptych.core.dvc_cache import cache_folder
 from triptych.core.errors import TriptychError
 from triptych.core.files import copy_file
 from triptych.core.project import CHECKPOINTS_VARIABLE, Project
@@ -58,7 +59,12 @@ class Job:
         place.mkdir(parents=True, exist_ok=True)
         # A new name: on some network file systems, files of a killed process and DVC's locks stay in the old folder.
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        project = check_out(self.home, self.commit, folder)
+        try:
+            self._run_stages(check_out(self.home, self.commit, folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run_stages(self, project: Project) -> None:
         copy_settings(self.submission.folder, project.root)
         add_lock_entries(project, self.submission, [*self.shared, *self.stages], self.order)
         checkpoints = self.submission.checkpoints(self.name)
@@ -74,7 +80,6 @@ class Job:
                 for entry in (project.private / "journal").rglob("*.json"):
                     copy_file(entry, self.home.private / entry.relative_to(project.private))
                 save_result(project, stage, result)
-        shutil.rmtree(folder, ignore_errors=True)
 
     def checkpoint(self) -> DelayedSubmission:
         """Stop the running stage, and return the job to be queued again. submitit calls this method on a signal.
@@ -108,9 +113,8 @@ def check_out(home: Project, commit: str, folder: Path) -> Project:
     _git(folder.parent, "clone", "--quiet", "--no-checkout", top, str(folder))
     _git(folder, "checkout", "--quiet", "--detach", commit)
     project = Project(folder / inside)
-    cache = Config(str(home.root / ".dvc"))["cache"].get("dir") or home.root / ".dvc" / "cache"
     with Config(str(project.root / ".dvc")).edit("local") as config:
-        config["cache"]["dir"] = str(cache)
+        config["cache"]["dir"] = str(cache_folder(home.root))
     return project
 
 

@@ -20,6 +20,7 @@ from triptych.cluster.submission import LOCK, Submission
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, copy_file
 from triptych.core.lock_file import HEAD, entry_in, with_entry
+from triptych.core.messages import one_line
 from triptych.core.project import Project
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ def check_out_inputs(project: Project, stage: str) -> None:
             if missing:
                 repo.checkout(missing)
         except DvcException as error:
-            reason = " ".join(str(error).split())
             raise TriptychError(
-                f"{stage} needs {', '.join(missing)}, which DVC's cache does not have ({reason}): run `triptych repro` "
-                "for the stages that write them, then submit again"
+                f"{stage} needs {', '.join(missing)}, which DVC's cache does not have ({one_line(error)}): run "
+                "`triptych repro` for the stages that write them, or `dvc add` for own images, then submit again"
             ) from error
 
 
@@ -73,14 +73,14 @@ def take_results(project: Project, submission: Submission, missing: Sequence[str
     that do not fit are then removed. No stage runs.
     """
     lock = project.root / LOCK
-    before, found = _read(lock), [stage for stage in missing if submission.result(stage).exists()]
+    found = [stage for stage in missing if submission.result(stage).exists()]
     if not found:
         return list(missing)
-    candidate = _with_results(before, submission, found, order)
     taken: list[str] = []
     with _open_repo(project) as repo, repo.lock:
+        before = _read(lock)
         try:
-            _write(lock, candidate)
+            _write(lock, _with_results(before, submission, found, order))
             stages = {stage.addressing: stage for stage in repo.index.stages}
             for name in found:
                 if _take(project, repo, stages[name], submission.result(name) / FILES):

@@ -84,7 +84,7 @@ def _queue(executor: Executor, shared: Job, stages: Mapping[str, Sequence[str]])
     """Submit the jobs; return the number of each. Raises TriptychError if SLURM refuses."""
     from submitit.core.utils import FailedJobError
 
-    numbers = {}
+    numbers, first = {}, None
     try:
         if shared.stages:
             first = executor.submit(shared)
@@ -97,5 +97,7 @@ def _queue(executor: Executor, shared: Job, stages: Mapping[str, Sequence[str]])
                 for name, own in stages.items()
             }
     except FailedJobError as error:
+        if first:
+            first.cancel()
         raise TriptychError(f"SLURM refuses the jobs: {one_line(error)}") from None
     return numbers | {name: job.job_id for name, job in jobs.items()}

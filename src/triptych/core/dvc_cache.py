@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from configparser import ConfigParser, Error
 from pathlib import Path
 
+from triptych.core.errors import TriptychError
 from triptych.core.lock_file import read_stages
+from triptych.core.messages import one_line
 
 IGNORED = {"__pycache__", ".gitignore", "README.md"}  # .dvcignore names these too
 
@@ -39,14 +40,21 @@ def is_cached(root: Path, md5: str) -> bool:
 
 
 def _cache_folder(root: Path) -> Path:
-    """Return the folder of DVC's cache, which `.dvc/config.local` moves in a queued experiment."""
-    config = ConfigParser()
+    """Return the folder of files in DVC's cache."""
+    return cache_folder(root) / "files" / "md5"
+
+
+def cache_folder(root: Path) -> Path:
+    """Return the folder of DVC's cache: `.dvc/cache`, or the one that a configuration of DVC names.
+
+    Raises TriptychError if DVC cannot read its configuration.
+    """
+    from dvc.config import Config, ConfigError
+
     try:
-        config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
-        folder = config.get("cache", "dir", fallback="cache")
-    except Error:
-        folder = "cache"
-    return root / ".dvc" / folder / "files" / "md5"
+        return Path(Config(str(root / ".dvc"))["cache"].get("dir") or root / ".dvc" / "cache")
+    except ConfigError as error:
+        raise TriptychError(f"DVC cannot read its configuration ({one_line(error)}): run `dvc config --list`") from None
 
 
 def content_hash(path: Path) -> str | None:

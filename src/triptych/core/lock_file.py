@@ -20,7 +20,7 @@ NAME = re.compile(r"^  (?=[^ #])(.+):\n", re.MULTILINE)
 
 
 def read_stages(root: Path) -> dict[str, dict[str, Any]]:
-    """Return each stage's entry, always with a list `outs`; empty if there is no file.
+    """Return each stage's entry, always with `deps`, `params` and `outs`; empty if there is no file.
 
     Raises TriptychError if the file is damaged. The parser is ruamel's in C, which DVC uses too: its parser in Python
     takes seconds for fifty stages.
@@ -33,9 +33,11 @@ def read_stages(root: Path) -> dict[str, dict[str, Any]]:
 
     try:
         stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
-        entries = {name: {"outs": [], **entry} for name, entry in stages.items()}
+        entries = {name: {"deps": [], "outs": [], "params": {}, **entry} for name, entry in stages.items()}
         for entry in entries.values():
-            entry["outs"] = [{**out, "path": str(out["path"]), "md5": str(out["md5"])} for out in entry["outs"]]
+            for kind in ("deps", "outs"):
+                entry[kind] = [{**each, "path": str(each["path"]), "md5": str(each["md5"])} for each in entry[kind]]
+            entry["params"] = {file: {**values} for file, values in entry["params"].items()}
     except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
         problem = f"dvc.lock is damaged ({one_line(error)})"
         raise TriptychError(f"{problem}: run `git checkout dvc.lock`, or `dvc repro`") from None

@@ -23,7 +23,10 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
     >>> to_levels(np.array([0.0, 0.5, 1.0]), "images").tolist()
     [0, 128, 255]
     """
-    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    try:
+        array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    except (TypeError, ValueError):
+        raise TriptychError(f"{label} is no array: give images of equal shape, as NumPy or PyTorch arrays") from None
     if array.dtype == bool:
         return array.astype(np.uint8) * WHITE
     if array.dtype.kind == "f":

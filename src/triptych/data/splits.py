@@ -83,7 +83,7 @@ def _refuse_sorted(train: np.ndarray | None, valid: np.ndarray | None, origin: s
     if train is None or valid is None:
         return
     trained, validated = set(train.tolist()), set(valid.tolist())
-    if validated - trained or len(validated) <= len(trained) / 2:
+    if validated - trained or len(validated) <= min(len(trained), len(valid)) / 2:
         raise TriptychError(
             f"{origin} seems sorted by class (training has {sorted(trained)}, validation {sorted(validated)}): "
             "shuffle the training images before saving them"

@@ -77,7 +77,7 @@ class Evaluation:
         images = self.splits[split]
         if images.data.has_labels(split):
             return torch.from_numpy(images.data.labels(split)).long()
-        return self.classify(images.pixels).cpu() if self.classify else None
+        return self.classify(images.eight_bit).cpu() if self.classify else None
 
     def at_epochs(self, function: Callable[[Family], Tensor], epochs: Collection[int]) -> dict[int, Tensor]:
         """Return `function(family)` by epoch, with the weights after each epoch. Afterwards, load the final weights."""

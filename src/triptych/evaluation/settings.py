@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from triptych.core.settings_types import PROFILES, Draws, PerProfile, Profile, Section, resolve
-from triptych.models.classifier.settings import SHIPPED
+from triptych.models.classifier.settings import KNOWN_IMAGES, SHIPPED
 
 LEAST_RESAMPLINGS = 10  # for a standard error
 
@@ -113,9 +113,9 @@ class Reference(Section):
         named = self._classes_at(profile)
         return named if named in SHIPPED else self.extractor_at(profile)
 
-    def names_classes_at(self, profile: Profile) -> bool:
-        """Return whether the classes of the images under a profile are those of the classifier."""
-        return self._classes_at(profile) != "none"
+    def names_classes_at(self, profile: Profile, images: str) -> bool:
+        """Return whether the classifier names the classes of these images under a profile."""
+        return self._classes_at(profile) != "none" and images in KNOWN_IMAGES[self.classifier_at(profile)]
 
     def _classes_at(self, profile: Profile) -> Classes | None:
         return resolve(self.model_dump(mode="json"), profile)["classes"]

@@ -190,7 +190,10 @@ class TrainedModel:
         """
         import torch
 
-        points = torch.as_tensor(latents, dtype=torch.float32, device=self._device)
+        try:
+            points = torch.as_tensor(latents, dtype=torch.float32, device=self._device)
+        except (TypeError, ValueError):
+            raise TriptychError(f"latents are no array of numbers: give an array (n, {self.latent})") from None
         if points.dim() != 2 or points.shape[1] != self.latent or not len(points):
             raise TriptychError(f"latents have the shape {(*points.shape,)}, but {self.name} needs (n, {self.latent})")
         if not points.isfinite().all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from triptych.figures.style import CLASS_COLOURS, COLOURS, add_legend, label_point, new_figure, tidy
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 History = Sequence[dict[str, float]]
 MOST_MARKERS = 25  # from this number of points on, lines have no markers
 PANELS_PER_ROW = 3  # of metrics and FIDs
+LINE_STYLES = ("-", "--", ":")  # of further curves, when the colours of classes are used up
 HEADROOM = 1.08  # upper end of the FID axis, relative to the largest FID
 
 
@@ -94,8 +96,9 @@ def curves_over_iterations(
     figure = new_figure(10.0, title=title)
     places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (heading, curves) in zip(places, panels.items(), strict=True):
-        for colour, (name, points) in zip(CLASS_COLOURS[1:], curves.items(), strict=False):
-            axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1.3)
+        styles = product(LINE_STYLES, CLASS_COLOURS[1:])
+        for (style, colour), (name, points) in zip(cycle(styles), curves.items(), strict=False):
+            axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name, linewidth=1.3)
         if mark is not None:
             axes.axvline(mark, color=COLOURS["real"], linestyle=":", label="end of annealing")
         axes.set_yscale("log")

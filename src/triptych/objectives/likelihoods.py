@@ -133,3 +133,13 @@ def _log_normal(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
 def _sum_trailing(values: Tensor, leading: int = 1) -> Tensor:
     """Sum over all but the leading dimensions: (n, ...) to (n,)."""
     return values.unsqueeze(leading).flatten(leading).sum(leading)
+
+
+def standard_error(values: Tensor) -> float:
+    """Return the standard error of the mean of values (n,).
+
+    >>> import torch
+    >>> round(standard_error(torch.tensor([1.0, 3.0])), 4)
+    1.0
+    """
+    return float(values.std() / len(values) ** 0.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from triptych.core.json_files import flatten, read_json
@@ -25,9 +24,9 @@ OTHERS = {
 }
 OTHER_TITLES = {**STUDIES, "classifier": "Classifiers, whose features FID, KID and IS can use"}
 LIKELIHOODS = {
-    "test_elbo": "ELBO {:.2f}",
-    "test_log_likelihood": "log p {:.2f} nats",
-    "test_bits_per_dimension": "{:.3f} bits per dimension",
+    "elbo": "ELBO {:.2f}",
+    "log_likelihood": "log p {:.2f} nats",
+    "bits_per_dimension": "{:.3f} bits per dimension",
 }
 IN_TRAINING = {
     "valid_negative_elbo": ("ELBO {:,.2f}", -1),
@@ -47,19 +46,15 @@ def title_of(family: str) -> str:
     return FAMILIES[family].title if family in FAMILIES else OTHER_TITLES.get(family, family)
 
 
-def likelihood(row: Mapping[str, Any]) -> str:
-    """Return the likelihoods in a row of the summary, in words; an empty string if there are none."""
-    found = []
-    for key, pattern in LIKELIHOODS.items():
-        with suppress(ValueError):  # an empty cell, or the reason why the likelihood is not defined
-            found.append(pattern.format(float(row[key])))
-    return ", ".join(found)
+def likelihoods(test: Mapping[str, float]) -> str:
+    """Return the likelihoods of test images in words; an empty string if there are none."""
+    return ", ".join(pattern.format(test[key]) for key, pattern in LIKELIHOODS.items() if key in test)
 
 
 def experiment_headline(metrics: Mapping[str, Any]) -> str:
     """Return the FID and the likelihoods in the metrics of an experiment, in words."""
-    row = {key: metrics["test"].get(key.removeprefix("test_"), "") for key in LIKELIHOODS}
-    return ", ".join(filter(None, [f"FID {metrics[name_of('fid', metrics)]['value']:.2f}", likelihood(row)]))
+    fid = f"FID {metrics[name_of('fid', metrics)]['value']:.2f}"
+    return ", ".join(filter(None, [fid, likelihoods(metrics["test"])]))
 
 
 def headline_in_training(family: str, row: Mapping[str, float]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
+from triptych.core.process_ids import STAGE_VARIABLE
 from triptych.core.project import Project
 
 EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # set by `dvc exp run` and by DVC's queue
@@ -35,6 +36,7 @@ class Execution:
         self.facts |= {
             "stage": self.stage,
             "name": self.name,
+            "dvc_stage": os.environ.get(STAGE_VARIABLE, f"{self.stage}@{self.name}"),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_commit": commit,
             "git_dirty": dirty,

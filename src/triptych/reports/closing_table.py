@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from textwrap import wrap
 from typing import Any
 
@@ -12,9 +11,9 @@ from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_point, title_of
-from triptych.reports.page.table import over_seeds
-from triptych.reports.summary import read_summary
+from triptych.reports.page.table import number_in, over_seeds
 from triptych.settings.params import Settings
+from triptych.stages.summary import read_summary
 
 Row = Mapping[str, Any]
 
@@ -47,7 +46,7 @@ def closing_table(project: Project, settings: Settings) -> str:
     measured = [name for name in settings.studies if project.results(name).exists()]
     width = max((len(text) for row in means for text in (title_of(row["family"]), row["shown"])), default=0)
     lines = [line for protocol in dict.fromkeys(map(_protocol, means)) for line in _block(protocol, means, width)]
-    if len(rows) > len(groups):
+    if any(len(names) > 1 for names in groups.values()):
         lines += ["Several seeds: these are means; report.html and metrics/seeds.csv have standard deviations.", ""]
     lines += ["ELBO and log p are in nats per test image.", ""]
     if measured:
@@ -87,7 +86,9 @@ def _block(protocol: tuple[str, str], rows: Sequence[Row], width: int) -> Iterat
     yield from wrap(comparison, COLUMNS, initial_indent="  ", subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
-        columns = {key: LIKELIHOODS[key] for key in LIKELIHOODS if any(_number(row[key]) for row in members)}
+        columns = {
+            key: LIKELIHOODS[key] for key in LIKELIHOODS if any(number_in(row[key]) is not None for row in members)
+        }
         headings = [_aligned(heading, pattern) for heading, pattern in [*FIDELITY.values(), *columns.values()]]
         yield f"{title_of(family):<{width + 2}}{''.join(headings)}"
         for row in members:
@@ -102,12 +103,5 @@ def _aligned(heading: str, pattern: str) -> str:
 
 
 def _cell(value: object, pattern: str) -> str:
-    number = _number(value)
+    number = number_in(value)
     return pattern.format(number) if number is not None else " " * len(pattern.format(0.0))
-
-
-def _number(cell: object) -> float | None:
-    """Return the number in a cell, or None if it says that there is none."""
-    with suppress(ValueError):
-        return float(str(cell))
-    return None

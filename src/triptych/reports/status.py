@@ -26,6 +26,7 @@ from triptych.reports.page.build import is_current
 from triptych.settings.params import Settings
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.training.checkpoint import INDEX
+from triptych.training.checkpoint_locks import running_process
 
 Json = dict[str, Any]
 
@@ -87,6 +88,8 @@ def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
 
 def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
     state, name = lock.state(stage), stage.partition("@")[2]
+    if state != CURRENT and (pid := running_process(project.checkpoints, name)):
+        return State("running", f"process {pid} trains it")
     indices = [folder / INDEX for folder in project.checkpoints.glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:
@@ -136,10 +139,10 @@ class Lock:
 
     def _reasons(self, stage: str) -> Iterator[str]:
         entry = self.stages[stage]
-        for key, recorded in entry.get("params", {}).get("params.yaml", {}).items():
+        for key, recorded in entry["params"].get("params.yaml", {}).items():
             for name, (before, now) in sorted(differences(key, recorded, self._setting(key)).items()):
                 yield f"{name} was {_shown(before)}, is {_shown(now)}"
-        for dependency in entry.get("deps", ()):
+        for dependency in entry["deps"]:
             yield from self._reasons_of_dependency(dependency["path"], dependency["md5"])
         for output in entry["outs"]:
             if not (self.root / output["path"]).exists():

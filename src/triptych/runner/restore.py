@@ -11,29 +11,26 @@ from pathlib import Path
 from triptych.core.dvc_cache import cached_files, is_cached, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder, copy_file
+from triptych.core.messages import one_line
 from triptych.core.process_ids import STAGE_VARIABLE
 
 
-def restore_outputs(root: Path) -> list[Path]:
-    """Restore the missing outputs of the stage that DVC is running from DVC's cache; return their paths.
+def restore_outputs(root: Path) -> None:
+    """Restore the missing outputs of the stage that DVC is running from DVC's cache.
 
     Outside DVC, or without earlier results, nothing happens. Raises TriptychError if `dvc.lock` or the cache is
     damaged.
     """
     stage = os.environ.get(STAGE_VARIABLE)
     if not stage:
-        return []
-    restored = []
+        return
     try:
         for name, md5 in recorded_outputs(root).get(stage, ()):
             path = _path_in(root, name)
             if not path.exists() and is_cached(root, md5):
                 _restore(path, list(cached_files(root, md5)))
-                restored.append(path)
     except (KeyError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise TriptychError(f"dvc.lock or DVC's cache is damaged ({reason}): run `dvc checkout`") from None
-    return restored
+        raise TriptychError(f"dvc.lock or DVC's cache is damaged ({one_line(error)}): run `dvc checkout`") from None
 
 
 def _path_in(folder: Path, name: str) -> Path:

@@ -70,10 +70,8 @@ def longest_first(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, floa
 def durations(project: Project) -> dict[str, float]:
     """Return the seconds of the last execution of each stage in the journal; damaged entries are left out."""
     seconds = {}
-    for folder in (project.private / "journal").glob("*@*"):
-        entries = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        if entries:
-            stage = folder.name.removesuffix("@all").replace("classifier@classifier-", "classifier@")
-            with suppress(TriptychError, TypeError, ValueError):
-                seconds[stage] = float(read_json(entries[-1])["seconds"])
+    for path in sorted((project.private / "journal").glob("*/*.json"), key=lambda path: path.stat().st_mtime):
+        with suppress(TriptychError, KeyError, TypeError, ValueError):
+            entry = read_json(path)
+            seconds[entry["dvc_stage"]] = float(entry["seconds"])
     return seconds

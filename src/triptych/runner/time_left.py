@@ -28,7 +28,8 @@ def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]
     found = {}
     for stage in stages:
         kind, _, name = stage.partition("@")
-        if stage in recorded and _has_profile(project, name, settings.profile):
+        results = f"classifier-{name}" if kind == "classifier" else name
+        if stage in recorded and _has_profile(project, results, settings.profile):
             found[stage] = AROUND + recorded[stage]
         elif kind in ("train", "study", "classifier"):
             found[stage] = AROUND + trainings.get(name, usual)

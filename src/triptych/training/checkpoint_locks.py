@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from triptych.core.files import disk_errors, remove
 from triptych.core.hashing import sha256_of_json
+from triptych.core.process_ids import is_alive
 from triptych.training import distributed
 from triptych.training.checkpoint import INDEX, CheckpointFolder
 
@@ -53,6 +54,15 @@ def checkpoint_folder(
 def output_lock(root: Path, name: str, output: Path) -> Path:
     """Return the lock file of the process that writes `output`. It lies beside the checkpoint folders in `root`."""
     return root / f"{name}.{sha256_of_json(str(output.resolve()))[:16]}.lock"
+
+
+def running_process(root: Path, name: str) -> int | None:
+    """Return the id of the process of this machine that holds a checkpoint folder of a training, or None."""
+    for path in root.glob(f"{name}@*.pid"):
+        with suppress(FileNotFoundError, ValueError):  # it has just ended, or has not written its id yet
+            if is_alive(pid := int(path.read_text(encoding="utf-8"))):
+                return pid
+    return None
 
 
 def _folder_lock(folder: Path) -> Path:

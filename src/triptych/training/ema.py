@@ -1,4 +1,4 @@
-"""Exponential moving average of a network's weights (Polyak and Juditsky 1992)."""
+"""Exponential moving average of a network's weights, as in TensorFlow's `ExponentialMovingAverage`."""
 
 from __future__ import annotations
 

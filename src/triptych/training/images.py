@@ -79,4 +79,4 @@ class HeldOutImages:
     @cached_property
     def continuous(self) -> Tensor:
         """The dequantised images float32 (n, ...) in [0, 1). Training images have no dequantised copy."""
-        return torch.from_numpy(self.data.continuous(self.split)).to(self.device)
+        return torch.from_numpy(self.data.continuous(self.split)[: self.limit]).to(self.device)

@@ -30,8 +30,8 @@ ABSENT = "not there"
 def check_baseline(project: Project, names: Iterable[str]) -> Iterator[Finding]:
     """Compare the results of each experiment, study and classifier with its baseline."""
     for name in names:
-        results = project.results(name)
-        if not results.exists():
+        results, manifest = project.results(name), project.model(name) / MANIFEST
+        if not (results.exists() and manifest.exists()):
             continue  # `check_outputs` reports a missing output
         found = read_json(results)
         path = baseline_file(project, name, found["profile"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
@@ -22,11 +21,11 @@ from triptych.verify.finding import Finding, Verdict, finding_of
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
     """Compare each row of `metrics/summary.csv` with the results of its experiment."""
     from triptych.stages.report import extractors_of, summarise
+    from triptych.stages.summary import read_summary
 
     if not project.summary.exists():
         return
-    with project.summary.open(encoding="utf-8", newline="") as file:
-        rows = {row["experiment"]: row for row in csv.DictReader(file)}
+    rows = {row["experiment"]: row for row in read_summary(project)}
     paths = {name: project.results(name) for name in settings.experiments}
     results = {name: read_json(path) for name, path in paths.items() if path.exists()}
     extractors = extractors_of(results.values())
@@ -52,7 +51,7 @@ def check_page(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         yield Finding("report.html", "plots", Verdict.MISSING, "run `triptych page`")
         return
     page = _PageNumbers()
-    page.feed(project.page.read_text(encoding="utf-8"))
+    page.feed(project.page.read_text(encoding="utf-8", errors="replace"))
     for name in names:
         path = project.results(name)
         if not path.exists():

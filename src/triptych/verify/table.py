@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from triptych.core.errors import TriptychError
 from triptych.core.project import Project
 from triptych.settings.params import Settings
 from triptych.verify.check_baseline import check_baseline
 from triptych.verify.check_outputs import check_outputs, check_weights
 from triptych.verify.check_views import check_mlflow, check_page, check_summary
-from triptych.verify.finding import PROBLEMS, Verdict
+from triptych.verify.finding import PROBLEMS, Finding, Verdict
 
 ROW = "{:<36}" + "".join(f"{{:>{len(verdict.value) + 2}}}" for verdict in Verdict)
 
@@ -27,7 +29,7 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     }
     rows, notable = [ROW.format("comparison of", *(verdict.value for verdict in Verdict))], []
     for label, findings in comparisons.items():
-        found = list(findings)
+        found = list(_until_damage(label, findings))
         counts = Counter(finding.verdict for finding in found)
         rows.append(ROW.format(label, *(counts[verdict] or "." for verdict in Verdict)))
         notable += [finding for finding in found if finding.verdict is not Verdict.EQUAL]
@@ -35,3 +37,11 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
     problems = sum(finding.verdict in PROBLEMS for finding in notable)
     rows.append(f"{problems} problems, listed above" if problems else "no problems")
     return "\n".join(rows), not problems
+
+
+def _until_damage(label: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings of a comparison; a damaged file, which ends it, becomes the last one."""
+    try:
+        yield from findings
+    except TriptychError as error:
+        yield Finding(label, "all files", Verdict.DAMAGED, f"not all were compared: {error}")

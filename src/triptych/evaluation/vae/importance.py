@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
 def importance_sampling(
     family: VaeFamily, pixels: Tensor, *, samples: int, seed: int, pieces: Path, name: str
 ) -> Estimate:
-    """Return log 1/K sum_k p(x, z_k) / q(z_k|x) with K = `samples` draws z_k of q(z|x), for binary images (n, 28, 28).
+    """Return log 1/K sum_k p(x, z_k) / q(z_k|x) with K = `samples` draws z_k of q(z|x), for binary images (n, h, w).
 
     In expectation this is a lower bound on log p(x), and larger than the ELBO (Burda et al. 2016, section 5). The
     effective sample size is (sum w)^2 / sum w^2; if it is near 1, few draws dominate and the bound is loose. The folder

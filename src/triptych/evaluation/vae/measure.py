@@ -7,7 +7,8 @@ from torch import Tensor
 
 from triptych.evaluation.context import Evaluation
 from triptych.evaluation.vae.importance import importance_sampling
-from triptych.models.vae.family import VaeFamily, standard_error
+from triptych.models.vae.family import VaeFamily
+from triptych.objectives.likelihoods import standard_error
 
 SAMPLES_ARE = "means of the Bernoulli pixels"
 NOT_DEFINED = {"bits_per_dimension": "the pixels are binary"}

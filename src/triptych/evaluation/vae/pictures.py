@@ -88,13 +88,14 @@ def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
     """Draw one draw of z per test image in the colour of its class, and circles around the prior."""
     from matplotlib.patches import Circle
 
-    test = evaluation.splits["test"].pixels
-    chosen = test[_evenly_spaced(len(test), POINTS)]
+    test, labels = evaluation.splits["test"].pixels, evaluation.labels("test")
+    places = _evenly_spaced(len(test), POINTS)
+    chosen = test[places]
     latents = evaluation.family.encode(chosen, 1).squeeze(1).cpu().numpy()
     title = f"Aggregate posterior: one draw of z for each of {len(chosen):,} test images"
     figure = new_figure(8.2, 6.2, title)
     axes = figure.subplots()
-    for text, colour, points in _classes(evaluation, chosen, latents):
+    for text, colour, points in _classes(None if labels is None else labels[places].numpy(), latents):
         axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=text)
     for radius in (1, 2):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle="--", linewidth=0.8))
@@ -102,16 +103,22 @@ def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
     outside = int((abs(latents) > REACH).any(1).sum())
     tidy(axes, "$z_1$ (dashed: one and two standard deviations of the prior)", "$z_2$")
     note = f"\n{outside} lie outside" if outside else ""
-    heading = "classifier's label" if evaluation.classify else "no labels"
+    own = evaluation.splits["test"].data.has_labels("test")
+    heading = "no labels" if labels is None else "label" if own else "classifier's label"
     figure.legend(title=f"{heading}{note}", loc="outside right center", frameon=False, markerscale=4)
     save(figure, evaluation.folder / "U1.15-posterior.png")
 
 
-def _classes(evaluation: Evaluation, pixels: Tensor, latents: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield name, colour and latents of each class of the images; all as one class if the classes are not known."""
-    if not evaluation.classify:
+def _classes(labels: np.ndarray | None, latents: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield name, colour and latents of each class; all as one class if there are no labels.
+
+    If there are more classes than colours, the last colour stands for all further ones.
+    """
+    if labels is None:
         yield "images", CLASS_COLOURS[0], latents
         return
-    labels = evaluation.classify(pixels * 255).cpu().numpy()
+    last = len(CLASS_COLOURS) - 1
     for label, colour in enumerate(CLASS_COLOURS):
-        yield str(label), colour, latents[labels == label]
+        further = label == last and (labels > last).any()
+        name = f"{label} and above" if further else str(label)
+        yield name, colour, latents[labels >= label if further else labels == label]

@@ -23,10 +23,8 @@ from triptych.core.settings_types import (
 WIDTHS = {"convolutional": 2, "residual": 4}  # length of `channels`, by architecture
 IMAGES = {"convolutional": "grey", "residual": "colour"}  # kind of images, by architecture
 SHIPPED = {"mnist-v1": "grey", "cifar10-v1": "colour"}  # kind of images, by classifier; see shipped.py
-KNOWN_IMAGES = {
-    "mnist-v1": ("mnist", "binarized_mnist"),
-    "cifar10-v1": ("cifar10",),
-}  # of the classes of a classifier
+KNOWN_IMAGES = {"mnist-v1": ("mnist", "binarized_mnist"), "cifar10-v1": ("cifar10",)}
+"""The published images whose classes each shipped classifier knows."""
 
 
 class Model(Section):

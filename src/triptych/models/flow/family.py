@@ -15,6 +15,7 @@ from triptych.models.flow.dequantization import Dequantize
 from triptych.models.flow.settings import Model
 from triptych.models.flow.transform import Composition, Flow
 from triptych.objectives.flow import bits_per_dimension, log_likelihood
+from triptych.objectives.likelihoods import standard_error
 from triptych.training.family import Family, Update
 from triptych.training.images import HeldOutImages
 
@@ -38,6 +39,7 @@ class FlowFamily(Family):
 
     def __init__(self, flow: Flow, model: Model, image_shape: tuple[int, ...]) -> None:
         self.networks, self.architecture = flow, model.architecture
+        self.initialises_from_data = model.data_initialisation or model.activation_norm
         self.latent = math.prod(image_shape)
 
     @property
@@ -61,7 +63,8 @@ class FlowFamily(Family):
         return preparation.sample(prepared) / (LEVELS - 1)
 
     def initialise(self, pixels: Tensor) -> None:
-        self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISATION_IMAGES)])
+        if self.initialises_from_data:
+            self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISATION_IMAGES)])
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         loss = -self.networks.calc_likelihood(pixels).mean()
@@ -75,7 +78,7 @@ class FlowFamily(Family):
         return {
             "bits_per_dimension": float(bits_per_dimension(negative.mean(), self.latent)),
             "negative_log_likelihood": float(negative.mean()),
-            "negative_log_likelihood_standard_error": float(negative.std() / len(negative) ** 0.5),
+            "negative_log_likelihood_standard_error": standard_error(negative),
         }
 
     @torch.no_grad()

@@ -9,7 +9,11 @@ from triptych.core.errors import TriptychError
 from triptych.models.vae.network import Vae
 from triptych.models.vae.posterior import Posterior
 from triptych.models.vae.settings import Model
-from triptych.objectives.likelihoods import log_likelihood_bernoulli_logits, log_likelihood_standard_normal
+from triptych.objectives.likelihoods import (
+    log_likelihood_bernoulli_logits,
+    log_likelihood_standard_normal,
+    standard_error,
+)
 from triptych.objectives.vae import importance_weighted_bound, negative_elbo
 from triptych.training.family import Family, Update
 from triptych.training.images import HeldOutImages
@@ -85,7 +89,7 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def bound_parts(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the reconstruction and the KL of images (n, 28, 28), each (n,) in nats, float64 on the CPU.
+        """Return the reconstruction and the KL of images (n, h, w), each (n,) in nats, float64 on the CPU.
 
         Raises TriptychError unless all pixels are 0 or 1.
         """
@@ -114,7 +118,7 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def iw_bound(self, pixels: Tensor) -> Tensor:
-        """Return the importance-weighted bound of images (n, 28, 28), (n,) in nats, with the draws of training."""
+        """Return the importance-weighted bound of images (n, h, w), (n,) in nats, with the draws of training."""
         size, bounds = max(1, DECODED_AT_ONCE // self.importance_samples), []
         for chunk in pixels.split(size):
             images = chunk.float()
@@ -124,7 +128,7 @@ class VaeFamily(Family):
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, samples: int) -> Tensor:
-        """Return draws z (n, samples, d) of q(z|x) for binary images (n, 28, 28)."""
+        """Return draws z (n, samples, d) of q(z|x) for binary images (n, h, w)."""
         _require_binary(pixels)
         chunks = pixels.split(DECODED_AT_ONCE)
         return torch.cat([self.networks.encode(chunk.float()).draw(samples)[0] for chunk in chunks])
@@ -132,16 +136,6 @@ class VaeFamily(Family):
     def decode(self, latents: Tensor) -> Tensor:
         """Return the means of the Bernoulli pixels, (n, *image_shape), from latents (n, d)."""
         return self.networks.logits(latents).sigmoid()
-
-
-def standard_error(values: Tensor) -> float:
-    """Return the standard error of the mean of values (n,).
-
-    >>> import torch
-    >>> round(standard_error(torch.tensor([1.0, 3.0])), 4)
-    1.0
-    """
-    return float(values.std() / len(values) ** 0.5)
 
 
 def _require_binary(pixels: Tensor) -> None:

@@ -7,7 +7,7 @@ import re
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.records.headlines import headline_of, likelihood, title_of
+from triptych.records.headlines import headline_of, likelihoods, title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.run_folder import Json, RunFolder, stage_of
 from triptych.studies.kinds import STUDIES
@@ -77,9 +77,8 @@ def result_of(run: RunFolder) -> str:
         test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]
     except KeyError as missing:
         raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
-    row = {f"test_{key}": test.get(key, "") for key in ("elbo", "log_likelihood", "bits_per_dimension")}
     error = f" ± {fidelity['standard_error']:.2g} (standard error)" if "standard_error" in fidelity else ""
-    return ", ".join(filter(None, [likelihood(row), f"FID {fidelity['value']:.2f}{error}"]))
+    return ", ".join(filter(None, [likelihoods(test), f"FID {fidelity['value']:.2f}{error}"]))
 
 
 def _result_of_study(run: RunFolder) -> str:

@@ -14,7 +14,7 @@ from triptych.core.messages import one_line
 from triptych.records.mlflow.descriptions import model_note, result_of
 from triptych.records.mlflow.pyfunc_model import MODEL_DATA, write_mlflow_model
 from triptych.records.mlflow.saved_view import model_version_tags
-from triptych.records.mlflow.store import Store, expected_errors, import_client
+from triptych.records.mlflow.store import URI_VARIABLE, Store, expected_errors, import_client
 from triptych.records.run_folder import RunFolder, numbers_of_evaluation
 
 if TYPE_CHECKING:
@@ -84,16 +84,17 @@ def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, d
     Raises TriptychError if the URI is none of `models:/NAME/VERSION`, `models:/NAME/latest` and `models:/NAME@ALIAS`,
     or if MLflow does not answer or has no such version.
     """
-    client = import_client()(tracking_uri)
+    client_class = import_client()
     from mlflow.artifacts import download_artifacts
 
     try:
+        client = client_class(tracking_uri)
         version = _version_of(client, uri)
         path = download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking_uri)
         metrics = client.get_run(version.run_id).data.metrics
     except expected_errors() as error:
-        reason = one_line(error).rstrip(".")
-        raise TriptychError(f"MLflow at {tracking_uri} does not give {uri} ({reason}): name another model") from None
+        problem = f"MLflow at {tracking_uri} does not give {uri} ({one_line(error).rstrip('.')})"
+        raise TriptychError(f"{problem}: check {URI_VARIABLE} and the name of the model") from None
     return Path(path) / MODEL_DATA, numbers_of_evaluation(metrics)
 
 

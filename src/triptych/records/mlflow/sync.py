@@ -31,8 +31,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
         store.mark_dead_runs()
         delete_unknown_files(store)
     except expected_errors() as error:
-        database = store.uri.removeprefix("sqlite:///")
-        advice = f"Sync again later, or first delete {database}" if store.is_local else "Sync again later"
+        advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
         raise TriptychError(
             f"MLflow at {store.uri} does not answer ({one_line(error)}). No result is lost. {advice}."
         ) from None

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -59,7 +58,7 @@ def _serve(store: Store, port: int, address: str) -> int:
 
 def _experiments(store: Store, address: str) -> str:
     """Return `experiment_lines`. Raises TriptychError if the database is read-only or damaged."""
-    database = Path(store.uri.removeprefix("sqlite:///"))
+    database = store.database
     for place in (database.parent, database):  # SQLite writes a journal beside the database
         if place.exists() and not os.access(place, os.W_OK):
             raise TriptychError(f"{place} is read-only, and MLflow writes to it: make it writable")

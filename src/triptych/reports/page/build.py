@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
+from triptych.core.messages import one_line
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
@@ -20,8 +22,8 @@ from triptych.reports.page.recipes import read_written
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
 from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
 from triptych.reports.page.wall import walls
-from triptych.reports.summary import LIKELIHOODS, read_summary
 from triptych.settings.params import Settings
+from triptych.stages.summary import LIKELIHOODS, read_summary
 
 Json = dict[str, Any]
 
@@ -37,22 +39,39 @@ def build_page(project: Project, settings: Settings) -> Path:
     return project.page
 
 
+@contextmanager
+def stale_results() -> Iterator[None]:
+    """Raise TriptychError where results that settings no longer ask for break the page.
+
+    Directly after a run there are none, so that the same error is one of ours, and has its stack trace.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise TriptychError(f"the results do not fit params.yaml ({reason}): run `triptych repro`") from error
+
+
 def try_to_build_page(project: Project, settings: Settings) -> bool:
     """Write the page of the results before a run; return whether that was possible.
 
-    It is not if results are missing or damaged, or have another form than the settings ask for. The stages of the run
-    then replace them. After a failure the caller builds the page again with `build_page`, which shows what is wrong.
+    It is not if results are missing, damaged or stale. The stages of the run then replace them.
     """
     try:
-        build_page(project, settings)
-    except (TriptychError, AttributeError, LookupError, TypeError, ValueError):
+        with stale_results():
+            build_page(project, settings)
+    except TriptychError:
         return False
     return True
 
 
 def is_current(project: Project, settings: Settings) -> bool:
-    """Return whether `report.html` is what `build_page` would write. Raises TriptychError like `build_page`."""
-    return _is_written(project, _render_page(project, settings))
+    """Return whether `report.html` is what `build_page` would write.
+
+    Raises TriptychError if results are missing, damaged or stale.
+    """
+    with stale_results():
+        return _is_written(project, _render_page(project, settings))
 
 
 def _is_written(project: Project, html: bytes) -> bool:

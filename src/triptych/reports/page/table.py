@@ -137,11 +137,12 @@ def _real_images(key: str, members: Sequence[Row]) -> Cell:
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
     """Return the spread of each numeric column over the rows of a group, one row per seed."""
-    columns = [key for key in rows[0] if all(_number(row[key]) is not None for row in rows)]
+    columns = [key for key in rows[0] if all(number_in(row[key]) is not None for row in rows)]
     return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
 
 
-def _number(cell: object) -> float | None:
+def number_in(cell: object) -> float | None:
+    """Return the number in a cell of the summary, or None if it says that there is none."""
     try:
         return float(str(cell))
     except ValueError:
@@ -179,7 +180,7 @@ def _title(spread: Spread) -> str:
 
 def show_number(value: object) -> str:
     """Return a number with four digits or in scientific notation; return words unchanged."""
-    number = _number(value)
+    number = number_in(value)
     if number is None:
         return str(value)
     if number == 0 or 1e-3 <= abs(number) < 1e5:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from triptych.objectives.likelihoods import standard_error
 from triptych.objectives.planar import loss1, loss2
 from triptych.studies.base import StudyEvaluation
 from triptych.studies.planar.densities import BOX, DENSITIES, STEP, grid
@@ -105,6 +106,6 @@ def _negative_log_likelihood(flow: PlanarFlow, points: Tensor) -> Tensor:
 def _mean(name: str, values: Tensor) -> dict[str, float | int]:
     return {
         name: float(values.mean()),
-        f"{name}_standard_error": float(values.std() / len(values) ** 0.5),
+        f"{name}_standard_error": standard_error(values),
         "samples": len(values),
     }
