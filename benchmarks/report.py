@@ -11,7 +11,8 @@ from harness import ROOT, Cell, Table
 
 RESULTS, PAGE = Path(__file__).parent / "results.json", ROOT / "docs" / "speed.md"
 DIGITS = 4  # significant digits in results.json
-KEPT = ("families", "limits", "mixed", "targets", "planar", "importance", "libraries")  # of each processor
+# The tables that are kept for each processor.
+KEPT = ("families", "limits", "mixed", "targets", "planar", "importance", "libraries")
 
 
 def store(tables: list[Table], machine: dict[str, Any], rounds: int) -> None:
@@ -33,8 +34,9 @@ def comparisons(tables: list[Table], machine: dict[str, Any]) -> list[str]:
 
 
 def _name(machine: dict[str, Any]) -> str:
-    """Return the name under which tables of this machine are stored: its GPU or its processor."""
-    return machine.get("gpu") or machine["processor"]
+    """Return the name under which tables of this machine are stored: its GPU, or its processor and instructions."""
+    instructions = machine["instruction_set"].partition(",")[0]
+    return machine.get("gpu") or f"{machine['processor']}, {instructions}"
 
 
 def _read() -> dict[str, Any]:

@@ -241,7 +241,7 @@ def test_a_refused_array_takes_back_the_job_that_it_waits_for(tmp_path: Path) ->
         def submit(self, job: Job) -> SimpleNamespace:
             if job.name != SHARED:
                 raise FailedJobError("MaxArraySize")
-            return SimpleNamespace(job_id="7", cancel=lambda: cancelled.append("7"))
+            return SimpleNamespace(job_id="7", cancel=lambda check: check or cancelled.append("7"))
 
         def update_parameters(self, **_: object) -> None: ...
 

@@ -545,15 +545,18 @@ def test_speeds_are_kept_for_each_processor(monkeypatch: pytest.MonkeyPatch, tmp
     speeds, costs = Table("families"), Table("growth")
     for table in (speeds, costs):
         table.add("row", "column", 1.0, "s")
-    for processor in ("old", "new"):
-        report.store([speeds, costs], {"processor": processor}, rounds=1)
+    older, newer, another = (
+        {"processor": "EPYC", "instruction_set": instructions} for instructions in ("AVX2", "AVX512, oneDNN", "NEON")
+    )
+    for machine in (older, newer):
+        report.store([speeds, costs], machine, rounds=1)
     stored = json.loads(report.RESULTS.read_text())
-    assert list(stored["families"]) == ["old", "new"]
-    assert list(stored["growth"]) == ["new"]
+    assert list(stored["families"]) == ["EPYC, AVX2", "EPYC, AVX512"]
+    assert list(stored["growth"]) == ["EPYC, AVX512"]
     speeds.cell("row", "column").values[:] = [2.0]
-    [line] = report.comparisons([speeds], {"processor": "old"})
+    [line] = report.comparisons([speeds], older)
     assert "row, column: 2, was 1" in line
-    assert not report.comparisons([speeds], {"processor": "another"})
+    assert not report.comparisons([speeds], another)
 
 
 def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import dvc.stage.run
 import pytest
@@ -53,12 +54,14 @@ def make_project(folder: Path, commands: dict[str, str], params: dict | None = N
     return Project(folder)
 
 
-def run_stages(project: Project, workers: int, groups: tuple[str, ...] = ()) -> int:
+def run_stages(
+    project: Project, workers: int, groups: tuple[str, ...] = (), seconds: Mapping[str, float] = MappingProxyType({})
+) -> int:
     plan = parallel.begin_planning(project)()
     assert plan
     with Display(project.root, verbose=False) as display:
         display.begin(dict.fromkeys(plan.waits, 1.0), workers)
-        return parallel.run(project, plan, workers, {}, display, gpus=groups)
+        return parallel.run(project, plan, workers, {}, display, seconds=seconds, gpus=groups)
 
 
 def test_the_longest_chain_starts_first() -> None:
@@ -71,11 +74,7 @@ def test_the_longest_chain_starts_first() -> None:
 def test_one_worker_runs_the_longest_chain_first_and_each_stage_after_its_inputs(tmp_path: Path) -> None:
     log = tmp_path / "log"
     project = make_project(tmp_path / "p", {name: f"echo {name} >> {log}; echo {name} > {name}" for name in ORDER})
-    for stage, seconds in (("b", 9), ("d", 30)):
-        entry = project.private / "journal" / f"{stage}@all" / "1.json"
-        entry.parent.mkdir(parents=True)
-        entry.write_text(json.dumps({"dvc_stage": stage, "seconds": seconds}))
-    assert run_stages(project, 1) == 0
+    assert run_stages(project, 1, seconds={"b": 9.0, "d": 30.0}) == 0
     assert log.read_text().split() == ["d", "b", "a", "c"]
 
 

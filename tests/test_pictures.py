@@ -245,6 +245,28 @@ def test_the_aggregate_posterior_has_the_colours_of_the_classes(
     assert axes.get_ylabel() == "$z_2$"
 
 
+def test_the_labels_of_own_images_are_shown(
+    evaluation: Evaluation, saved: dict[str, Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only some images are shown, and there are more classes than colours."""
+    monkeypatch.setattr(vae_pictures, "POINTS", 25)
+    labels = torch.arange(50) % 12
+    data = SimpleNamespace(has_labels=lambda split: True, labels=lambda split: labels.numpy())
+    evaluation.splits["test"] = SimpleNamespace(pixels=TEST, eight_bit=TEST * 255, data=data)
+    shown: list[int] = []
+    latents = labels.float()[:, None].expand(-1, 2)
+    monkeypatch.setattr(vae_pictures, "_evenly_spaced", lambda *_: torch.arange(0, 50, 2))
+    monkeypatch.setattr(evaluation.family, "encode", lambda pixels, draws: latents[::2, None].expand(-1, draws, -1))
+    vae_pictures._draw_aggregate_posterior(evaluation)
+    figure = saved["U1.15-posterior.png"]
+    for label, points in enumerate(figure.axes[0].collections):
+        shown += [int(first) for first, _ in points.get_offsets()]
+        assert {min(first, 9) for first, _ in points.get_offsets()} <= {label}
+    assert sorted(shown) == sorted(labels[::2].tolist())
+    assert figure.axes[0].collections[-1].get_label() == "9 and above"
+    assert figure.legends[0].get_title().get_text().startswith("label")
+
+
 def test_pictures_with_two_latents_include_the_plane(
     evaluation: Evaluation, saved: dict[str, Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,13 +161,14 @@ def test_a_second_process_waits_and_reports_the_first(
 
 
 def test_the_process_of_a_running_training_is_known(tmp_path: Path) -> None:
-    with checkpoint_folder(tmp_path, "vae-20d", "key", tmp_path / "here", pytest.fail):
-        assert running_process(tmp_path, "vae-20d") == os.getpid()
-        assert running_process(tmp_path, "vae-2d") is None
-    assert running_process(tmp_path, "vae-20d") is None
+    here, there = tmp_path / "here", tmp_path / "another project"
+    with checkpoint_folder(tmp_path, "vae-20d", "key", here, pytest.fail):
+        assert running_process(tmp_path, "vae-20d", here) == os.getpid()
+        assert running_process(tmp_path, "vae-20d", there) is None
+    assert running_process(tmp_path, "vae-20d", here) is None
     ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout
-    (tmp_path / "vae-20d@key.pid").write_text(ended)
-    assert running_process(tmp_path, "vae-20d") is None
+    output_lock(tmp_path, "vae-20d", here).with_suffix(".pid").write_text(ended)
+    assert running_process(tmp_path, "vae-20d", here) is None
 
 
 def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:

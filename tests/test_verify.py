@@ -268,7 +268,7 @@ def test_damaged_files_are_findings(project: Project, monkeypatch: pytest.Monkey
     settings = SimpleNamespace(measured=["vae"], experiments={})
     text, trustworthy = table.verify(project, settings)
     assert not trustworthy
-    assert "damaged: summary.csv with results (with all files): not all were compared: " in text
+    assert "damaged: summary.csv (with results): not all were compared: " in text
     assert "missing: report.html: vae (with plots/vae/results.json): out of date" in text
     shutil.rmtree(project.model("vae"))
     assert [*check_baseline(project, ["vae"])] == [], "the missing model is a finding of check_outputs"

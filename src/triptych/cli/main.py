@@ -75,10 +75,9 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
         if not (status or arguments or (is_built and status is None)) and project.summary.exists():
             display.phase("writing report.html")
             build_page(project, settings)
-    if status:
-        sys.exit(status)
-    if project.summary.exists() and not arguments:
+    if not (status or arguments) and project.summary.exists():
         click.echo(f"\n{closing_table(project, settings)}")
+    sys.exit(status)
 
 
 @cli.command()
@@ -128,7 +127,8 @@ def page() -> None:
 
     project, settings = open_project()
     with stale_results():
-        click.echo(f"wrote {build_page(project, settings)}")
+        path = build_page(project, settings)
+    click.echo(f"wrote {path}")
 
 
 @cli.command()

@@ -98,6 +98,6 @@ def _queue(executor: Executor, shared: Job, stages: Mapping[str, Sequence[str]])
             }
     except FailedJobError as error:
         if first:
-            first.cancel()
+            first.cancel(check=False)
         raise TriptychError(f"SLURM refuses the jobs: {one_line(error)}") from None
     return numbers | {name: job.job_id for name, job in jobs.items()}

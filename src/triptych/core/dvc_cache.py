@@ -23,14 +23,21 @@ def recorded_outputs(root: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def cached_files(root: Path, md5: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files in DVC's cache for a hash: one file with an empty name, or a folder's files by relative path."""
+    """Yield the files in DVC's cache for a hash: one file with an empty name, or a folder's files by relative path.
+
+    Raises TriptychError if the list of a folder's files is damaged.
+    """
     cache = _cache_folder(root)
     cached = cache / md5[:2] / md5[2:]
     if not md5.endswith(".dir"):
         yield "", cached
     elif cached.exists():
-        for entry in json.loads(cached.read_text(encoding="utf-8")):
-            yield entry["relpath"], cache / entry["md5"][:2] / entry["md5"][2:]
+        try:
+            entries = [(entry["relpath"], entry["md5"]) for entry in json.loads(cached.read_text(encoding="utf-8"))]
+        except (KeyError, TypeError, ValueError):
+            raise TriptychError(f"DVC's cache is damaged: delete {cached}, and run the stage again") from None
+        for name, each in entries:
+            yield name, cache / each[:2] / each[2:]
 
 
 def is_cached(root: Path, md5: str) -> bool:

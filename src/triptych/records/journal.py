@@ -18,7 +18,7 @@ from triptych.core.json_files import read_json, write_json
 from triptych.core.process_ids import STAGE_VARIABLE
 from triptych.core.project import Project
 
-EXPERIMENT_VARIABLE = "DVC_EXP_NAME"  # set by `dvc exp run` and by DVC's queue
+VARIABLES = {"dvc_stage": STAGE_VARIABLE, "dvc_exp": "DVC_EXP_NAME"}  # by fact, those that DVC sets
 
 
 @dataclass
@@ -36,15 +36,15 @@ class Execution:
         self.facts |= {
             "stage": self.stage,
             "name": self.name,
-            "dvc_stage": os.environ.get(STAGE_VARIABLE, f"{self.stage}@{self.name}"),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_commit": commit,
             "git_dirty": dirty,
             "machine": f"{platform.node()}, {platform.system()} {platform.machine()}",
             "python": platform.python_version(),
         }
-        if experiment := os.environ.get(EXPERIMENT_VARIABLE):
-            self.facts["dvc_exp"] = experiment
+        for fact, variable in VARIABLES.items():
+            if variable in os.environ:
+                self.facts[fact] = os.environ[variable]
 
     def write(self, result: Path) -> None:
         """Write the facts into the journal under the hash of the file `result`, which this execution wrote."""

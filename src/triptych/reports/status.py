@@ -30,7 +30,7 @@ from triptych.training.checkpoint_locks import running_process
 
 Json = dict[str, Any]
 
-CURRENT, NEVER = "up to date", "not run"
+CURRENT, NEVER, RUNNING = "up to date", "not run", "running"
 CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
 LINE = "{:<28} {:<19} {:<8} {:<16} {:>8}  {}"
@@ -59,10 +59,10 @@ def status(project: Project, settings: Settings) -> str:
         lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    if stale := [state for state in states.values() if state.word != CURRENT]:
+    if stale := [state for state in states.values() if state.word not in (CURRENT, RUNNING)]:
         advice = CHECKOUT if all(state.reason.endswith(CHECKOUT) for state in stale) else "run `triptych repro`"
         lines.append(f"{len(stale)} of {len(states)} are not up to date: {advice}")
-    else:
+    elif RUNNING not in (state.word for state in states.values()):
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join([*lines, *_warning_of_page(project, settings)])
 
@@ -88,8 +88,8 @@ def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
 
 def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
     state, name = lock.state(stage), stage.partition("@")[2]
-    if state != CURRENT and (pid := running_process(project.checkpoints, name)):
-        return State("running", f"process {pid} trains it")
+    if state != CURRENT and (pid := running_process(project.checkpoints, name, project.model(name))):
+        return State(RUNNING, f"process {pid} trains it")
     indices = [folder / INDEX for folder in project.checkpoints.glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:

@@ -189,12 +189,11 @@ def serve(folder: str, descriptor: int) -> list[object]:
 
 
 def _exit_at_once(status: list[object]) -> None:
-    code = (status[0] or 0) if status else None  # sys.exit(None) means success
-    if isinstance(code, int):
-        with suppress(OSError):
+    if status and isinstance(status[0], int | None):  # sys.exit(None) means success
+        with suppress(OSError):  # then Python's own exit reports the problem
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)
+            os._exit(status[0] or 0)
 
 
 def _import_everything() -> None:

@@ -42,7 +42,7 @@ from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
-from triptych.runner.schedule import Plan, durations, longest_first
+from triptych.runner.schedule import Plan, longest_first
 
 if TYPE_CHECKING:
     from dvc.fs import FileSystem
@@ -88,15 +88,16 @@ def run(
     variables: Mapping[str, str],
     display: Display,
     *,
+    seconds: Mapping[str, float],
     gpus: Sequence[str] = (),
 ) -> int:
     """Run the stages of a plan, `workers` at a time, with these environment variables; return the exit status.
 
-    The stages share the groups of GPUs. After a failure no further stage starts, and the error is printed last.
-    Raises KeyboardInterrupt after Ctrl-C, when all stages have ended.
+    `seconds` are the expected durations of the stages, which share the groups of GPUs. After a failure no further stage
+    starts, and the error is printed last. Raises KeyboardInterrupt after Ctrl-C, when all stages have ended.
     """
     place = _read_pipeline(project.root) if PROCESSES.get_start_method() == "fork" else project.root
-    order = longest_first(plan.waits, durations(project))
+    order = longest_first(plan.waits, seconds)
     graph = TopologicalSorter(plan.waits)
     graph.prepare()
     ready: list[str] = []

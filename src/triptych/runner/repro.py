@@ -82,6 +82,8 @@ def repro(
             display.notice(warning)
         if len(plan.waits) < len(plan.order):
             display.say(f"{len(plan.order) - len(plan.waits)} of {len(plan.order)} stages are up to date")
-        display.begin(expected_seconds(project, settings, plan.waits), workers)
+        seconds = expected_seconds(project, settings, plan.waits)
+        display.begin(seconds, workers)
         environment = {**dvc.NO_TELEMETRY, **variables, **display.variables}
-        return parallel.run(project, plan, workers, environment, display, gpus=gpu_groups(settings.runtime))
+        gpus = gpu_groups(settings.runtime)
+        return parallel.run(project, plan, workers, environment, display, seconds=seconds, gpus=gpus)

@@ -68,7 +68,10 @@ def longest_first(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, floa
 
 
 def durations(project: Project) -> dict[str, float]:
-    """Return the seconds of the last execution of each stage in the journal; damaged entries are left out."""
+    """Return the seconds of the last execution of each stage in the journal.
+
+    Entries that are damaged, or that no DVC stage has written, are left out.
+    """
     seconds = {}
     for path in sorted((project.private / "journal").glob("*/*.json"), key=lambda path: path.stat().st_mtime):
         with suppress(TriptychError, KeyError, TypeError, ValueError):

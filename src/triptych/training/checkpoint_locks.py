@@ -56,13 +56,13 @@ def output_lock(root: Path, name: str, output: Path) -> Path:
     return root / f"{name}.{sha256_of_json(str(output.resolve()))[:16]}.lock"
 
 
-def running_process(root: Path, name: str) -> int | None:
-    """Return the id of the process of this machine that holds a checkpoint folder of a training, or None."""
-    for path in root.glob(f"{name}@*.pid"):
-        with suppress(FileNotFoundError, ValueError):  # it has just ended, or has not written its id yet
-            if is_alive(pid := int(path.read_text(encoding="utf-8"))):
-                return pid
-    return None
+def running_process(root: Path, name: str, output: Path) -> int | None:
+    """Return the id of the process of this machine that writes `output`, or None."""
+    try:
+        pid = int(output_lock(root, name, output).with_suffix(".pid").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none runs, or it has not written its id yet
+        return None
+    return pid if is_alive(pid) else None
 
 
 def _folder_lock(folder: Path) -> Path:

@@ -40,8 +40,9 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
 
 
 def _until_damage(label: str, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Yield the findings of a comparison; a damaged file, which ends it, becomes the last one."""
+    """Yield the findings of a comparison. If a file is damaged, it ends with a finding that names the file."""
     try:
         yield from findings
     except TriptychError as error:
-        yield Finding(label, "all files", Verdict.DAMAGED, f"not all were compared: {error}")
+        item, _, compared_with = label.partition(" with ")
+        yield Finding(item, compared_with, Verdict.DAMAGED, f"not all were compared: {error}")

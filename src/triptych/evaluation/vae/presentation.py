@@ -43,7 +43,7 @@ def _comparison(name: str, plain: str, layers: int, planar_test: Metrics, plain_
     return (
         f"{name} has {layers} planar layers and a log-likelihood of {planar_test['log_likelihood']:.2f} nats. {plain} "
         f"has no such layers and {plain_test['log_likelihood']:.2f} nats. The difference is {difference:+.2f} nats: "
-        "only several seeds show whether another training has it too. The gap between log-likelihood and ELBO is "
+        "only several seeds show whether other trainings have it too. The gap between log-likelihood and ELBO is "
         f"{planar_test['gap']:.2f} nats with the layers and {plain_test['gap']:.2f} nats without them."
     )
 

@@ -41,9 +41,10 @@ def build_page(project: Project, settings: Settings) -> Path:
 
 @contextmanager
 def stale_results() -> Iterator[None]:
-    """Raise TriptychError where results that settings no longer ask for break the page.
+    """Raise TriptychError if results that do not fit the settings break the page.
 
-    Directly after a run there are none, so that the same error is one of ours, and has its stack trace.
+    Directly after a run no result is stale. The caller then does not use this, and an error of ours keeps its stack
+    trace.
     """
     try:
         yield
