@@ -20,9 +20,11 @@ from power_cut import cut_power
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
+from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
+from triptych.reports.status import NEVER, RUNNING, Lock, _state_of_training
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training import distributed
@@ -169,6 +171,15 @@ def test_the_process_of_a_running_training_is_known(tmp_path: Path) -> None:
     ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout
     output_lock(tmp_path, "vae-20d", here).with_suffix(".pid").write_text(ended)
     assert running_process(tmp_path, "vae-20d", here) is None
+
+
+def test_status_says_which_trainings_run(tmp_path: Path) -> None:
+    project, lock = Project(tmp_path), Lock(tmp_path, {}, {})
+    model = project.model("vae-20d")
+    with checkpoint_folder(project.checkpoints, "vae-20d", "key", model, pytest.fail):
+        state = _state_of_training(project, lock, "train@vae-20d")
+    assert state == (RUNNING, f"process {os.getpid()} trains it")
+    assert _state_of_training(project, lock, "train@vae-20d").word == NEVER
 
 
 def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:
