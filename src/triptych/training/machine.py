@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from triptych.core.errors import TriptychError
 
 MMAP_THRESHOLD, TRIM_THRESHOLD, TOP_PAD = -3, -1, -2  # parameters of glibc's mallopt
-MODEL_NAME = re.compile(r"^model name\s*: (.+)$", re.MULTILINE)  # in /proc/cpuinfo, except on ARM
+OF_PROCESSOR = re.compile(r"^(model name|cpu family|model)\s*: (.+)$", re.MULTILINE)  # in /proc/cpuinfo
 BLAS_OF_TORCH = re.compile(r"BLAS_INFO=(\w+)")
 LARGEST, HEADROOM = 1 << 30, 1 << 26  # bytes
 
@@ -54,10 +54,15 @@ def kernel_facts(device: torch.device) -> dict[str, str | int]:
 
 
 def processor() -> str:
-    """Return the processor's model, such as "AMD EPYC 9B45 128-Core Processor"."""
-    described = Path("/proc/cpuinfo")
-    if described.exists() and (model := MODEL_NAME.search(described.read_text(encoding="utf-8"))):
-        return model[1]
+    """Return the processor's name, family and model, such as "AMD EPYC, family 25, model 17".
+
+    On rented machines, processors of several families often have the same name.
+    """
+    path = Path("/proc/cpuinfo")
+    found = dict(OF_PROCESSOR.findall(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    if "model name" in found:  # not on ARM
+        numbers = {"family": found.get("cpu family"), "model": found.get("model")}
+        return ", ".join([found["model name"], *(f"{word} {number}" for word, number in numbers.items() if number)])
     return torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
 
 

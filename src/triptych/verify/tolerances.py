@@ -3,16 +3,17 @@
 An AMD Zen 4 and a Zen 5 trained equal weights, and their FIDs differed by 5e-9 of the value. The numbers of planar
 studies differed by up to 1e-4: NumPy's BLAS chooses its kernels by the processor's model.
 
-The tolerances hold for weights that were trained with another order of summation. They were set from two runs of all
-experiments with profile quick, with AVX-512 and with AVX2. The largest differences, as shares where no unit is named:
+The tolerances hold for weights that were trained with another order of summation. They were set from runs of all
+experiments with profile quick: the first three columns with AVX-512 and with AVX2 on one processor, the last column on
+an AMD Zen 4 and an Intel Xeon, with a longer training. The largest differences, as shares where no unit is named:
 
-| numbers | VAEs | GAN on MNIST |
-| --- | --- | --- |
-| ELBO and log-likelihood | 0.03 % | |
-| KL; the gap between log-likelihood and ELBO | 0.16 %; 0.24 % | |
-| FID, KID, IS | 0.1 %, 0.07 %, 0.2 % | 0.6 %, 4.4 %, 6 % |
-| recognised share, precision, recall | 0, 0.001, 0.004 | 0.003, 0.001, 0.008 |
-| losses; accuracy of the discriminator | | 14 %; 0.05 |
+| numbers | VAEs | GAN on MNIST | GAN on MNIST, 3,140 updates |
+| --- | --- | --- | --- |
+| ELBO and log-likelihood | 0.03 % | | |
+| KL; the gap between log-likelihood and ELBO | 0.16 %; 0.24 % | | |
+| FID, KID, IS | 0.1 %, 0.07 %, 0.2 % | 0.6 %, 4.4 %, 6 % | 2.4 %, 6 %, 17 % |
+| recognised share, precision, recall | 0, 0.001, 0.004 | 0.003, 0.001, 0.008 | 0.016, 0.035, 0.006 |
+| losses; accuracy of the discriminator | | 14 %; 0.05 | 4 %; 0.05 |
 
 Some models have no tolerance before `SETTLED` updates (`FamilyEntry.unsettled`). The FID of a GAN after 60 updates was
 59 and 78. Without gradient clipping, single batches change the loss of a flow suddenly: a RealNVP with weights that
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 # Keys of both tables are words in the names of numbers. The last key that fits counts.
 RELATIVE = {
-    "fid": 0.1, "kid": 0.15, "is": 0.15, "train_kl": 0.01, "valid_kl": 0.01, "test_kl": 0.01, "gap": 0.01,
+    "fid": 0.1, "kid": 0.15, "is": 0.25, "train_kl": 0.01, "valid_kl": 0.01, "test_kl": 0.01, "gap": 0.01,
     "generator_loss": 0.3, "discriminator_loss": 0.3, "effective_sample_size": 0.1, "distance": 0.1,
     "inverse_error": 10.0, "standard_error": 0.2, "standard_deviation": 1.0,
 }  # fmt: skip
