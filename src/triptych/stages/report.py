@@ -10,6 +10,7 @@ from triptych.core.files import atomic_file, atomic_folder
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Results, measured, read_document
 from triptych.core.tracker import Tracker
+from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.intervals import ERROR
@@ -186,7 +187,8 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
 
 def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Numbers) -> None:
     found = [(name, read_sheet(sheet)) for name, sheet in samples.items()]
-    title = f"Samples after training, profile {metrics['profile']}, images: {metrics['data']['source']}"
+    source = without_checksum(metrics["data"]["source"])
+    title = f"Samples after training, profile {metrics['profile']}, images: {source}"
     save_images(image_panels(found, title), path, colour=any(sheet.ndim == 3 for _, sheet in found))
 
 
