@@ -34,9 +34,15 @@ def comparisons(tables: list[Table], machine: dict[str, Any]) -> list[str]:
 
 
 def _name(machine: dict[str, Any]) -> str:
-    """Return the name under which tables of this machine are stored: its GPU, or its processor and instructions."""
-    instructions = machine["instruction_set"].partition(",")[0]
-    return machine.get("gpu") or f"{machine['processor']}, {instructions}"
+    """Return the name under which tables of this machine are stored: its GPU, or its processor and instructions.
+
+    The model of a processor is left out, since only newer tables have it.
+    """
+    processor, instructions = (
+        machine["processor"].partition(", model ")[0],
+        machine["instruction_set"].partition(",")[0],
+    )
+    return machine.get("gpu") or f"{processor}, {instructions}"
 
 
 def _read() -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_a_baseline_result_has_the_present_settings(params: dict, name: str) -> 
         assert result["settings"] == settings | {"iterations": settings["iterations"]["full"]}
         return
     assert {key: result[name_of("fid", result)][key] for key in ("samples", "reference_images")} == {
-        "samples": 5000 if name.endswith("-narrow") else full.active.fidelity.samples,
+        "samples": full.active.fidelity.samples,
         "reference_images": full.dataset(result[name_of("fid", result)]["reference"].split("/")[0]).sizes("full").test,
     }
     if base in full.experiments:
@@ -82,6 +82,21 @@ def test_results_of_several_seeds_have_a_table_of_their_own(tmp_path: Path) -> N
     assert f"| `vae-20d` | 2 | {mean:.5g} ± {deviation:.2g} |" in of_vae
     assert "| `planar-density` | `arcs-k2` | 2 |" in of_study
     assert f"{kl['arcs-k2']['kl'] + 0.5:.5g} ± {0.5**0.5:.2g} |" in of_study
+
+
+def test_means_over_seeds_do_not_mix_extractors(tmp_path: Path) -> None:
+    first, second = (read_json(FOLDER / f"nice-mnist{ending}.json") for ending in ("", "-seed-1"))
+    fid, bits = (
+        (first[key][one] + second[key][one]) / 2
+        for key, one in (("fid_classifier", "value"), ("test", "bits_per_dimension"))
+    )
+    for extractor, shown in (("mnist-v1", True), ("another", False)):
+        second["fid_classifier"]["extractor"] = extractor
+        for number, result in enumerate((first, second)):
+            (tmp_path / f"{number}.json").write_text(json.dumps(result))
+        _, over_seeds = table(tmp_path).split("Over seeds: ")
+        assert (f"{fid:.5g} ± " in over_seeds) == shown
+        assert f"{bits:.5g} ± " in over_seeds
 
 
 def test_the_table_shows_the_processor(tmp_path: Path) -> None:

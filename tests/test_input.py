@@ -417,8 +417,8 @@ def test_a_model_with_changed_weights_is_refused(results: PipelineResults, tmp_p
     [
         ("stages: {s: {outs: [{path: ../out, md5: aa.dir}]}}", '[{"relpath": "x", "md5": "bbcc"}]', "leads out of"),
         ("stages: {s: {outs: [{path: out, md5: aa.dir}]}}", '[{"relpath": "../../x", "md5": "bbcc"}]', "leads out of"),
-        ("stages: {s: {outs: [{path: out, md5: aa.dir}]}}", "[{}]", "damaged"),
-        ("stages: {s: {outs: [{path: out, md5: aa.dir}]}}", "{", "damaged"),
+        ("stages: {s: {outs: [{path: out, md5: aa.dir}]}}", "[{}]", "DVC's cache is damaged: delete"),
+        ("stages: {s: {outs: [{path: out, md5: aa.dir}]}}", "{", "DVC's cache is damaged: delete"),
         ("stages: [", "", "damaged"),
         ("stages: 3", "", "damaged"),
     ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from triptych.evaluation import context, presentation
@@ -22,6 +23,7 @@ from triptych.evaluation.presentation import presentation_of
 from triptych.evaluation.vae import pictures as vae_pictures
 from triptych.figures.image_grids import SHADE, tile
 from triptych.objectives.adversarial import jsd, w1
+from triptych.stages import report
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -422,3 +424,15 @@ def test_the_final_weights_return_after_the_snapshots(evaluation: Evaluation) ->
     assert not any(value.requires_grad for value in found.values())
     assert evaluation.family.networks["brightness"].item() == 1.0
     assert torch.equal(evaluation.shown, evaluation.family.draw_latents(25, context.generator(4, "shown samples")))
+
+
+def test_the_samples_of_all_experiments_name_their_source_without_its_checksum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet, titles = tmp_path / "sheet.png", []
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(sheet)
+    monkeypatch.setattr(report, "image_panels", lambda _, title: titles.append(title))
+    monkeypatch.setattr(report, "save_images", lambda *_, **__: None)
+    metrics = {"profile": "full", "data": {"source": "the user's folder, mnist.npz (sha256 5dde5c27)"}}
+    report._save_samples(tmp_path / "X2-samples.png", {"vae": sheet}, metrics)
+    assert titles == ["Samples after training, profile full, images: the user's folder, mnist.npz"]

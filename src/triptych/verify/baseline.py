@@ -99,10 +99,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 """The headings and the keys of the columns, for experiments and for the configurations of each kind of study."""
-OF_SEEDS = (
-    "ELBO, test", "log p, test", "bits per dimension, test", "FID", "KID", "IS", "precision", "recall", "recognised",
-    "training (s)",
-)  # fmt: skip
+OF_EXTRACTOR = ("FID", "KID", "IS", "precision", "recall", "recognised")
+OF_SEEDS = ("ELBO, test", "log p, test", "bits per dimension, test", *OF_EXTRACTOR, "training (s)")
 STUDY_NOTES = {
     "planar": "Planar flows, in nats. The entropy is of the density, by quadrature.",
     "dirac": "Dirac games. Distances from the equilibrium; the judged generator's is the largest of the last tenth.",
@@ -115,7 +113,7 @@ metrics with their protocols, the settings, the data and their checksums, the co
 Likelihoods are in nats per image; ± is a standard error over images. FID, KID, IS, precision and recall are on the
 features of the extractor in the same row; compare only rows with the same extractor. Where it is our own classifier,
 the files call the measures `fid_classifier` and so on. An empty cell is not defined for the family, or was not
-measured.
+measured. There is no mean of such a measure over seeds that have different extractors.
 """
 
 
@@ -220,8 +218,12 @@ def _seed_table(kind: str, results: Mapping[str, Sequence[Result]]) -> Iterator[
     yield from _heading([*_labels(kind), "seeds", *columns])
     for name, seeds in results.items():
         parts = [_parts(name, result) for result in seeds]
+        mixed = len({str(result.get("fid", {}).get("extractor")) for result in seeds}) > 1
         for label in parts[0]:
-            cells = [_spread_cell([part[label].get(key) for part in parts]) for key in columns.values()]
+            cells = [
+                "" if mixed and heading in OF_EXTRACTOR else _spread_cell([part[label].get(key) for part in parts])
+                for heading, key in columns.items()
+            ]
             yield _row([*label, str(len(seeds)), *cells])
 
 

@@ -4,10 +4,10 @@ An AMD Zen 4 and a Zen 5 trained equal weights, and their FIDs differed by 5e-9 
 studies differed by up to 1e-4: NumPy's BLAS chooses its kernels by the processor's model.
 
 The tolerances hold for weights that were trained with another order of summation. They were set from runs of all
-experiments with profile quick: the first three columns with AVX-512 and with AVX2 on one processor, the last column on
-an AMD Zen 4 and an Intel Xeon, with a longer training. The largest differences, as shares where no unit is named:
+experiments with profile quick. The first two columns of numbers compare AVX-512 with AVX2 on one processor, the last
+one an AMD Zen 4 with an Intel Xeon, after a longer training. The largest differences, as shares where no unit is named:
 
-| numbers | VAEs | GAN on MNIST | GAN on MNIST, 3,140 updates |
+| numbers | VAEs | GAN on MNIST | GAN on MNIST, 3,120 updates |
 | --- | --- | --- | --- |
 | ELBO and log-likelihood | 0.03 % | | |
 | KL; the gap between log-likelihood and ELBO | 0.16 %; 0.24 % | | |
