@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import pickle
 from functools import reduce
 from pathlib import Path
 
@@ -64,6 +65,14 @@ def test_the_committed_file_is_valid(params: dict) -> None:
     settings = load(ROOT / "params.yaml")
     assert settings.profile == "quick"
     assert list(settings.experiments) == list(params["experiments"])
+
+
+def test_settings_can_be_sent_to_another_process(params: dict) -> None:
+    settings = parse(params)
+    sent = pickle.loads(pickle.dumps(settings))
+    assert sent.model_dump() == settings.model_dump()
+    assert sent == settings
+    assert sent.experiment("vae-20d").at("full") == settings.experiment("vae-20d").at("full")
 
 
 def test_documents_settings(params: dict) -> None:

@@ -78,6 +78,10 @@ class Settings(Section):
     experiments: dict[Name, Experiment] = Field(min_length=1, description="the models: one per entry")
     studies: dict[Name, Study] = Field(description="small problems: several models per entry, trained together")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle plain data, because a type such as `ByProfile[int]` has no name that another process can import."""
+        return type(self).model_validate, (self.model_dump(),)
+
     @property
     def active(self) -> ProfileSettings:
         """The settings of the chosen profile."""
