@@ -17,9 +17,12 @@ from triptych_loop import TriptychLoop
 from worker_process import WorkerProcess
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness import Context
     from triptych.data.prepared import PreparedData
     from triptych.settings.params import Settings
+    from worker_process import Loop
 
 COMPARED = {  # the plain loop, the profile that gives the widths, and the goal
     "vae-20d": (vae.Loop, "full", 4.0),
@@ -105,10 +108,14 @@ def rates(  # noqa: PLR0917
             mixed = training(with_runtime(context.settings, precision="bf16"))
             mixed_two = pair(with_runtime(single, precision="bf16"))
         pixels = torch.from_numpy(data.images("train"))
-        plain = sides.enter_context(
-            WorkerProcess(threads, loop, context.settings.experiment(plain_experiment).at(profile), pixels, profile)
-        )
+        arguments = (loop, context.settings, plain_experiment, pixels, profile)
+        plain = sides.enter_context(WorkerProcess(threads, plain_loop, *arguments))
         yield Rates(triptych, two, plain, mixed, mixed_two)
+
+
+def plain_loop(loop: type, settings: Settings, name: str, pixels: Tensor, profile: str) -> Loop:
+    """Return a plain loop with the settings of an experiment."""
+    return loop(settings.experiment(name).at(profile), pixels, profile)
 
 
 def with_runtime(settings: Settings, **changes: object) -> Settings:
