@@ -320,7 +320,7 @@ def sentences() -> Iterator[str]:
     below = -89.78 - result(slower)["test.log_likelihood"]  # pythae's number, in the table of published numbers
     yield f"`{slower}` has log p {below:.1f} nats below the published number, and ELBO {at(slower, 'test.elbo', 2)}."
     gain = result(faster)["test.log_likelihood"] - result(slower)["test.log_likelihood"]
-    yield f"Its log p is {shown(gain, 1)} nats higher, and its ELBO is {at(faster, 'test.elbo', 2)}."
+    yield f"Its log p is {shown(gain, 1)} nats higher, but its ELBO is lower, {at(faster, 'test.elbo', 2)}."
     deep = f"{vae}-planar-k16"
     gains = {shown(result(deep)[key] - result(vae)[key], 1) for key in ("test.elbo", "test.log_likelihood")}
     few, many = (shown(more_draws()[deep][key] - more_draws()[vae][key], 2) for key in ("200.log_p", "5000.log_p"))
@@ -379,7 +379,7 @@ def sentences_on_copies() -> Iterator[str]:
     on_cifar = [result(path.stem) for path in RESULTS.glob("cifar10-*.json")]
     low, high = (shown(function(each["copying.value"] * 100 for each in on_cifar), 0) for function in (min, max))
     near, nearest = (shown(function(each["copying.z_score"] for each in on_cifar), 0) for function in (max, min))
-    yield f"do show it, with shares from {low} to {high} % and C_T from {nearest} to {near}."
+    yield f"do show a sign of copies, with shares from {low} to {high} % and C_T from {nearest} to {near}."
 
 
 def test_the_table_of_dirac_games_equals_the_files() -> None:
