@@ -38,10 +38,8 @@ def _name(machine: dict[str, Any]) -> str:
 
     The model of a processor is left out, since only newer tables have it.
     """
-    processor, instructions = (
-        machine["processor"].partition(", model ")[0],
-        machine["instruction_set"].partition(",")[0],
-    )
+    processor = machine["processor"].partition(", model ")[0]
+    instructions = machine["instruction_set"].partition(",")[0]
     return machine.get("gpu") or f"{processor}, {instructions}"
 
 
