@@ -57,7 +57,7 @@ class Model(FamilySettings):
         lt=0.5,
         description="with `preparation: logit`, required there: the margin that keeps pixels away from 0 and 1",
     )
-    couplings: Depth = Field(
+    couplings: PerProfile[Depth] = Field(
         description="number of coupling layers; `multiscale`: in each of the three groups; `gated`: this number at "
         "full size, the same number again at half size, and twice this number at a quarter"
     )
