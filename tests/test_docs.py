@@ -90,6 +90,15 @@ def test_mathematics_links_to_functions_and_tests() -> None:
         assert "](../tests/" in checked, what
 
 
+def test_the_table_of_questions_has_every_kept_picture() -> None:
+    """Each picture's question is part of a row, which links to a picture of this question."""
+    rows = (ROOT / "docs/questions.md").read_text(encoding="utf-8").split("| --- | --- | --- |")[1]
+    linked = set(re.findall(r"/([A-Z]\d+(?:\.\d+)?[a-e]?)-[\w-]+\.png\)", rows))
+    kept = {path.stem.partition("-")[0] for path in ROOT.glob("plots/baseline/*/[A-Z][0-9]*.png")}
+    assert len(kept) > 15
+    assert kept == linked
+
+
 @pytest.mark.parametrize(
     "link",
     [
