@@ -90,13 +90,22 @@ def test_mathematics_links_to_functions_and_tests() -> None:
         assert "](../tests/" in checked, what
 
 
-def test_the_table_of_questions_has_every_kept_picture() -> None:
-    """Each picture's question is part of a row, which links to a picture of this question."""
-    rows = (ROOT / "docs/questions.md").read_text(encoding="utf-8").split("| --- | --- | --- |")[1]
-    linked = set(re.findall(r"/([A-Z]\d+(?:\.\d+)?[a-e]?)-[\w-]+\.png\)", rows))
-    kept = {path.stem.partition("-")[0] for path in ROOT.glob("plots/baseline/*/[A-Z][0-9]*.png")}
-    assert len(kept) > 15
-    assert kept == linked
+def test_each_row_of_the_questions_links_to_all_kept_pictures_of_its_question() -> None:
+    text = (ROOT / "docs/questions.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([UMRX][^|]*) \| [^|]* \| (.+) \|$", text, re.MULTILINE))
+    linked = {code: set(re.findall(r"/([A-Z][\w.-]*)\.png\)", answer)) for code, answer in rows.items()}
+    kept = {path.stem for path in ROOT.glob("plots/baseline/*/[A-Z][0-9]*.png")}
+    assert kept == set().union(*linked.values())
+    for code, names in linked.items():
+        ends = re.split(", | to ", code)
+        asked = {_question(name.partition("-")[0]) for name in names}
+        assert all(_question(ends[0]) <= question <= _question(ends[-1]) for question in asked), code
+
+
+def _question(code: str) -> tuple[str, int, str]:
+    """Return the document, number and letter of a question, in the order of the documents."""
+    document, number, letter = re.fullmatch(r"([A-Z]\d*)\.?(\d*)([a-e]?)", code).groups()
+    return document, int(number or 0), letter
 
 
 @pytest.mark.parametrize(

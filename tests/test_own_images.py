@@ -18,10 +18,12 @@ from mutations import mutate_bytes, mutate_npz, mutate_place, npy
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
 from triptych.data.greyscale import to_grey
-from triptych.data.own_images import describe_own
+from triptych.data.own_images import OwnImages, describe_own
 from triptych.data.prepared import PreparedData
 from triptych.data.settings import Dataset
 from triptych.data.sources import load_images
+from triptych.data.splits import default_sizes
+from triptych.settings.own_data import own_entries
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 
@@ -257,3 +259,14 @@ def test_damaged_own_images_are_read_or_refused(tmp_path: Path, chance: Random) 
         if path.is_dir():
             file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
             file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("images", [60, 600, 6000, 12_000, 60_000])
+def test_an_epoch_of_own_images_is_one_pass_or_more(images: int) -> None:
+    found = OwnImages(shape=(28, 28), counts={"train": images}, labelled=False)
+    entries = own_entries("digits", "own/digits.npz", found, ["vae", "gan"])["experiments"]
+    train = default_sizes(found.counts).train
+    for entry in entries.values():
+        assert ("epoch_updates" in entry) == ("batch_size" in entry) == (train < 80 * 128)
+        if "epoch_updates" in entry:
+            assert entry["epoch_updates"]["quick"] * entry["batch_size"] >= train

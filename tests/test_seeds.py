@@ -54,7 +54,7 @@ def test_seeds_are_added_after_their_experiment_and_removed_again(path: Path) ->
     )
     after = path.read_text(encoding="utf-8")
     block = "    dataset: binarized_mnist\n    reference: mnist\n    recipe: vae-20d\n    seed: {}\n"
-    block = "    family: vae\n" + block + "    epochs: {{quick: 16}}\n    model: {{latent: 2}}\n"
+    block = "    family: vae\n" + block + "    model: {{latent: 2}}\n"
     first = "  vae-2d:  # its latent plane can be drawn\n" + block.format(0)
     assert first in before
     others = "".join(f"  vae-2d-seed-{seed}:\n{block.format(seed)}" for seed in (1, 2))

@@ -30,8 +30,8 @@ MODELS: dict[str, Mapping[str, Any]] = {
     },
 }
 """The settings of each model that its recipe lacks."""
-BATCH = 128  # of the recipes
-UPDATES = 80  # per epoch, if a pass through the images has fewer
+BATCH = 128  # the largest batch of few images
+UPDATES = 80  # per epoch, if a pass through the images in such batches has fewer
 WEIGHT_DECAY = 0.01  # of a flow of few images
 NARROW = {"full": [256, 256]}  # hidden layers of a flow of few images
 WIDTH = 80  # columns, at which DVC writes params.yaml
@@ -101,9 +101,9 @@ def _fitted(family: str, train: int) -> dict[str, Any]:
         batch //= 2
     passed, model = train // batch, dict(MODELS[family])
     updates = min(UPDATES, 2 * passed) if family == "flow" else UPDATES
-    settings: dict[str, Any] = {"batch_size": batch} if batch < BATCH else {}
+    settings: dict[str, Any] = {}
     if passed < UPDATES:
-        settings["epoch_updates"] = dict.fromkeys(PROFILES, updates)
+        settings = {"batch_size": batch, "epoch_updates": dict.fromkeys(PROFILES, updates)}
     if updates < UPDATES:
         settings["weight_decay"], model["hidden"] = WEIGHT_DECAY, NARROW
     return settings | ({"model": model} if model else {})
