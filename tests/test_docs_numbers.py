@@ -237,22 +237,22 @@ def test_the_fids_of_earlier_classifiers_are_marked(page: str) -> None:
 def test_the_networks_are_those_of_the_settings() -> None:
     """Each number of the column is one of the settings; widths have their order, and their number if they are equal."""
     [table] = [table for table in tables_of_numbers(ROOT / "docs" / "results.md") if NETWORKS in table.head]
-    before = ""
+    networks = ""
     for first, cell, *_ in table.rows:
-        before = cell.replace("the same", before)
+        networks = cell.replace("the same", networks)
         for name in re.findall(r"`([^`]+)`", first):
             model = read_json(RESULTS / f"{name}.json")["settings"]["model"]
             lists = [value for value in model.values() if isinstance(value, list)]
             lists += [(model.get("variational_dequantization") or {}).get("hidden", [])]
             shown_widths = [[each[0], COUNTS[len(each)]] if len(set(each)) == 1 else each for each in lists if each]
             for widths in shown_widths:
-                assert re.search(".*".join(str(each) for each in reversed(widths)), before) or re.search(
-                    ".*".join(str(each) for each in widths), before
+                assert re.search(".*".join(str(each) for each in reversed(widths)), networks) or re.search(
+                    ".*".join(str(each) for each in widths), networks
                 ), (name, widths)
             known = {value for value in flatten(model).values() if isinstance(value, int) and value is not True}
             known |= {width for widths in lists for width in widths}
             known |= {3 * model["couplings"]} if model.get("architecture") == "multiscale" else set()
-            assert {int(number) for number in re.findall(r"(?<![\w-])\d+", before)} <= known, name
+            assert {int(number) for number in re.findall(r"(?<![\w-])\d+", networks)} <= known, name
 
 
 def test_the_differences_are_those_of_welch_and_holm() -> None:
@@ -425,7 +425,7 @@ def test_the_hours_of_the_full_profile_follow_from_the_files() -> None:
     """The times of shortened trainings are scaled to the epochs of params.yaml."""
     experiments = load(ROOT / "params.yaml").experiments.items()
     kept = [(result(name), each.epochs.full) for name, each in experiments if each.dataset != "cifar10"]
-    seconds = sum(found.get("run.train_seconds", 0) * epochs / found["epochs"] for found, epochs in kept)
+    seconds = sum(found["run.train_seconds"] * epochs / found["epochs"] for found, epochs in kept)
     for page in (ROOT / "README.md", ROOT / "docs" / "how-to.md"):
         assert f"about {seconds / 3600:.0f} hours" in " ".join(page.read_text(encoding="utf-8").split())
 
@@ -490,10 +490,10 @@ def quick(tmp_path: Path) -> list[str]:
 
 
 def test_the_closing_table_equals_the_files(quick: list[str]) -> None:
-    shown = {page.name: next(_closing(page.read_text(encoding="utf-8")), []) for page in PAGES}
-    assert shown["results.md"] == quick
-    assert len(shown["README.md"]) > 4
-    assert [line for line in shown["README.md"] if line not in (*quick, "...")] == []
+    printed = {page.name: next(_closing(page.read_text(encoding="utf-8")), []) for page in PAGES}
+    assert printed["results.md"] == quick
+    assert len(printed["README.md"]) > 4
+    assert [line for line in printed["README.md"] if line not in (*quick, "...")] == []
 
 
 def test_the_closing_table_has_a_block_per_reference_and_a_line_per_study(quick: list[str]) -> None:

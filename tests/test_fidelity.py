@@ -19,7 +19,7 @@ from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, C
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
 from triptych.evaluation.fidelity.measures import measure, precision_and_recall, scores
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import Origin, Reference
+from triptych.evaluation.fidelity.reference_statistics import Origin, ReferenceStatistics
 from triptych.evaluation.settings import Fidelity
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.classifier.network import DigitClassifier
@@ -54,8 +54,8 @@ def extracted(features: torch.Tensor, logits: torch.Tensor | None = None) -> Fea
     return {FEATURES: features, LOGITS: logits, CLASSES: logits}
 
 
-def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> Reference:
-    return Reference.of(extracted(features, logits), ORIGIN)
+def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> ReferenceStatistics:
+    return ReferenceStatistics.of(extracted(features, logits), ORIGIN)
 
 
 def test_kid_is_the_unbiased_mmd_of_a_cubic_kernel() -> None:
@@ -92,7 +92,9 @@ def test_all_measures_equal_those_of_torch_fidelity(tiny: Settings, monkeypatch:
     extractor = Extractor(ClassifierExtractor(classifier), "classifier", "a test", "w")
     found, of_real = (extractor.extract(part) for part in (fake, real))
     ours = measure(
-        {**found, CLASSES: found[LOGITS]}, Reference.of({**of_real, CLASSES: of_real[LOGITS]}, ORIGIN), PROTOCOL
+        {**found, CLASSES: found[LOGITS]},
+        ReferenceStatistics.of({**of_real, CLASSES: of_real[LOGITS]}, ORIGIN),
+        PROTOCOL,
     )
     for name, key in {
         "fid_classifier": "frechet_inception_distance",
@@ -267,7 +269,7 @@ def test_a_reference_is_loaded_unchanged_or_refused(tmp_path: Path) -> None:
     features = torch.randn(50, 6)
     made = replace(reference_of(features), validation={"fid_classifier": {"value": 1.5, "samples": 40}})
     made.save(tmp_path)
-    found = Reference.load(tmp_path)
+    found = ReferenceStatistics.load(tmp_path)
     assert (found.origin, found.validation) == (made.origin, made.validation)
     assert torch.equal(found.root @ found.root, made.root @ made.root)
     protocol = PROTOCOL.model_copy(update={"kid_subset_size": 20})
@@ -278,7 +280,7 @@ def test_a_reference_is_loaded_unchanged_or_refused(tmp_path: Path) -> None:
     content[-1] ^= 1
     statistics.write_bytes(content)
     with pytest.raises(TriptychError, match=r"statistics\.safetensors is damaged"):
-        Reference.load(tmp_path)
+        ReferenceStatistics.load(tmp_path)
 
 
 def test_images_of_another_shape_are_not_compared() -> None:

@@ -18,7 +18,7 @@ from triptych.core.hashing import sha256_of_file
 from triptych.evaluation.fidelity import inception
 from triptych.evaluation.fidelity.extractors import CLASSES, LOGITS, open_inception
 from triptych.evaluation.fidelity.measures import precision_and_recall, scores
-from triptych.evaluation.fidelity.reference_statistics import Reference
+from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 from triptych.evaluation.settings import Fidelity
 
 PROTOCOL = Fidelity(samples=10, kid_subsets=3, kid_subset_size=5, confidence=0.9)
@@ -68,7 +68,7 @@ def test_measures_with_inception_equal_those_of_torch_fidelity(published: Path) 
     extractor = open_inception("cifar10", CPU)
     found, of_real = extractor.extract(fake), extractor.extract(real)
     origin = replace(ORIGIN, kind=extractor.kind, extractor=extractor.name)
-    reference = Reference.of({**of_real, CLASSES: of_real[LOGITS]}, origin)
+    reference = ReferenceStatistics.of({**of_real, CLASSES: of_real[LOGITS]}, origin)
     ours = scores(found, reference, PROTOCOL) | precision_and_recall(found, reference)
     assert ours["fid"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
     assert ours["kid"]["value"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)  # float32 there

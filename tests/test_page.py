@@ -242,7 +242,7 @@ def test_settings_are_compared_with_the_recipe(project: Project) -> None:
     }
     write_json(project.model("it") / "manifest.json", {"settings": settings, "profile": "quick"})
     recipe = {"ema": 0.5, "epochs": {"quick": 3, "full": 4}, "model": {"latent": 20, "hidden": [3]}}
-    entry = {"recipe": "small", "seed": 0, "epochs": {"quick": 9}, "model": {"tied": True}}
+    entry = {"recipe": "small", "seed": 0, "ema": 0.5, "epochs": {"quick": 9}, "model": {"tied": True}}
     found = used_settings(project, "it", {"recipes": {"small": recipe}, "experiments": {"it": entry}})
     assert found.recipe == "small"
     assert found.differences == [

@@ -32,6 +32,7 @@ from triptych.runner import dvc as dvc_program
 from triptych.runner import gpus, parallel, repro, schedule
 from triptych.runner.display import Display
 from triptych.runner.schedule import Plan
+from triptych.runner.time_left import durations
 from triptych.settings.params import Settings
 
 # Stage a is slow and b is fast; c depends on both; d depends on none.
@@ -98,7 +99,7 @@ def test_durations_come_from_the_latest_journal_entry(tmp_path: Path) -> None:
         path.write_text(text)
         os.utime(path, (age, age))
     expected = {"train@a": 4.0, "classifier_reference@b": 5.0, "reference@b": 6.0, "report": 7.0}
-    assert schedule.durations(project) == expected
+    assert durations(project) == expected
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_documents_settings(params: dict) -> None:
         ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
         ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
         ("recipes/vae-20d/epochs/quick", -1, "params.yaml: recipes.vae-20d.epochs.quick: "),
-        ("recipes/vae-20d/batch_size", 10**5, "params.yaml: recipes.vae-20d.batch_size is 100000, more than the 10000"),
+        ("recipes/vae-100d/batch_size", 10**5, "recipes.vae-100d.batch_size is 100000, more than the 10000"),
         ("recipes/vae-20d/seed", 0, "params.yaml: recipes.vae-20d.seed: move this key into experiments.vae-20d"),
         ("recipes/vae-20d", [1], "params.yaml: recipes.vae-20d: write keys and values here, not [1]"),
         ("recipes/planar/smoothing", 2.0, "params.yaml: recipes.planar.smoothing: "),

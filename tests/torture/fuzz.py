@@ -34,7 +34,7 @@ from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, IDX_NAM
 from triptych.data.raw_images import read_origin
 from triptych.data.sources import load_images
 from triptych.data.user_folder import FOLDER_VARIABLE
-from triptych.evaluation.fidelity.reference_statistics import Reference
+from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.common.load import load_family, verified_manifest
@@ -421,7 +421,7 @@ def model(results: PipelineResults, folder: Path, chance: Random) -> Callable[[]
 
 def statistics(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     copied = _damaged(results, "reference", folder, chance)
-    return lambda: (Reference.load(copied), load_classifier(copied / "classifier", CPU))
+    return lambda: (ReferenceStatistics.load(copied), load_classifier(copied / "classifier", CPU))
 
 
 def classifier(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:

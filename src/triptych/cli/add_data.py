@@ -31,13 +31,13 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     from triptych.data.settings import OWN
     from triptych.data.sources import load_images
     from triptych.data.splits import default_sizes
-    from triptych.settings.own_data import FAMILIES, add_own_data
+    from triptych.settings.own_data import RECIPES, add_own_data
     from triptych.settings.sections import NAME
 
     families = [family.strip() for family in wanted.split(",") if family.strip()]
     for family in families:
-        if family not in FAMILIES:
-            raise TriptychError(f"--experiments names {family!r}: use some of {', '.join(FAMILIES)}")
+        if family not in RECIPES:
+            raise TriptychError(f"--experiments names {family!r}: use some of {', '.join(RECIPES)}")
     if not re.fullmatch(NAME, name):
         raise TriptychError(f"the name of the data set is {name!r}: use letters, digits, - and _")
     project, _ = open_project()

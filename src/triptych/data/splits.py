@@ -70,11 +70,11 @@ def _with_missing(
             f"{origin} has {total:,} training images, fewer than {names} = {sum(wanted):,}: lower them in params.yaml"
         )
     order = rng.permutation(total) if rng else np.arange(total)
-    ends = total - np.cumsum(wanted[:0:-1])[::-1]  # the first missing split begins here, and so on
+    starts = total - np.cumsum(wanted[:0:-1])[::-1]  # of the missing splits
     divided = {}
     for kind in "xy":
         if (array := arrays.get(f"{kind}_train")) is not None:
-            parts = (array[np.sort(indices)] for indices in np.split(order, ends))
+            parts = (array[np.sort(indices)] for indices in np.split(order, starts))
             divided |= {f"{kind}_{split}": part for split, part in zip(("train", *missing), parts, strict=True)}
     return arrays | divided
 

@@ -48,7 +48,7 @@ def spreads(numbers: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, Sprea
 
 
 def differ(one: Spread, other: Spread) -> bool | None:
-    """Return whether two means differ by Welch's two-sided t-test at the level `CONFIDENCE`.
+    """Return whether two means differ by Welch's two-sided t-test with p below 1 - `CONFIDENCE`.
 
     Return None if one of them is of a single seed.
     """

@@ -70,7 +70,7 @@ class Likelihood(Section):
 
 
 Shipped = Literal["mnist-v1", "cifar10-v1"]
-Extractor = Literal[Shipped, "inception"]
+ExtractorName = Literal[Shipped, "inception"]
 
 
 Classes = Literal[Shipped, "none"]
@@ -90,7 +90,7 @@ class Reference(Section):
     split: Literal["train", "test"] = Field(
         default="test", description="the split whose images samples are compared with"
     )
-    extractor: PerProfile[Extractor] = Field(description="the network whose features are compared")
+    extractor: PerProfile[ExtractorName] = Field(description="the network whose features are compared")
     classes: PerProfile[Classes] | None = Field(
         default=None,
         description="the classifier that names the classes of samples, if it is not the extractor; `none`: classes are "
@@ -104,7 +104,7 @@ class Reference(Section):
         "published tables; only in profile `full` with `inception`",
     )
 
-    def extractor_at(self, profile: Profile) -> Extractor:
+    def extractor_at(self, profile: Profile) -> ExtractorName:
         """Return the extractor under a profile."""
         return resolve(self.model_dump(mode="json"), profile)["extractor"]
 

@@ -154,15 +154,15 @@ class Display:
                     self.notice(f"{output.stage.name} {notice}")
             return
         if begun := STARTED.fullmatch(found):
-            self._begin(output, begun[1], "starting: Python imports its modules")
+            self._stage_began(output, begun[1], "starting: Python imports its modules")
         elif restored := RESTORED.fullmatch(found):
-            self._begin(output, restored[1], "fetching its results from DVC's cache")
+            self._stage_began(output, restored[1], "fetching its results from DVC's cache")
             output.stage.said = "from DVC's cache"
         elif found.startswith(WARNING):
             self.notice(f"{output.stage.name}: {found}" if output.stage else found)
         (output.stage.lines if output.stage else output.lines).append(found)
 
-    def _begin(self, output: StageOutput, name: str, phase: str) -> None:
+    def _stage_began(self, output: StageOutput, name: str, phase: str) -> None:
         """Note that DVC runs a stage. If another one was running, it has finished."""
         if output.stage and output.stage.name != name:
             self._finish(output.stage)

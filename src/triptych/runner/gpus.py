@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 DEVICES = Path("/dev")
-OTHER_DRIVERS = ("nvidiactl", "kfd", "dxg")  # their GPUs cannot be counted unless they have numbered device files
+DRIVER_FILES = ("nvidiactl", "kfd", "dxg")  # of GPUs, which are counted only if they have numbered device files
 
 
 def gpu_groups(runtime: Runtime) -> list[str]:
@@ -38,6 +38,9 @@ def visible_gpus() -> list[str]:
     return list(takewhile(lambda name: name and name[0] != "-", names))  # CUDA ignores all from an invalid name on
 
 
-def has_uncounted_gpu() -> bool:
-    """Return whether a GPU exists that `visible_gpus` cannot count, unless the user has set `CUDA_VISIBLE_DEVICES`."""
-    return VARIABLE not in os.environ and any((DEVICES / name).exists() for name in OTHER_DRIVERS)
+def has_gpu_driver() -> bool:
+    """Return whether a GPU driver is installed, or False if the user has set `CUDA_VISIBLE_DEVICES`.
+
+    If `visible_gpus` is empty, the GPUs of this driver cannot be counted.
+    """
+    return VARIABLE not in os.environ and any((DEVICES / name).exists() for name in DRIVER_FILES)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triptych.core.errors import TriptychError
-from triptych.core.json_files import read_json
-from triptych.core.project import Project
-from triptych.runner.gpus import gpu_groups, has_uncounted_gpu
+from triptych.runner.gpus import gpu_groups, has_gpu_driver
 
 if TYPE_CHECKING:
     from triptych.training.settings import Runtime
@@ -34,7 +30,7 @@ def default_workers(runtime: Runtime) -> int:
     With a GPU that is not CUDA's, or that cannot be counted, one stage runs at a time.
     """
     groups = gpu_groups(runtime)
-    if groups or runtime.device in ("cuda", "mps") or (runtime.device == "auto" and has_uncounted_gpu()):
+    if groups or runtime.device in ("cuda", "mps") or (runtime.device == "auto" and has_gpu_driver()):
         return max(1, len(groups))
     return max(1, available_cores() // (runtime.threads * runtime.processes))
 
@@ -65,16 +61,3 @@ def longest_first(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, floa
         followers = [remaining[later] for later, earlier in waits.items() if stage in earlier]
         remaining[stage] = seconds.get(stage, 1.0) + max(followers, default=0.0)
     return sorted(waits, key=lambda stage: -remaining[stage])
-
-
-def durations(project: Project) -> dict[str, float]:
-    """Return the seconds of the last execution of each stage in the journal.
-
-    Entries that are damaged, or that no DVC stage has written, are left out.
-    """
-    seconds = {}
-    for path in sorted((project.private / "journal").glob("*/*.json"), key=lambda path: path.stat().st_mtime):
-        with suppress(TriptychError, KeyError, TypeError, ValueError):
-            entry = read_json(path)
-            seconds[entry["dvc_stage"]] = float(entry["seconds"])
-    return seconds

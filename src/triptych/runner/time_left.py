@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
-from triptych.runner.schedule import durations
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
@@ -28,14 +27,27 @@ def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]
     found = {}
     for stage in stages:
         kind, _, name = stage.partition("@")
-        results = f"classifier-{name}" if kind == "classifier" else name
-        if stage in recorded and _has_profile(project, results, settings.profile):
+        result_name = f"classifier-{name}" if kind == "classifier" else name
+        if stage in recorded and _has_profile(project, result_name, settings.profile):
             found[stage] = AROUND + recorded[stage]
         elif kind in ("train", "study", "classifier"):
-            found[stage] = AROUND + trainings.get(name, usual)
+            found[stage] = AROUND + trainings.get(result_name, usual)
         else:
             found[stage] = AROUND + WITHOUT_BUDGET.get(kind, 1.0)
     return found
+
+
+def durations(project: Project) -> dict[str, float]:
+    """Return the seconds of the last execution of each stage in the journal.
+
+    Entries that are damaged, or that no DVC stage has written, are left out.
+    """
+    seconds = {}
+    for path in sorted((project.private / "journal").glob("*/*.json"), key=lambda path: path.stat().st_mtime):
+        with suppress(TriptychError, KeyError, TypeError, ValueError):
+            entry = read_json(path)
+            seconds[entry["dvc_stage"]] = float(entry["seconds"])
+    return seconds
 
 
 def _has_profile(project: Project, name: str, profile: str) -> bool:

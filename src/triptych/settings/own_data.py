@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import atomic_file
 from triptych.core.settings_types import PROFILES
 from triptych.data.image_shapes import colours
 from triptych.data.own_images import OwnImages
 from triptych.data.splits import default_sizes
 from triptych.settings.params import parse_text
-from triptych.settings.text_edits import edited, line_end, sections
+from triptych.settings.text_edits import line_end, sections, write_edits
 
 Entries = dict[str, dict[str, Any]]
 """The new entries by section and name."""
-FAMILIES = ("vae", "flow", "gan")
 EXTRACTORS = {"grey": "mnist-v1", "colour": "cifar10-v1"}
 RECIPES = {"vae": "vae-20d", "flow": "realnvp-mnist", "gan": "gan-mnist"}
+"""The recipe of each family that `triptych add-data` offers."""
 MODELS: dict[str, Mapping[str, Any]] = {
     "vae": {},
     "flow": {"alpha": 0.05},
@@ -58,10 +57,7 @@ def add_own_data(params: Path, name: str, images: str, found: OwnImages, familie
             edits.append((end, end, _as_text(group)))
         else:
             edits.append((node.start_mark.index, node.end_mark.index, f"\n{_as_text(group)}".rstrip("\n")))
-    changed = edited(text, edits).encode()
-    parse_text(changed, params.name)
-    with atomic_file(params) as draft:
-        draft.write_bytes(changed)
+    write_edits(params, text, edits)
     return [f"{section}.{entry}" for section, entry in places]
 
 

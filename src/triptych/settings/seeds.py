@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import atomic_file
 from triptych.settings.params import Settings, parse_text
 from triptych.settings.recipes import SECTIONS
-from triptych.settings.text_edits import edited, line_end, node_end, sections
+from triptych.settings.text_edits import line_end, node_end, sections, write_edits
 
 
 def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -41,10 +40,7 @@ def set_seeds(params: Path, count: int, names: Sequence[str] = ()) -> tuple[list
             end = entries[group[-1]].lines[1]
             edits.append((end, end, entries[first].copied(name, seed)))
             added.append(name)
-    changed = edited(text, edits).encode()
-    parse_text(changed, params.name)
-    with atomic_file(params) as draft:
-        draft.write_bytes(changed)
+    write_edits(params, text, edits)
     return added, removed
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.files import atomic_file
+from triptych.settings.params import parse_text
 
 Edit = tuple[int, int, str]
 """Start and end of a part of the text, and its replacement."""
@@ -36,8 +39,16 @@ def line_end(text: str, node: Any) -> int:  # noqa: ANN401 (a node of ruamel.yam
     return text.find("\n", node_end(node)) + 1 or len(text)
 
 
-def edited(text: str, edits: Sequence[Edit]) -> str:
-    """Return the text after edits that do not overlap. An insertion begins on a new line."""
+def write_edits(params: Path, text: str, edits: Sequence[Edit]) -> None:
+    """Write the text after edits that do not overlap. Raises TriptychError, and writes nothing, if it is not valid."""
+    changed = _edited(text, edits).encode()
+    parse_text(changed, params.name)
+    with atomic_file(params) as draft:
+        draft.write_bytes(changed)
+
+
+def _edited(text: str, edits: Sequence[Edit]) -> str:
+    """Return the text after the edits. An insertion begins on a new line."""
     pieces, done = [], 0
     for start, end, words in sorted(edits, key=lambda edit: edit[0]):
         between = text[done:start]

@@ -21,7 +21,7 @@ from triptych.evaluation.fidelity.copying import draw_nearest, measure_copying, 
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features
 from triptych.evaluation.fidelity.measures import measure, scores
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, ReferenceStatistics
 from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
@@ -69,7 +69,7 @@ def evaluate(
     prepared, manifest = PreparedData.open(data), verified_manifest(model)
     measures, pictures = load_evaluation(experiment.family)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
-    real = Reference.load(reference)
+    real = ReferenceStatistics.load(reference)
     inputs += [
         real.origin.key,
         real.published_samples,
@@ -150,7 +150,7 @@ def _samples(name: str, family: Family, experiment: Experiment, protocol: Fideli
 
 
 def _published_protocol(
-    evaluation: Evaluation, extractors: Extractors, real: Reference, protocol: Fidelity, statistics: Path
+    evaluation: Evaluation, extractors: Extractors, real: ReferenceStatistics, protocol: Fidelity, statistics: Path
 ) -> dict[str, Any]:
     """Return FID, KID and IS of as many samples as published tables have, against the images of these tables.
 
@@ -160,7 +160,7 @@ def _published_protocol(
         return {}
     latents = evaluation.family.draw_latents(real.published_samples, generator(evaluation.seed, "published samples"))
     images = to_uint8(evaluation.family.sample(latents), f"samples of {evaluation.name}")
-    found = scores(extractors.features.extract(images), Reference.load(statistics), protocol)
+    found = scores(extractors.features.extract(images), ReferenceStatistics.load(statistics), protocol)
     return {"published_protocol": found}
 
 

@@ -20,7 +20,7 @@ from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.measures import measure
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, ReferenceStatistics
 from triptych.figures.image_grids import REAL_SHEET, SHEET_COLUMNS, SHEET_IMAGES, tile
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
@@ -106,7 +106,7 @@ def _extract(prepared: PreparedData, splits: Sequence[str], extractors: Extracto
 
 def _statistics(
     prepared: PreparedData, splits: Sequence[str], extractors: Extractors, extracted: Features
-) -> Reference:
+) -> ReferenceStatistics:
     """Return the statistics of all images of some splits, from their features."""
     origin = Origin(
         dataset=prepared.name,
@@ -120,4 +120,4 @@ def _statistics(
         classifier=extractors.classifier.name,
         classifier_sha256=extractors.classifier.weights_sha256,
     )
-    return replace(Reference.of(extracted, origin), source=prepared.manifest["source"])
+    return replace(ReferenceStatistics.of(extracted, origin), source=prepared.manifest["source"])

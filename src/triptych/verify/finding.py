@@ -8,7 +8,16 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """The possible outcomes, from best to worst. The values are the column headings of the table."""
+    """The possible outcomes, from best to worst. The values are the column headings of the table.
+
+    - EQUAL: all numbers are equal, and the weights byte by byte.
+    - ROUNDING: numbers differ by the rounding of another machine at most.
+    - AGREES: numbers differ within the tolerances of `tolerances.py`.
+    - NOT_COMPARED: there is no baseline, or settings, data or protocol differ.
+    - DRIFTED: a number differs by more than its tolerance.
+    - DAMAGED: an output or a record has changed since its stage wrote it, or cannot be read.
+    - MISSING: an output or a record does not exist, or is out of date.
+    """
 
     EQUAL = "equal"
     ROUNDING = "rounding"

@@ -15,7 +15,7 @@ from triptych.evaluation.fidelity.bootstrap import fid_uncertainty, is_uncertain
 from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
 from triptych.evaluation.fidelity.metric_names import SUFFIX
-from triptych.evaluation.fidelity.reference_statistics import Reference
+from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 
 if TYPE_CHECKING:
     from triptych.evaluation.settings import Fidelity
@@ -28,7 +28,7 @@ COUNTED = 1000  # largest number of samples whose classes are counted
 Rows = dict[str, dict[str, Any]]
 
 
-def measure(extracted: Features, reference: Reference, protocol: Fidelity, *, intervals: bool = True) -> Rows:
+def measure(extracted: Features, reference: ReferenceStatistics, protocol: Fidelity, *, intervals: bool = True) -> Rows:
     """Return all measures of a final model's samples: `scores`, `precision_and_recall`, `recognised` and `classes`.
 
     `recognised` is the share of images to which the classifier gives one class with the protocol's confidence or more.
@@ -39,7 +39,7 @@ def measure(extracted: Features, reference: Reference, protocol: Fidelity, *, in
     return found | _classes(extracted, reference, protocol) if reference.names_classes else found
 
 
-def _classes(extracted: Features, reference: Reference, protocol: Fidelity) -> Rows:
+def _classes(extracted: Features, reference: ReferenceStatistics, protocol: Fidelity) -> Rows:
     logits, count = extracted[CLASSES], len(extracted[CLASSES])
     compared = comparison(count, reference)
     named = {"extractor": reference.origin.classifier}
@@ -54,7 +54,7 @@ def _classes(extracted: Features, reference: Reference, protocol: Fidelity) -> R
     return {"recognised": confident | named, "classes": classes | named}
 
 
-def scores(generated: Features, reference: Reference, protocol: Fidelity, *, intervals: bool = True) -> Rows:
+def scores(generated: Features, reference: ReferenceStatistics, protocol: Fidelity, *, intervals: bool = True) -> Rows:
     """Return FID, KID and IS of generated images from their features, as `fid` or `fid_classifier`, and so on.
 
     - FID: squared Frechet distance between Gaussians fitted to the features (Heusel et al. 2017).
@@ -92,7 +92,7 @@ def scores(generated: Features, reference: Reference, protocol: Fidelity, *, int
     return _named(found, reference)
 
 
-def precision_and_recall(generated: Features, reference: Reference) -> Rows:
+def precision_and_recall(generated: Features, reference: ReferenceStatistics) -> Rows:
     """Return precision and recall from features (Kynkaanniemi et al. 2019).
 
     Precision is the share of generated images inside a ball around a real image. The radius of a ball is the distance
@@ -112,7 +112,7 @@ def precision_and_recall(generated: Features, reference: Reference) -> Rows:
     return _named({name: {"value": value, **protocol} for name, value in values.items()}, reference)
 
 
-def comparison(samples: int, reference: Reference) -> dict[str, object]:
+def comparison(samples: int, reference: ReferenceStatistics) -> dict[str, object]:
     """Return the protocol that all comparisons with real images share."""
     return {
         "samples": samples,
@@ -122,7 +122,7 @@ def comparison(samples: int, reference: Reference) -> dict[str, object]:
     }
 
 
-def _named(found: Rows, reference: Reference) -> Rows:
+def _named(found: Rows, reference: ReferenceStatistics) -> Rows:
     """Return the rows under names that contain the extractor, each with the score of real validation images."""
     suffix, rows = SUFFIX[reference.origin.kind], {}
     for measured, row in found.items():

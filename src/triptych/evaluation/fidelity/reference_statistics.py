@@ -53,7 +53,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceStatistics:
     """Statistics of real images, and their origin."""
 
     features: Tensor

@@ -14,7 +14,7 @@ from triptych.data.image_files import require_uint8
 from triptych.data.raw_images import checked_images
 from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import PARTS, Rows, precision_and_recall, scores
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, Reference
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, ReferenceStatistics
 from triptych.training.reproducible import deterministic
 from triptych.training.settings import Runtime
 
@@ -29,7 +29,7 @@ def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runt
     `protocol.samples`, a random subset is measured, always the same one, since FID depends on the number of images.
     Raises TriptychError, which names the images by `label`, if they have another shape, type or range, or are too few.
     """
-    real = Reference.load(reference)
+    real = ReferenceStatistics.load(reference)
     require_uint8(label, images.shape, images.dtype)
     images = checked_images(images, label, real.origin.image_shape)
     needed = max(PARTS, min(protocol.kid_subset_size, len(real.features)))

@@ -1,7 +1,8 @@
 """The registry of model families, with one entry per family.
 
-This table is the only place that names the families. To add a family, write its modules and add one entry to
-`FAMILIES`. The modules are given by dotted path, so they may also lie outside the package `triptych`.
+To add a family, write its modules and add one entry to `FAMILIES`. The modules are given by dotted path, so they may
+also lie outside the package `triptych`. `settings/own_data.py` names the families of which `triptych add-data` writes
+experiments; no other module names families.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def used_settings(project: Project, name: str, written: dict[str, Any]) -> UsedS
     manifest = read_json(path)
     trained = flatten(manifest["settings"])
     recipe = flatten(resolve(written["recipes"][entry["recipe"]], manifest["profile"]))
-    own = [key for key in flatten(resolve(entry, manifest["profile"])) if key.partition(".")[0] not in ENTRY_KEYS]
-    changed = {key: value for key, value in trained.items() if key in own or recipe.get(key, value) != value}
+    own = {key for key in flatten(resolve(entry, manifest["profile"])) if key.partition(".")[0] not in ENTRY_KEYS}
+    changed = {key: trained[key] for key in trained if key in own | recipe.keys() and trained[key] != recipe.get(key)}
     return UsedSettings(
         [(key, _words(value)) for key, value in trained.items() if value is not None],
         entry["recipe"],
