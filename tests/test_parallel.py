@@ -267,11 +267,11 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
     recorded = tmp_path / "recorded"
     receive = parallel._receive
 
-    def receive_and_record(connection: Connection) -> object:
-        result = receive(connection)
-        if result != "" and not isinstance(result, dict):
+    def receive_and_record(connection: Connection) -> parallel.Outcome:
+        outcome = receive(connection)
+        if outcome.error is not None:
             recorded.touch()
-        return result
+        return outcome
 
     monkeypatch.setattr(parallel, "_receive", receive_and_record)
     waiting = f"until test -e {recorded}; do sleep 0.01; done; echo 1 > a"

@@ -12,7 +12,7 @@ Private or undocumented parts of DVC that this module uses:
 - `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`
 - `dvc.stage.run.prepare_kwargs` (extended)
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
-- `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`
+- `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`: in `dvc_params.py`
 - the modules in `DVC_MODULES`; and in `core/lock_file.py` `to_lockfile` and `dumps_yaml`
 
 `runner/dvc.py` names the versions of DVC with which the tests of this module pass.
@@ -29,11 +29,11 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, partial, reduce
+from functools import partial
 from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triptych.core.errors import TriptychError
 from triptych.core.lock_file import write_entry
@@ -41,15 +41,15 @@ from triptych.core.process_ids import end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
 from triptych.core.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
+from triptych.runner.dvc_params import share_params
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
 from triptych.runner.schedule import Plan, longest_first
 
 if TYPE_CHECKING:
-    from dvc.fs import FileSystem
     from dvc.repo import Repo
-    from dvc.stage import Stage
 
 FAILED = 255  # the exit status of `dvc repro` after a failure
+KILLED = "its DVC process was killed"
 PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 DVC_MODULES = (  # imported once before the workers are forked
     "configobj", "dulwich.ignore", "dulwich.index", "dvc.data_cloud", "dvc.output", "dvc.parsing.interpolate",
@@ -62,6 +62,13 @@ Planning = Callable[[], Plan]
 """Waits for a planning process. Raises TriptychError if DVC cannot plan."""
 
 
+class Outcome(NamedTuple):
+    """What the function of a worker returned, or the messages of the error that it raised and of its causes."""
+
+    result: Any = None
+    error: str | None = None
+
+
 def begin_planning(project: Project, display: Display | None = None) -> Planning:
     """Start a process that finds out which stages to run. Its output is dropped, except for a verbose display."""
     output = None if display and display.verbose else os.devnull
@@ -70,13 +77,13 @@ def begin_planning(project: Project, display: Display | None = None) -> Planning
     def plan() -> Plan:
         while display and not connection.poll(REFRESH_SECONDS):
             display.refresh()
-        result = _receive(connection)
-        if result is None:
+        outcome = _receive(connection)
+        if outcome.error == KILLED:
             raise TriptychError("the process that asks DVC which stages to run was killed: run the command again")
-        if not isinstance(result, dict):
-            reason = " ".join(str(result).split())
+        if outcome.error is not None:
+            reason = " ".join(outcome.error.split())
             raise TriptychError(f"DVC cannot read the pipeline ({reason}): `dvc repro --dry` shows the error")
-        return Plan(**result)
+        return Plan(**outcome.result)
 
     return plan
 
@@ -116,10 +123,11 @@ def run(
                 running[_start_worker(reproduce, place, environment, *arguments)] = stage, group
             for worker in wait(list(running), REFRESH_SECONDS):
                 stage, _ = running.pop(worker)
-                failure = _receive(worker)
-                display.ended(stage, failed=failure != "", interrupted=bool(interrupts))
-                if failure != "":
-                    failures.append(str(failure or f"failed to reproduce '{stage}': its DVC process was killed"))
+                outcome = _receive(worker)
+                display.ended(stage, failed=outcome.error is not None, interrupted=bool(interrupts))
+                if outcome.error is not None:
+                    which = f"failed to reproduce '{stage}': " if outcome.error == KILLED else ""
+                    failures.append(which + outcome.error)
                 graph.done(stage)
             display.refresh()
     finally:
@@ -138,16 +146,15 @@ def _read_pipeline(root: Path) -> Repo:
     from dvc.repo import Repo
 
     repo = Repo(str(root), _wait_for_lock=True)
-    _share_params(repo.index.stages)  # DVC keeps them
+    share_params(repo.index.stages)  # DVC keeps them
     repo.state.close()  # a connection to SQLite must not be used in a fork; DVC opens another one
     return repo
 
 
-def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None) -> str:
+def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None) -> None:
     """Let DVC reproduce one stage, and write its entry into `dvc.lock` at its place in the order.
 
-    What DVC and the stage print is appended to the file `output`. Return an empty string. Raises TriptychError if the
-    stage fails.
+    What DVC and the stage print is appended to the file `output`. Raises TriptychError if the stage fails.
     """
     from dvc.repo import lock_repo
 
@@ -163,7 +170,6 @@ def reproduce(repo: Repo, name: str, order: list[str], output: str | None = None
                 repo.scm_context.track_file(lock.relpath)
     except Exception as error:
         raise TriptychError(f"failed to reproduce '{name}'") from error
-    return ""
 
 
 def _redirect(output: str | None) -> None:
@@ -186,7 +192,7 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
         graph = get_active_graph(repo.index.graph)
         pipeline = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
         stages = [stage for stage in plan_repro(graph, pipeline) if stage in pipeline]
-        _share_params(stages)
+        share_params(stages)
         waits: dict[str, list[str]] = {}
         for stage in stages:
             changed = [other.addressing for other in graph.successors(stage) if other.addressing in waits]
@@ -195,49 +201,13 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
     return {"order": [stage.name for stage in stages], "waits": waits}
 
 
-def _share_params(stages: Sequence[Stage]) -> None:
-    """Let all stages compare their settings with one reading of params.yaml per process, until the file changes.
-
-    DVC parses the file several times per stage and searches all of it for each key: its time grows with the square of
-    the number of experiments.
-    """
-    from dvc.dependency import ParamsDependency
-    from dvc.dependency.param import read_param_file
-
-    @cache
-    def read(path: str, fs: FileSystem, stamp: tuple[int, ...]) -> dict[str, Any]:
-        return read_param_file(fs, path)
-
-    def values(dependency: ParamsDependency) -> dict[str, Any]:
-        status = Path(dependency.fs_path).stat()
-        stamp = status.st_mtime_ns, status.st_size, status.st_ino
-        found = _values_of(dependency.params, read(dependency.fs_path, dependency.fs, stamp))
-        if len(found) < len(dependency.params):  # DVC also finds places in lists
-            return ParamsDependency.read_params(dependency)
-        return found
-
-    for dependency in (dependency for stage in stages for dependency in stage.deps):
-        if isinstance(dependency, ParamsDependency) and dependency.params and dependency.exists:
-            dependency.read_params = partial(values, dependency)
-
-
-def _values_of(keys: Sequence[str], settings: object) -> dict[str, Any]:
-    """Return the values of the dotted keys that exist in the settings."""
-    values = {}
-    for key in keys:
-        with suppress(KeyError, TypeError):
-            values[key] = reduce(lambda part, name: part[name], key.split("."), settings)
-    return values
-
-
 def _start_worker(
     function: Callable, place: Path | Repo, variables: Mapping[str, str], *arguments: object, daemon: bool = False
 ) -> Connection:
-    """Call `function(repo, *arguments)` in a new process; return the connection that delivers its result as JSON.
+    """Call `function(repo, *arguments)` in a new process; return the connection that delivers its outcome.
 
-    The new process opens the repository in the folder `place`. Only a fork can take over a repository. If the function
-    raises an error, the result is the messages of the error and of its causes. The new process is killed when this
-    process ends, and on Linux when this thread ends. A daemon is not waited for.
+    The new process opens the repository in the folder `place`. Only a fork can take over a repository. The new process
+    is killed when this process ends, and on Linux when this thread ends. A daemon is not waited for.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     work = sender, place, dict(variables), function, arguments
@@ -251,18 +221,19 @@ def _start_worker(
     return receiver
 
 
-def _receive(connection: Connection) -> object:
-    """Return the result of a worker, or None if it was killed."""
+def _receive(connection: Connection) -> Outcome:
+    """Wait until a worker has ended, and return its outcome."""
     with connection:
         try:
-            return json.loads(connection.recv_bytes())
+            return Outcome(*json.loads(connection.recv_bytes()))
         except EOFError:
-            return None
+            return Outcome(error=KILLED)
 
 
 def _work(
     connection: Connection, place: Path | Repo, variables: dict[str, str], function: Callable, arguments: tuple
 ) -> None:
+    """Call the function in the worker, and send the outcome."""
     end_with_parent(multiprocessing.parent_process().pid)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -277,20 +248,20 @@ def _work(
             run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
         tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
         with Repo(_wait_for_lock=True) if isinstance(place, Path) else place as repo:
-            result = function(repo, *arguments)
+            outcome = Outcome(function(repo, *arguments))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with suppress(ChildProcessError):  # wait for the stage, if the interrupt came just before DVC waits for it
             while True:
                 os.wait()
-        result = "interrupted"
+        outcome = Outcome(error="interrupted")
     except Exception as error:
         messages, cause = [], error
         while cause:
             messages.append(str(cause))
             cause = cause.__cause__
-        result = ": ".join(messages) or type(error).__name__
-    connection.send_bytes(json.dumps(result).encode())
+        outcome = Outcome(error=": ".join(messages) or type(error).__name__)
+    connection.send_bytes(json.dumps(outcome).encode())
 
 
 def _options_of_command(of_dvc: Callable[..., dict], *arguments: object, **keywords: object) -> dict[str, Any]:
