@@ -304,19 +304,14 @@ def sentences() -> Iterator[str]:
         return shown(result(name)[key] * times, digits)
 
     gan, nice, flow, tuned, vae = "gan-mnist", "nice-mnist", "realnvp-mnist", "realnvp-mnist-tuned", "vae-100d-tuned"
-    yield f"`{gan}` was trained for {at(gan, 'epochs', 0)} epochs with seed 0."
-    yield (
-        f"FID {at(gan, 'fid.value', 1)}, KID {at(gan, 'kid.value', 2)}, IS {at(gan, 'is.value', 2)}, "
-        f"precision {at(gan, 'precision.value', 3)} and recall {at(gan, 'recall.value', 3)}. The classifier "
-        f"recognises {at(gan, 'recognised.value', 1, 100)} % of the samples."
-    )
     yield (
         f"digits in these 1,000 samples have an entropy of {at(gan, 'classes.entropy', 3)} nats; "
         "the largest possible is log 10"
     )
     of_seeds = [names for first, names in GROUPS.items() if first.startswith("vae-") and len(names) == 3]
     lowest = min(statistics.mean(result(name)["fid.value"] for name in names) for names in of_seeds)
-    yield f"measured with `mnist-v1`: {at(gan, 'fid.value', 1)}. The best VAE has {shown(lowest, 1)} over three seeds."
+    yield f"with `mnist-v1`: {' and '.join(at(name, 'fid.value', 1) for name in GROUPS[gan])} with two seeds."
+    yield f"The best VAE has {shown(lowest, 1)} over three seeds."
     real = [at(gan, f"{measure}.real_images", 3) for measure in ("precision", "recall")]
     yield f"Real validation images have precision {real[0]} and recall {real[1]}:"
     slower, faster = "published-vae", "published-vae-faster"
