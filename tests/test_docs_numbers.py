@@ -108,7 +108,7 @@ DRAWS = {  # columns of the estimates with more draws
     "64 draws, nats": ("64.log_p",),
     "gain of 8": ("8.gain", "8.gain_standard_error"),
     "gain of 64": ("64.gain", "64.gain_standard_error"),
-    "gain of 64 in bits": ("64.bits",),
+    "gain of 64, bits per dimension": ("64.bits",),
 }
 DIRAC = ("Dirac games", "no penalty", "R1 0.01", "R1 0.1", "one-centred 0.01", "one-centred 0.1")
 
@@ -333,10 +333,11 @@ def sentences() -> Iterator[str]:
     yield f"this alone is a difference of about {more_draws()[nice]['8.bits']:.2f} bits per dimension."
     stated, ours = history(f"{flow}-clipped"), history(tuned)
     below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
-    yield f"`{flow}` is below 1.85 bits after epoch {below[0]}, and `{tuned}` after epoch {below[1]} ("
+    yield f"after epoch {below[0]}, and `{tuned}` after epoch {below[1]} ("
     noise, epochs = "realnvp-mnist-variational", result("realnvp-mnist-variational")["epochs"]
     yield (
-        f"After epoch {epochs}, it has {at(noise, 'valid.bits_per_dimension', 3)} bits on validation, and `{flow}` has "
+        f"After epoch {epochs}, it has {at(noise, 'valid.bits_per_dimension', 3)} bits per dimension on validation, "
+        f"and `{flow}` has "
         f"{shown(stated[epochs], 3)}."
     )
     fid, inception, precision, recall = (
@@ -345,13 +346,13 @@ def sentences() -> Iterator[str]:
     yield f"real validation images have FID {fid}, IS {inception}, precision {precision} and recall {recall}."
     size = "importance_sampling.effective_sample_size"
     yield (
-        f"this size is small here: {at('vae-100d-iwae', size, 1)} on average for `vae-100d-iwae`, and "
+        f"with 200 draws, it is {at('vae-100d-iwae', size, 1)} on average for `vae-100d-iwae`, and "
         f"{at(f'{vae}-60-epochs', size, 1)} for `{vae}` with 60 epochs."
     )
     digits, coloured = (at(f"quick/{name}", "fid.real_images", 2) for name in ("vae-20d", "cifar10-w1-2"))
     yield f"real validation images have FID {digits} for the first table, and {coloured} for the second."
     unclipped = history(flow)
-    yield f"reached {shown(unclipped[40], 3)} bits on validation after {max(unclipped)} epochs."
+    yield f"reached {shown(unclipped[40], 3)} bits per dimension on validation after {max(unclipped)} epochs."
     pairs = list(zip(GROUPS[f"{vae}-planar"], GROUPS[vae], strict=True))
     few, many = (
         [more_draws()[one][draws] - more_draws()[other][draws] for one, other in pairs]
