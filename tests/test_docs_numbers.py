@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 import shutil
@@ -522,55 +521,3 @@ def test_the_closing_table_has_a_block_per_reference_and_a_line_per_study(quick:
 
 def _closing(text: str) -> Iterator[list[str]]:
     yield from (content.splitlines() for _, content in blocks(text) if content.startswith("mnist/test, "))
-
-
-def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import report
-
-    filled = tmp_path / "speed.md"
-    shutil.copyfile(report.PAGE, filled)
-    monkeypatch.setattr(report, "PAGE", filled)
-    report.fill_page()
-    assert filled.read_text(encoding="utf-8") == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
-
-
-def test_speeds_are_kept_for_each_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import report
-    from harness import Table
-
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
-    speeds, costs = Table("families"), Table("growth")
-    for table in (speeds, costs):
-        table.add("row", "column", 1.0, "s")
-    older, newer, another = (
-        {"processor": f"EPYC, family 25{model}", "instruction_set": instructions}
-        for model, instructions in (("", "AVX2"), (", model 17", "AVX512, oneDNN"), ("", "NEON"))
-    )
-    for machine in (older, newer):
-        report.store([speeds, costs], machine, rounds=1)
-    stored = json.loads(report.RESULTS.read_text())
-    assert list(stored["families"]) == ["EPYC, family 25, AVX2", "EPYC, family 25, AVX512"]
-    assert list(stored["growth"]) == ["EPYC, family 25, AVX512"]
-    speeds.cell("row", "column").values[:] = [2.0]
-    [line] = report.comparisons([speeds], older)
-    assert "row, column: 2, was 1" in line
-    assert not report.comparisons([speeds], another)
-
-
-def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import costs
-
-    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-    assert f"<!-- made by benchmarks/costs.py -->\n{costs.tables()}\n<!-- end -->" in page
-    trainings = costs.trainings()
-    [gpu] = json.loads((ROOT / "benchmarks" / "results.json").read_text())["gpu"].values()
-    seconds = gpu["rows"]["vae-20d"]["recorded"]
-    count, whole = trainings["vae-20d"]
-    assert count == 40 * (50_000 // 128)
-    assert whole == pytest.approx(count * seconds["median"] / 1000 + costs.measured()[1])
-    assert costs.makespan([3.0, 3.0, 2.0, 2.0, 2.0], 2) == 7.0  # longest first: 3 + 2 + 2 beside 3 + 2
-    share = sum(whole for name, (_, whole) in trainings.items() if name.startswith("cifar10"))
-    assert f"take {100 * share / sum(whole for _, whole in trainings.values()):.0f} % of the GPU hours" in page

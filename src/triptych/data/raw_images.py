@@ -34,7 +34,7 @@ def check_images(arrays: Mapping[str, np.ndarray], origin: str, images: str) -> 
     for name in _required(images):
         if name not in arrays:
             found = ", ".join(sorted(arrays)) or "no known array"
-            raise TriptychError(f"{origin} has no array {name}: it has {found}")
+            raise TriptychError(f"{origin} has no array {name}: it has {found}; rename or add the array")
     shape = IMAGE_SHAPES.get(images) or image_shape(arrays["x_train"].shape, f"{origin}: x_train")
     checked = {}
     for name, array in arrays.items():
@@ -67,11 +67,11 @@ def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binar
         array = array.reshape(len(array), *shape)
     if array.shape[1:] != (*shape,):
         expected = ", ".join(map(str, shape))
-        raise TriptychError(f"{label} has the shape {array.shape}, but images must be (n, {expected})")
+        raise TriptychError(f"{label} has the shape {array.shape}; give images of the shape (n, {expected})")
     if len(array) == 0:
-        raise TriptychError(f"{label} is empty")
+        raise TriptychError(f"{label} is empty; give at least one image")
     if binary and array.max() > 1:
-        raise TriptychError(f"{label} holds the value {array.max()}, but binarised images hold 0 and 1 only")
+        raise TriptychError(f"{label} holds the value {array.max()}; binarised images hold 0 and 1 only: binarise them")
     if not binary and array.max() == 0:
         raise TriptychError(f"{label} holds black pixels only: check how the images were made")
     if not binary and array.max() == 1:
@@ -83,11 +83,12 @@ def _checked_labels(labels: np.ndarray, label: str, images: int, classes: int) -
     if labels.shape == (images, 1):  # some archives of CIFAR-10 hold labels as a column
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise TriptychError(f"{label} must be a list of integers, but it is {labels.dtype} of shape {labels.shape}")
+        raise TriptychError(f"{label} is {labels.dtype} of shape {labels.shape}; give a list of integers")
     if len(labels) != images:
-        raise TriptychError(f"{label} has {len(labels)} labels for {images} images")
+        raise TriptychError(f"{label} has {len(labels)} labels for {images} images; give one label per image")
     if images and (labels.min() < 0 or labels.max() >= classes):
-        raise TriptychError(f"{label} must lie in 0 to {classes - 1}, but goes from {labels.min()} to {labels.max()}")
+        words = f"goes from {labels.min()} to {labels.max()}, but labels must lie in 0 to {classes - 1}"
+        raise TriptychError(f"{label} {words}: number the classes from 0")
     return labels
 
 

@@ -47,7 +47,8 @@ def check_consistency(settings: Settings, data: Path | None = None) -> None:
     The shape of own images is known if their file is in the folder `data`. Without it, stages check the shape.
     """
     if settings.profile not in settings.profiles:
-        raise SettingsError(["profile"], f" is {settings.profile}, but profiles has no entry of this name")
+        words = f" is {settings.profile}, but profiles has only {', '.join(settings.profiles)}; choose one of them"
+        raise SettingsError(["profile"], words)
     facts = {name: Facts.of(dataset, settings.profile, data) for name, dataset in settings.datasets.items()}
     for name, dataset in settings.datasets.items():
         if dataset.binarization != "none" and facts[name].shape and colours(facts[name].shape) != "grey":
@@ -62,7 +63,8 @@ def check_consistency(settings: Settings, data: Path | None = None) -> None:
         _check_name(place)
         _check_data(settings, place, experiment)
         _check_shape(settings, place, experiment, facts)
-        _check_training(settings, place, experiment, facts[experiment.dataset])
+        check_training(place, experiment, settings.profile, facts[experiment.dataset].train)
+        _check_processes(settings, place, experiment)
     for name in settings.studies:
         _check_name(["studies", name])
         if name in settings.experiments:
@@ -77,20 +79,24 @@ def _check_known(place: list[str], name: str, entries: Iterable[str], problem: s
 def _check_classifier(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
     place, architecture = ["classifiers", name], settings.classifiers[name].model.architecture
     if name not in settings.datasets:
-        raise SettingsError(place, ": datasets has no entry of this name")
+        words = f": a classifier has the name of its data set; rename it to one of {', '.join(settings.datasets)}"
+        raise SettingsError(place, words)
     dataset = settings.datasets[name]
     if dataset.binarization != "none":
         raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
     if facts[name].unlabelled:
         raise SettingsError(place, f": {dataset.images} has no labels; use an entry of references instead")
     shape, images = facts[name].shape, IMAGES[architecture]
-    if shape and colours(shape) != images:
-        raise SettingsError(
-            [*place, "model", "architecture"],
-            f": {architecture} is for {images} images, but {name} has {colours(shape)} images",
-        )
+    if shape and (kind := colours(shape)) != images:
+        words = f": {architecture} is for {images} images, but {name} has {kind} images; use {_fitting(IMAGES, kind)}"
+        raise SettingsError([*place, "model", "architecture"], words)
     if train := facts[name].train:
         _check_batch(place, settings.classifiers[name].batch_size, train, settings.profile)
+
+
+def _fitting(kinds: Mapping[str, str], kind: str) -> str:
+    """Return the first name that is for images of this kind."""
+    return next(name for name, of_kind in kinds.items() if of_kind == kind)
 
 
 def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
@@ -104,7 +110,7 @@ def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) 
     for profile, values in settings.profiles.items():
         count, subset = reference.published_at(profile), values.fidelity.kid_subset_size
         if 0 < count < subset:
-            words = f" is {count}, fewer than the {subset} of profiles.{profile}.fidelity.kid_subset_size"
+            words = f" is {count}, fewer than the {subset} of profiles.{profile}.fidelity.kid_subset_size; raise it"
             raise SettingsError([*place, "published_samples"], words)
     if not (shape := facts[reference.dataset].shape):
         return
@@ -113,8 +119,8 @@ def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) 
         used = {"classes": reference.classifier_at(profile), "extractor": reference.extractor_at(profile)}
         for key, extractor in used.items():
             if kind != (images := SHIPPED.get(extractor, kind)):
-                words = f": {extractor} is for {images} images, but {reference.dataset} has {kind} images"
-                raise SettingsError([*place, key], words)
+                words = f": {extractor} is for {images} images, but {reference.dataset} has {kind} images; use "
+                raise SettingsError([*place, key], words + _fitting(SHIPPED, kind))
 
 
 def _check_name(place: list[str]) -> None:
@@ -131,12 +137,12 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
     binary = dataset.binarization != "none"
     if binary != (pixels == "binary"):
         found = "binary" if binary else "8-bit"
-        words = f": the family {experiment.family} models {pixels} pixels, but {experiment.dataset} has {found} pixels"
+        remedy = f"name a data set {'without' if binary else 'with'} binarization"
+        words = f": {experiment.family} models {pixels} pixels, but {experiment.dataset} has {found} pixels; {remedy}"
         raise SettingsError([*place, "dataset"], words)
     if pixels == "dequantized" and dataset.dequantization == "none":
-        raise SettingsError(
-            [*place, "dataset"], f": {experiment.dataset} has dequantization: none, but a density needs uniform"
-        )
+        words = f": {experiment.dataset} has `dequantization: none`, but a flow needs noise; write `uniform` there"
+        raise SettingsError([*place, "dataset"], words)
 
 
 def _check_shape(settings: Settings, place: list[str], experiment: Experiment, facts: Mapping[str, Facts]) -> None:
@@ -146,7 +152,10 @@ def _check_shape(settings: Settings, place: list[str], experiment: Experiment, f
         raise SettingsError([*place, "dataset"], f": {experiment.dataset} has {in_words(shape)}, but {reason}")
     compared = facts[settings.compared_data(experiment.reference)].shape
     if compared not in (shape, None):
-        words = f" is {experiment.reference}, {in_words(compared)}; {in_words(shape)} cannot be compared with them"
+        words = (
+            f" is {experiment.reference}, {in_words(compared)}; name one with images like those of "
+            f"{experiment.dataset}, {in_words(shape)}"
+        )
         raise SettingsError([*place, "reference"], words)
 
 
@@ -162,11 +171,9 @@ def check_training(place: list[str], experiment: Experiment, profile: Profile, t
         _check_batch(place, batch_size, train_images, profile, model.batches_per_step)
 
 
-def _check_training(settings: Settings, place: list[str], experiment: Experiment, facts: Facts) -> None:
-    model, batch_size = experiment.model, experiment.at(settings.profile).batch_size
-    check_training(place, experiment, settings.profile, facts.train)
-    processes = settings.runtime.processes_for(model)
-    if batch_size % processes:
+def _check_processes(settings: Settings, place: list[str], experiment: Experiment) -> None:
+    batch_size = experiment.at(settings.profile).batch_size
+    if batch_size % (processes := settings.runtime.processes_for(experiment.model)):
         raise SettingsError(
             [*place, "batch_size"],
             f" is {batch_size}, which the {processes} of runtime.processes cannot share evenly; use a multiple",
@@ -178,5 +185,5 @@ def _check_batch(place: list[str], batch_size: int, train: int, profile: Profile
         times = f" times {batches} critic_steps" if batches > 1 else ""
         raise SettingsError(
             [*place, "batch_size"],
-            f" is {batch_size}{times}, more than the {train} training images of profile {profile}",
+            f" is {batch_size}{times}, more than the {train} training images of profile {profile}; lower it",
         )
