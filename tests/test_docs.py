@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -26,6 +29,7 @@ from triptych.settings.params import Settings, load
 
 LINK = re.compile(r"\[(?P<words>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)?)`")
+UV_CACHE = "UV_CACHE_DIR"
 
 
 @cache
@@ -308,7 +312,7 @@ def unknown_words(page: Path, text: str) -> list[str]:
     named = [word for span in code for word in re.findall(r"\b([a-z]+@[\w-]+)", span)]
     found = [name for name in named if name.partition("@")[0] in pipeline() and name not in stages()]
     variables = {name for span in code for name in VARIABLE.findall(span)}
-    read = sources() + variables_of_mlflow()
+    read = sources() + variables_of_mlflow() + UV_CACHE
     found += [name for name in variables if not re.search(rf"\b{name}\b", read)]
     return found + [span for span in spans(text) if PATH.fullmatch(span) and missing(page, span)]
 
@@ -317,6 +321,17 @@ def unknown_words(page: Path, text: str) -> list[str]:
 def test_every_command_is_accepted(page: Path, tmp_path: Path) -> None:
     found = {" ".join(words): refused(words, tmp_path) for words in commands(page.read_text(encoding="utf-8"))}
     assert {command: reason for command, reason in found.items() if reason} == {}
+
+
+def test_uv_reads_the_variable_of_the_page(tmp_path: Path) -> None:
+    asked = subprocess.run(
+        [Path(sys.executable).with_name("uv"), "cache", "dir"],
+        env=os.environ | {UV_CACHE: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.strip() == str(tmp_path)
 
 
 def test_the_error_in_the_readme_is_the_real_one(tmp_path: Path) -> None:

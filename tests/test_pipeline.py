@@ -271,7 +271,7 @@ def test_a_sweep_is_recorded_in_the_project_and_does_not_change_it(fresh: Clone)
     assert runs_of(fresh) == runs
     command = next(words for words in commands(HOW_TO.read_text()) if "--hide-queued" in words)
     table = fresh.succeed(*command, COLUMNS="120")
-    assert "vae-20d.json:log_p" in table
+    assert "vae-20d.json:valid" in table
     assert "recipes.vae-20d.learning_rate" in table
     assert "…" not in table
     compared = fresh.succeed("triptych", "compare", "higher", "lower").splitlines()

@@ -72,7 +72,7 @@ PICTURES = {
         "X9-nearest.png",
     ],
 }
-HEADLINES = {"vae": ["elbo", "log_p"], "gan": [], "flow": ["log_p", "bits"]}  # besides the FID
+HEADLINES = {"vae": ["valid", "elbo", "log_p"], "gan": [], "flow": ["valid", "log_p", "bits"]}  # besides the FID
 
 
 def run_classifier(tiny: Settings, prepared: Path, folder: Path, name: str, tracker: Console | None = None) -> None:

@@ -88,7 +88,9 @@ class TrainingSettings(Section):
         default=None, description="updates per epoch; off: an epoch is one pass through the data"
     )
     snapshot_epochs: ByProfile[Steps] | None = Field(
-        default=None, description="epochs between two snapshots; off: two snapshots, early and after half of the epochs"
+        default=None,
+        description="epochs between two snapshots; off: one after half of the epochs, and one before the training "
+        "(flows: after epoch 1)",
     )
     batch_size: PerProfile[Images] = Field(description="images per update")
     learning_rate: PerProfile[Rate] = Field(description="learning rate of Adam")
