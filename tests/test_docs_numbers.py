@@ -97,6 +97,8 @@ COMPARED = {  # rows with published numbers: file and keys
 }
 COUNTS = {1: "one", 2: "two", 4: "four"}  # of hidden layers of one width
 NETWORKS = "networks"  # the column whose numbers are those of the settings of the model
+TRAINED = "commit, processor"  # the column that says where the runs of a row were trained
+PROCESSORS = {"Intel(R) Xeon(R) Processor": "Xeon", "AMD EPYC": "Zen 4", "AMD EPYC, family 25, model 17": "Zen 4"}
 PUBLISHED = ("published", "published for", "what differs", "what agrees")
 DRAWS = {  # columns of the estimates with more draws
     "200 draws": ("200.log_p",),
@@ -163,11 +165,27 @@ def expected(corner: str, first: str, heading: str) -> tuple[dict[str, Any], tup
     return found, keys[heading]
 
 
+def trained(corner: str, first: str) -> str:
+    """Return the commits and processors of the runs of a row; see `expected` for the arguments."""
+    if corner == "what":
+        names = [COMPARED[first][0]]
+    elif corner in ("three seeds", "difference"):
+        names = [name for experiment in re.findall(r"`([^`]+)`", first) for name in GROUPS[experiment]]
+    else:
+        names = [ROWS.get(first, first.strip("`"))]
+    runs = [result(name) for name in names]
+    found = [(run["run.git_commit"][:7], PROCESSORS.get(run.get("run.processor"), "not recorded")) for run in runs]
+    return "; ".join(dict.fromkeys(", ".join(each) for each in found))
+
+
 def wrong(table: Table) -> Iterator[str]:
     """Yield the cells of a table that differ from the files, or whose file is not known."""
     for first, *cells in table.rows:
         for heading, cell in zip(table.head[1:], cells, strict=True):
             if heading in (*PUBLISHED, NETWORKS):
+                continue
+            if heading == TRAINED:
+                yield from [f"{first}: {right}, not {cell}"] if (right := trained(table.head[0], first)) != cell else []
                 continue
             try:
                 found, keys = expected(table.head[0], first, heading)
@@ -259,7 +277,8 @@ def test_the_differences_are_those_of_welch_and_holm() -> None:
     ]
     found, written = {}, {}
     for first, *cells in table.rows:
-        for heading, cell in zip(table.head[1:], cells, strict=True):
+        assert cells.pop() == trained(table.head[0], first)
+        for heading, cell in zip(table.head[1:-1], cells, strict=True):
             one, other = (
                 [result(name)[COLUMNS[heading][0]] for name in GROUPS[experiment]]
                 for experiment in re.fullmatch(r"`(.+)` - `(.+)`", first).groups()
@@ -281,7 +300,7 @@ def test_the_check_finds_every_changed_digit() -> None:
     tried = 0
     for table in [table for page in WRITTEN for table in tables_of_numbers(page)]:
         for row, (column, heading) in product(table.rows, enumerate(table.head)):
-            if column == 0 or heading in (*WORDS, *PUBLISHED, NETWORKS):
+            if column == 0 or heading in (*WORDS, *PUBLISHED, NETWORKS, TRAINED):
                 continue
             cell = INLINE.sub("", row[column])
             for digit in re.finditer(r"\d", cell):
