@@ -197,7 +197,7 @@ def _images(context: Context, table: Table) -> None:
             with deterministic(context.settings.runtime):
                 numbers = [seconds(partial(validate, images)) for images in held_out]
                 drawn = [seconds(work) for work in draw]
-            table.compare(f"{family}: numbers of {IMAGES:,} images", COLUMNS, *numbers)
+            table.compare(f"{family}: validation of {IMAGES:,} images", COLUMNS, *numbers)
             table.compare(f"{family}: {IMAGES:,} samples", COLUMNS, *drawn)
     _features(context, table, held_out[-1].pixels)
 

@@ -381,7 +381,18 @@ def sentences() -> Iterator[str]:
     first, second, third = (shown(gain, 2) for gain in many)
     yield f"The gains of the three seeds with 5,000 draws are {first}, {second} and {third}"
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
+    yield from sentences_on_commits()
     yield from sentences_on_copies()
+
+
+def sentences_on_commits() -> Iterator[str]:
+    [on_cifar] = {trained("experiment", path.stem) for path in RESULTS.glob("cifar10-*.json")}
+    commit, processor = on_cifar.split(", ")
+    yield f"All eight were trained at commit {commit} on one thread of an AMD {processor}, with seed 0."
+    studies = [name for name in NAMES if name.startswith(("planar-", "dirac"))]
+    [of_studies] = {trained("experiment", name) for name in studies}
+    commit, processor = of_studies.split(", ")
+    yield f"All studies were run at commit {commit} on an Intel {processor}."
 
 
 def sentences_on_copies() -> Iterator[str]:
@@ -403,7 +414,9 @@ def test_the_table_of_dirac_games_equals_the_files() -> None:
     for first, *cells in table.rows:
         study, loss = re.fullmatch(r"`(.+)`, (JSD|W1)", first).groups()
         games = [f"{loss.lower()}-{number}" for number in range(1, 6)]
-        found = result(study)
+        found, *others = (result(name) for name in GROUPS[study])
+        assert len(others) == 2
+        assert all(found[f"{game}.verdict"] == other[f"{game}.verdict"] for game in games for other in others)
         assert cells == [f"{found[f'{game}.verdict']} ({shown(found[f'{game}.end'], 3)})" for game in games]
         assert {found[f"{game}.start"] for game in games} == {result("dirac")["jsd-1.start"]}
     assert len(table.rows) == 3

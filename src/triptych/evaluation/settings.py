@@ -64,8 +64,8 @@ class Likelihood(Section):
     train_images: PositiveInt = Field(
         ge=2,
         le=2_000_000,
-        description="number of training images, the first ones, that the likelihood of the training set uses; at most "
-        "all",
+        description="the likelihood of the training set is measured on this many of its first images, or on all if it "
+        "has fewer",
     )
 
 

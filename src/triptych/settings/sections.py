@@ -48,8 +48,8 @@ class ProfileSettings(Section):
 
     source: Literal["embedded", "folder", "public", "auto"] = Field(
         description="`folder`: your folder `TRIPTYCH_DATA`; `public`: a download; `auto`: the folder if "
-        "`TRIPTYCH_DATA` is set, else the download; `embedded`: the digits that ship with the package, for `cifar10` "
-        "in colour; for other images, the same as `auto`"
+        "`TRIPTYCH_DATA` is set, else the download; `embedded`: the digits that ship with the package, which in colour "
+        "also replace `cifar10`; for images of other names, the same as `auto`"
     )
     likelihood: Likelihood = Field(description="how likelihoods are estimated")
     fidelity: Fidelity = Field(description="the protocol of FID, KID and IS")
