@@ -185,7 +185,7 @@ def test_documents_settings(params: dict) -> None:
         (
             "references/mnist/dataset",
             "cifar10",
-            "mnist-v1 is for grey images, but cifar10 has colour images; use cifar10-v1",
+            "references.mnist.extractor: mnist-v1 is for grey images, but cifar10 has colour images; use cifar10-v1",
         ),
         (
             "references/cifar10/extractor",

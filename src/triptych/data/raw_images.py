@@ -85,10 +85,11 @@ def _checked_labels(labels: np.ndarray, label: str, images: int, classes: int) -
     if labels.ndim != 1:
         raise TriptychError(f"{label} is {labels.dtype} of shape {labels.shape}; give a list of integers")
     if len(labels) != images:
-        raise TriptychError(f"{label} has {len(labels)} labels for {images} images; give one label per image")
+        remedy = "give one label per image" if images else "add the images, or remove the labels"
+        raise TriptychError(f"{label} has {len(labels)} labels for {images} images; {remedy}")
     if images and (labels.min() < 0 or labels.max() >= classes):
         words = f"goes from {labels.min()} to {labels.max()}, but labels must lie in 0 to {classes - 1}"
-        raise TriptychError(f"{label} {words}: number the classes from 0")
+        raise TriptychError(f"{label} {words}: number the classes from 0, and keep at most {classes}")
     return labels
 
 

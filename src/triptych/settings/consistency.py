@@ -79,8 +79,8 @@ def _check_known(place: list[str], name: str, entries: Iterable[str], problem: s
 def _check_classifier(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
     place, architecture = ["classifiers", name], settings.classifiers[name].model.architecture
     if name not in settings.datasets:
-        words = f": a classifier has the name of its data set; rename it to one of {', '.join(settings.datasets)}"
-        raise SettingsError(place, words)
+        known = ", ".join(each for each, dataset in settings.datasets.items() if dataset.binarization == "none")
+        raise SettingsError(place, f": a classifier has the name of its data set; rename it to one of {known}")
     dataset = settings.datasets[name]
     if dataset.binarization != "none":
         raise SettingsError(place, ": binarised images have no labels; classify the 8-bit images")
@@ -102,7 +102,7 @@ def _fitting(kinds: Mapping[str, str], kind: str) -> str:
 def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) -> None:
     place, reference = ["references", name], settings.references[name]
     if name in settings.classifiers:
-        raise SettingsError(place, ": classifiers has an entry of this name; choose another")
+        raise SettingsError(place, ": classifiers has an entry of this name, which is also a reference; delete this")
     _check_known([*place, "dataset"], reference.dataset, settings.datasets, "unknown data set")
     if settings.datasets[reference.dataset].binarization != "none":
         words = f": {reference.dataset} is binarised, and an extractor is for 8-bit images; name a data set that is not"
@@ -116,7 +116,7 @@ def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) 
         return
     kind = colours(shape)
     for profile in settings.profiles:
-        used = {"classes": reference.classifier_at(profile), "extractor": reference.extractor_at(profile)}
+        used = {"extractor": reference.extractor_at(profile), "classes": reference.classifier_at(profile)}
         for key, extractor in used.items():
             if kind != (images := SHIPPED.get(extractor, kind)):
                 words = f": {extractor} is for {images} images, but {reference.dataset} has {kind} images; use "
@@ -141,8 +141,8 @@ def _check_data(settings: Settings, place: list[str], experiment: Experiment) ->
         words = f": {experiment.family} models {pixels} pixels, but {experiment.dataset} has {found} pixels; {remedy}"
         raise SettingsError([*place, "dataset"], words)
     if pixels == "dequantized" and dataset.dequantization == "none":
-        words = f": {experiment.dataset} has `dequantization: none`, but a flow needs noise; write `uniform` there"
-        raise SettingsError([*place, "dataset"], words)
+        words = f" is {experiment.dataset}, but {experiment.family} models need noise; set "
+        raise SettingsError([*place, "dataset"], f"{words}datasets.{experiment.dataset}.dequantization to uniform")
 
 
 def _check_shape(settings: Settings, place: list[str], experiment: Experiment, facts: Mapping[str, Facts]) -> None:
