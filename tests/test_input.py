@@ -113,7 +113,7 @@ def test_damaged_files_are_read_or_refused(results: PipelineResults, tmp_path: P
         ({"datasets/mnist/images": "cifar10"}, "classifiers.mnist.model.architecture"),
         (
             {"experiments/gan-mnist/dataset": "cifar10"},
-            "experiments.gan-mnist.reference is mnist, grey images of 28 by 28; colour images of 32 by 32 cannot",
+            "experiments.gan-mnist.reference is mnist, grey images of 28 by 28; name one with images like those",
         ),
         ({"experiments/gan-mnist/reference": "cifar10"}, "experiments.gan-mnist.reference"),
         ({"experiments/cifar10-jsd-2/dataset": "mnist"}, "experiments.cifar10-jsd-2.dataset"),
