@@ -10,7 +10,7 @@ from triptych.data.embedded_images import EMBEDDED, embedded_images
 from triptych.data.own_images import read_own
 from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
-from triptych.data.user_folder import FOLDER_VARIABLE, read_folder
+from triptych.data.user_folder import FOLDER_VARIABLE, read_user_folder
 
 
 def load_images(images: str, source: str | Path, downloads: Path) -> ImageSet:
@@ -24,7 +24,7 @@ def load_images(images: str, source: str | Path, downloads: Path) -> ImageSet:
     if kind == "embedded":
         return embedded_images(images)
     if kind == "folder":
-        arrays, origin, description = read_folder(images)
+        arrays, origin, description = read_user_folder(images)
     else:
         folder, description = download(images, downloads)
         arrays, origin = FORMATS[images].read(folder), str(folder)
