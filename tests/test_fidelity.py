@@ -15,9 +15,16 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from triptych.core.errors import TriptychError
-from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, ClassifierExtractor, Extractor, Features
+from triptych.evaluation.fidelity.extractors import (
+    CLASS_LOGITS,
+    FEATURES,
+    LOGITS,
+    ClassifierExtractor,
+    Extractor,
+    Features,
+)
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
-from triptych.evaluation.fidelity.measures import measure, precision_and_recall, scores
+from triptych.evaluation.fidelity.measures import measure_fidelity, precision_and_recall, scores
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.fidelity.reference_statistics import Origin, ReferenceStatistics
 from triptych.evaluation.settings import Fidelity
@@ -51,7 +58,7 @@ def images(count: int, seed: int, top: int = 256) -> torch.Tensor:
 
 def extracted(features: torch.Tensor, logits: torch.Tensor | None = None) -> Features:
     logits = torch.zeros(len(features), 10) if logits is None else logits
-    return {FEATURES: features, LOGITS: logits, CLASSES: logits}
+    return {FEATURES: features, LOGITS: logits, CLASS_LOGITS: logits}
 
 
 def reference_of(features: torch.Tensor, logits: torch.Tensor | None = None) -> ReferenceStatistics:
@@ -91,9 +98,9 @@ def test_all_measures_equal_those_of_torch_fidelity(tiny: Settings, monkeypatch:
     )  # fmt: skip
     extractor = Extractor(ClassifierExtractor(classifier), "classifier", "a test", "w")
     found, of_real = (extractor.extract(part) for part in (fake, real))
-    ours = measure(
-        {**found, CLASSES: found[LOGITS]},
-        ReferenceStatistics.of({**of_real, CLASSES: of_real[LOGITS]}, ORIGIN),
+    ours = measure_fidelity(
+        {**found, CLASS_LOGITS: found[LOGITS]},
+        ReferenceStatistics.of({**of_real, CLASS_LOGITS: of_real[LOGITS]}, ORIGIN),
         PROTOCOL,
     )
     for name, key in {
@@ -189,7 +196,7 @@ def test_recognised_is_the_share_of_confident_predictions() -> None:
     logits = torch.tensor([[edge + 0.01, 0.0], [edge - 0.01, 0.0], [0.0, 5.0], [0.0, 0.0]]).repeat(50, 1)
     features = torch.randn(200, 3)
     reference = reference_of(features[:100], torch.tensor([[9.0, 0.0]]).repeat(100, 1))
-    found = measure(extracted(features, logits), reference, PROTOCOL)["recognised"]
+    found = measure_fidelity(extracted(features, logits), reference, PROTOCOL)["recognised"]
     assert (found["value"], found["real_images"], found["confidence"], found["samples"]) == (0.5, 1.0, 0.9, 200)
 
 
@@ -202,7 +209,7 @@ def test_a_collapse_reduces_the_classes() -> None:
         (torch.eye(10)[:2].repeat(250, 1), 2, math.log(2)),
         (torch.eye(10)[:1].repeat(500, 1), 1, 0.0),
     ):
-        found = measure(extracted(features, logits), reference, PROTOCOL)["classes"]
+        found = measure_fidelity(extracted(features, logits), reference, PROTOCOL)["classes"]
         assert (found["value"], found["samples"]) == (classes, 500)
         assert found["entropy"] == pytest.approx(entropy, abs=1e-12)
         assert found["real_images"] == pytest.approx(math.log(10))
@@ -211,9 +218,9 @@ def test_a_collapse_reduces_the_classes() -> None:
 def test_classes_are_not_counted_if_the_classifier_knows_other_ones() -> None:
     features, logits = torch.randn(200, 3), torch.eye(10).repeat(20, 1)
     reference = reference_of(features, logits)
-    counted = measure(extracted(features, logits), reference, PROTOCOL)
+    counted = measure_fidelity(extracted(features, logits), reference, PROTOCOL)
     uncounted = replace(reference, names_classes=False)
-    found = measure(extracted(features, logits), uncounted, PROTOCOL)
+    found = measure_fidelity(extracted(features, logits), uncounted, PROTOCOL)
     absent = uncounted.not_defined(labelled=False)
     assert set(counted) - set(found) == set(absent) == {"recognised", "classes"}
     assert absent["classes"].startswith("no labels: ")

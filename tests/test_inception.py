@@ -16,7 +16,7 @@ from test_fidelity import ORIGIN, ByteImages
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.evaluation.fidelity import inception
-from triptych.evaluation.fidelity.extractors import CLASSES, LOGITS, open_inception
+from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, LOGITS, open_inception
 from triptych.evaluation.fidelity.measures import precision_and_recall, scores
 from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 from triptych.evaluation.settings import Fidelity
@@ -68,7 +68,7 @@ def test_measures_with_inception_equal_those_of_torch_fidelity(published: Path) 
     extractor = open_inception("cifar10", CPU)
     found, of_real = extractor.extract(fake), extractor.extract(real)
     origin = replace(ORIGIN, kind=extractor.kind, extractor=extractor.name)
-    reference = ReferenceStatistics.of({**of_real, CLASSES: of_real[LOGITS]}, origin)
+    reference = ReferenceStatistics.of({**of_real, CLASS_LOGITS: of_real[LOGITS]}, origin)
     ours = scores(found, reference, PROTOCOL) | precision_and_recall(found, reference)
     assert ours["fid"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
     assert ours["kid"]["value"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)  # float32 there

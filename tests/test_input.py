@@ -34,7 +34,7 @@ from triptych.data import download, image_shapes, published_formats
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
-from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_folder
+from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_user_folder
 from triptych.models.common.load import load_family
 from triptych.runner.restore import restore_outputs
 from triptych.settings.params import load, parse
@@ -312,7 +312,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path, seed: int, monkeypa
             read(path)
         assert_one_sentence(path, caught)
     with pytest.raises(TriptychError):
-        read_folder("mnist")
+        read_user_folder("mnist")
 
 
 def test_a_link_to_a_good_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_a_link_to_a_good_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mnist.npz").symlink_to(tmp_path / "elsewhere.npz")
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "mine"))
-    assert read_folder("mnist")[0]["y_train"].tolist() == [0, 0, 0]
+    assert read_user_folder("mnist")[0]["y_train"].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nosuchuser/data", "/dev/null", "\u202e"])

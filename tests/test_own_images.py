@@ -21,7 +21,7 @@ from triptych.data.greyscale import to_grey
 from triptych.data.own_images import OwnImages, describe_own
 from triptych.data.prepared import PreparedData
 from triptych.data.settings import Dataset
-from triptych.data.sources import load_images
+from triptych.data.sources import load_own
 from triptych.data.splits import default_sizes
 from triptych.settings.own_data import own_entries
 from triptych.stages.fetch import fetch
@@ -44,7 +44,7 @@ def write_images(folder: Path, images: np.ndarray, form: str = "PNG", mode: str 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Return the images of a path as the stage `fetch` checks them."""
-    return dict(load_images(f"own/{path.name}", path, path.parent).arrays)
+    return dict(load_own(path).arrays)
 
 
 def prepared(path: Path, folder: Path, **settings: object) -> PreparedData:

@@ -18,12 +18,12 @@ from triptych.evaluation.context import Evaluation
 from triptych.evaluation.flow import latent_traversal
 from triptych.evaluation.flow import pictures as flow_pictures
 from triptych.evaluation.gan import pictures as gan_pictures
-from triptych.evaluation.gan.snapshot_scores import write_snapshots
 from triptych.evaluation.presentation import presentation_of
 from triptych.evaluation.vae import pictures as vae_pictures
 from triptych.figures.image_grids import SHADE, tile
 from triptych.objectives.adversarial import jsd, w1
 from triptych.stages import report
+from triptych.training.history import write_history
 from triptych.training.weights import save_tensors
 
 if TYPE_CHECKING:
@@ -374,7 +374,7 @@ def test_pictures_of_a_gan_with_a_critic(
     evaluation.family.metric = metric
     evaluation.family.networks["brightness"].data.fill_(0.75)
     rows = [{"epoch": epoch, "update": 1000 * epoch, "w1": 2.0 + epoch, "fid": 50.0 - epoch} for epoch in (2, 3, 6)]
-    write_snapshots(evaluation.folder / "snapshots.csv", rows)
+    write_history(evaluation.folder / "snapshots.csv", rows)
     gan_pictures.draw_pictures(evaluation)
     assert saved.keys() == {f"M2.7{name}.png" for name in ("-losses", "a-samples", "a-stages", "c-progress")}
     for name, figure in saved.items():

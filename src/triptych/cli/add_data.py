@@ -29,7 +29,7 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     from triptych.data.image_shapes import in_words
     from triptych.data.own_images import describe_own
     from triptych.data.settings import OWN
-    from triptych.data.sources import load_images
+    from triptych.data.sources import load_own
     from triptych.data.splits import default_sizes
     from triptych.settings.own_data import RECIPES, add_own_data
     from triptych.settings.sections import NAME
@@ -41,7 +41,7 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     if not re.fullmatch(NAME, name):
         raise TriptychError(f"the name of the data set is {name!r}: use letters, digits, - and _")
     project, _ = open_project()
-    load_images("own", file, project.data)
+    load_own(file)  # check all images before anything is written
     found, own = describe_own(file), project.data / "own"
     inside = file.resolve().parent == own.resolve()
     images = f"own/{file.resolve().name if inside else name + file.suffix}"

@@ -33,7 +33,7 @@ def read_images(path: Path, shape: Sequence[int]) -> np.ndarray:
     """
     require_images(path)
     if path.is_dir():
-        return checked_images(read_folder(path, shape), str(path), shape)
+        return checked_images(read_image_folder(path, shape), str(path), shape)
     if path.suffix == ".npy":
         return checked_images(read_npy(path, require_uint8), str(path), shape)
     name = _name_in(path)
@@ -68,7 +68,7 @@ def _name_in(path: Path) -> str:
     raise TriptychError(f"{path} holds {known}: rename the array with the images to {NAMES[0]}")
 
 
-def read_folder(folder: Path, shape: Sequence[int]) -> np.ndarray:
+def read_image_folder(folder: Path, shape: Sequence[int]) -> np.ndarray:
     """Return uint8 images (n, *shape) of the PNG and JPEG files in a folder, in the order of their names."""
     files = image_paths(folder)
     refuse_too_large(str(folder), (len(files), *shape))

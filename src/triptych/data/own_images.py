@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_files import folder_shape, image_paths, read_folder, require_images, require_uint8
+from triptych.data.image_files import folder_shape, image_paths, read_image_folder, require_images, require_uint8
 from triptych.data.image_shapes import SPLITS, Shape, image_shape, refuse_too_large
 from triptych.data.npz_files import array_names, array_shapes, read_npy, read_npz
 
@@ -33,7 +33,7 @@ def read_own(path: Path) -> dict[str, np.ndarray]:
     """
     shape = describe_own(path).shape
     if path.is_dir():
-        return {"x_train": read_folder(path, shape)}
+        return {"x_train": read_image_folder(path, shape)}
     return {"x_train": read_npy(path, require_uint8)} if path.suffix == ".npy" else read_npz(path)
 
 

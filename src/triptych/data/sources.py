@@ -10,21 +10,24 @@ from triptych.data.embedded_images import EMBEDDED, embedded_images
 from triptych.data.own_images import read_own
 from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
-from triptych.data.user_folder import FOLDER_VARIABLE, read_folder
+from triptych.data.user_folder import FOLDER_VARIABLE, read_user_folder
 
 
-def load_images(images: str, source: str | Path, downloads: Path) -> ImageSet:
-    """Return the checked raw images of a published data set from a source, or own images from the path `source`.
+def load_own(path: Path) -> ImageSet:
+    """Return the checked own images of a path. Raises TriptychError as `read_own` does, or for a wrong range."""
+    return ImageSet(check_images(read_own(path), str(path), "own"), f"own images, {path.name}", "own")
+
+
+def load_images(images: str, source: str, downloads: Path) -> ImageSet:
+    """Return the checked raw images of a published data set from a source.
 
     Raises TriptychError if the folder, a file or the network is missing, or if an array has a wrong shape or range.
     """
-    if isinstance(source, Path):
-        return ImageSet(check_images(read_own(source), str(source), images), f"own images, {source.name}", "own")
     kind = resolve_source(images, source)
     if kind == "embedded":
         return embedded_images(images)
     if kind == "folder":
-        arrays, origin, description = read_folder(images)
+        arrays, origin, description = read_user_folder(images)
     else:
         folder, description = download(images, downloads)
         arrays, origin = FORMATS[images].read(folder), str(folder)

@@ -17,7 +17,7 @@ from triptych.data.published_formats import FORMATS
 FOLDER_VARIABLE = "TRIPTYCH_DATA"
 
 
-def read_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
+def read_user_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     """Return the arrays, their path for error messages, and a description of the source for the records."""
     files = folder_files(images)
     is_npz = files[0].suffix == ".npz"
@@ -37,7 +37,7 @@ def without_checksum(source: str) -> str:
 
 
 def folder_checksum(images: str) -> str:
-    """Return one SHA-256 over the files that `read_folder` reads; it changes whenever the user's data changes."""
+    """Return one SHA-256 over the files that `read_user_folder` reads; it changes whenever the user's data changes."""
     return hashlib.sha256("".join(map(sha256_of_file, folder_files(images))).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.models.classifier.network import build_classifier
-from triptych.models.classifier.settings import Classifier as Settings
+from triptych.models.classifier.settings import Classifier
 from triptych.models.classifier.training import ClassifierTrainer, LabelledImages, accuracy, fit_classifier
 from triptych.stages.run_inputs import train_inputs
 from triptych.training.checkpoint_locks import checkpoint_folder
@@ -25,7 +25,7 @@ from triptych.training.weights import save_tensors
 def train_classifier(
     *,
     name: str,
-    settings: Settings,
+    settings: Classifier,
     profile: str,
     runtime: Runtime,
     data: Path,

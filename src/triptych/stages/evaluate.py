@@ -19,9 +19,9 @@ from triptych.data.prepared import PreparedData
 from triptych.evaluation.context import Evaluation, shown_latents
 from triptych.evaluation.fidelity.copying import draw_nearest, measure_copying, nearest
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features
-from triptych.evaluation.fidelity.measures import measure, scores
+from triptych.evaluation.fidelity.measures import measure_fidelity, scores
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, ReferenceStatistics
+from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLIT_FEATURES, ReferenceStatistics
 from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.evaluation.settings import Fidelity, Likelihood
 from triptych.evaluation.uint8_images import to_uint8
@@ -91,7 +91,7 @@ def evaluate(
         real.require_shape(prepared.manifest["image_shape"], f"experiments.{name}.reference")
         samples = _samples(name, family, experiment, protocol, tracker)
         extracted = extractors.extract(samples)
-        fidelity = measure(extracted, real, protocol)
+        fidelity = measure_fidelity(extracted, real, protocol)
         evaluation = Evaluation(
             name=name,
             family=family,
@@ -113,7 +113,7 @@ def evaluate(
         )
         with seeded(experiment.seed, "evaluation"):
             numbers = measures.measure(evaluation)
-        known = load_tensors(reference / SPLITS) if prepared.checksum == real.origin.data_sha256 else None
+        known = load_tensors(reference / SPLIT_FEATURES) if prepared.checksum == real.origin.data_sha256 else None
         copying = _copying(evaluation, samples, extracted, extractors, known)
         with seeded(experiment.seed, "pictures"):
             pictures.draw_pictures(evaluation)

@@ -8,7 +8,7 @@ from triptych.core.files import atomic_file
 from triptych.core.tracker import Tracker
 from triptych.data.raw_images import write_raw
 from triptych.data.settings import Dataset
-from triptych.data.sources import load_images
+from triptych.data.sources import load_images, load_own
 from triptych.data.user_folder import without_checksum
 
 
@@ -18,7 +18,7 @@ def fetch(*, dataset: Dataset, source: str | Path, downloads: Path, output: Path
     The source of own images is their path. The folder `downloads` keeps public files between runs. On an error an
     earlier `output` stays as it is.
     """
-    image_set = load_images(dataset.images, source, downloads)
+    image_set = load_own(source) if dataset.own else load_images(dataset.images, source, downloads)
     with atomic_file(output) as draft:
         write_raw(draft, image_set)
     counts = {name[2:]: len(array) for name, array in image_set.arrays.items() if name.startswith("x_")}

@@ -18,9 +18,15 @@ from triptych.core.files import atomic_folder
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features, Kind
-from triptych.evaluation.fidelity.measures import measure
+from triptych.evaluation.fidelity.measures import measure_fidelity
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.fidelity.reference_statistics import CLASSIFIER, PUBLISHED, SPLITS, Origin, ReferenceStatistics
+from triptych.evaluation.fidelity.reference_statistics import (
+    CLASSIFIER,
+    PUBLISHED,
+    SPLIT_FEATURES,
+    Origin,
+    ReferenceStatistics,
+)
 from triptych.figures.image_grids import REAL_SHEET, SHEET_COLUMNS, SHEET_IMAGES, tile
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic
@@ -62,7 +68,7 @@ def measure_reference(
         reference = _statistics(prepared, [split], extractors, real)
         unseen = torch.from_numpy(prepared.images("valid"))[: protocol.samples]
         reference = replace(reference, names_classes=names_classes)
-        validation = measure(extractors.extract(unseen), reference, protocol, intervals=False)
+        validation = measure_fidelity(extractors.extract(unseen), reference, protocol, intervals=False)
         reference = replace(reference, validation=validation, published_samples=published_samples)
         other = "train" if split == "test" else "test"
         of_other = extractors.classifier.extract(_images(prepared, [other]))[FEATURES]
@@ -72,7 +78,7 @@ def measure_reference(
             published = _statistics(prepared, parts, extractors, _extract(prepared, parts, extractors))
     with atomic_folder(output) as folder:
         reference.save(folder)
-        save_tensors(folder / SPLITS, {split: real[CLASSIFIER_FEATURES], other: of_other})
+        save_tensors(folder / SPLIT_FEATURES, {split: real[CLASSIFIER_FEATURES], other: of_other})
         _save_sheet(prepared.images(split), folder / REAL_SHEET)
         shutil.copytree(classifier, folder / CLASSIFIER)
         if published is not None:

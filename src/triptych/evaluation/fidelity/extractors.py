@@ -23,13 +23,13 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
 from triptych.evaluation.fidelity.inception import NAME, find_weights, load_inception
-from triptych.models.classifier.network import Classifier, load_classifier
+from triptych.models.classifier.network import ClassifierNetwork, load_classifier
 from triptych.models.classifier.settings import SHIPPED
 from triptych.models.classifier.shipped import shipped_folder
 
 Kind = Literal["classifier", "inception"]
 Features = dict[str, Tensor]
-FEATURES, LOGITS, CLASSES, CLASSIFIER_FEATURES = "features", "logits", "classes", "classifier_features"
+FEATURES, LOGITS, CLASS_LOGITS, CLASSIFIER_FEATURES = "features", "logits", "classes", "classifier_features"
 OUTPUTS = (FEATURES, LOGITS)
 PREFIX = "triptych-"  # of the shipped classifiers in torch-fidelity
 BATCH = {"classifier": 100, "inception": 64}  # images per forward pass: larger parts leave a CPU's cache
@@ -61,7 +61,7 @@ class Extractors:
         """
         found = self.features.extract(images)
         named = found if self.features is self.classifier else self.classifier.extract(images)
-        return {**found, CLASSES: named[LOGITS], CLASSIFIER_FEATURES: named[FEATURES]}
+        return {**found, CLASS_LOGITS: named[LOGITS], CLASSIFIER_FEATURES: named[FEATURES]}
 
     def label(self, images: Tensor) -> Tensor:
         """Return the class (n,) that the classifier assigns to each uint8 image, on its device."""
@@ -123,7 +123,9 @@ class Extractor:
 class ClassifierExtractor(FeatureExtractorBase):
     """A classifier with torch-fidelity's interface: hidden activations for FID and KID, logits for IS."""
 
-    def __init__(self, classifier: Classifier, name: str = "classifier", features: Sequence[str] = OUTPUTS) -> None:
+    def __init__(
+        self, classifier: ClassifierNetwork, name: str = "classifier", features: Sequence[str] = OUTPUTS
+    ) -> None:
         super().__init__(name, list(features))
         self.classifier = classifier.eval().requires_grad_(False)
 

@@ -12,7 +12,7 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.bootstrap import fid_uncertainty, is_uncertainty, kid_uncertainty
-from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, LOGITS, Features
+from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, FEATURES, LOGITS, Features
 from triptych.evaluation.fidelity.frechet import Gaussian, squared_distance
 from triptych.evaluation.fidelity.metric_names import SUFFIX
 from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
@@ -28,7 +28,9 @@ COUNTED = 1000  # largest number of samples whose classes are counted
 Rows = dict[str, dict[str, Any]]
 
 
-def measure(extracted: Features, reference: ReferenceStatistics, protocol: Fidelity, *, intervals: bool = True) -> Rows:
+def measure_fidelity(
+    extracted: Features, reference: ReferenceStatistics, protocol: Fidelity, *, intervals: bool = True
+) -> Rows:
     """Return all measures of a final model's samples: `scores`, `precision_and_recall`, `recognised` and `classes`.
 
     `recognised` is the share of images to which the classifier gives one class with the protocol's confidence or more.
@@ -40,7 +42,7 @@ def measure(extracted: Features, reference: ReferenceStatistics, protocol: Fidel
 
 
 def _classes(extracted: Features, reference: ReferenceStatistics, protocol: Fidelity) -> Rows:
-    logits, count = extracted[CLASSES], len(extracted[CLASSES])
+    logits, count = extracted[CLASS_LOGITS], len(extracted[CLASS_LOGITS])
     compared = comparison(count, reference)
     named = {"extractor": reference.origin.classifier}
     confident = {

@@ -21,12 +21,12 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import ReferenceManifest, read_document
-from triptych.evaluation.fidelity.extractors import CLASSES, FEATURES, Extractors, Features, Kind
+from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
 STATISTICS, CLASSIFIER, PUBLISHED = "statistics.safetensors", "classifier", "published"
-SPLITS = "splits.safetensors"
+SPLIT_FEATURES = "splits.safetensors"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ReferenceStatistics:
         """Return the statistics of real images from the result of `Extractors.extract`."""
         gaussian = Gaussian.fit(extracted[FEATURES])
         root = square_root(gaussian.covariance)
-        return cls(extracted[FEATURES], extracted[CLASSES], gaussian, root, origin)
+        return cls(extracted[FEATURES], extracted[CLASS_LOGITS], gaussian, root, origin)
 
     @property
     def split(self) -> str:

@@ -15,10 +15,11 @@ from triptych.evaluation.gan.rank_correlation import (
     rank_correlation,
     smallest_p,
 )
-from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns, write_snapshots
+from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.gan.family import CriticFamily
 from triptych.training.family import Family
+from triptych.training.history import write_history
 from triptych.training.reproducible import generator
 
 SAMPLES_ARE = "the generator's images"
@@ -47,7 +48,7 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
     correlation of FID with the critic's estimate on validation images, over all these snapshots.
     """
     rows = [_row(evaluation, epoch, scores, DEVIATION) for epoch, scores in _scores(evaluation).items()]
-    write_snapshots(evaluation.folder / SNAPSHOTS, rows)
+    write_history(evaluation.folder / SNAPSHOTS, rows)
     metric, fid = columns(rows[0])
     found = rank_correlation([row[metric] for row in rows], [row[fid] for row in rows])
     best = min(rows, key=lambda row: row[fid])["epoch"]

@@ -1,25 +1,15 @@
 """The file `snapshots.csv` among an experiment's plots: the scores of each snapshot of a GAN with a critic."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import MOST_TEXT, read_bytes
 from triptych.figures.curves import ScoresOverTraining
+from triptych.training.history import read_history
 
 SNAPSHOTS = "snapshots.csv"
-ADVICE = "run the evaluation that writes it again"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
 FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
-
-
-def write_snapshots(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write one row per snapshot."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
@@ -35,10 +25,10 @@ def columns(names: Iterable[str]) -> tuple[str, str]:
 
 def panel(heading: str, path: Path) -> ScoresOverTraining:
     """Return the critic's estimate and FID over the snapshots of a file. Raises TriptychError if it is damaged."""
+    rows = read_history(path)
     try:
-        rows = list(csv.DictReader(read_bytes(path, MOST_TEXT, ADVICE).decode().splitlines()))
         metric, fid = columns(rows[0])
-        updates, estimates, distances = ([float(row[name]) for row in rows] for name in ("update", metric, fid))
-    except (IndexError, KeyError, TypeError, ValueError, csv.Error):  # cells are missing, or are not numbers
-        raise TriptychError(f"{path} is damaged: {ADVICE}") from None
+        updates, estimates, distances = ([row[name] for row in rows] for name in ("update", metric, fid))
+    except (KeyError, ValueError):  # columns or cells are missing
+        raise TriptychError(f"{path} is damaged: run the evaluation that writes it again") from None
     return ScoresOverTraining(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])

@@ -20,7 +20,7 @@ from triptych.training.weights import load_into
 CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
 
 
-class Classifier(nn.Module):
+class ClassifierNetwork(nn.Module):
     """A body that maps images to features, and a head that maps features to logits."""
 
     body: nn.Module
@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         return torch.cat([self(part).argmax(1) for part in pixels.split(CHUNK)])
 
 
-class DigitClassifier(Classifier):
+class DigitClassifier(ClassifierNetwork):
     """For grey images: two convolutions with pooling, and one hidden layer of features."""
 
     grey, side = True, 28
@@ -102,7 +102,7 @@ class LargestActivations(nn.Module):
         return x.amax((2, 3))
 
 
-class ResidualClassifier(Classifier):
+class ResidualClassifier(ClassifierNetwork):
     """For colour images: a ResNet of eight convolutions, at full size, a half, a quarter and an eighth of it.
 
     Its features are the largest activations of the last channels. The layout follows Page, "How to train your ResNet"
@@ -131,12 +131,12 @@ class ResidualClassifier(Classifier):
 NETWORKS = {"convolutional": DigitClassifier, "residual": ResidualClassifier}
 
 
-def build_classifier(settings: Model) -> Classifier:
+def build_classifier(settings: Model) -> ClassifierNetwork:
     """Return a new network, initialised from torch's global generator. `channels` must be resolved for one profile."""
     return NETWORKS[settings.architecture](settings)
 
 
-def load_classifier(folder: Path, device: torch.device) -> Classifier:
+def load_classifier(folder: Path, device: torch.device) -> ClassifierNetwork:
     """Return the trained classifier of a folder, on the device and in evaluation mode.
 
     Raises TriptychError if the folder is missing or damaged.

@@ -16,8 +16,8 @@ from triptych.core.tracker import Tracker
 from triptych.data.augmentation import shift_and_mirror, shift_images
 from triptych.data.image_shapes import CLASSES
 from triptych.data.prepared import PreparedData
-from triptych.models.classifier.network import Classifier
-from triptych.models.classifier.settings import Classifier as Settings
+from triptych.models.classifier.network import ClassifierNetwork
+from triptych.models.classifier.settings import Classifier
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.history import History
 from triptych.training.reproducible import generator, seeded
@@ -76,7 +76,7 @@ def fit_classifier(
     return run.history
 
 
-def accuracy(network: Classifier, images: LabelledImages) -> float:
+def accuracy(network: ClassifierNetwork, images: LabelledImages) -> float:
     """Return the share of images whose class the network predicts."""
     return int((network.label(images.pixels) == images.labels).sum()) / len(images.labels)
 
@@ -85,7 +85,7 @@ class ClassifierTrainer:
     """A classifier in training: its optimiser, its learning-rate schedule, and one epoch."""
 
     def __init__(
-        self, network: Classifier, settings: Settings, epochs: int, images: LabelledImages, precision: str
+        self, network: ClassifierNetwork, settings: Classifier, epochs: int, images: LabelledImages, precision: str
     ) -> None:
         self.network, self.settings, self.epochs, self.images = network, settings, epochs, images
         self.mixed_precision = torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -138,14 +138,14 @@ class ClassifierTrainer:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
-def _optimizer(settings: Settings, network: Classifier) -> torch.optim.Optimizer:
+def _optimizer(settings: Classifier, network: ClassifierNetwork) -> torch.optim.Optimizer:
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True)
 
 
-def _augmented(pixels: Tensor, settings: Settings) -> Tensor:
+def _augmented(pixels: Tensor, settings: Classifier) -> Tensor:
     if settings.augmentation == "shift_and_mirror":
         return shift_and_mirror(pixels, settings.max_shift)
     rows, columns = torch.randint(-settings.max_shift, settings.max_shift + 1, (2,)).tolist()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from triptych.objectives.planar import gradient_through_invertible, invertible
 
-PARTS = (2, 2, 1)
+PART_SIZES = (2, 2, 1)
 """The numbers of a layer that are u, w and b."""
 
 
@@ -38,7 +38,7 @@ class BatchedFlows:
     @torch.no_grad()
     def forward(self, z: Tensor, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mapped points (c, n, 2), and log |det| of the maps (c, n) in nats."""
-        self.raw, self.w, b = layers.split(PARTS, dim=2)
+        self.raw, self.w, b = layers.split(PART_SIZES, dim=2)
         self.z, self.u, w = z.numpy(), invertible(self.raw, self.w).numpy(), self.w.numpy()
         recurrence, self.products = self.forwards, w @ self.u.transpose(0, 2, 1)
         recurrence.set_weights(self.products)

@@ -12,7 +12,7 @@ from triptych.models.flow.transform import Transform
 from triptych.objectives.planar import get_logdet, planar_flow
 from triptych.training.weights import load_tensors
 
-PARTS = ("u", "w", "b")
+PART_NAMES = ("u", "w", "b")
 MOST_ITERATIONS = 200  # of the root search, which ends long before
 TOLERANCE = 1e-15  # relative, in float64
 
@@ -22,7 +22,7 @@ class PlanarFlow(Transform):
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor) -> None:
         super().__init__()
-        for name, part in zip(PARTS, (u, w, b), strict=True):
+        for name, part in zip(PART_NAMES, (u, w, b), strict=True):
             self.register_buffer(name, part)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def load_planar_flow(path: Path, name: str) -> PlanarFlow:
     Raises TriptychError if the file is missing or damaged, if it lacks the flow, or if a layer is not invertible.
     """
     tensors = load_tensors(path)
-    keys = [f"{name}/{part}" for part in PARTS]
+    keys = [f"{name}/{part}" for part in PART_NAMES]
     missing = [key for key in keys if key not in tensors]
     if missing:
         raise TriptychError(f"{path} holds no {missing[0]}: run the stage that makes it again")

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from triptych.objectives.planar import invertible, loss1, loss2
 from triptych.studies.base import Study, StudyEvaluation
-from triptych.studies.planar.batched_flows import PARTS as SIZES
-from triptych.studies.planar.batched_flows import BatchedFlows
+from triptych.studies.planar.batched_flows import PART_SIZES, BatchedFlows
 from triptych.studies.planar.densities import DENSITIES
-from triptych.studies.planar.planar_flow import PARTS, PlanarFlow, load_planar_flow
+from triptych.studies.planar.planar_flow import PART_NAMES, PlanarFlow, load_planar_flow
 from triptych.studies.planar.settings import Settings
 from triptych.training.optimizers import RMSprop
 from triptych.training.reproducible import generator
@@ -39,7 +38,7 @@ class PlanarStudy(Study):
         self.configurations = sorted(by_name, key=lambda name: by_name[name][1])
         self.depths = [by_name[name][1] for name in self.configurations]
         self.flows = BatchedFlows(self.depths, settings.batch_size)
-        self.layers = torch.zeros(len(self.depths), self.depths[-1], sum(SIZES))
+        self.layers = torch.zeros(len(self.depths), self.depths[-1], sum(PART_SIZES))
         for flow, (name, depth) in enumerate(zip(self.configurations, self.depths, strict=True)):
             source = generator(settings.seed, "initial weights", name)
             for part, values in self.parts().items():
@@ -49,7 +48,7 @@ class PlanarStudy(Study):
 
     def parts(self) -> dict[str, Tensor]:
         """Return u, before it is made invertible, and w (c, k, 2), and b (c, k, 1) of all layers, as views."""
-        return dict(zip(PARTS, self.layers.split(SIZES, dim=2), strict=True))
+        return dict(zip(PART_NAMES, self.layers.split(PART_SIZES, dim=2), strict=True))
 
     def by_density(self, values: Tensor) -> Tensor:
         """Repeat values (densities, ...) for each depth, (c, ...)."""
