@@ -83,7 +83,7 @@ def test_add_data_writes_entries_that_dvc_leaves_as_they_are(clone: Clone, tmp_p
         assert named in clone.refuse("triptych", *words)
     assert path.read_text() == text
     clone.edit(lambda data: data["experiments"]["gan-discs"].update(reference="mnist"))
-    words = "experiments.gan-discs.reference is mnist, grey images of 28 by 28; colour images of 48 by 48 cannot"
+    words = "experiments.gan-discs.reference is mnist, grey images of 28 by 28; name one with images like those"
     assert words in clone.refuse("triptych", "check")
     clone.edit(lambda data: data["experiments"]["gan-discs"].update(reference="discs"))
     clone.edit(lambda data: data["datasets"]["binarized_discs"].pop("grey"))
