@@ -172,6 +172,12 @@ class RunFolder:
         return measured_numbers(self.evaluation)
 
     @property
+    def metrics_at_last_step(self) -> dict[str, float]:
+        """The measured numbers as a row of MLflow, with the name and the number of the last step."""
+        step, last = self.last_step
+        return {step: last, **{key: float(value) for key, value in self.metrics.items()}}
+
+    @property
     def configurations(self) -> dict[str, Json]:
         """The results of each configuration of a study, flattened; empty for an experiment."""
         evaluation = self.evaluation
@@ -208,9 +214,7 @@ class RunFolder:
     @property
     def curves(self) -> History:
         """All rows that MLflow shows, except speeds: the history, the metrics at its last step, the snapshots."""
-        step, last = self.last_step
-        metrics = {key: float(value) for key, value in self.metrics.items()}
-        return [*self.history, {step: last, **metrics}, *self.snapshot_scores]
+        return [*self.history, self.metrics_at_last_step, *self.snapshot_scores]
 
     @property
     def updates(self) -> History:
