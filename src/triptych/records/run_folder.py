@@ -65,6 +65,17 @@ def stage_of(family: str) -> str:
     return family if family == "classifier" else "study" if family in STUDIES else "train"
 
 
+def is_complete_model(folder: Path) -> bool:
+    """Return whether a folder holds the manifest and the history of a training run that has ended."""
+    return all((folder / part).exists() for part in (MANIFEST, HISTORY))
+
+
+def has_weights(model: Path, sha256: str) -> bool:
+    """Return whether a folder holds a model with these weights, by its manifest."""
+    manifest = model / MANIFEST
+    return manifest.exists() and read_json(manifest).get("weights_sha256") == sha256
+
+
 def copy_model(project: Project, name: str, model: Path) -> RunFolder:
     """Copy manifest and history of a trained model into its run folder; return the run folder."""
     run = run_folder_of(project, name, read_json(model / MANIFEST)["fingerprint"])
@@ -141,8 +152,8 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the training run has ended: its manifest and its history exist."""
-        return (self.path / MANIFEST).exists() and (self.path / HISTORY).exists()
+        """Whether the training run has ended."""
+        return is_complete_model(self.path)
 
     @property
     def inputs(self) -> Json:
