@@ -23,7 +23,7 @@ from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.closing_table import closing_table
 from triptych.settings.params import load
-from triptych.stages.report import extractors_of, summarise
+from triptych.stages.summary import extractors_of, summarise
 from triptych.verify.tolerances import tolerance
 
 RESULTS = ROOT / "metrics" / "baseline"

@@ -23,7 +23,7 @@ from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.core.project import Project
 from triptych.records.journal import Execution
 from triptych.settings.sections import STAGE_SECTIONS
-from triptych.stages.report import summarise
+from triptych.stages.summary import summarise
 from triptych.training import machine
 from triptych.training.reproducible import run_key
 from triptych.verify import check_views, table

@@ -38,15 +38,15 @@ from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistic
 from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.common.load import load_family, verified_manifest
-from triptych.reports.page.build import read_summary
 from triptych.settings.params import Settings, load, parse
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 from triptych.stages.reference import measure_reference
-from triptych.stages.report import report, summarise
+from triptych.stages.report import report
 from triptych.stages.study import study
+from triptych.stages.summary import read_summary, summarise
 from triptych.stages.train import train
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.history import read_history

@@ -16,6 +16,7 @@ from triptych.core.project import Project
 from triptych.evaluation.trained_model import TrainedModel
 from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import URI_VARIABLE, Store
+from triptych.records.run_folder import has_weights
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +71,7 @@ def _results(project: Project, model: Path) -> dict[str, float]:
     if project.model(model.name) != model or not path.exists():
         return {}
     found = read_json(path)
-    if found["weights_sha256"] != read_json(model / MANIFEST)["weights_sha256"]:
-        return {}
-    return measured(flatten(found))
+    return measured(flatten(found)) if has_weights(model, found["weights_sha256"]) else {}
 
 
 def _from_registry(uri: str, project: str | Path | None, device: str) -> TrainedModel:

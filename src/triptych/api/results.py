@@ -9,7 +9,7 @@ from triptych.api.projects import open_project
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import Results, read_document
 from triptych.evaluation.intervals import ERROR
-from triptych.stages.report import extractors_of, summarise
+from triptych.stages.summary import extractors_of, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

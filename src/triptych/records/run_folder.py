@@ -65,6 +65,17 @@ def stage_of(family: str) -> str:
     return family if family == "classifier" else "study" if family in STUDIES else "train"
 
 
+def is_complete_model(folder: Path) -> bool:
+    """Return whether a folder holds the manifest and the history of a training run that has ended."""
+    return all((folder / part).exists() for part in (MANIFEST, HISTORY))
+
+
+def has_weights(model: Path, sha256: str) -> bool:
+    """Return whether a folder holds a model with these weights, by its manifest."""
+    manifest = model / MANIFEST
+    return manifest.exists() and read_json(manifest).get("weights_sha256") == sha256
+
+
 def copy_model(project: Project, name: str, model: Path) -> RunFolder:
     """Copy manifest and history of a trained model into its run folder; return the run folder."""
     run = run_folder_of(project, name, read_json(model / MANIFEST)["fingerprint"])
@@ -141,8 +152,8 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the training run has ended: its manifest and its history exist."""
-        return (self.path / MANIFEST).exists() and (self.path / HISTORY).exists()
+        """Whether the training run has ended."""
+        return is_complete_model(self.path)
 
     @property
     def inputs(self) -> Json:
@@ -170,6 +181,12 @@ class RunFolder:
     def metrics(self) -> Json:
         """The measured numbers, under the names of MLflow; empty before the evaluation."""
         return measured_numbers(self.evaluation)
+
+    @property
+    def metrics_at_last_step(self) -> dict[str, float]:
+        """The measured numbers as a row of MLflow, with the name and the number of the last step."""
+        step, last = self.last_step
+        return {step: last, **{key: float(value) for key, value in self.metrics.items()}}
 
     @property
     def configurations(self) -> dict[str, Json]:
@@ -208,9 +225,7 @@ class RunFolder:
     @property
     def curves(self) -> History:
         """All rows that MLflow shows, except speeds: the history, the metrics at its last step, the snapshots."""
-        step, last = self.last_step
-        metrics = {key: float(value) for key, value in self.metrics.items()}
-        return [*self.history, {step: last, **metrics}, *self.snapshot_scores]
+        return [*self.history, self.metrics_at_last_step, *self.snapshot_scores]
 
     @property
     def updates(self) -> History:

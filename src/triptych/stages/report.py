@@ -11,23 +11,20 @@ from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import Results, measured, read_document
 from triptych.core.tracker import Tracker
 from triptych.data.user_folder import without_checksum
-from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
+from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.snapshot_scores import panel
-from triptych.evaluation.intervals import ERROR
 from triptych.evaluation.over_seeds import spreads
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_panels, read_sheet
 from triptych.figures.style import save, save_images
 from triptych.models.common.registry import FAMILIES
+from triptych.stages.summary import INTERVALS, Numbers, extractors_of, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-Numbers = Mapping[str, Any]
-
-INTERVALS = ("fid", "kid", "is")  # measures with a standard error and an interval
 SHOWN = {
     "fid_classifier": "FID on classifier features (lower is better)",
     "kid_classifier": "KID on classifier features (lower is better)",
@@ -91,35 +88,6 @@ def report(
             save(figure, folder / "M2.7c-progress.png")
         _save_bounds(folder / "M3.10-bounds.png", table[table["experiment"].isin(list(first))])
     tracker.say(f"compared {len(table)} experiments in {summary}")
-
-
-def extractors_of(numbers: Collection[Numbers]) -> list[str]:
-    """Return the extractors, `classifier` or `inception`, that measured at least one experiment."""
-    return [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers)]
-
-
-def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str]) -> dict[str, object]:
-    """Return one row of the comparison. Each cell is a number, or the reason why there is none.
-
-    The row has the columns of all `extractors`.
-    """
-    test, absent = metrics["test"], metrics["not_defined"]
-    row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
-    for column in ("elbo", "log_likelihood", "bits_per_dimension"):
-        row[f"test_{column}"] = f"{ABSENT}: {absent[column]}" if column in absent else test[column]
-        row[f"test_{column}{ERROR}"] = test.get(f"{column}{ERROR}", ABSENT)
-    row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
-    protocol = metrics[name_of("fid", metrics)]
-    for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
-        found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
-        row[measure] = found["value"]
-        if measure.startswith(INTERVALS):
-            row |= {f"{measure}_{key}": found.get(key, ABSENT) for key in ("standard_error", "low", "high")}
-    for measure in ("recognised", "classes"):
-        row[measure] = f"{ABSENT}: {absent[measure]}" if measure in absent else metrics[measure]["value"]
-    row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
-    row |= {key: metrics[key] for key in ("parameters", "epochs", "profile")}
-    return row | {"data_sha256": metrics["data"]["sha256"]}
 
 
 def seed_rows(

@@ -1,16 +1,20 @@
-"""Read `metrics/summary.csv`, the table of all experiments."""
+"""The rows of `metrics/summary.csv`, the table of all experiments."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
 from triptych.core.project import Project
-from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
+from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.intervals import ERROR
 
+Numbers = Mapping[str, Any]
+
+INTERVALS = ("fid", "kid", "is")  # measures with a standard error and an interval
 LIKELIHOODS = {
     "test_elbo": "ELBO",
     "test_log_likelihood": "log-likelihood",
@@ -20,6 +24,35 @@ CELLS = (
     "experiment", "dataset", "profile", "test_elbo", "test_log_likelihood", "likelihood_is", "test_bits_per_dimension",
     "classes", "epochs", "samples", "reference", "reference_images", "extractor",
 )  # fmt: skip
+
+
+def extractors_of(numbers: Collection[Numbers]) -> list[str]:
+    """Return the extractors, `classifier` or `inception`, that measured at least one experiment."""
+    return [kind for kind in SUFFIX if any(f"fid{SUFFIX[kind]}" in found for found in numbers)]
+
+
+def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str]) -> dict[str, object]:
+    """Return one row of the comparison. Each cell is a number, or the reason why there is none.
+
+    The row has the columns of all `extractors`.
+    """
+    test, absent = metrics["test"], metrics["not_defined"]
+    row: dict[str, object] = {"experiment": name, "family": family, "dataset": metrics["data"]["dataset"]}
+    for column in ("elbo", "log_likelihood", "bits_per_dimension"):
+        row[f"test_{column}"] = f"{ABSENT}: {absent[column]}" if column in absent else test[column]
+        row[f"test_{column}{ERROR}"] = test.get(f"{column}{ERROR}", ABSENT)
+    row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
+    protocol = metrics[name_of("fid", metrics)]
+    for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
+        found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
+        row[measure] = found["value"]
+        if measure.startswith(INTERVALS):
+            row |= {f"{measure}_{key}": found.get(key, ABSENT) for key in ("standard_error", "low", "high")}
+    for measure in ("recognised", "classes"):
+        row[measure] = f"{ABSENT}: {absent[measure]}" if measure in absent else metrics[measure]["value"]
+    row |= {key: protocol[key] for key in ("samples", "reference", "reference_images", "extractor")}
+    row |= {key: metrics[key] for key in ("parameters", "epochs", "profile")}
+    return row | {"data_sha256": metrics["data"]["sha256"]}
 
 
 def read_summary(project: Project) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.records.journal import look_up
-from triptych.records.run_folder import PICTURES, copy_pictures, stage_of
+from triptych.records.run_folder import PICTURES, copy_pictures, has_weights, stage_of
 
 Result = dict[str, Any]
 
@@ -131,7 +131,7 @@ def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) 
     Raises TriptychError if the experiment or study has not been evaluated.
     """
     results, manifest = read_json(project.results(name)), read_json(project.model(name) / MANIFEST)
-    if results["weights_sha256"] != manifest["weights_sha256"]:
+    if not has_weights(project.model(name), results["weights_sha256"]):
         raise TriptychError(f"results and model of {name} belong to different runs: run `dvc repro` first")
     kept = {**results, "settings": manifest["settings"], "runtime": manifest["runtime"]}
     if "data" in manifest:

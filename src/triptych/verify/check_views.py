@@ -14,15 +14,13 @@ from triptych.core.project import Project
 from triptych.records.mlflow.store import Store, expected_errors
 from triptych.records.run_folder import RunFolder, run_folder_of
 from triptych.settings.params import Settings
+from triptych.stages.summary import extractors_of, read_summary, summarise
 from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
 
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
     """Compare each row of `metrics/summary.csv` with the results of its experiment."""
-    from triptych.stages.report import extractors_of, summarise
-    from triptych.stages.summary import read_summary
-
     if not project.summary.exists():
         return
     rows = {row["experiment"]: row for row in read_summary(project)}

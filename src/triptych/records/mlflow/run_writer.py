@@ -86,9 +86,9 @@ class RunWriter:
 
     def write_evaluation(self) -> None:
         """Write the metrics at the last step, the scores of the snapshots, and the pictures."""
-        metrics, *snapshots = self.run.curves[len(self.run.history) :]
-        self.store.log_rows(self.run_id, [metrics], self.clock, model_of(self.store, self.run_id))
-        self.store.log_rows(self.run_id, snapshots, self.clock)
+        metrics = [self.run.metrics_at_last_step]
+        self.store.log_rows(self.run_id, metrics, self.clock, model_of(self.store, self.run_id))
+        self.store.log_rows(self.run_id, self.run.snapshot_scores, self.clock)
         if protocol := self.run.fidelity_protocol:
             self.store.client.set_tag(self.run_id, "fidelity", protocol)
         for picture in self.run.figures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
-from triptych.core.file_names import HISTORY, MANIFEST
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import read_json
 from triptych.core.messages import one_line, warn
 from triptych.core.project import Project
@@ -13,7 +13,15 @@ from triptych.records.journal import look_up
 from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
 from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store, expected_errors
-from triptych.records.run_folder import RunFolder, all_run_folders, copy_evaluation, copy_model, stage_of
+from triptych.records.run_folder import (
+    RunFolder,
+    all_run_folders,
+    copy_evaluation,
+    copy_model,
+    has_weights,
+    is_complete_model,
+    stage_of,
+)
 from triptych.records.sample_sheets import draw_sample_sheets
 from triptych.settings.params import Settings
 
@@ -42,34 +50,31 @@ def _copy_results(project: Project, settings: Settings) -> None:
     """Copy all results on disk into run folders, for example after `dvc checkout` or on another machine."""
     for name in settings.measured:
         model, results = project.model(name), project.results(name)
-        if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
+        if not is_complete_model(model):
             continue
         run = copy_model(project, name, model)
-        if results.exists() and read_json(results)["weights_sha256"] == run.inputs["weights_sha256"]:
+        if results.exists() and has_weights(model, read_json(results)["weights_sha256"]):
             copy_evaluation(run, project.plots(name))
 
 
 def _sync_run(store: Store, run: RunFolder) -> bool:
     """Bring one run up to date, unless its folder is damaged; return whether it was rebuilt."""
     try:
-        facts = look_up(store.project, stage_of(run.inputs["family"]), run.name, run.path / MANIFEST)
-        return bring_up_to_date(store, run, facts, _model_on_disk(store.project, run))
+        stage, model = stage_of(run.inputs["family"]), store.project.model(run.name)
+        facts = look_up(store.project, stage, run.name, run.path / MANIFEST)
+        is_on_disk = stage == "train" and has_weights(model, run.inputs["weights_sha256"])
+        shown = model if is_on_disk and _try_to_draw_samples(run, model) else None
+        return bring_up_to_date(store, run, facts, shown)
     except TriptychError as error:
         warn(f"the run folder {run.path} is left out: {error}")
         return False
 
 
-def _model_on_disk(project: Project, run: RunFolder) -> Path | None:
-    """Return the folder of the trained model if it is complete and has this run's weights, and draw its samples."""
-    folder = project.model(run.name)
-    manifest = folder / MANIFEST
-    if stage_of(run.inputs["family"]) != "train" or not manifest.exists():
-        return None
-    if read_json(manifest)["weights_sha256"] != run.inputs["weights_sha256"]:
-        return None
+def _try_to_draw_samples(run: RunFolder, model: Path) -> bool:
+    """Draw the sheets of samples of a model; return whether that was possible, else warn."""
     try:
-        draw_sample_sheets(run, folder)
+        draw_sample_sheets(run, model)
     except TriptychError as error:
         warn(f"MLflow shows {run.name} without its model: {error}")
-        return None
-    return folder
+        return False
+    return True

@@ -14,7 +14,7 @@ from triptych.core.files import atomic_file
 from triptych.core.messages import one_line
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
-from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, name_of
+from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.findings import findings
@@ -86,17 +86,16 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     """
     rows = {row["experiment"]: row for row in read_summary(project)}
     groups = settings.seed_groups(among=rows)
-    table = [rows[name] | {"over_seeds": over_seeds([rows[each] for each in groups[name]])} for name in groups]
     written = read_written(project)
     experiments = [
         experiment_section(project, groups[name], settings.experiment(name).family, written) for name in groups
     ]
-    for row, section in zip(table, experiments, strict=True):
-        row["title"] = section["family"]
-        row["source"] = without_checksum(section["metrics"]["data"]["source"])
-        row["judged"] = {measure: name_of(measure, row) for measure in MEASURES}
-        row["train_seconds"] = section["train"].get("train_seconds", NOT_RECORDED)
-        row["seconds_per_sample"] = section["evaluate"].get("seconds_per_sample", NOT_RECORDED)
+    compared = protocols(experiments)
+    table = [
+        _table_row([rows[name] for name in names], section, compared)
+        for names, section in zip(groups.values(), experiments, strict=True)
+    ]
+    scores = tables(table)
     measured = [name for name in settings.studies if project.results(name).exists()]
     classifiers = [name for name in settings.classifiers if project.results(f"classifier-{name}").exists()]
     studies = [
@@ -105,13 +104,13 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     ]
     by_name = [{section["name"]: section["metrics"] for section in kind} for kind in (experiments, studies)]
     folder = Path(__file__).parent
-    compared_by = protocols(table, experiments)
     html = _template(folder).render(
         experiments=experiments,
         profiles=sorted({row["profile"] for row in table}),
         made=provenance(experiments + studies),
-        protocols=compared_by,
-        tables=_with_headlines(tables(table), experiments),
+        protocols=compared,
+        tables=scores,
+        headlines=_headlines(scores),
         walls=walls(project, table),
         table=table,
         colours={entry.title: entry.colour for entry in FAMILIES.values()},
@@ -137,6 +136,42 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     return html.encode()
 
 
+def protocols(sections: Iterable[Json]) -> dict[str, Json]:
+    """Return, by reference, the experiments that can be compared, and their protocol."""
+    found: dict[str, Json] = {}
+    for section in sections:
+        metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
+        protocol = found.setdefault(name, {"name": name, "judged": section["judged"], "metrics": metrics, "names": []})
+        protocol["names"].append(section["name"])
+    return found
+
+
+def _table_row(seeds: list[Json], section: Json, compared: dict[str, Json]) -> Json:
+    """Return the row of an experiment for tables, walls and findings, from its rows of the summary, one per seed."""
+    return seeds[0] | {
+        "over_seeds": over_seeds(seeds),
+        "title": section["family"],
+        "source": without_checksum(section["metrics"]["data"]["source"]),
+        "judged": section["judged"],
+        "protocol": compared[section["metrics"]["reference"]["name"]],
+        "train_seconds": section["train"].get("train_seconds", NOT_RECORDED),
+        "seconds_per_sample": section["evaluate"].get("seconds_per_sample", NOT_RECORDED),
+    }
+
+
+def _headlines(scores: list[Table]) -> dict[str, list[tuple[str, str]]]:
+    """Return the first two scores of each experiment, with their headings."""
+    return {
+        row["experiment"]: [
+            (column.heading, cell.text)
+            for column, cell in zip(each.columns, cells, strict=True)
+            if column.key in {**BEST, **BETTER} and cell.sort
+        ][:2]
+        for each in scores
+        for row, cells in each.rows
+    }
+
+
 def compared_pictures(project: Project) -> list[Json]:
     """Return the pictures of the comparison: wide ones first, then by height, so that those of one row are even."""
     found = [each for each in pictures(project.comparison) if not each["name"].startswith(ON_THE_WALL)]
@@ -154,35 +189,6 @@ def _template(folder: Path) -> Template:
     environment.filters["number"] = show_number
     environment.filters["digits"] = lambda value: DASH if value is None else f"{value:,.5g}"
     return environment.get_template("page.html.j2")
-
-
-def _with_headlines(found: list[Table], sections: list[Json]) -> list[Table]:
-    """Give each section the first two scores of its experiment as `headlines`, with their headings."""
-    headlines = {
-        row["experiment"]: [
-            (column.heading, cell.text)
-            for column, cell in zip(each.columns, cells, strict=True)
-            if column.key in {**BEST, **BETTER} and cell.sort
-        ][:2]
-        for each in found
-        for row, cells in each.rows
-    }
-    for section in sections:
-        section["headlines"] = headlines[section["name"]]
-    return found
-
-
-def protocols(table: list[Json], sections: list[Json]) -> dict[str, Json]:
-    """Return, by reference, the experiments that can be compared, and their protocol.
-
-    Each row of the table gets its protocol, under `protocol`.
-    """
-    found: dict[str, Json] = {}
-    for row, section in zip(table, sections, strict=True):
-        metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
-        row["protocol"] = found.setdefault(name, {"name": name, "row": row, "metrics": metrics, "names": []})
-        row["protocol"]["names"].append(row["experiment"])
-    return found
 
 
 def undefined(table: Iterable[Json]) -> list[str]:

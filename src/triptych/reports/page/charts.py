@@ -8,13 +8,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from triptych.core.file_names import HISTORY, MANIFEST
-from triptych.core.json_files import read_json
+from triptych.core.file_names import HISTORY
 from triptych.core.project import Project
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.presentation import Chart, presentations
 from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
+from triptych.records.run_folder import has_weights, is_complete_model
 from triptych.training.history import History, read_history
 
 ChartData = dict[str, Any]
@@ -51,11 +51,8 @@ def _family_charts() -> dict[str, Chart]:
 def _history(project: Project, name: str, metrics: Mapping[str, Any]) -> History:
     """Return the history of the model that was measured, or an empty list without it."""
     model = project.model(name)
-    if not all((model / part).exists() for part in (MANIFEST, HISTORY)):
-        return []
-    if read_json(model / MANIFEST).get("weights_sha256") != metrics["weights_sha256"]:
-        return []
-    return read_history(model / HISTORY)
+    was_measured = is_complete_model(model) and has_weights(model, metrics["weights_sha256"])
+    return read_history(model / HISTORY) if was_measured else []
 
 
 def _chart_data(chart: Chart, history: History) -> list[ChartData]:
