@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
 from random import Random, SystemRandom
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -447,7 +446,7 @@ def numbers(results: PipelineResults, folder: Path, chance: Random) -> Callable[
 
 def summary(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:
     path = _damaged_file(results, "summary.csv", folder, chance)
-    return lambda: read_summary(SimpleNamespace(summary=path))
+    return lambda: read_summary(path)
 
 
 def snapshots(results: PipelineResults, folder: Path, chance: Random) -> Callable[[], object]:

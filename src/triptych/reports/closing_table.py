@@ -37,7 +37,7 @@ def closing_table(project: Project, settings: Settings) -> str:
     There is one block per protocol of fidelity and family, and one line per experiment and study. Experiments that
     differ only in their seeds share one line, with the mean.
     """
-    rows = {row["experiment"]: row for row in read_summary(project)}
+    rows = {row["experiment"]: row for row in read_summary(project.summary)}
     groups = settings.seed_groups(among=rows)
     means = [
         _mean(rows[first], [rows[name] for name in names]) | {"source": _source(project, first)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import MOST_TEXT, read_bytes
-from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES, SUFFIX, name_of
 from triptych.evaluation.intervals import ERROR
 
@@ -55,18 +55,18 @@ def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str
     return row | {"data_sha256": metrics["data"]["sha256"]}
 
 
-def read_summary(project: Project) -> list[dict[str, Any]]:
+def read_summary(path: Path) -> list[dict[str, Any]]:
     """Return the rows of the summary. Raises TriptychError if the file is missing or damaged."""
-    if not project.summary.exists():
-        raise TriptychError(f"{project.summary} does not exist: run `triptych repro` first")
+    if not path.exists():
+        raise TriptychError(f"{path} does not exist: run `triptych repro` first")
     advice = "delete it and run `triptych repro`"
     try:
-        rows = list(csv.DictReader(read_bytes(project.summary, MOST_TEXT, advice).decode().splitlines()))
+        rows = list(csv.DictReader(read_bytes(path, MOST_TEXT, advice).decode().splitlines()))
         whole = all(map(_is_whole, rows))
     except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
         whole = False
     if not whole:
-        raise TriptychError(f"{project.summary} is damaged: {advice}")
+        raise TriptychError(f"{path} is damaged: {advice}")
     return rows
 
 

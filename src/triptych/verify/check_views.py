@@ -23,7 +23,7 @@ def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
     """Compare each row of `metrics/summary.csv` with the results of its experiment."""
     if not project.summary.exists():
         return
-    rows = {row["experiment"]: row for row in read_summary(project)}
+    rows = {row["experiment"]: row for row in read_summary(project.summary)}
     paths = {name: project.results(name) for name in settings.experiments}
     results = {name: read_json(path) for name, path in paths.items() if path.exists()}
     extractors = extractors_of(results.values())

@@ -84,7 +84,7 @@ def _render_page(project: Project, settings: Settings) -> bytes:
 
     Raises TriptychError if a file is missing or damaged.
     """
-    rows = {row["experiment"]: row for row in read_summary(project)}
+    rows = {row["experiment"]: row for row in read_summary(project.summary)}
     groups = settings.seed_groups(among=rows)
     written = read_written(project)
     experiments = [
