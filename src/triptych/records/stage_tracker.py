@@ -19,7 +19,7 @@ from triptych.core.json_files import read_json
 from triptych.core.progress import tell
 from triptych.core.project import Project
 from triptych.core.tracker import Console
-from triptych.records.headlines import experiment_headline, headline_in_training, study_point
+from triptych.records.headlines import experiment_headline, headline_in_training, study_summary
 from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
 from triptych.records.mlflow.run_writer import bring_up_to_date
@@ -109,7 +109,7 @@ def training(
         raise
     tell(doing="", phase=LAST)
     if name == "study":
-        tell(headline=study_point(read_json(plots / RESULTS), family))
+        tell(headline=study_summary(read_json(plots / RESULTS), family))
     with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
