@@ -8,6 +8,7 @@ from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
+from triptych.core.settings_types import value_at
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.models.classifier.network import build_classifier
@@ -48,6 +49,7 @@ def train_classifier(
     An unfinished run with the same settings, data and `code` (a hash) under `checkpoints` is resumed. Raises
     TriptychError if the run diverges, or if its checkpoint is damaged.
     """
+    epochs = value_at(settings.epochs, profile)
     prepared = PreparedData.open(data)
     inputs = train_inputs(settings, profile, runtime, prepared)
     fingerprint = sha256_of_json(inputs)
@@ -63,7 +65,7 @@ def train_classifier(
             network = build_classifier(settings.model_at(profile)).to(device)
         history = fit_classifier(
             name,
-            ClassifierTrainer(network, settings, getattr(settings.epochs, profile), images["train"], runtime.precision),
+            ClassifierTrainer(network, settings, epochs, images["train"], runtime.precision),
             held_out=images["valid"],
             checkpoints=folder,
             checkpoint_seconds=runtime.checkpoint_seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.core.settings_types import resolve
+from triptych.core.settings_types import resolve, value_at
 
 if TYPE_CHECKING:
     from triptych.data.prepared import PreparedData
@@ -36,6 +36,6 @@ def study_inputs(settings: StudySettings, profile: str) -> dict[str, object]:
     """Return the inputs of a study: settings and arithmetic. A study draws its data from its seed."""
     return {
         "profile": profile,
-        "settings": settings.model_dump(mode="json") | {"iterations": getattr(settings.iterations, profile)},
+        "settings": settings.model_dump(mode="json") | {"iterations": value_at(settings.iterations, profile)},
         "runtime": STUDY_ARITHMETIC,
     }

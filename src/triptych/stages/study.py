@@ -13,6 +13,7 @@ from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
+from triptych.core.settings_types import value_at
 from triptych.core.tracker import Tracker
 from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation, fit
@@ -52,7 +53,7 @@ def study(
     An unfinished run with the same settings and `code` (a hash) under `checkpoints` is resumed. Raises TriptychError
     if a configuration diverges, or if the checkpoint is damaged.
     """
-    iterations = getattr(settings.iterations, profile)
+    iterations = value_at(settings.iterations, profile)
     inputs = study_inputs(settings, profile)
     fingerprint = sha256_of_json(inputs)
     training, measures, pictures = load_study(settings.study)

@@ -61,7 +61,8 @@ def train(
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
-    duration = Duration(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
+    training = experiment.at(profile)
+    duration = Duration(training.epochs, training.epoch_updates, training.snapshot_epochs)
     fingerprint = sha256_of_json(inputs)
     with (
         deterministic(runtime) as device,
@@ -72,7 +73,7 @@ def train(
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
-        trainer = Trainer(name, family, experiment.at(profile), duration, runtime)
+        trainer = Trainer(name, family, training, duration, runtime)
         held_out = HeldOutImages(prepared, "valid", device)
         history = fit(trainer, images=images, held_out=held_out, checkpoints=folder, tracker=tracker)
         if distributed.rank():
