@@ -6,7 +6,7 @@ from pathlib import Path
 
 from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.settings_types import value_at
 from triptych.core.tracker import Tracker
@@ -52,7 +52,8 @@ def train_classifier(
     epochs = value_at(settings.epochs, profile)
     prepared = PreparedData.open(data)
     inputs = train_inputs(settings, profile, runtime, prepared)
-    fingerprint = sha256_of_json(inputs)
+    fingerprint = inputs["fingerprint"]
+    tracker.start(inputs)
     with (
         deterministic(runtime) as device,
         checkpoint_folder(
@@ -77,8 +78,6 @@ def train_classifier(
             write_history(model / HISTORY, history)
             weights_sha256 = sha256_of_file(model / WEIGHTS)
             manifest = {
-                "family": "classifier",
-                "fingerprint": fingerprint,
                 **inputs,
                 "extractor": f"classifier-{name} ({scores['test']:.2%} test accuracy)",
                 "weights_sha256": weights_sha256,

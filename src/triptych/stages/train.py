@@ -10,7 +10,7 @@ import torch
 
 from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
@@ -63,7 +63,8 @@ def train(
     inputs = train_inputs(experiment, profile, runtime, prepared)
     training = experiment.at(profile)
     duration = Duration(training.epochs, training.epoch_updates, training.snapshot_epochs)
-    fingerprint = sha256_of_json(inputs)
+    fingerprint = inputs["fingerprint"]
+    tracker.start(inputs)
     with (
         deterministic(runtime) as device,
         checkpoint_folder(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as folder,
@@ -86,8 +87,6 @@ def train(
             write_history(model / HISTORY, history)
             manifest = {
                 "experiment": name,
-                "family": experiment.family,
-                "fingerprint": fingerprint,
                 **inputs,
                 "epoch_updates": trainer.steps(images),
                 "snapshots": snapshots,
