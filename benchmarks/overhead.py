@@ -18,7 +18,6 @@ from triptych.core.project import Project
 from triptych.core.settings_types import ByProfile
 from triptych.records.stage_tracker import RunTracker, training
 from triptych.stages import train as stage
-from triptych.stages.run_inputs import train_inputs
 from triptych.training import loop, trainer
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.ema import Ema
@@ -144,9 +143,8 @@ def _train(context: Context, name: str, epochs: int, stopwatch: Stopwatch, folde
     folder.mkdir()
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
     project, runtime = Project(folder), context.settings.runtime
-    inputs = train_inputs(experiment, "full", runtime, data)
     with (
-        training(project, "train", name, inputs, project.model(name)) as tracker,
+        training(project, "train", name, project.model(name)) as tracker,
         watched(stopwatch, _family_class(name, context)),
     ):
         stage.train(

@@ -61,8 +61,8 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
         assert (model.loss_type, model.reg_type, model.reg_cf, model.spectral_normalization) == settings
         assert (model.latent, model.width, model.critic_steps, model.generator_loss) == (100, 128, 2, "metric")
         assert (experiment.batch_size, experiment.betas, experiment.ema) == (64, [0.0, 0.99], 0.998)
-        assert experiment.epochs.full * experiment.epoch_updates.full == 100_000
-        assert experiment.snapshot_epochs.full * experiment.epoch_updates.full == 2_000
+        assert experiment.epochs * experiment.epoch_updates == 100_000
+        assert experiment.snapshot_epochs * experiment.epoch_updates == 2_000
         trainer = Trainer(
             name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Duration(1), full.runtime
         )

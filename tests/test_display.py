@@ -18,7 +18,7 @@ from triptych.cli.main import cli
 from triptych.core.progress import DISPLAY_VARIABLE, EVENT, Progress, tell
 from triptych.core.project import Project
 from triptych.models.common.registry import FAMILIES
-from triptych.records.headlines import OTHERS, experiment_headline, headline_in_training, study_point
+from triptych.records.headlines import CLASSIFIER, experiment_headline, headline_in_training, study_summary
 from triptych.runner.display import Display
 from triptych.runner.time_left import AROUND, expected_seconds, time_left
 from triptych.settings.params import Settings
@@ -251,14 +251,14 @@ def test_headlines_in_words() -> None:
     assert experiment_headline({"test": {"elbo": -90.0}, "fid": {"value": 3.0}}) == "FID 3.00, ELBO -90.00"
     numbers = {"arcs-k2": {"kl": 2.0}, "arcs-k8": {"kl": 1.0}, "sine-k2": {"kl": 3.0}}
     metrics = {**numbers, "headline": "kl", "headline_is": "KL, nats", "configurations": [*numbers]}
-    assert study_point(metrics, "planar") == "lowest KL, nats: arcs-k8 1.000, sine-k2 3.000"
+    assert study_summary(metrics, "planar") == "lowest KL, nats: arcs-k8 1.000, sine-k2 3.000"
     words = {name: {"kl": word} for name, word in zip("abc", ("circles", "converges", "circles"), strict=True)}
     metrics = {**words, "headline": "kl", "headline_is": "verdict", "configurations": [*words]}
-    assert study_point(metrics, "dirac") == "verdict: circles 2, converges 1"
+    assert study_summary(metrics, "dirac") == "verdict: circles 2, converges 1"
 
 
 def test_the_headline_of_every_likelihood_can_be_shown_in_training() -> None:
-    measured = [entry.headline for entry in FAMILIES.values()] + [OTHERS["classifier"]]
+    measured = [entry.headline for entry in FAMILIES.values()] + [CLASSIFIER]
     for headline in measured:
         row = dict.fromkeys(headline.curves, 0.5)
         shown = any(headline_in_training(family, row) for family in (*FAMILIES, "classifier"))

@@ -29,7 +29,6 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
 from triptych.core.project import Project
 from triptych.core.tracker import Console
-from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
@@ -41,7 +40,6 @@ from triptych.records.mlflow.ui import experiment_lines
 from triptych.records.run_folder import all_run_folders
 from triptych.records.stage_tracker import RunTracker, evaluation, training
 from triptych.settings.params import Settings, parse
-from triptych.stages.run_inputs import train_inputs
 from triptych.stages.train import train
 from triptych.studies.kinds import STUDIES
 from triptych.training.weights import load_tensors, save_tensors
@@ -87,6 +85,7 @@ class FaultInjector(Console):
 
     def __init__(self, real: RunTracker, fault: Callable[[], None]) -> None:
         self.real, self.fault = real, fault
+        self.start = real.start
         real.live.flush_seconds = 0.0
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -99,8 +98,7 @@ def run(project: Project, settings: Settings, fault: Callable[[], None] = lambda
     """Train the experiment with changed settings; call `fault` in the middle."""
     experiment = settings.experiment(NAME).model_copy(update=changes)
     data = project.prepared(experiment.dataset)
-    inputs = train_inputs(experiment, "quick", settings.runtime, PreparedData.open(data))
-    with training(project, "train", NAME, inputs, project.model(NAME)) as tracker:
+    with training(project, "train", NAME, project.model(NAME)) as tracker:
         train(
             name=NAME,
             experiment=experiment,
@@ -259,8 +257,8 @@ from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
 inputs = {"family": "vae", "fingerprint": name, "profile": "quick", "settings": {}}
-live = LiveRun(Store(project), name, inputs, flush_seconds=0.0)
-live.start({})
+live = LiveRun(Store(project), name, flush_seconds=0.0)
+live.start(inputs, {})
 for epoch in range(30):
     live.log({"epoch": epoch, "loss": epoch / 7})
 print(live.broken)

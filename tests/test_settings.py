@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from pages import blocks
 from triptych.core.errors import TriptychError
-from triptych.core.settings_types import PROFILES, ByProfile
+from triptych.core.settings_types import PROFILES
 from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings, load, parse
 from triptych.settings.settings_page import settings_page
@@ -80,17 +80,16 @@ def test_documents_settings(params: dict) -> None:
 
     def of(name: str) -> Experiment:
         found = settings.experiment(name).at("full")
-        epochs = ByProfile[int](quick=0, full=found.epochs.full)
-        return found.model_copy(update={"model": found.model_at("full"), "epochs": epochs})
+        return found.model_copy(update={"model": found.model_at("full")})
 
     vae, gan, flow = (of(name) for name in ("vae-20d", "gan-mnist", "realnvp-mnist"))
-    assert (vae.epochs.full, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
+    assert (vae.epochs, vae.batch_size, vae.learning_rate, vae.model.hidden, vae.model.latent) == (
         40, 128, 1e-3, [500], 20
     )  # fmt: skip
     plane, deep, planar = (of(name) for name in ("vae-2d", "vae-100d", "vae-100d-planar"))
     assert plane.model_copy(update={"epochs": vae.epochs, "model": vae.model}) == vae
     assert plane.model == vae.model.model_copy(update={"latent": 2})
-    assert (deep.epochs.full, deep.batch_size, deep.learning_rate, deep.schedule, deep.ema, deep.gradient_clip) == (
+    assert (deep.epochs, deep.batch_size, deep.learning_rate, deep.schedule, deep.ema, deep.gradient_clip) == (
         20, 64, 3e-4, "constant", None, None
     )  # fmt: skip
     assert (deep.model.hidden, deep.model.latent, deep.model.activation, deep.model.decoder_shift) == (
@@ -104,10 +103,10 @@ def test_documents_settings(params: dict) -> None:
     assert planar.model.planar_layers > 0
     assert planar.model_copy(update={"model": deep.model}) == deep
     assert planar.model.model_copy(update={"planar_layers": 0}) == deep.model
-    assert (gan.epochs.full, gan.batch_size, gan.learning_rate, gan.model.generator) == (
+    assert (gan.epochs, gan.batch_size, gan.learning_rate, gan.model.generator) == (
         200, 64, 2e-4, [128, 256, 512, 1024]
     )  # fmt: skip
-    assert (flow.epochs.full, flow.batch_size, flow.learning_rate, flow.model.couplings, flow.model.alpha) == (
+    assert (flow.epochs, flow.batch_size, flow.learning_rate, flow.model.couplings, flow.model.alpha) == (
         40, 128, 1e-3, 8, 1e-5
     )  # fmt: skip
     assert (flow.schedule, flow.ema, flow.max_shift, flow.model.activation_norm) == ("constant", None, 0, False)
@@ -118,11 +117,11 @@ def test_documents_settings(params: dict) -> None:
     assert learned.model.model_copy(update={"variational_dequantization": None}) == flow.model
     nice = of("nice-mnist")
     critic = of("cifar10-jsd-2")
-    assert (critic.epochs.full, critic.epoch_updates.full, critic.batch_size, critic.learning_rate) == (
+    assert (critic.epochs, critic.epoch_updates, critic.batch_size, critic.learning_rate) == (
         200, 500, 64, 2e-4
     )  # fmt: skip
     assert (critic.model.width, critic.players["critic"].learning_rate, critic.ema) == (128, 4e-4, 0.998)
-    assert (nice.epochs.full, nice.model.couplings, len(nice.model.hidden) + 1) == (40, 4, 5)
+    assert (nice.epochs, nice.model.couplings, len(nice.model.hidden) + 1) == (40, 4, 5)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_the_published_flows_are_those_of_the_tutorial(params: dict, name: str) 
     noise = found and (found.couplings, found.hidden)
     assert (model.channels, model.couplings, noise) == PUBLISHED_FLOWS[name]
     assert (model.architecture, model.blocks, model.alpha) == ("gated", 3, 1e-5)
-    training = (experiment.epochs.full, experiment.batch_size, experiment.learning_rate, experiment.gradient_clip)
+    training = (experiment.epochs, experiment.batch_size, experiment.learning_rate, experiment.gradient_clip)
     assert training == (200, 128, 1e-3, 1.0)
 
 

@@ -24,6 +24,7 @@ from triptych.cluster.submission import SHARED, Submission, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.project import Project
+from triptych.core.settings_types import value_at
 from triptych.settings.params import load
 from triptych.training.checkpoint import INDEX
 
@@ -72,7 +73,7 @@ class Home:
         for path in self.checkpoints():
             name = path.parent.name.partition("@")[0]
             experiment = settings.experiments.get(name)
-            if experiment and 0 < 2 * step_of(path) <= getattr(experiment.epochs, settings.profile):
+            if experiment and 0 < 2 * step_of(path) <= value_at(experiment.epochs, settings.profile):
                 found.append(name)
         return found
 

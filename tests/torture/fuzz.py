@@ -26,6 +26,7 @@ from conftest import ROOT, TINY, shrink, with_classifiers
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import Results, read_document
+from triptych.core.settings_types import value_at
 from triptych.core.tracker import Console
 from triptych.data.download import unpack_cifar
 from triptych.data.prepared import PreparedData
@@ -132,11 +133,10 @@ def affordable(settings: Settings) -> bool:
     splits = [dataset.sizes(profile) for dataset in settings.datasets.values()]
     counts += [size / 10 for sizes in splits for size in (dict(sizes).values() if sizes else [10_000])]
     for item in (*settings.classifiers.values(), *settings.experiments.values()):
-        counts.append(getattr(item.epochs, profile) * 10)
+        counts.append(value_at(item.epochs, profile) * 10)
         counts += _numbers(item.model_at(profile).model_dump())
-        updates = getattr(item, "epoch_updates", None)
-        counts.append(getattr(updates, profile) if updates else 1)
-    counts += [getattr(item.iterations, profile) for item in settings.studies.values()]
+        counts.append(value_at(getattr(item, "epoch_updates", None), profile) or 1)
+    counts += [value_at(item.iterations, profile) for item in settings.studies.values()]
     counts += [number / 100 for item in settings.studies.values() for number in _numbers(item.model_dump())]
     return max(counts) <= 100
 

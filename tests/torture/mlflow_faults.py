@@ -27,8 +27,8 @@ from triptych.core.project import Project
 from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
-live = LiveRun(Store(project), name, dict(family="vae", fingerprint=name, profile="quick", settings={{}}), 0.0)
-live.start({{}})
+live = LiveRun(Store(project), name, flush_seconds=0.0)
+live.start(dict(family="vae", fingerprint=name, profile="quick", settings={{}}), {{}})
 for epoch in range({POINTS}):
     live.log({{"epoch": epoch, "loss": epoch / 7}})
 live.flush()

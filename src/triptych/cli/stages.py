@@ -75,19 +75,16 @@ def prepare(dataset: str) -> None:
 @item("dataset")
 def classifier(dataset: str) -> None:
     """Stage: train the classifier of DATASET. An unfinished run continues."""
-    from triptych.data.prepared import PreparedData
     from triptych.records.stage_tracker import training
-    from triptych.stages.run_inputs import train_inputs
 
     project, settings = open_project()
     chosen = settings.classifier(dataset)
     data, model, name = project.prepared(dataset), project.classifier(dataset), f"classifier-{dataset}"
     outputs = {"metrics": project.metrics(name), "plots": project.plots(name)}
-    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.classifier import train_classifier
 
     resumable = _resumable(project, settings, "classifier")
-    with training(project, "classifier", name, inputs, model, plots=outputs["plots"]) as tracker:
+    with training(project, "classifier", name, model, plots=outputs["plots"]) as tracker:
         train_classifier(
             name=dataset, settings=chosen, data=data, output=model, **outputs, **resumable, tracker=tracker
         )
@@ -146,14 +143,11 @@ def train(experiment: str) -> None:
 def _train_here(project: Project, settings: Settings, experiment: str) -> None:
     """Train in this process. If several processes share the training, the process of rank 0 records it."""
     from triptych.core.tracker import Silent
-    from triptych.data.prepared import PreparedData
     from triptych.models.common.registry import FAMILIES
     from triptych.records.stage_tracker import training
-    from triptych.stages.run_inputs import train_inputs
 
     chosen = settings.experiment(experiment)
     data, model = project.prepared(chosen.dataset), project.model(experiment)
-    inputs = train_inputs(chosen, settings.profile, settings.runtime, PreparedData.open(data))
     from triptych.stages.train import train as run
     from triptych.training.distributed import process_group, rank
 
@@ -163,7 +157,7 @@ def _train_here(project: Project, settings: Settings, experiment: str) -> None:
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
         nullcontext(Silent())
         if rank()
-        else training(project, "train", experiment, inputs, model, seed_groups=groups) as tracker,
+        else training(project, "train", experiment, model, seed_groups=groups) as tracker,
     ):
         run(name=experiment, experiment=chosen, data=data, output=model, **resumable, tracker=tracker)
 
@@ -204,7 +198,6 @@ def evaluate(experiment: str) -> None:
 def study(name: str) -> None:
     """Stage: train, measure and draw all configurations of STUDY. An unfinished run continues."""
     from triptych.records.stage_tracker import training
-    from triptych.stages.run_inputs import study_inputs
     from triptych.studies.kinds import study_modules
 
     project, settings = open_project()
@@ -213,8 +206,8 @@ def study(name: str) -> None:
     from triptych.stages.study import study as run
 
     resumable = _resumable(project, settings, "study", *study_modules(chosen.study))
-    inputs, groups = study_inputs(chosen, settings.profile), settings.seed_groups()
-    with training(project, "study", name, inputs, model, plots=outputs["plots"], seed_groups=groups) as tracker:
+    groups = settings.seed_groups()
+    with training(project, "study", name, model, plots=outputs["plots"], seed_groups=groups) as tracker:
         run(name=name, settings=chosen, output=model, **outputs, **resumable, tracker=tracker)
 
 

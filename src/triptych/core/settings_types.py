@@ -59,6 +59,11 @@ def each_profile(value: T | ByProfile[T]) -> list[T]:
     return [value.quick, value.full] if isinstance(value, ByProfile) else [value]
 
 
+def value_at(value: T | ByProfile[T], profile: Profile) -> T:
+    """Return the value of a setting under a profile."""
+    return getattr(value, profile) if isinstance(value, ByProfile) else value
+
+
 def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain data)
     """Return the settings under a profile: each `{quick: ..., full: ...}` is replaced by its value."""
     if isinstance(data, Mapping):

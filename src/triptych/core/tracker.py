@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Tracker(Protocol):
     """A receiver of the reports of a stage. No result of a stage depends on its tracker."""
+
+    def start(self, inputs: dict[str, Any]) -> None:
+        """Note that a training run begins; `inputs` are its inputs, its family and its fingerprint."""
 
     def say(self, text: str) -> None:
         """Print one line on the terminal."""

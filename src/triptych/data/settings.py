@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from triptych.core.errors import TriptychError
-from triptych.core.settings_types import ByProfile, Images, Profile, Section, Seed, shown
+from triptych.core.settings_types import ByProfile, Images, Profile, Section, Seed, shown, value_at
 from triptych.data.image_shapes import IMAGE_SHAPES
 from triptych.data.own_images import OwnImages, describe_own
 
@@ -75,7 +75,7 @@ class Dataset(Section):
 
     def sizes(self, profile: Profile) -> Splits | None:
         """Return the number of images in each split under a profile; None if it is that of the source."""
-        return self.splits and getattr(self.splits, profile)
+        return value_at(self.splits, profile)
 
     def described(self, data: Path | None) -> OwnImages | None:
         """Return what the headers of own images in the folder `data` say; None if they cannot be read."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from triptych.core.settings_types import PROFILES, Draws, PerProfile, Profile, Section, resolve
+from triptych.core.settings_types import PROFILES, Draws, PerProfile, Profile, Section, value_at
 from triptych.models.classifier.settings import KNOWN_IMAGES, SHIPPED
 
 LEAST_RESAMPLINGS = 10  # for a standard error
@@ -106,7 +106,7 @@ class Reference(Section):
 
     def extractor_at(self, profile: Profile) -> ExtractorName:
         """Return the extractor under a profile."""
-        return resolve(self.model_dump(mode="json"), profile)["extractor"]
+        return value_at(self.extractor, profile)
 
     def classifier_at(self, profile: Profile) -> Shipped:
         """Return the classifier that names classes under a profile, or whose features stand in for it."""
@@ -118,7 +118,7 @@ class Reference(Section):
         return self._classes_at(profile) != "none" and images in KNOWN_IMAGES[self.classifier_at(profile)]
 
     def _classes_at(self, profile: Profile) -> Classes | None:
-        return resolve(self.model_dump(mode="json"), profile)["classes"]
+        return value_at(self.classes, profile)
 
     def published_at(self, profile: Profile) -> int:
         """Return the number of samples for the comparison of published tables; 0 if it is not made."""

@@ -6,23 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from triptych.core.headline import Headline
 from triptych.core.json_files import flatten, read_json
 from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.models.common.registry import FAMILIES, FIDELITY, Headline
-from triptych.studies.kinds import STUDIES
+from triptych.models.common.registry import FAMILIES, FIDELITY, FamilyEntry
+from triptych.studies.kinds import STUDIES, StudyEntry
 
 INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor is Inception
-OTHERS = {
-    "classifier": Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",)),
-    "planar": Headline(
-        "kl", "KL divergence between flow and density in nats", False, ("train_negative_log_likelihood", "train_kl")
-    ),
-    "dirac": Headline(
-        "generator_distance", "distance of the measured generator from the equilibrium", False, ("train_distance",)
-    ),
-}
-OTHER_TITLES = {**STUDIES, "classifier": "Classifiers, whose features FID, KID and IS can use"}
+CLASSIFIER = Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",))
+CLASSIFIER_TITLE = "Classifiers, whose features FID, KID and IS can use"
 LIKELIHOODS = {
     "elbo": "ELBO {:.2f}",
     "log_likelihood": "log p {:.2f} nats",
@@ -38,12 +31,18 @@ IN_TRAINING = {
 
 def headline_of(family: str) -> Headline:
     """Return the headline of a family, a kind of study or classifiers; of an unknown family it is the FID."""
-    return FAMILIES[family].headline if family in FAMILIES else OTHERS.get(family, FIDELITY)
+    if family == "classifier":
+        return CLASSIFIER
+    entry = _entry_of(family)
+    return entry.headline if entry else FIDELITY
 
 
 def title_of(family: str) -> str:
     """Return the title of a family, a kind of study or classifiers; an unknown name is returned as it is."""
-    return FAMILIES[family].title if family in FAMILIES else OTHER_TITLES.get(family, family)
+    if family == "classifier":
+        return CLASSIFIER_TITLE
+    entry = _entry_of(family)
+    return entry.title if entry else family
 
 
 def likelihoods(test: Mapping[str, float]) -> str:
@@ -66,31 +65,40 @@ def headline_in_training(family: str, row: Mapping[str, float]) -> str:
     return ""
 
 
-def study_point(metrics: Mapping[str, Any], kind: str) -> str:
+def study_summary(metrics: Mapping[str, Any], kind: str) -> str:
     """Return the main result of a study in a line.
 
     These are the numbers of configurations with each word, or the best number of each group of configurations. The
     name of a group is the part of the configurations' names before the last "-".
     """
-    found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
+    found = _headlines_of_study(metrics)
     if all(isinstance(value, str) for value in found.values()):
         counts = Counter(found.values())
         return f"{metrics['headline_is']}: {', '.join(f'{word} {count}' for word, count in counts.items())}"
-    best, word = (max, "highest") if headline_of(kind).higher_is_better else (min, "lowest")
     groups: dict[str, dict[str, float]] = {}
     for item, value in found.items():
         groups.setdefault(item.rpartition("-")[0], {})[item] = value
-    chosen = [best(group, key=group.__getitem__) for group in groups.values()]
-    return f"{word} {metrics['headline_is']}: {', '.join(f'{item} {found[item]:.3f}' for item in chosen)}"
+    headline = headline_of(kind)
+    chosen = [headline.best(group) for group in groups.values()]
+    return f"{headline.extreme} {metrics['headline_is']}: {', '.join(f'{item} {found[item]:.3f}' for item in chosen)}"
 
 
 def study_headline(project: Project, name: str) -> str:
     """Return the headline of each configuration of a study. Configurations with the same word are listed together."""
     metrics = read_json(project.results(name))
-    found = {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}
+    found = _headlines_of_study(metrics)
     if all(isinstance(value, str) for value in found.values()):
         items = {value: [item for item in found if found[item] == value] for value in found.values()}
         text = "; ".join(f"{value}: {', '.join(names)}" for value, names in items.items())
     else:
         text = ", ".join(f"{item} {value:.3f}" for item, value in found.items())
     return f"{text} ({metrics['headline_is']})"
+
+
+def _entry_of(family: str) -> FamilyEntry | StudyEntry | None:
+    return FAMILIES.get(family) or STUDIES.get(family)
+
+
+def _headlines_of_study(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headline of each configuration: a number or a word."""
+    return {item: flatten(metrics[item])[metrics["headline"]] for item in metrics["configurations"]}

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.file_names import MANIFEST, RESULTS
-from triptych.core.hashing import sha256_of_json
 from triptych.core.json_files import read_json
 from triptych.core.progress import tell
 from triptych.core.project import Project
 from triptych.core.tracker import Console
-from triptych.records.headlines import experiment_headline, headline_in_training, study_point
+from triptych.records.headlines import experiment_headline, headline_in_training, study_summary
 from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
 from triptych.records.mlflow.run_writer import bring_up_to_date
@@ -56,13 +55,19 @@ class StageTracker(Console):
 class RunTracker(StageTracker):
     """A stage tracker that also logs the training run live in MLflow."""
 
-    def __init__(self, execution: Execution, live: LiveRun, family: str) -> None:
+    def __init__(self, execution: Execution, live: LiveRun) -> None:
         super().__init__(execution)
-        self.live, self.family = live, family
+        self.live = live
+        self.inputs: dict[str, Any] = {}
+
+    def start(self, inputs: dict[str, Any]) -> None:
+        self.inputs = inputs
+        process = {"host": platform.node(), "pid": str(os.getpid())}
+        self.live.start(inputs, execution_tags(self.execution.facts) | process)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.live.log(dict(metrics))
-        tell(headline=headline_in_training(self.family, metrics))
+        tell(headline=headline_in_training(self.inputs["family"], metrics))
 
     def resume(self, history: History) -> None:
         self.live.waiting = [*history, *self.live.waiting]
@@ -84,7 +89,6 @@ def training(
     project: Project,
     name: str,
     item: str,
-    inputs: dict[str, Any],
     model: Path,
     *,
     plots: Path | None = None,
@@ -92,27 +96,25 @@ def training(
 ) -> Iterator[RunTracker]:
     """Track a stage that trains `item` into the folder `model`: terminal, journal, run folder, live run in MLflow.
 
-    If the stage also evaluates (a classifier or a study), it writes into the folder `plots`. An experiment is
-    evaluated by another stage: see `evaluation`. `seed_groups` are those of the settings.
+    The stage calls the tracker's `start` before it trains. If it also evaluates (a classifier or a study), it writes
+    into the folder `plots`. An experiment is evaluated by another stage: see `evaluation`. `seed_groups` are those of
+    the settings.
     """
     execution = Execution(project, name, item)
     tell(doing="", phase="loading data")
-    settings = inputs["settings"]
-    family = settings.get("family") or settings.get("study", "classifier")
-    inputs = {**inputs, "fingerprint": sha256_of_json(inputs), "family": family}
-    live = LiveRun(Store(project, seed_groups or {}), item, inputs)
-    live.start(execution_tags(execution.facts) | {"host": platform.node(), "pid": str(os.getpid())})
+    live = LiveRun(Store(project, seed_groups or {}), item)
+    tracker = RunTracker(execution, live)
     try:
-        yield RunTracker(execution, live, family)
+        yield tracker
     except BaseException:
         live.fail()
         raise
     tell(doing="", phase=LAST)
     if name == "study":
-        tell(headline=study_point(read_json(plots / RESULTS), family))
+        tell(headline=study_summary(read_json(plots / RESULTS), tracker.inputs["family"]))
     with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
-        shutil.rmtree(run_folder_of(project, item, inputs["fingerprint"]).path, ignore_errors=True)
+        shutil.rmtree(run_folder_of(project, item, tracker.inputs["fingerprint"]).path, ignore_errors=True)
         run = copy_model(project, item, model)
         if plots:
             copy_evaluation(run, plots)

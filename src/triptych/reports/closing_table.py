@@ -10,7 +10,7 @@ from triptych.core.json_files import read_json
 from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.records.headlines import study_point, title_of
+from triptych.records.headlines import study_summary, title_of
 from triptych.reports.page.table import number_in, over_seeds
 from triptych.settings.params import Settings
 from triptych.stages.summary import read_summary
@@ -61,7 +61,7 @@ def _source(project: Project, experiment: str) -> str:
 
 
 def _point(project: Project, settings: Settings, study: str) -> str:
-    return study_point(read_json(project.results(study)), settings.studies[study].study)
+    return study_summary(read_json(project.results(study)), settings.studies[study].study)
 
 
 def _mean(row: Row, group: Sequence[Row]) -> Row:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.project import Project
+from triptych.core.settings_types import value_at
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
@@ -63,7 +64,7 @@ def _trainings(project: Project, settings: Settings) -> dict[str, float]:
     for name, entry in {**settings.experiments, **settings.studies}.items():
         kept = _numbers(baseline_file(project, name, settings.profile))
         key = "epochs" if name in settings.experiments else "iterations"
-        budget = getattr(getattr(entry, key), settings.profile)
+        budget = value_at(getattr(entry, key), settings.profile)
         if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
             found[name] = kept["run.train_seconds"] * budget / max(kept[key], 1)
     return found

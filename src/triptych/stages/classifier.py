@@ -6,8 +6,9 @@ from pathlib import Path
 
 from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
+from triptych.core.settings_types import value_at
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.models.classifier.network import build_classifier
@@ -48,9 +49,11 @@ def train_classifier(
     An unfinished run with the same settings, data and `code` (a hash) under `checkpoints` is resumed. Raises
     TriptychError if the run diverges, or if its checkpoint is damaged.
     """
+    epochs = value_at(settings.epochs, profile)
     prepared = PreparedData.open(data)
     inputs = train_inputs(settings, profile, runtime, prepared)
-    fingerprint = sha256_of_json(inputs)
+    fingerprint = inputs["fingerprint"]
+    tracker.start(inputs)
     with (
         deterministic(runtime) as device,
         checkpoint_folder(
@@ -63,7 +66,7 @@ def train_classifier(
             network = build_classifier(settings.model_at(profile)).to(device)
         history = fit_classifier(
             name,
-            ClassifierTrainer(network, settings, getattr(settings.epochs, profile), images["train"], runtime.precision),
+            ClassifierTrainer(network, settings, epochs, images["train"], runtime.precision),
             held_out=images["valid"],
             checkpoints=folder,
             checkpoint_seconds=runtime.checkpoint_seconds,
@@ -75,8 +78,6 @@ def train_classifier(
             write_history(model / HISTORY, history)
             weights_sha256 = sha256_of_file(model / WEIGHTS)
             manifest = {
-                "family": "classifier",
-                "fingerprint": fingerprint,
                 **inputs,
                 "extractor": f"classifier-{name} ({scores['test']:.2%} test accuracy)",
                 "weights_sha256": weights_sha256,

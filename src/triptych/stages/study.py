@@ -11,8 +11,9 @@ from pathlib import Path
 
 from triptych.core.file_names import HISTORY, MANIFEST, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
+from triptych.core.settings_types import value_at
 from triptych.core.tracker import Tracker
 from triptych.stages.run_inputs import STUDY_ARITHMETIC, study_inputs
 from triptych.studies.base import StudyEvaluation, fit
@@ -52,9 +53,10 @@ def study(
     An unfinished run with the same settings and `code` (a hash) under `checkpoints` is resumed. Raises TriptychError
     if a configuration diverges, or if the checkpoint is damaged.
     """
-    iterations = getattr(settings.iterations, profile)
+    iterations = value_at(settings.iterations, profile)
     inputs = study_inputs(settings, profile)
-    fingerprint = sha256_of_json(inputs)
+    fingerprint = inputs["fingerprint"]
+    tracker.start(inputs)
     training, measures, pictures = load_study(settings.study)
     with (
         deterministic(runtime.model_copy(update=STUDY_ARITHMETIC)) as device,
@@ -71,15 +73,16 @@ def study(
             with seeded(settings.seed, "evaluation"):
                 numbers = measures.measure(evaluation)
             pictures.draw_pictures(evaluation, numbers)
-            facts = {"fingerprint": fingerprint, "weights_sha256": sha256_of_file(model / WEIGHTS)}
+            weights_sha256 = sha256_of_file(model / WEIGHTS)
             result = {
                 **numbers,
                 "configurations": [name for name in numbers if name in built.configurations],
                 "iterations": iterations,
                 "profile": profile,
-                **facts,
+                "fingerprint": fingerprint,
+                "weights_sha256": weights_sha256,
             }
-            write_json(model / MANIFEST, {"experiment": name, "family": settings.study, **inputs, **facts})
+            write_json(model / MANIFEST, {"experiment": name, **inputs, "weights_sha256": weights_sha256})
             _write_curves(drawn, history, built.configurations)
             write_json(drawn / RESULTS, result)
             found = [numbers[configuration] for configuration in result["configurations"]]

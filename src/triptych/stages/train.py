@@ -10,7 +10,7 @@ import torch
 
 from triptych.core.file_names import HISTORY, MANIFEST, WEIGHTS
 from triptych.core.files import atomic_folder
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
@@ -61,8 +61,10 @@ def train(
     """
     prepared = PreparedData.open(data)
     inputs = train_inputs(experiment, profile, runtime, prepared)
-    duration = Duration(*(inputs["settings"][key] for key in ("epochs", "epoch_updates", "snapshot_epochs")))
-    fingerprint = sha256_of_json(inputs)
+    training = experiment.at(profile)
+    duration = Duration(training.epochs, training.epoch_updates, training.snapshot_epochs)
+    fingerprint = inputs["fingerprint"]
+    tracker.start(inputs)
     with (
         deterministic(runtime) as device,
         checkpoint_folder(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as folder,
@@ -72,7 +74,7 @@ def train(
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
-        trainer = Trainer(name, family, experiment.at(profile), duration, runtime)
+        trainer = Trainer(name, family, training, duration, runtime)
         held_out = HeldOutImages(prepared, "valid", device)
         history = fit(trainer, images=images, held_out=held_out, checkpoints=folder, tracker=tracker)
         if distributed.rank():
@@ -85,8 +87,6 @@ def train(
             write_history(model / HISTORY, history)
             manifest = {
                 "experiment": name,
-                "family": experiment.family,
-                "fingerprint": fingerprint,
                 **inputs,
                 "epoch_updates": trainer.steps(images),
                 "snapshots": snapshots,

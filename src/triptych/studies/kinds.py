@@ -1,6 +1,7 @@
-"""The kinds of studies by name: the only module that a new kind is added to.
+"""The registry of the kinds of studies, with one entry per kind.
 
-A kind is a package `triptych.studies.<name>` with four modules:
+To add a kind, write its modules and add one entry to `STUDIES`. A kind is a package
+`triptych.studies.<name>` with four modules:
 
 | module | provides |
 | --- | --- |
@@ -14,14 +15,70 @@ Kinds and model families share one set of names in MLflow, so a kind must not ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from triptych.core.headline import Headline
 from triptych.core.settings_types import shown
 from triptych.studies.settings import StudySettings
 
-STUDIES = {"planar": "Planar flows in the plane", "dirac": "Dirac games"}
+
+@dataclass(frozen=True)
+class StudyEntry:
+    """The properties of a kind that records, page and baseline use."""
+
+    title: str
+    """The name in tables and headings."""
+    headline: Headline
+    """The metric of every configuration by which MLflow sorts runs. `measure` may name another one for the page, which
+    has the same direction."""
+    columns: dict[str, str]
+    """Headings and keys of the columns in the baseline's table, which has one row per configuration."""
+    note: str
+    """The sentences before that table."""
+
+
+STUDIES = {
+    "planar": StudyEntry(
+        title="Planar flows in the plane",
+        headline=Headline(
+            "kl",
+            "KL divergence between flow and density in nats",
+            higher_is_better=False,
+            curves=("train_negative_log_likelihood", "train_kl"),
+        ),
+        columns={
+            "negative log-likelihood, held out": "held_out.negative_log_likelihood",
+            "± (standard error)": "held_out.negative_log_likelihood_standard_error",
+            "on the training samples": "training.negative_log_likelihood",
+            "entropy": "entropy",
+            "KL": "kl",
+            "± (of that)": "kl_standard_error",
+            "left arc": "share_on_left_arc",
+        },
+        note="Planar flows, in nats. The entropy is of the density, by quadrature.",
+    ),
+    "dirac": StudyEntry(
+        title="Dirac games",
+        headline=Headline(
+            "generator_distance",
+            "distance of the measured generator from the equilibrium",
+            higher_is_better=False,
+            curves=("train_distance",),
+        ),
+        columns={
+            "verdict": "verdict",
+            "theory": "theory",
+            "modulus of the eigenvalue": "eigenvalue.modulus",
+            "distance at the start": "start",
+            "at the end": "end",
+            "of the judged generator": "generator_distance",
+        },
+        note="Dirac games. Distances from the equilibrium; the judged generator's is the largest of the last tenth.",
+    ),
+}
 PARTS = ("training", "measure", "pictures")
 
 

@@ -15,6 +15,7 @@ from triptych.core.settings_types import (
     Seed,
     Steps,
     Weight,
+    value_at,
 )
 
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -111,8 +112,5 @@ class TrainingSettings(Section):
     )
 
     def at(self, profile: Profile) -> Self:
-        """Return these settings with the batch size and the learning rate of a profile."""
-        several = {
-            key: value for key in ("batch_size", "learning_rate") if isinstance(value := getattr(self, key), ByProfile)
-        }
-        return self.model_copy(update={key: getattr(value, profile) for key, value in several.items()})
+        """Return these settings with the values of a profile, except those in the section `model`."""
+        return self.model_copy(update={key: value_at(value, profile) for key, value in self})

@@ -15,6 +15,7 @@ from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.records.journal import look_up
 from triptych.records.run_folder import PICTURES, copy_pictures, has_weights, stage_of
+from triptych.studies.kinds import STUDIES
 
 Result = dict[str, Any]
 
@@ -78,33 +79,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "machine": "run.machine",
         "processor": "run.processor",
     },
-    "planar": {
-        "negative log-likelihood, held out": "held_out.negative_log_likelihood",
-        "± (standard error)": "held_out.negative_log_likelihood_standard_error",
-        "on the training samples": "training.negative_log_likelihood",
-        "entropy": "entropy",
-        "KL": "kl",
-        "± (of that)": "kl_standard_error",
-        "left arc": "share_on_left_arc",
-        **STUDY_RUN,
-    },
-    "dirac": {
-        "verdict": "verdict",
-        "theory": "theory",
-        "modulus of the eigenvalue": "eigenvalue.modulus",
-        "distance at the start": "start",
-        "at the end": "end",
-        "of the judged generator": "generator_distance",
-        **STUDY_RUN,
-    },
+    **{kind: {**entry.columns, **STUDY_RUN} for kind, entry in STUDIES.items()},
 }
 """The headings and the keys of the columns, for experiments and for the configurations of each kind of study."""
 OF_EXTRACTOR = ("FID", "KID", "IS", "precision", "recall", "recognised")
 OF_SEEDS = ("ELBO, test", "log p, test", "bits per dimension, test", *OF_EXTRACTOR, "training (s)")
-STUDY_NOTES = {
-    "planar": "Planar flows, in nats. The entropy is of the density, by quadrature.",
-    "dirac": "Dirac games. Distances from the equilibrium; the judged generator's is the largest of the last tenth.",
-}
 LARGEST = 200_000  # bytes of one picture in git
 HEAD = """# Baseline
 
@@ -198,10 +177,10 @@ def _kind_of(result: Result) -> str:
 def _table(kind: str, results: Mapping[str, Result]) -> Iterator[str]:
     """Yield a table with one row per experiment, or per configuration of a study."""
     columns = COLUMNS[kind]
-    if kind in STUDY_NOTES:
+    if kind in STUDIES:
         if not results:
             return
-        yield f"\n{STUDY_NOTES[kind]} What each number is, and over how many samples, is in the files.\n"
+        yield f"\n{STUDIES[kind].note} What each number is, and over how many samples, is in the files.\n"
     yield from _heading([*_labels(kind), *columns])
     for name, result in results.items():
         for label, found in _parts(name, result).items():

@@ -77,6 +77,8 @@ class Classifier(Section):
         model: {architecture: convolutional, channels: [32, 64], features: 128, dropout: 0.3}
     """
 
+    family: ClassVar[str] = "classifier"
+
     epochs: ByProfile[Epochs] = Field(description="number of epochs")
     batch_size: Images = Field(description="images per update")
     optimizer: Literal["adam", "sgd"] = Field(description="`sgd`: with Nesterov momentum")

@@ -14,26 +14,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.headline import Headline
 
 if TYPE_CHECKING:
     from triptych.models.common.settings import FamilySettings
     from triptych.training.family import Family
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The metric by which runs of one kind are sorted and compared."""
-
-    metric: str
-    meaning: str
-    higher_is_better: bool
-    curves: tuple[str, ...]
-    """Metrics logged during training that show its course, or the course of a related number."""
-
-    @property
-    def direction(self) -> str:
-        """Return "higher is better" or "lower is better"."""
-        return f"{'higher' if self.higher_is_better else 'lower'} is better"
 
 
 FIDELITY = Headline(

@@ -82,14 +82,14 @@ def result_of(run: RunFolder) -> str:
 
 
 def _result_of_study(run: RunFolder) -> str:
-    metric = headline_of(run.inputs["family"]).metric
+    headline = headline_of(run.inputs["family"])
     metrics = {name: measured(results) for name, results in run.configurations.items()}
-    found = {name: numbers[metric] for name, numbers in metrics.items() if metric in numbers}
+    found = {name: numbers[headline.metric] for name, numbers in metrics.items() if headline.metric in numbers}
     count = f"{len(metrics)} configurations"
     if not found:
         return count
-    lowest = min(found, key=found.__getitem__)
-    return f"{count}, lowest {metric} {found[lowest]:.3g} ({lowest})"
+    best = headline.best(found)
+    return f"{count}, {headline.extreme} {headline.metric} {found[best]:.3g} ({best})"
 
 
 def _training(run: RunFolder) -> str:

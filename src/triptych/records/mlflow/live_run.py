@@ -28,16 +28,15 @@ class LiveRun:
 
     store: Store
     name: str
-    inputs: Json
     flush_seconds: float = 2.0
     run_id: str | None = None
     broken: bool = False
     waiting: History = field(default_factory=list)
     flushed: float = 0.0
 
-    def start(self, tags: dict[str, str]) -> None:
+    def start(self, inputs: Json, tags: dict[str, str]) -> None:
         """Create the run in MLflow, with status RUNNING."""
-        self._try(lambda: self._create(tags))
+        self._try(lambda: self._create(inputs, tags))
 
     def log(self, row: dict[str, float]) -> None:
         """Keep the numbers of a row, and send all kept rows if the last sending is long enough ago."""
@@ -63,9 +62,9 @@ class LiveRun:
         if self.run_id:
             self._try(lambda: self.store.client.set_terminated(self.run_id, "FAILED"))
 
-    def _create(self, tags: dict[str, str]) -> None:
+    def _create(self, inputs: Json, tags: dict[str, str]) -> None:
         self.store.mark_dead_runs()
-        self.run_id = self.store.create_run(self.name, self.inputs, tags)
+        self.run_id = self.store.create_run(self.name, inputs, tags)
 
     def _try(self, action: Callable[[], None]) -> None:
         if self.broken:

@@ -13,7 +13,7 @@ from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
-from triptych.records.headlines import study_point
+from triptych.records.headlines import study_summary
 from triptych.records.journal import look_up
 from triptych.records.run_folder import run_folder_of
 from triptych.reports.page.chart_drawing import panels
@@ -74,8 +74,8 @@ def study_section(project: Project, names: list[str], kind: str) -> dict[str, An
     columns, rows = configured([metrics, *of_others])
     return {
         **_numbers_and_origin(project, f"study@{name}", name, metrics, journal),
-        "kind": STUDIES[kind],
-        "point": study_point(metrics, kind),
+        "kind": STUDIES[kind].title,
+        "summary": study_summary(metrics, kind),
         "columns": columns,
         "rows": rows,
         "pictures": pictures(project.plots(name)),
