@@ -15,10 +15,10 @@ from ruamel.yaml import YAML
 from data_sets import prepared
 from harness import PROGRESS, ROOT, Table, seconds
 from project_copy import ProjectCopy, tiny_project
-from triptych.core.project import Project
 from triptych.evaluation.fidelity.extractors import open_classifier
 from triptych.models.classifier.shipped import shipped_folder
 from triptych.records.mlflow.store import Store
+from triptych.repository.project import Project
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import deterministic, generator

@@ -14,9 +14,9 @@ from unittest.mock import patch
 from data_sets import prepared
 from harness import PROGRESS, ROOT, Table
 from triptych.core.progress import Progress
-from triptych.core.project import Project
 from triptych.core.settings_types import ByProfile
 from triptych.records.stage_tracker import RunTracker, training
+from triptych.repository.project import Project
 from triptych.stages import train as stage
 from triptych.training import loop, trainer
 from triptych.training.checkpoint import CheckpointFolder

@@ -31,7 +31,7 @@ from triptych.settings.params import load as load_settings
 from triptych.training.images import HeldOutImages
 from triptych.training.reproducible import seeded
 
-DOCUMENTED = ("api.models", "api.results", "api.scores", "api.training", "evaluation.trained_model")
+DOCUMENTED = ("api.models", "api.results", "api.scores", "api.training", "inference.trained_model")
 HEAVY = {"torch", "mlflow", "pandas", "numpy", "matplotlib", "pydantic"}
 VAE = {
     "family": "vae",

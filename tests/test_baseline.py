@@ -9,9 +9,9 @@ import pytest
 
 from conftest import ROOT
 from triptych.core.json_files import read_json
-from triptych.core.project import Project
 from triptych.core.settings_types import resolve
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.repository.project import Project
 from triptych.settings.params import parse
 from triptych.verify.baseline import LARGEST, table, write_table
 

@@ -31,9 +31,9 @@ from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.cluster.submit import _queue, submit
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
-from triptych.core.lock_file import HEAD, entry_in, with_entry
-from triptych.core.project import Project
 from triptych.records.journal import look_up
+from triptych.repository.lock_file import HEAD, entry_in, with_entry
+from triptych.repository.project import Project
 from triptych.settings.params import load
 from triptych.training import checkpoint
 from triptych.training.checkpoint import CheckpointFolder
@@ -206,7 +206,7 @@ def test_environment_of_a_stage_in_a_job(tmp_path: Path, monkeypatch: pytest.Mon
     script = "import triptych; print(triptych.__file__)"
     done = subprocess.run(["python", "-c", script], env=found, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "checkout")
-    script = "from pathlib import Path; from triptych.core.project import Project; print(Project(Path()).checkpoints)"
+    script = "import pathlib, triptych.repository.project as p; print(p.Project(pathlib.Path()).checkpoints)"
     done = subprocess.run(["python", "-c", script], env=found, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == str(tmp_path / "checkpoints")
 

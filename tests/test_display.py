@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from triptych.cli.help import SECTIONS
 from triptych.cli.main import cli
 from triptych.core.progress import DISPLAY_VARIABLE, EVENT, Progress, tell
-from triptych.core.project import Project
 from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import CLASSIFIER, experiment_headline, headline_in_training, study_summary
+from triptych.repository.project import Project
 from triptych.runner.display import Display
 from triptych.runner.time_left import AROUND, expected_seconds, time_left
 from triptych.settings.params import Settings

@@ -18,10 +18,10 @@ import pytest
 from conftest import ROOT
 from pages import INLINE, PAGES, Table, blocks, tables
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.project import Project
 from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.models.common.registry import FAMILIES
 from triptych.reports.closing_table import closing_table
+from triptych.repository.project import Project
 from triptych.settings.params import load
 from triptych.stages.summary import extractors_of, summarise
 from triptych.verify.tolerances import tolerance

@@ -11,9 +11,9 @@ from dvc.compare import metrics_table
 from conftest import ROOT, environment
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import Document, is_number, read_json
-from triptych.core.project import Project
 from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.reports.compare import compare
+from triptych.repository.project import Project
 from triptych.studies.kinds import load_study
 
 COLUMNS, LINES = 120, 25

@@ -14,7 +14,6 @@ from PIL import Image
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import write_json
-from triptych.core.project import Project
 from triptych.evaluation import presentation
 from triptych.evaluation.over_seeds import Spread
 from triptych.figures.image_grids import tile
@@ -26,6 +25,7 @@ from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.recipes import used_settings
 from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, configured, over_seeds, tables
 from triptych.reports.page.wall import walls
+from triptych.repository.project import Project
 
 PLAYERS = ("discriminator", "critic", "generator")
 HISTORY = [

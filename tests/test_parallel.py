@@ -26,8 +26,8 @@ from ruamel.yaml import YAML
 from conftest import environment, is_gone, wait_until
 from triptych.cli.main import INTERRUPTED
 from triptych.core.errors import TriptychError
-from triptych.core.lock_file import HEAD, with_entry
-from triptych.core.project import Project
+from triptych.repository.lock_file import HEAD, with_entry
+from triptych.repository.project import Project
 from triptych.runner import dvc as dvc_program
 from triptych.runner import gpus, parallel, repro, schedule
 from triptych.runner.display import Display

@@ -25,12 +25,12 @@ from ruamel.yaml import YAML
 from conftest import ROOT, copy_project, environment, shrink, with_classifiers
 from pages import blocks, commands
 from test_page import Outline
-from triptych.core.code_hash import PACKAGE, closure
-from triptych.core.project import Project
 from triptych.core.settings_types import Section
 from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
 from triptych.reports.status import CURRENT, Lock
+from triptych.repository.code_hash import PACKAGE, closure
+from triptych.repository.project import Project
 from triptych.runner import parallel
 from triptych.settings.params import Settings
 from triptych.studies.kinds import STUDIES, study_modules

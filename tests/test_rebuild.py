@@ -18,10 +18,10 @@ from ruamel.yaml import YAML
 from test_records import PROCESS_TAGS, database, forget_connections
 from triptych.cli import stages
 from triptych.core.hashing import sha256_of_file
-from triptych.core.project import Project
 from triptych.records.headlines import headline_of
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 from triptych.records.mlflow.sync import sync
+from triptych.repository.project import Project
 from triptych.settings import params as params_file
 from triptych.settings.params import load
 

@@ -27,7 +27,6 @@ from conftest import shrink
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
-from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
@@ -39,6 +38,7 @@ from triptych.records.mlflow.sync import sync
 from triptych.records.mlflow.ui import experiment_lines
 from triptych.records.run_folder import all_run_folders
 from triptych.records.stage_tracker import RunTracker, evaluation, training
+from triptych.repository.project import Project
 from triptych.settings.params import Settings, parse
 from triptych.stages.train import train
 from triptych.studies.kinds import STUDIES
@@ -252,7 +252,7 @@ LOG_POINTS = """
 import sys
 from pathlib import Path
 from triptych.core.errors import TriptychError
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())

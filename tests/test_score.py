@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from conftest import shrink, wait_until
 from mutations import npy
+from triptych.api.scoring import score
 from triptych.cli.main import cli
 from triptych.core import progress
 from triptych.core.errors import TriptychError
@@ -25,7 +26,6 @@ from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.fidelity.scoring import score
 from triptych.evaluation.settings import Fidelity
 from triptych.models.classifier.shipped import shipped_folder
 from triptych.settings.params import Settings, parse

@@ -17,7 +17,6 @@ from PIL import Image
 from conftest import ONE_A_FAMILY
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import Document, read_json, write_json
-from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
 from triptych.data.prepared import PreparedData
@@ -26,13 +25,14 @@ from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
 from triptych.evaluation.gan import pictures
 from triptych.evaluation.gan.pictures import POINTS, ROWS, ends
-from triptych.evaluation.sampling import write_samples
 from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
+from triptych.inference.sampling import write_samples
 from triptych.models.common.load import load_family
 from triptych.reports.closing_table import closing_table
 from triptych.reports.page import build
 from triptych.reports.page.build import build_page, is_current, try_to_build_page
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate

@@ -21,19 +21,19 @@ from test_stages import project_with, run_evaluate, run_references, run_report
 from triptych.core.errors import TriptychError
 from triptych.core.headline import Headline
 from triptych.core.json_files import read_json, write_json
-from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.evaluation.presentation import Chart, Presentation, training_and_validation
-from triptych.evaluation.sampling import write_samples
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.image_grids import image_grids
 from triptych.figures.style import save_grey
+from triptych.inference.sampling import write_samples
 from triptych.models.common.registry import FAMILIES, FamilyEntry
 from triptych.models.common.settings import FamilySettings
 from triptych.records.headlines import headline_of, title_of
 from triptych.records.mlflow.descriptions import experiment_note
 from triptych.reports.closing_table import closing_table
 from triptych.reports.page.build import build_page
+from triptych.repository.project import Project
 from triptych.settings.experiment import Experiment
 from triptych.settings.params import Settings
 from triptych.stages.train import train

@@ -20,11 +20,11 @@ from power_cut import cut_power
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.progress import Progress
-from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
 from triptych.reports.status import NEVER, RUNNING, Lock, _state_of_training
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training import distributed

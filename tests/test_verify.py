@@ -17,11 +17,11 @@ import pytest
 import torch
 
 from conftest import ROOT
-from triptych.core.dvc_cache import cache_folder, content_hash, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
-from triptych.core.project import Project
 from triptych.records.journal import Execution
+from triptych.repository.dvc_cache import cache_folder, content_hash, recorded_outputs
+from triptych.repository.project import Project
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.stages.summary import summarise
 from triptych.training import machine

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from triptych.api.scores import score
     from triptych.api.training import train
     from triptych.core.errors import TriptychError
-    from triptych.evaluation.trained_model import TrainedModel
+    from triptych.inference.trained_model import TrainedModel
 
 __all__ = ["TrainedModel", "TriptychError", "load", "objectives", "results", "score", "train"]
 
 MODULES = {
-    "TrainedModel": "triptych.evaluation.trained_model",
+    "TrainedModel": "triptych.inference.trained_model",
     "TriptychError": "triptych.core.errors",
     "load": "triptych.api.models",
     "results": "triptych.api.results",

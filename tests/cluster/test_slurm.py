@@ -23,8 +23,8 @@ from slurm import NODES, Cluster, missing
 from triptych.cluster.submission import SHARED, Submission, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
-from triptych.core.project import Project
 from triptych.core.settings_types import value_at
+from triptych.repository.project import Project
 from triptych.settings.params import load
 from triptych.training.checkpoint import INDEX
 

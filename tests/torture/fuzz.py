@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT, TINY, shrink, with_classifiers
 from mutations import Tree, mutate_bytes, mutate_json, mutate_npz, mutate_packed, mutate_place, mutate_text, mutate_tree
 from triptych.core.errors import TriptychError
-from triptych.core.json_schemas import Results, read_document
+from triptych.core.json_schemas import read_document
 from triptych.core.settings_types import value_at
 from triptych.core.tracker import Console
 from triptych.data.download import unpack_cifar
@@ -36,6 +36,7 @@ from triptych.data.sources import load_images
 from triptych.data.user_folder import FOLDER_VARIABLE
 from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.evaluation.results_file import Results
 from triptych.models.classifier.network import load_classifier
 from triptych.models.common.load import load_family, verified_manifest
 from triptych.settings.params import Settings, load, parse

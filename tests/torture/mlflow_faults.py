@@ -23,7 +23,7 @@ PROCESSES, POINTS = 8, 200
 LOG_POINTS = f"""
 import sys
 from pathlib import Path
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.records.mlflow.live_run import LiveRun
 from triptych.records.mlflow.store import Store
 name, project = sys.argv[1], Project(Path.cwd())
@@ -37,7 +37,7 @@ sys.exit(live.broken)
 COUNT_POINTS = """
 import sys
 from pathlib import Path
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.records.mlflow.store import Store
 store = Store(Project(Path.cwd()))
 for name in sys.argv[1:]:

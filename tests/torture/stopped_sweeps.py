@@ -10,8 +10,8 @@ from pathlib import Path
 from small_project import EXCERPT, SmallProject, wait_for
 from table import Row, say
 
-from triptych.core.project import Project
 from triptych.records.mlflow.store import Store
+from triptych.repository.project import Project
 
 TARGET, METRICS = "evaluate@vae-20d", "metrics/vae-20d.json"
 RATE = "recipes.vae-20d.learning_rate"

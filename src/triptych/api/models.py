@@ -11,12 +11,12 @@ from triptych.api.projects import open_project
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, read_json
-from triptych.core.json_schemas import measured
-from triptych.core.project import Project
-from triptych.evaluation.trained_model import TrainedModel
+from triptych.evaluation.results_file import measured
+from triptych.inference.trained_model import TrainedModel
 from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 from triptych.records.run_folder import has_weights
+from triptych.repository.project import Project
 
 if TYPE_CHECKING:
     import torch

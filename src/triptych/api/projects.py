@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.settings.params import load
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from triptych.api.projects import open_project
 from triptych.core.errors import TriptychError
-from triptych.core.json_schemas import Results, read_document
+from triptych.core.json_schemas import read_document
 from triptych.evaluation.intervals import ERROR
+from triptych.evaluation.results_file import Results
 from triptych.stages.summary import extractors_of, summarise
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.api.projects import open_project, reference_folder
+from triptych.api.scoring import score as measure
 from triptych.data.array_images import LABEL, to_levels
-from triptych.evaluation.fidelity.scoring import score as measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from triptych.evaluation.trained_model import Images
+    from triptych.inference.trained_model import Images
 
 FIRST = ("value", "standard_error", "low", "high")  # columns
 

@@ -15,7 +15,7 @@ from triptych.core.settings_types import PROFILES, Profile, first_problem, key_p
 from triptych.core.tracker import Silent
 from triptych.data.array_images import LABEL, model_pixels, to_levels
 from triptych.data.image_shapes import image_shape, in_words
-from triptych.evaluation.trained_model import TrainedModel
+from triptych.inference.trained_model import TrainedModel
 from triptych.settings.consistency import check_training
 from triptych.settings.experiment import Experiment
 from triptych.settings.recipes import SettingsError
@@ -26,7 +26,7 @@ from triptych.training.settings import Runtime
 if TYPE_CHECKING:
     import torch
 
-    from triptych.evaluation.trained_model import Images
+    from triptych.inference.trained_model import Images
 
 DATA = "images"  # the name of data in memory
 BUDGETS = ("epochs", "epoch_updates", "snapshot_epochs")  # keys that params.yaml has by profile

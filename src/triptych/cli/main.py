@@ -22,7 +22,7 @@ from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.runner import fork_server
 
 # Idle OpenMP threads spin for some microseconds, then sleep. If they never sleep, a shared machine is up to 25 times
@@ -204,7 +204,7 @@ def verify() -> None:
 )
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
-    from triptych.evaluation.sampling import write_samples
+    from triptych.inference.sampling import write_samples
 
     project, settings = open_project()
     settings.experiment(experiment)

@@ -22,8 +22,9 @@ def score(images: tuple[Path, ...], reference: str, as_json: bool) -> None:
     reference's images. Of more images than the profile's fidelity.samples, a random subset is measured.
     """
     from triptych.api.projects import reference_folder
-    from triptych.core.json_schemas import ReferenceManifest, read_document
+    from triptych.core.json_schemas import read_document
     from triptych.data.image_files import read_images
+    from triptych.evaluation.fidelity.reference_statistics import ReferenceManifest
 
     project, settings = open_project()
     statistics, protocol = reference_folder(project, settings, reference), settings.active.fidelity
@@ -32,7 +33,7 @@ def score(images: tuple[Path, ...], reference: str, as_json: bool) -> None:
         pixels = read_images(path, manifest["image_shape"])
         part = f", of which a random {protocol.samples:,} are measured" if len(pixels) > protocol.samples else ""
         click.echo(f"{path}: {len(pixels):,} images{part}", err=True)
-        from triptych.evaluation.fidelity.scoring import score as run
+        from triptych.api.scoring import score as run
 
         found[str(path)] = run(pixels, statistics, protocol, settings.runtime, str(path))
     from triptych.reports.score_table import score_json, score_table

@@ -16,7 +16,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 
 if TYPE_CHECKING:
-    from triptych.core.project import Project
+    from triptych.repository.project import Project
     from triptych.settings.params import Settings
 
 
@@ -166,9 +166,9 @@ def _train_here(project: Project, settings: Settings, experiment: str) -> None:
 @item("experiment")
 def evaluate(experiment: str) -> None:
     """Stage: measure EXPERIMENT and draw its pictures."""
-    from triptych.core.code_hash import code_hash
     from triptych.models.common.registry import FAMILIES
     from triptych.records.stage_tracker import evaluation
+    from triptych.repository.code_hash import code_hash
 
     project, settings = open_project()
     chosen = settings.experiment(experiment)
@@ -213,7 +213,7 @@ def study(name: str) -> None:
 
 def _resumable(project: Project, settings: Settings, stage: str, *modules: str) -> dict[str, Any]:
     """Return the arguments that all stages which train have in common. `modules` are loaded at run time."""
-    from triptych.core.code_hash import code_hash
+    from triptych.repository.code_hash import code_hash
 
     code = code_hash([f"triptych.stages.{stage}", *modules])
     return {"profile": settings.profile, "runtime": settings.runtime, "checkpoints": project.checkpoints, "code": code}

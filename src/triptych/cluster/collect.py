@@ -9,7 +9,7 @@ from triptych.cluster.results import take_results
 from triptych.cluster.submission import SHARED, Submission, stages_of, submissions
 from triptych.core.errors import TriptychError
 from triptych.core.messages import warn
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import run_dvc
 from triptych.runner.dvc_locks import wait_for_other_dvc

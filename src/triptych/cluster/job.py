@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from triptych.cluster.results import add_lock_entries, check_out_inputs, save_result
 from triptych.cluster.submission import Submission, copy_settings
-from triptych.core.dvc_cache import cache_folder
 from triptych.core.errors import TriptychError
 from triptych.core.files import copy_file
-from triptych.core.project import CHECKPOINTS_VARIABLE, Project
 from triptych.records.mlflow.store import URI_VARIABLE
+from triptych.repository.dvc_cache import cache_folder
+from triptych.repository.project import CHECKPOINTS_VARIABLE, Project
 from triptych.runner.dvc import NO_TELEMETRY
 
 if TYPE_CHECKING:

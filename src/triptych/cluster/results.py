@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from triptych.cluster.submission import LOCK, Submission
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, copy_file
-from triptych.core.lock_file import HEAD, entry_in, with_entry
 from triptych.core.messages import one_line
-from triptych.core.project import Project
+from triptych.repository.lock_file import HEAD, entry_in, with_entry
+from triptych.repository.project import Project
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -20,7 +20,7 @@ from typing import Any
 
 from triptych.core.files import copy_file
 from triptych.core.json_files import read_json, write_json
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 
 LOCK = "dvc.lock"

@@ -13,7 +13,7 @@ from triptych.cluster.slurm_options import SlurmOptions
 from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.runner import parallel
 from triptych.runner.dvc import stale_sources
 from triptych.runner.dvc_locks import wait_for_other_dvc

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file
-from triptych.core.json_schemas import PreparedManifest, read_document
+from triptych.core.json_schemas import Count, JsonSchema, Shape, read_document
 
 ADVICE = "run the prepare stage of this data set again"
+
+
+class PreparedManifest(JsonSchema):
+    """The manifest of a prepared data set."""
+
+    dataset: str
+    source: str
+    image_shape: Shape
+    splits: dict[str, Count]
+    binarization: str
+    files: dict[str, str]
+    sha256: str
+
+    @model_validator(mode="after")
+    def _has_every_split(self) -> Self:
+        for split in ("train", "valid", "test"):
+            if split not in self.splits or f"x_{split}.npy" not in self.files:
+                raise ValueError(f"it has no {split} images")
+        return self
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from triptych.core.headline import Headline
 from triptych.core.json_files import flatten, read_json
-from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.models.common.registry import FAMILIES, FIDELITY, FamilyEntry
+from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES, StudyEntry
 
 INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor is Inception

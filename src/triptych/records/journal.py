@@ -16,7 +16,7 @@ from typing import Any
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
 from triptych.core.process_ids import STAGE_VARIABLE
-from triptych.core.project import Project
+from triptych.repository.project import Project
 
 VARIABLES = {"dvc_stage": STAGE_VARIABLE, "dvc_exp": "DVC_EXP_NAME"}  # by fact, those that DVC sets
 

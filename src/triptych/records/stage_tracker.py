@@ -16,7 +16,6 @@ from typing import Any
 from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import read_json
 from triptych.core.progress import tell
-from triptych.core.project import Project
 from triptych.core.tracker import Console
 from triptych.records.headlines import experiment_headline, headline_in_training, study_summary
 from triptych.records.journal import Execution, look_up
@@ -26,6 +25,7 @@ from triptych.records.mlflow.store import Store
 from triptych.records.mlflow.tags import execution_tags
 from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_of
 from triptych.records.sample_sheets import draw_sample_sheets
+from triptych.repository.project import Project
 from triptych.training.history import History
 
 PHASES = {

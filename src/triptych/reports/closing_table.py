@@ -7,11 +7,11 @@ from textwrap import wrap
 from typing import Any
 
 from triptych.core.json_files import read_json
-from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_summary, title_of
 from triptych.reports.page.table import number_in, over_seeds
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import read_summary
 

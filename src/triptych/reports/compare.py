@@ -9,8 +9,8 @@ from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
-from triptych.core.project import Project
 from triptych.core.settings_types import PROFILES
+from triptych.repository.project import Project
 from triptych.settings.recipes import SECTIONS
 
 WORKSPACE = "workspace"  # DVC's name of the working tree

@@ -15,7 +15,7 @@ from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
-from triptych.core.project import Project
+from triptych.repository.project import Project
 
 Json = dict[str, Any]
 

@@ -13,16 +13,16 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from triptych.core.dvc_cache import content_hash, is_cached
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import is_number, read_json
-from triptych.core.lock_file import read_stages
-from triptych.core.project import Project
 from triptych.records.headlines import experiment_headline, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.reports.page.build import is_current
+from triptych.repository.dvc_cache import content_hash, is_cached
+from triptych.repository.lock_file import read_stages
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.training.checkpoint import INDEX

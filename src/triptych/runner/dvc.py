@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
 
 if TYPE_CHECKING:

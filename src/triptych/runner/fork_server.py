@@ -33,10 +33,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from triptych.core.code_hash import PACKAGE, closure
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.process_ids import end_with_parent
+from triptych.repository.code_hash import PACKAGE, closure
 
 VARIABLE = "TRIPTYCH_FORK_SERVER"  # the path of the socket
 COMMAND = "fork-server"

@@ -36,10 +36,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triptych.core.errors import TriptychError
-from triptych.core.lock_file import write_entry
 from triptych.core.process_ids import end_with_parent
 from triptych.core.progress import WORKERS_VARIABLE
-from triptych.core.project import Project
+from triptych.repository.lock_file import write_entry
+from triptych.repository.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
 from triptych.runner.dvc_params import share_params
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE

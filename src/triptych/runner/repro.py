@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.display import Display
 from triptych.runner.dvc_locks import wait_for_other_dvc

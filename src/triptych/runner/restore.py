@@ -8,11 +8,11 @@ import os
 import shutil
 from pathlib import Path
 
-from triptych.core.dvc_cache import cached_files, is_cached, recorded_outputs
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder, copy_file
 from triptych.core.messages import one_line
 from triptych.core.process_ids import STAGE_VARIABLE
+from triptych.repository.dvc_cache import cached_files, is_cached, recorded_outputs
 
 
 def restore_outputs(root: Path) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.project import Project
 from triptych.core.settings_types import value_at
+from triptych.repository.project import Project
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
-from triptych.core.json_schemas import CheckpointIndex, read_document
+from triptych.core.json_schemas import Count, JsonSchema, read_document
 from triptych.training.history import History
 from triptych.training.weights import load_tensors, save_tensors
 
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STATE, INDEX = "state.safetensors", "index.json"
+
+
+class CheckpointIndex(JsonSchema):
+    """The index of the last checkpoint of an unfinished run."""
+
+    step: Count
+    history: list[dict[str, float]] = Field(min_length=1)
+    seconds: float
+    state: str = Field(pattern=r"^[0-9]+\.state\.safetensors$")
+    sha256: str
 
 
 def snapshot_name(epoch: int) -> str:

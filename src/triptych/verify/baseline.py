@@ -10,11 +10,11 @@ from typing import Any
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json, write_json
-from triptych.core.project import Project
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.over_seeds import Spread, group_by_settings
 from triptych.records.journal import look_up
 from triptych.records.run_folder import PICTURES, copy_pictures, has_weights, stage_of
+from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 
 Result = dict[str, Any]

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.json_schemas import PROTOCOL
-from triptych.core.project import Project
+from triptych.evaluation.results_file import PROTOCOL
 from triptych.models.common.registry import FAMILIES
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
+from triptych.repository.project import Project
 from triptych.verify.baseline import ADDED, baseline_file
 from triptych.verify.finding import Finding, Verdict, first_names
 from triptych.verify.tolerances import SETTLED, rounding, tolerance

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from triptych.core.dvc_cache import cached_files, content_hash, recorded_outputs
 from triptych.core.file_names import MANIFEST, RESULTS, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
-from triptych.core.project import Project
+from triptych.repository.dvc_cache import cached_files, content_hash, recorded_outputs
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.verify.finding import Finding, Verdict

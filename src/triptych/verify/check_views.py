@@ -10,9 +10,9 @@ from pathlib import Path
 from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.messages import one_line
-from triptych.core.project import Project
 from triptych.records.mlflow.store import Store, expected_errors
 from triptych.records.run_folder import RunFolder, run_folder_of
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import extractors_of, read_summary, summarise
 from triptych.training.history import step_name

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from triptych.core.errors import TriptychError
-from triptych.core.project import Project
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.verify.check_baseline import check_baseline
 from triptych.verify.check_outputs import check_outputs, check_weights

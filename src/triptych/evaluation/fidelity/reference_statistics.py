@@ -12,7 +12,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
@@ -20,13 +20,34 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
-from triptych.core.json_schemas import ReferenceManifest, read_document
+from triptych.core.json_schemas import Count, JsonSchema, Shape, read_document
 from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
 
 STATISTICS, CLASSIFIER, PUBLISHED = "statistics.safetensors", "classifier", "published"
 SPLIT_FEATURES = "splits.safetensors"
+
+
+class ReferenceManifest(JsonSchema):
+    """The manifest of reference statistics."""
+
+    dataset: str
+    split: str
+    images: Count
+    image_shape: Shape
+    data_sha256: str
+    kind: Literal["classifier", "inception"]
+    extractor: str
+    weights_sha256: str
+    classifier: str
+    classifier_sha256: str
+    key: str
+    source: str
+    real_validation_images: dict[str, dict[str, Any]]
+    published_samples: Count
+    names_classes: bool
+    statistics_sha256: str
 
 
 @dataclass(frozen=True)

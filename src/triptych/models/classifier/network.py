@@ -1,7 +1,7 @@
 """Two small classifiers: a convolutional network for digits, and a residual network for photographs."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import ValidationError
@@ -12,12 +12,26 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import MAKE_AGAIN
-from triptych.core.json_schemas import ClassifierManifest, read_document
+from triptych.core.json_schemas import JsonSchema, read_document
 from triptych.data.image_shapes import CLASSES
 from triptych.models.classifier.settings import Model
 from triptych.training.weights import load_into
 
 CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
+
+
+class ClassifierSettings(JsonSchema):
+    """The settings of a classifier's network."""
+
+    model: dict[str, Any]
+
+
+class ClassifierManifest(JsonSchema):
+    """The manifest of a trained classifier."""
+
+    extractor: str
+    settings: ClassifierSettings
+    weights_sha256: str
 
 
 class ClassifierNetwork(nn.Module):

@@ -9,7 +9,8 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document
-from triptych.core.json_schemas import ModelManifest, read_document
+from triptych.core.json_schemas import read_document
+from triptych.models.common.manifest import ModelManifest
 from triptych.models.common.registry import FAMILIES, build, load_settings_model
 from triptych.training.family import Family
 from triptych.training.reproducible import seeded

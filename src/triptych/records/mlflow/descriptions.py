@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from triptych.core.errors import TriptychError
-from triptych.core.json_schemas import measured
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.results_file import measured
 from triptych.records.headlines import headline_of, likelihoods, title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.run_folder import Json, RunFolder, stage_of

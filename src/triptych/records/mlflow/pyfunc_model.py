@@ -61,7 +61,7 @@ class Sampler:
     """The model inside the wrapper that `mlflow.pyfunc.load_model` returns."""
 
     def __init__(self, folder: Path) -> None:
-        from triptych.evaluation.trained_model import TrainedModel
+        from triptych.inference.trained_model import TrainedModel
 
         self.model = TrainedModel.read(folder, "cpu", folder.name)
 

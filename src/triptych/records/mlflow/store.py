@@ -20,11 +20,11 @@ from urllib.parse import unquote, urlparse
 
 from triptych.core.json_files import flatten
 from triptych.core.process_ids import is_alive
-from triptych.core.project import Project
 from triptych.records.mlflow.descriptions import NOTE, experiment_note, refreshed_note
 from triptych.records.mlflow.saved_view import interface_tags, refreshed_tag
 from triptych.records.mlflow.tags import entry_of, identity_tags
 from triptych.records.run_folder import Json
+from triptych.repository.project import Project
 from triptych.training.history import History, step_name
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import read_json
 from triptych.core.messages import one_line, warn
-from triptych.core.project import Project
 from triptych.records.journal import look_up
 from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
 from triptych.records.mlflow.run_writer import bring_up_to_date
@@ -23,6 +22,7 @@ from triptych.records.run_folder import (
     stage_of,
 )
 from triptych.records.sample_sheets import draw_sample_sheets
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 
 

@@ -13,10 +13,10 @@ from urllib.request import urlopen
 
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
-from triptych.core.project import Project
 from triptych.records.headlines import title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.mlflow.store import ENVIRONMENT, Store, expected_errors
+from triptych.repository.project import Project
 
 HOST = "127.0.0.1"
 TIMEOUT = 120  # seconds until the server must answer

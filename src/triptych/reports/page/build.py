@@ -12,7 +12,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.core.messages import one_line
-from triptych.core.project import Project
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import CONFIDENCE
@@ -22,6 +21,7 @@ from triptych.reports.page.recipes import read_written
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
 from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
 from triptych.reports.page.wall import walls
+from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import LIKELIHOODS, read_summary
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.file_names import HISTORY
-from triptych.core.project import Project
 from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.presentation import Chart, presentations
 from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
 from triptych.records.run_folder import has_weights, is_complete_model
+from triptych.repository.project import Project
 from triptych.training.history import History, read_history
 
 ChartData = dict[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 from triptych.core.file_names import MANIFEST
 from triptych.core.files import read_bytes
 from triptych.core.json_files import flatten, read_json
-from triptych.core.project import Project
 from triptych.core.settings_types import resolve
+from triptych.repository.project import Project
 from triptych.settings.params import LARGEST
 from triptych.settings.recipes import ENTRY_KEYS
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.json_schemas import Results, read_document
-from triptych.core.project import Project
+from triptych.core.json_schemas import read_document
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.presentation import presentation_of
+from triptych.evaluation.results_file import Results
 from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import study_summary
 from triptych.records.journal import look_up
@@ -21,6 +21,7 @@ from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.recipes import used_settings
 from triptych.reports.page.table import NOT_RECORDED, configured
+from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 
 WIDE = 1200  # pixels; a wider figure spans all columns

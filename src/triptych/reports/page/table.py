@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from triptych.core.json_files import flatten, is_number
-from triptych.core.json_schemas import PROTOCOL
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES
 from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap
 from triptych.evaluation.over_seeds import Spread, differ, spreads
+from triptych.evaluation.results_file import PROTOCOL
 from triptych.models.common.registry import FAMILIES
 
 Row = Mapping[str, Any]

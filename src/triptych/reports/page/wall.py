@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from triptych.core.project import Project
 from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
+from triptych.repository.project import Project
 
 Json = dict[str, Any]
 

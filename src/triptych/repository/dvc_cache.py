@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
-from triptych.core.lock_file import read_stages
 from triptych.core.messages import one_line
+from triptych.repository.lock_file import read_stages
 
 IGNORED = {"__pycache__", ".gitignore", "README.md"}  # .dvcignore names these too
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import HISTORY, MANIFEST
 from triptych.core.json_files import Document, read_json
-from triptych.core.json_schemas import ModelManifest, read_document
-from triptych.core.project import Project
+from triptych.core.json_schemas import read_document
 from triptych.data.array_images import LABEL, model_pixels
 from triptych.data.image_shapes import SPLITS
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.sampling import draw
 from triptych.evaluation.uint8_images import to_uint8
+from triptych.inference.sampling import draw
 from triptych.models.common.load import load_family
+from triptych.models.common.manifest import ModelManifest
 from triptych.models.common.registry import FAMILIES, load_settings_model
+from triptych.repository.project import Project
 from triptych.training.history import History, read_history
 from triptych.training.images import HeldOutImages
 

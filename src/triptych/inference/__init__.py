@@ -1,0 +1,1 @@
+"""Trained models outside the pipeline: images, latents and likelihoods on request."""
