@@ -316,23 +316,17 @@ def test_the_check_finds_every_changed_digit() -> None:
     assert tried > 1000
 
 
+def at(name: str, key: str, digits: int, times: int = 1) -> str:
+    """Return a number of a result in the format of the pages."""
+    return shown(result(name)[key] * times, digits)
+
+
 def sentences() -> Iterator[str]:
     """Yield the sentences of docs/results.md that hold numbers, with the numbers of the files."""
-
-    def at(name: str, key: str, digits: int, times: int = 1) -> str:
-        return shown(result(name)[key] * times, digits)
-
     gan, nice, flow, tuned, vae = "gan-mnist", "nice-mnist", "realnvp-mnist", "realnvp-mnist-tuned", "vae-100d-tuned"
-    yield (
-        f"digits in these 1,000 samples have an entropy of {at(gan, 'classes.entropy', 3)} nats; "
-        "the largest possible is log 10"
-    )
     of_seeds = [names for first, names in GROUPS.items() if first.startswith("vae-") and len(names) == 3]
     lowest = min(statistics.mean(result(name)["fid.value"] for name in names) for names in of_seeds)
-    yield f"with `mnist-v1`: {' and '.join(at(name, 'fid.value', 1) for name in GROUPS[gan])} with two seeds."
     yield f"The best VAE has {shown(lowest, 1)} over three seeds."
-    real = [at(gan, f"{measure}.real_images", 3) for measure in ("precision", "recall")]
-    yield f"Real validation images have precision {real[0]} and recall {real[1]}:"
     slower, faster = "published-vae", "published-vae-faster"
     below = -89.78 - result(slower)["test.log_likelihood"]  # pythae's number, in the table of published numbers
     yield f"`{slower}` has log p {below:.1f} nats below the published number, and ELBO {at(slower, 'test.elbo', 2)}."
@@ -387,9 +381,23 @@ def sentences() -> Iterator[str]:
     first, second, third = (shown(gain, 2) for gain in many)
     yield f"The gains of the three seeds with 5,000 draws are {first}, {second} and {third}"
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
+    yield from sentences_on_the_gan("gan-mnist")
     yield from sentences_on_commits()
     yield from sentences_on_processors()
     yield from sentences_on_copies()
+
+
+def sentences_on_the_gan(gan: str) -> Iterator[str]:
+    yield (
+        f"digits in these 1,000 samples have an entropy of {at(gan, 'classes.entropy', 3)} nats; "
+        "the largest possible is log 10"
+    )
+    fids, errors = ([at(name, f"fid.{key}", 1) for name in GROUPS[gan]] for key in ("value", "standard_error"))
+    three = f"{fids[0]}, {fids[1]} and {fids[2]}"
+    yield f"The FIDs of the three runs are {three}. Each has a standard error of {min(errors)} to {max(errors)},"
+    yield f"with `mnist-v1`: {three} with three seeds."
+    real = [at(gan, f"{measure}.real_images", 3) for measure in ("precision", "recall")]
+    yield f"Real validation images have precision {real[0]} and recall {real[1]}:"
 
 
 def sentences_on_commits() -> Iterator[str]:
