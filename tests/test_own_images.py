@@ -196,8 +196,9 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
         with pytest.raises(TriptychError, match=words):
             read(tmp_path / name)
     for changed, words in (
-        ({"y_train": LABELS.astype(int) + 300}, "must lie in 0 to 255"),
-        ({"y_train": LABELS[1:]}, "59 labels for 60 images"),
+        ({"y_train": LABELS.astype(int) + 300}, "0 to 255: number the classes from 0, and keep at most 256"),
+        ({"y_train": LABELS[1:]}, "59 labels for 60 images; give one label per image"),
+        ({"y_valid": LABELS}, "60 labels for 0 images; add the images, or remove the labels"),
         ({"x_test": GREY[:1]}, "has 1 test images: use 5 or more"),
         ({"x_test": GREY[:, 1:, 1:]}, r"x_test has the shape \(60, 11, 11\)"),
     ):

@@ -195,6 +195,11 @@ def test_documents_settings(params: dict) -> None:
         ("references/cifar10/classes", "none", "references.cifar10: inception does not know the classes"),
         ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset: binarized_mnist is binarised"),
         ("references/mnist/split", "valid", "references.mnist.split"),
+        (
+            "datasets/mnist/dequantization",
+            "none",
+            "realnvp-mnist.dataset is mnist, but flow models need noise; set datasets.mnist.dequantization to uniform",
+        ),
         ("references/cifar10/published_samples", 9, "references.cifar10.published_samples"),
         (
             "references/cifar10/published_samples",
