@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from triptych.core.errors import TriptychError
 from triptych.evaluation.gan.measure import sentence
 from triptych.evaluation.gan.rank_correlation import RankCorrelation, rank_correlation
-from triptych.evaluation.gan.snapshot_scores import panel
+from triptych.evaluation.snapshot_scores import panel
 from triptych.models.common.registry import build
 from triptych.models.gan.convolution import PenalisedConv2d
 from triptych.models.gan.resnet import ResidualCritic, ResidualGenerator
@@ -291,8 +291,10 @@ def test_the_permutation_test_of_many_pairs_is_near_the_t_test() -> None:
 
 def test_the_sentence_follows_from_the_permutation_test() -> None:
     rising = sentence(rank_correlation([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]), 5)
-    assert "does not show the progress of training (Spearman's rho -1.00, p = 0.017 by a permutation test, 5" in rising
-    assert "follows the progress of training" in sentence(RankCorrelation(0.8, -0.1, 0.9, 0.02), 50)
+    assert "rises when FID falls (Spearman's rho -1.00, p = 0.017 by a permutation test, 5 trained snap" in rising
+    falling = sentence(RankCorrelation(0.8, -0.1, 0.9, 0.02), 50)
+    assert "falls when FID falls (Spearman's rho 0.80" in falling
+    assert all(each.endswith("as independent, but those of one training are not") for each in (rising, falling))
     assert "do not show whether" in sentence(RankCorrelation(0.5, 0.1, 0.9, 0.06), 50)
     assert "p cannot be below 0.083, and p < 0.05 needs 5 or more" in sentence(
         rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]), 4

@@ -104,7 +104,7 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
 
 
 REAL = {"value": 1.0, "real_images": 0.5}
-PROTOCOLS = {
+COMPARISONS = {
     dataset: {"name": dataset, "metrics": {"fid_classifier": REAL, "parameters": 7}} for dataset in ("mnist", "cifar10")
 }
 
@@ -112,7 +112,7 @@ PROTOCOLS = {
 def row(name: str, dataset: str, elbo: str, fid: str, *others: tuple[str, str], family: str = "vae") -> dict:
     """Return the row of an experiment. `others` are the ELBO and FID of its further seeds."""
     rows = [_row(name, dataset, *pair) for pair in ((elbo, fid), *others)]
-    return rows[0] | {"over_seeds": over_seeds(rows), "protocol": PROTOCOLS[dataset], "family": family}
+    return rows[0] | {"over_seeds": over_seeds(rows), "comparison": COMPARISONS[dataset], "family": family}
 
 
 def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
@@ -123,7 +123,7 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
         "reference": f"{dataset}/test",
         "source": "digits",
         "likelihood_is": "exact",
-        "judged": {measure: f"{measure}_classifier" for measure in measures},
+        "measure_names": {measure: f"{measure}_classifier" for measure in measures},
         **{f"{measure}_classifier": fid for measure in measures},
         "kid_classifier_standard_error": "0.25",
         "fid_classifier_low": str(float(fid) - 10.0),

@@ -173,6 +173,15 @@ def test_a_damaged_database_costs_one_warning(
     assert_complete(project, settings)
 
 
+def test_to_look_for_a_run_creates_and_restores_no_experiment(project: Project) -> None:
+    store = Store(project)
+    assert store.find_runs(NAME, "fingerprint", "vae") == []
+    assert store.client.get_experiment_by_name("vae") is None
+    store.client.delete_experiment(store.prepare_experiment("vae"))
+    assert store.find_runs(NAME, "fingerprint", "vae") == []
+    assert store.client.get_experiment_by_name("vae").lifecycle_stage == "deleted"
+
+
 def test_sync_skips_a_damaged_run_folder(project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
     run(project, settings, learning_rate=0.002)
     [damaged] = (project.private / "runs" / NAME).iterdir()
@@ -372,7 +381,7 @@ def test_a_rebuilt_run_spreads_its_points_over_its_duration(
     empty_mlflow(project, world)
     sync(project, settings)
     store = Store(project)
-    [found] = store.client.search_runs([store.experiment_id("vae")])
+    [found] = store.client.search_runs([store.prepare_experiment("vae")])
     times = [point.timestamp for point in store.client.get_metric_history(found.info.run_id, "valid_negative_elbo")]
     assert [time - found.info.start_time for time in times] == [0, 2000, 4000, 6000]
     assert found.info.end_time - found.info.start_time == 6000
@@ -433,9 +442,12 @@ def test_sync_skips_a_run_folder_with_a_damaged_sheet_of_samples(
 ) -> None:
     run(project, settings)
     [folder] = all_run_folders(project)
-    next(iter(folder.samples.values())).write_bytes(b"no picture")
-    sync(project, settings)
-    assert_one_warning(capsys.readouterr().err, "is damaged")
+    sheet = next(iter(folder.samples.values()))
+    whole = sheet.read_bytes()
+    for damaged in (b"no picture", whole[:8] + b"\xff" + whole[9:]):  # the second has a wrong length of its first part
+        sheet.write_bytes(damaged)
+        sync(project, settings)
+        assert_one_warning(capsys.readouterr().err, f"the run folder {folder.path} is left out: {sheet}")
 
 
 def test_a_failure_to_draw_samples_costs_one_warning(
@@ -465,7 +477,7 @@ def test_a_new_layout_version_rebuilds_every_run_once(
     run(project, settings)
     assert sync(project, settings) == (1, 0)
     store = Store(project)
-    store.client.set_experiment_tag(store.experiment_id("vae"), "mlflow.note.content", "the user's own text")
+    store.client.set_experiment_tag(store.prepare_experiment("vae"), "mlflow.note.content", "the user's own text")
     monkeypatch.setattr(run_folder, "LAYOUT_VERSION", run_folder.LAYOUT_VERSION + 1)
     assert sync(project, settings) == (1, 1)
     assert sync(project, settings) == (1, 0)
@@ -520,7 +532,7 @@ def test_known_files_stay(project: Project, settings: Settings, monkeypatch: pyt
     """Those of a run in training, of a run and a model that the user deleted, and all of them if there is a server."""
     run(project, settings)
     client = Store(project).client
-    [done] = client.search_runs([Store(project).experiment_id("vae")])
+    [done] = client.search_runs([Store(project).prepare_experiment("vae")])
     [registered] = [output.model_id for output in done.outputs.model_outputs]
     client.delete_logged_model(registered)  # a version of it is still registered
     inputs = {"family": "vae", "fingerprint": "0" * 64, "profile": "quick", "settings": {}}
@@ -551,7 +563,7 @@ def test_known_files_stay(project: Project, settings: Settings, monkeypatch: pyt
 
 def test_sync_updates_the_first_experiment_of_a_seed_group(project: Project, settings: Settings) -> None:
     def entry() -> str:
-        [found] = Store(project).client.search_runs([Store(project).experiment_id("vae")])
+        [found] = Store(project).client.search_runs([Store(project).prepare_experiment("vae")])
         return found.data.tags["entry"]
 
     first = {"vae-first": settings.experiment(NAME).model_copy(update={"seed": 1})}
@@ -567,7 +579,7 @@ def test_links_in_descriptions_survive_a_rebuild(project: Project, settings: Set
     run(project, settings)
     store = Store(project)
     store.client.create_experiment("the user's own")  # so that the next number is another one
-    before = store.experiment_id("vae")
+    before = store.prepare_experiment("vae")
     note = shown(project)["experiment"]
     assert f"(#/experiments/{before}/runs?" in note
     forget_connections()
@@ -576,7 +588,7 @@ def test_links_in_descriptions_survive_a_rebuild(project: Project, settings: Set
         Store(project).client.create_experiment(name)
     sync(project, settings)
     store = Store(project)
-    number = store.experiment_id("vae")
+    number = store.prepare_experiment("vae")
     assert number != before
     expected = note.replace(f"#/experiments/{before}/", f"#/experiments/{number}/")
     assert shown(project)["experiment"] == expected
@@ -588,13 +600,13 @@ def test_links_in_descriptions_survive_a_rebuild(project: Project, settings: Set
 
 def test_an_old_saved_view_is_replaced_unless_the_user_edited_it(project: Project, settings: Settings) -> None:
     store = Store(project)
-    number = store.experiment_id("vae")
+    number = store.prepare_experiment("vae")
 
     def view(**changes: object) -> dict[str, object]:
         shown_view = json.loads(store.client.get_experiment(number).tags[saved_view.SAVED_VIEW])
         if changes:
             store.client.set_experiment_tag(number, saved_view.SAVED_VIEW, json.dumps({**shown_view, **changes}))
-            store.experiment_id("vae")
+            store.prepare_experiment("vae")
             return view()
         return shown_view
 
@@ -610,7 +622,7 @@ def test_a_measured_number_never_has_the_name_of_a_curve(project: Project, setti
     run(project, settings)
     metrics = {**METRICS, "valid_negative_elbo": 1.5, "test": {**METRICS["test"], "train_elbo": 2.5}}
     evaluate(project, metrics)
-    [found] = Store(project).client.search_runs([Store(project).experiment_id("vae")])
+    [found] = Store(project).client.search_runs([Store(project).prepare_experiment("vae")])
     assert found.data.metrics["measured.valid_negative_elbo"] == 1.5
     assert found.data.metrics["measured.test.train_elbo"] == 2.5
     assert found.data.metrics["test.elbo"] == -120.5
@@ -623,7 +635,7 @@ def test_the_ui_command_prints_the_addresses_of_the_runs(project: Project, setti
     run(project, settings)
     store = Store(project)
     store.client.create_experiment("the user's own experiment")
-    view = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id('vae')}/runs?"
+    view = f"http://127.0.0.1:5000/#/experiments/{store.prepare_experiment('vae')}/runs?"
     assert [line.split()[0] for line in experiment_lines(store, "http://127.0.0.1:5000").splitlines() if line] == [
         "vae"
     ]
@@ -705,7 +717,7 @@ def test_the_saved_view_is_written_only_for_known_mlflow_versions(
 ) -> None:
     monkeypatch.setattr(saved_view, "version", lambda _: mlflow)
     store = Store(project)
-    number = store.experiment_id("vae")
+    number = store.prepare_experiment("vae")
     tags = store.client.get_experiment(number).tags
     assert "mlflow.note.content" in tags
     assert (saved_view.SAVED_VIEW in tags) == (saved_view.EXPERIMENT_KIND in tags) == is_known

@@ -419,8 +419,8 @@ def test_inception_and_classifier_features_in_one_report(
     project = project_with(copy, tmp_path / "project")
     table = run_report(mixed, project)
     assert table.loc["gan-mnist", "fid"] == str(metrics["fid"]["value"])
-    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: judged by {inception.name}"
-    assert table.loc["vae-20d", "fid"].startswith("not defined: judged by classifier-mnist (")
+    assert table.loc["gan-mnist", "fid_classifier"] == f"not defined: measured on the features of {inception.name}"
+    assert table.loc["vae-20d", "fid"].startswith("not defined: measured on the features of classifier-mnist (")
     assert {path.name for path in project.comparison.glob("X2-fid*")} == {
         f"X2-fid-{reference}.png" for reference in ("cifar10", "mnist", "photographs")
     }
@@ -482,9 +482,13 @@ def test_results_that_do_not_fit_the_settings_are_no_error_before_a_run(
     assert try_to_build_page(project, tiny)
     written = project.page.read_bytes()
     numbers = project.results("vae-20d")
-    write_json(numbers, read_json(numbers) | {"data": "of another version"})
-    assert not try_to_build_page(project, tiny)
-    assert project.page.read_bytes() == written
+    kept = read_json(numbers)
+    for changed in ({"data": "of another version"}, {"parameters": kept["parameters"] + 1}):
+        write_json(numbers, kept | changed)
+        assert not try_to_build_page(project, tiny)
+        assert project.page.read_bytes() == written
+    with pytest.raises(TriptychError, match=r"older than the results of vae-20d: run `triptych repro`$"):
+        build_page(project, tiny)
     monkeypatch.setattr(build, "_render_page", lambda *_: max([]))
     with pytest.raises(
         TriptychError, match=r"^the results do not fit params.yaml \(ValueError: .*\): run `triptych repro`$"

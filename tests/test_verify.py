@@ -290,7 +290,7 @@ def test_outputs_are_compared_with_the_lock_file(tmp_path: Path) -> None:
     entries = [{"path": path, "md5": recorded} for path, recorded in outputs.items()]
     (tmp_path / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train@vae": {"outs": entries}}}))
     settings = SimpleNamespace(**dict.fromkeys(STAGE_SECTIONS.values(), ()) | {"experiments": ["vae"]})
-    afterwards = "changed after the stage wrote it"
+    afterwards = "changed after the stage wrote it: run `triptych repro`"
     assert [*check_outputs(Project(tmp_path), settings)] == [
         Finding("equal.csv", "dvc.lock", Verdict.EQUAL),
         Finding("other.csv", "dvc.lock", Verdict.DAMAGED, f"other.csv {afterwards}"),
@@ -482,3 +482,16 @@ def test_the_baseline_keeps_the_processor_and_the_blas(project: Project) -> None
     kept = read_json(project.root / "metrics" / "baseline" / "quick" / "vae.json")["run"]
     assert kept["seconds_per_sample"] == 0.25
     assert kept.items() >= {"processor": "EPYC 9R14", "blas": "PyTorch mkl"}.items()
+
+
+def test_the_baseline_of_an_untrained_model_has_no_seconds_per_epoch(project: Project) -> None:
+    path, results = project.model("vae") / "manifest.json", project.results("vae")
+    write_json(path, read_json(path) | {"runtime": {}})
+    execution = Execution(project, "train", "vae")
+    execution.facts["train_seconds"] = 1.0
+    execution.write(path)
+    write_json(results, read_json(results) | {"epochs": 0})
+    keep_baseline(project, "vae", "vae", pictures=False)
+    kept = read_json(project.root / "metrics" / "baseline" / "quick" / "vae.json")
+    assert kept["run"]["train_seconds"] == 1.0
+    assert "seconds_per_epoch" not in kept["run"]

@@ -35,8 +35,8 @@ from triptych.data.raw_images import read_origin
 from triptych.data.sources import load_images
 from triptych.data.user_folder import FOLDER_VARIABLE
 from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
-from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.results_file import Results
+from triptych.evaluation.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.common.load import load_family, verified_manifest
 from triptych.settings.params import Settings, load, parse

@@ -222,7 +222,7 @@ def _resumable(project: Project, settings: Settings, stage: str, *modules: str) 
 @click.command()
 def report() -> None:
     """Stage: write the comparison tables and plots, and report.html."""
-    from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
+    from triptych.evaluation.snapshot_scores import SNAPSHOTS
     from triptych.figures.image_grids import SHEET
     from triptych.records.stage_tracker import stage
     from triptych.reports.page.build import build_page

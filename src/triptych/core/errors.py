@@ -10,4 +10,4 @@ class TriptychError(Exception):
 
 
 class DivergenceError(TriptychError):
-    """A number of the run is NaN or infinite."""
+    """A training diverges: a number is not finite or too large, or the networks no longer change."""

@@ -68,7 +68,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if error.errno in NOT_WRITABLE:
-            raise TriptychError(f"{path} cannot be written: {error.strerror}") from error
+            raise TriptychError(
+                f"{path} cannot be written ({error.strerror}): make its folder writable and run again"
+            ) from error
         raise
 
 

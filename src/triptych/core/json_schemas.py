@@ -14,7 +14,7 @@ from triptych.core.settings_types import first_problem, key_path
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]
-Shape = Annotated[list[Side], Field(min_length=2, max_length=3)]
+JsonShape = Annotated[list[Side], Field(min_length=2, max_length=3)]
 
 
 class JsonSchema(BaseModel):

@@ -56,17 +56,12 @@ class Progress:
             words = [self.name, place, number, pace, f"{clock(left)} left"]
             _show("  ".join(filter(None, words)), terminal=self.terminal)
 
-    def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self.began
-
-    def finish(self) -> float:
-        """Clear the line in the terminal; return the seconds since the start."""
+    def finish(self) -> None:
+        """Clear the line in the terminal."""
         if self.displayed:
             tell(doing="", number="", speed="", left=0.0)
         elif self.terminal:
             _show("", terminal=True)
-        return self.seconds()
 
 
 @contextmanager

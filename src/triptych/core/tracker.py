@@ -27,7 +27,7 @@ class Tracker(Protocol):
 
 
 class Silent(Tracker):
-    """A tracker that ignores every report: for the processes of a distributed training, except the first."""
+    """A tracker that ignores every report: of training in memory, and of all but the first of several processes."""
 
 
 class Console(Silent):

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file
-from triptych.core.json_schemas import Count, JsonSchema, Shape, read_document
+from triptych.core.json_schemas import Count, JsonSchema, JsonShape, read_document
 
 ADVICE = "run the prepare stage of this data set again"
 
@@ -22,7 +22,7 @@ class PreparedManifest(JsonSchema):
 
     dataset: str
     source: str
-    image_shape: Shape
+    image_shape: JsonShape
     splits: dict[str, Count]
     binarization: str
     files: dict[str, str]

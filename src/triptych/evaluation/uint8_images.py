@@ -20,8 +20,12 @@ def to_uint8(intensities: Tensor, name: str) -> Tensor:
     """
     if not torch.isfinite(intensities).all():
         share = 1 - float(torch.isfinite(intensities).flatten(1).all(1).float().mean())
-        raise TriptychError(f"{name}: {share:.1%} of the images hold NaN or infinity; the model has diverged")
+        raise TriptychError(
+            f"{name}: {share:.1%} of the images hold NaN or infinity: lower the learning rate and train again"
+        )
     low, high = float(intensities.min()), float(intensities.max())
     if low < -TOLERANCE or high > 1 + TOLERANCE:
-        raise TriptychError(f"{name}: intensities from {low:.3g} to {high:.3g}, but they must lie in [0, 1]")
+        raise TriptychError(
+            f"{name}: intensities from {low:.3g} to {high:.3g}, but a model must generate values in [0, 1]"
+        )
     return (intensities.clamp(0, 1) * 255).round().to(torch.uint8)

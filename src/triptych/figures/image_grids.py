@@ -43,9 +43,8 @@ def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     return sheet
 
 
-def read_sheet(path: Path) -> np.ndarray:
-    """Return the pixels of an image file. Raises TriptychError if it is missing or damaged."""
-    advice = "run the stage that writes it again"
+def read_sheet(path: Path, advice: str = "run the stage that writes it again") -> np.ndarray:
+    """Return the pixels of an image file. Raises TriptychError, with the advice, if it is missing or damaged."""
     with readable(path, advice):
         try:
             return np.asarray(Image.open(path))

@@ -30,8 +30,8 @@ from triptych.core.files import atomic_folder, copy_file
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import flatten, read_json, write_json
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS
 from triptych.evaluation.results_file import measured
+from triptych.evaluation.snapshot_scores import SNAPSHOTS
 from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 from triptych.training.history import STEPS, History, read_history, step_name

@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
 from triptych.records.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-
-def open_sheet(path: Path) -> Image:
-    """Return a sheet of samples. Raises TriptychError if the file is damaged."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as sheet:
-            sheet.load()
-            return sheet
-    except (UnidentifiedImageError, OSError) as error:
-        raise TriptychError(f"{path} is damaged ({error}): delete its folder") from None
 
 
 def draw_sample_sheets(run: RunFolder, model: Path) -> None:

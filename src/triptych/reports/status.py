@@ -20,6 +20,7 @@ from triptych.records.headlines import experiment_headline, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.reports.page.build import is_current
+from triptych.reports.page.recipes import read_written
 from triptych.repository.dvc_cache import content_hash, is_cached
 from triptych.repository.lock_file import read_stages
 from triptych.repository.project import Project
@@ -93,7 +94,8 @@ def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
     indices = [folder / INDEX for folder in project.checkpoints.glob(f"{name}@*")]
     steps = [read_json(index)["step"] for index in indices if index.exists()]
     if state != CURRENT and steps:
-        return State("stopped", f"a run stopped after step {max(steps):,}; with the same settings it continues there")
+        words = "with the same settings, code and data, and on the same kind of machine, it continues there"
+        return State("stopped", f"a run stopped after step {max(steps):,}; {words}")
     return State(state) if state in (CURRENT, NEVER) else State("stale", state)
 
 
@@ -109,7 +111,7 @@ def _training(project: Project, name: str) -> tuple[str, str, str]:
     if not manifest.exists():
         return "", "", ""
     facts = read_json(manifest)
-    journal = look_up(project, stage_of(facts.get("family", facts.get("study", ""))), name, manifest)
+    journal = look_up(project, stage_of(facts["family"]), name, manifest)
     began, seconds = str(journal.get("started", ""))[:16].replace("T", " "), journal.get("seconds")
     return facts.get("profile", ""), began, f"{seconds:,.0f} s" if is_number(seconds) else ""
 
@@ -126,10 +128,7 @@ class Lock:
     @classmethod
     def read(cls, project: Project) -> Lock:
         """Read `dvc.lock` and `params.yaml`. Raises TriptychError if `dvc.lock` is damaged."""
-        from ruamel.yaml import YAML
-
-        settings = YAML(typ="safe").load(project.params.read_text(encoding="utf-8")) or {}
-        return cls(project.root, read_stages(project.root), settings)
+        return cls(project.root, read_stages(project.root), read_written(project))
 
     def state(self, stage: str) -> str:
         """Return `CURRENT`, `NEVER`, or the reason why the stage must run again."""

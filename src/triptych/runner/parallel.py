@@ -13,7 +13,7 @@ Private or undocumented parts of DVC that this module uses:
 - `dvc.stage.run.prepare_kwargs` (extended)
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
 - `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`: in `dvc_params.py`
-- the modules in `DVC_MODULES`; and in `core/lock_file.py` `to_lockfile` and `dumps_yaml`
+- the modules in `DVC_MODULES`; and in `repository/lock_file.py` `to_lockfile` and `dumps_yaml`
 
 `runner/dvc.py` names the versions of DVC with which the tests of this module pass.
 """

@@ -12,9 +12,9 @@ from triptych.core.json_schemas import read_document
 from triptych.core.tracker import Tracker
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.gan.snapshot_scores import panel
 from triptych.evaluation.over_seeds import spreads
 from triptych.evaluation.results_file import Results, measured
+from triptych.evaluation.snapshot_scores import panel
 from triptych.figures.comparison import bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_panels, read_sheet

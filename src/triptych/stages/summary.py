@@ -44,7 +44,7 @@ def summarise(name: str, family: str, metrics: Numbers, extractors: Sequence[str
     row["likelihood_is"] = metrics.get("likelihood_is", row["test_log_likelihood"])
     protocol = metrics[name_of("fid", metrics)]
     for measure in (name + SUFFIX[extractor] for extractor in extractors for name in MEASURES):
-        found = metrics.get(measure, {"value": f"{ABSENT}: judged by {protocol['extractor']}"})
+        found = metrics.get(measure, {"value": f"{ABSENT}: measured on the features of {protocol['extractor']}"})
         row[measure] = found["value"]
         if measure.startswith(INTERVALS):
             row |= {f"{measure}_{key}": found.get(key, ABSENT) for key in ("standard_error", "low", "high")}

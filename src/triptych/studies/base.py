@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -15,7 +16,7 @@ from triptych.core.tracker import Tracker
 from triptych.studies.settings import StudySettings
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.history import History
-from triptych.training.resume import ResumableRun
+from triptych.training.resume import ResumableRun, copy_tensors
 
 MOST_ROWS = 200  # of a history
 
@@ -65,7 +66,7 @@ def fit(
     run = ResumableRun(
         name, checkpoints, tracker, unit="iteration", total=iterations, interval=interval, save_last=True
     )
-    run.restore(lambda tensors: _restore(study, tensors))
+    run.restore(partial(copy_tensors, study.state()))
     start, chunk = max(run.done, 0), -(-iterations // MOST_ROWS)
     progress = Progress(name, iterations, start, "iterations")
     for first in range(start, iterations, chunk):
@@ -86,11 +87,6 @@ def fit(
     seconds = run.seconds()
     tracker.note(train_seconds=seconds, iterations_per_second=iterations / seconds)
     return run.history
-
-
-def _restore(study: Study, tensors: dict[str, Tensor]) -> None:
-    for name, value in study.state().items():
-        value.copy_(tensors[name])
 
 
 def _refuse_divergence(name: str, study: Study, quantity: str, values: Tensor, first: int) -> None:

@@ -1,7 +1,8 @@
 """The checkpoint format: all that an interrupted run needs to continue and to end with the same bytes.
 
-Checkpoints are not DVC outputs. Each run has a folder named by a key that covers its settings, data and code, so that
-no other run reads it. Random number generators are not saved: every epoch, or chunk of iterations, seeds its own.
+Checkpoints are not DVC outputs. Each run has a folder named by a key that covers its settings, data and code and the
+kind of machine, so that no other run reads it. Random number generators are not saved: every epoch, or chunk of
+iterations, seeds its own.
 """
 
 from __future__ import annotations

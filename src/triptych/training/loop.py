@@ -6,6 +6,8 @@ one batch. Order, seeds, schedule, clipping, averaging, validation, snapshots an
 
 from __future__ import annotations
 
+from functools import partial
+
 from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
 from triptych.core.tracker import Tracker
@@ -14,7 +16,7 @@ from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.history import History
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.reproducible import seeded
-from triptych.training.resume import ResumableRun
+from triptych.training.resume import ResumableRun, copy_tensors
 from triptych.training.trainer import Trainer
 from triptych.training.weights import save_tensors
 
@@ -38,7 +40,7 @@ def fit(
     run = ResumableRun(
         trainer.name, checkpoints, tracker, unit="epoch", total=epochs, interval=trainer.runtime.checkpoint_seconds
     )
-    run.restore(trainer.restore)
+    run.restore(partial(copy_tensors, trainer.state()))
     updates, epoch_images = epochs * trainer.steps(images), trainer.steps(images) * trainer.images_per_step
     seen = max(run.done, 0) * epoch_images
     progress = Progress(trainer.name, epochs * epoch_images, seen, silent=not is_writer)

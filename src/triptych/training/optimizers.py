@@ -55,11 +55,6 @@ class Adam:
         parts = {"first": self.first, "second": self.second, "step": self.steps}
         return {f"{index}/{name}": tensor for name, part in parts.items() for index, tensor in enumerate(part)}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Copy the tensors that `state` returned."""
-        for name, tensor in self.state().items():
-            tensor.copy_(tensors[name])
-
 
 class RMSprop:
     """RMSprop without momentum (Tieleman and Hinton 2012). `smoothing` is the decay of the mean square."""

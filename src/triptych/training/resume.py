@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -12,6 +12,12 @@ from triptych.core.tracker import Tracker
 from triptych.training import distributed
 from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.history import History
+
+
+def copy_tensors(to: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Copy saved tensors into those of the same names."""
+    for name, tensor in to.items():
+        tensor.copy_(saved[name])
 
 
 @dataclass

@@ -102,7 +102,11 @@ class TrainingSettings(Section):
         default="constant", description="schedule of the learning rate; `cosine`: it falls to 0 at the end"
     )
     ema: float | None = Field(
-        default=None, gt=0.0, lt=1.0, description="decay of the moving average of the weights, per update"
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="decay of the moving average of the weights, per update; in the first updates it is smaller: "
+        "(1 + n) / (10 + n) at update n",
     )
     gradient_clip: PositiveFloat | None = Field(
         default=None, le=1e12, description="largest norm of the gradient; larger gradients are scaled down"

@@ -21,7 +21,6 @@ from triptych.training.learning_rate import learning_rate
 from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import generator, seeded
 from triptych.training.settings import Player, Runtime, TrainingSettings
-from triptych.training.weights import with_prefix
 
 
 @dataclass(frozen=True)
@@ -120,16 +119,18 @@ class Trainer:
             row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
         for name, value in row.items():
             if not math.isfinite(value):
-                raise DivergenceError(f"{self.name} diverged: {name} is {value} after epoch {epoch}")
+                raise self._divergence(f"{name} is {value} after epoch {epoch}")
         return row
 
     def _refuse_divergence(self, quantities: Tensor, epoch: int, first_step: int, batch: Tensor) -> None:
         problem = find_divergence(quantities, first_step)
         if problem:
-            raise DivergenceError(
-                f"{self.name} diverged: {problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}; lower "
-                f"experiments.{self.name}.learning_rate or set its gradient_clip"
-            )
+            raise self._divergence(f"{problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}")
+
+    def _divergence(self, problem: str) -> DivergenceError:
+        return DivergenceError(
+            f"{self.name} diverged: {problem}; lower experiments.{self.name}.learning_rate or set its gradient_clip"
+        )
 
     def step(self, batch: Tensor) -> dict[str, Tensor]:
         """Make one step of the family: on a GPU as a CUDA graph, if all its steps do the same work."""
@@ -200,15 +201,6 @@ class Trainer:
         for player, optimizer in self.optimizers.items():
             tensors |= {f"optimizer/{player}/{name}": value for name, value in optimizer.state().items()}
         return tensors
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Copy the tensors that `state` returned."""
-        self.family.networks.load_state_dict(with_prefix("networks/", tensors))
-        if self.ema:
-            for name, value in with_prefix("ema/", tensors).items():
-                self.ema.shadow[name].copy_(value)
-        for player, optimizer in self.optimizers.items():
-            optimizer.restore(with_prefix(f"optimizer/{player}/", tensors))
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:

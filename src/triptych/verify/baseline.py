@@ -125,7 +125,7 @@ def _run_facts(project: Project, name: str, results: Result, family: str) -> Res
     facts = look_up(project, stage_of(family), name, project.model(name) / MANIFEST)
     evaluated = look_up(project, "evaluate", name, project.results(name))
     found = {key: facts[key] for key in FACTS if key in facts}
-    if "train_seconds" in facts and "epochs" in results:
+    if "train_seconds" in facts and results.get("epochs"):  # a study has no epochs
         found["seconds_per_epoch"] = facts["train_seconds"] / results["epochs"]
     if "seconds_per_sample" in evaluated:
         found["seconds_per_sample"] = evaluated["seconds_per_sample"]

@@ -42,7 +42,7 @@ def _check_output(root: Path, name: str, md5: str) -> Finding:
     if content_hash(path) == md5:
         return Finding(name, LOCK, Verdict.EQUAL)
     changed = ", ".join(_changed_files(root, path, md5)) or path.name
-    return Finding(name, LOCK, Verdict.DAMAGED, f"{changed} changed after the stage wrote it")
+    return Finding(name, LOCK, Verdict.DAMAGED, f"{changed} changed after the stage wrote it: run `triptych repro`")
 
 
 def _changed_files(root: Path, folder: Path, md5: str) -> list[str]:
@@ -62,7 +62,12 @@ def check_weights(project: Project, names: Iterable[str]) -> Iterator[Finding]:
             continue  # `check_outputs` reports a missing output
         weights, recorded = f"models/{name}/{WEIGHTS}", read_json(folder / MANIFEST)["weights_sha256"]
         if sha256_of_file(folder / WEIGHTS) != recorded:
-            yield Finding(weights, MANIFEST, Verdict.DAMAGED, "these are not the weights of the training run")
+            yield Finding(
+                weights,
+                MANIFEST,
+                Verdict.DAMAGED,
+                "these are not the weights of the training run: run `triptych repro`",
+            )
         elif results.exists() and read_json(results)["weights_sha256"] != recorded:
             detail = "these results belong to other weights: run `triptych repro`"
             yield Finding(f"plots/{name}/{RESULTS}", MANIFEST, Verdict.DAMAGED, detail)

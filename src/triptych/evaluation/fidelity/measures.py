@@ -104,7 +104,7 @@ def precision_and_recall(generated: Features, reference: ReferenceStatistics) ->
     if min(len(ours), len(theirs)) <= NEIGHBOURS:
         raise TriptychError(
             f"precision and recall need more than {NEIGHBOURS} images of each kind, but there are {len(ours)} samples "
-            f"and {len(theirs)} real images"
+            f"and {len(theirs)} real images: use more of both"
         )
     found = prc_features_to_metric(
         ours, theirs, prc_neighborhood=NEIGHBOURS, prc_batch_size=CHUNK, save_cpu_ram=True, verbose=False

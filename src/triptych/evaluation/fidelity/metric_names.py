@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 MEASURES = ("fid", "kid", "is", "precision", "recall")
 SUFFIX = {"classifier": "_classifier", "inception": ""}  # by extractor
+FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
 ABSENT = "not defined"  # the beginning of a cell without a number
 
 

@@ -20,7 +20,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.hashing import sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
-from triptych.core.json_schemas import Count, JsonSchema, Shape, read_document
+from triptych.core.json_schemas import Count, JsonSchema, JsonShape, read_document
 from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, FEATURES, Extractors, Features, Kind
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root
 from triptych.training.weights import load_tensors, save_tensors
@@ -35,7 +35,7 @@ class ReferenceManifest(JsonSchema):
     dataset: str
     split: str
     images: Count
-    image_shape: Shape
+    image_shape: JsonShape
     data_sha256: str
     kind: Literal["classifier", "inception"]
     extractor: str

@@ -5,7 +5,7 @@ from triptych.evaluation.flow.latent_traversal import traversals
 from triptych.objectives.flow import bits_per_dimension
 
 SAMPLES_ARE = "the flow's images, with each pixel rounded down to its 8-bit level"
-NOT_DEFINED = {"elbo": "a flow has an exact likelihood and needs no bound"}
+NOT_DEFINED = {"elbo": "a flow has one bound only, its log-likelihood"}
 
 LIKELIHOOD_IS = {  # by whether the noise is uniform
     True: "exact for the dequantised image and in expectation a lower bound for the 8-bit image: one draw of uniform "

@@ -9,13 +9,13 @@ from triptych.core.progress import Progress
 from triptych.evaluation.context import Evaluation
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.gan.rank_correlation import (
-    LEVEL,
+    SIGNIFICANCE,
     RankCorrelation,
     fewest_for_test,
     rank_correlation,
     smallest_p,
 )
-from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, columns
+from triptych.evaluation.snapshot_scores import SNAPSHOTS, columns
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.models.gan.family import CriticFamily
 from triptych.training.family import Family
@@ -24,6 +24,7 @@ from triptych.training.reproducible import generator
 
 SAMPLES_ARE = "the generator's images"
 DEVIATION = "standard_deviation"
+CAUTION = "the test treats the snapshots as independent, but those of one training are not"
 UNCERTAINTY = ("standard_error", "low", "high")
 NOT_DEFINED = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
 
@@ -118,15 +119,15 @@ def sentence(found: RankCorrelation | None, snapshots: int) -> str:
     if snapshots < fewest:
         return (
             f"{snapshots} trained snapshots are too few to test whether the critic's estimate follows FID: p cannot be "
-            f"below {smallest_p(snapshots):.2g}, and p < {LEVEL:g} needs {fewest} or more"
+            f"below {smallest_p(snapshots):.2g}, and p < {SIGNIFICANCE:g} needs {fewest} or more"
         )
     if found is None:
         return "the rank correlation of the critic's estimate with FID is not defined, since one of them is constant"
     numbers = (
         f"Spearman's rho {found.value:.2f}, p = {found.p:.2g} by a permutation test, {snapshots} trained snapshots"
     )
-    if found.p >= LEVEL:
+    if found.p >= SIGNIFICANCE:
         return f"these snapshots do not show whether the critic's estimate follows FID ({numbers})"
     if found.value > 0:
-        return f"the critic's estimate falls when FID falls, so it follows the progress of training ({numbers})"
-    return f"the critic's estimate rises when FID falls, so it does not show the progress of training ({numbers})"
+        return f"the critic's estimate falls when FID falls ({numbers}); {CAUTION}"
+    return f"the critic's estimate rises when FID falls ({numbers}); {CAUTION}"

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from triptych.evaluation.context import Evaluation, at_epoch, label_texts
 from triptych.evaluation.gan.presentation import CHARTS
-from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
+from triptych.evaluation.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_grids, image_rows

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 QUANTILE = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 ROUNDING = 1e-12  # of a correlation
 FEWEST = 4  # pairs for an interval
-LEVEL = 0.05  # of the test
+SIGNIFICANCE = 0.05  # of the test
 PERMUTATIONS = 50_000  # up to 8 pairs, there are fewer
 
 
@@ -60,12 +60,12 @@ def smallest_p(pairs: int) -> float:
 
 
 def fewest_for_test() -> int:
-    """Return the number of pairs from which p can be below `LEVEL`.
+    """Return the number of pairs from which p can be below `SIGNIFICANCE`.
 
     >>> fewest_for_test()
     5
     """
-    return next(pairs for pairs in count(1) if smallest_p(pairs) < LEVEL)
+    return next(pairs for pairs in count(1) if smallest_p(pairs) < SIGNIFICANCE)
 
 
 def _permutation_test(ranks: np.ndarray, others: np.ndarray) -> float:

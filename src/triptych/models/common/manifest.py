@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from triptych.core.json_schemas import Count, JsonSchema, Shape
+from triptych.core.json_schemas import Count, JsonSchema, JsonShape
 
 
 class Data(JsonSchema):
@@ -18,7 +18,7 @@ class Data(JsonSchema):
 class TrainingData(Data):
     """The data of a trained model, with the shape that is needed to build the model."""
 
-    image_shape: Shape
+    image_shape: JsonShape
 
 
 class ModelSettings(JsonSchema):

@@ -1,8 +1,8 @@
 """The registry of model families, with one entry per family.
 
 To add a family, write its modules and add one entry to `FAMILIES`. The modules are given by dotted path, so they may
-also lie outside the package `triptych`. `settings/own_data.py` names the families of which `triptych add-data` writes
-experiments; no other module names families.
+also lie outside the package `triptych`. Apart from descriptions and help texts, only `settings/own_data.py` names
+families: those of which `triptych add-data` writes experiments.
 """
 
 from __future__ import annotations

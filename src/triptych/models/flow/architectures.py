@@ -13,7 +13,7 @@ from triptych.models.flow.coupling import (
     halves,
 )
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
-from triptych.models.flow.image_transforms import Reorder, Reshape, Shape, Split, Squeeze
+from triptych.models.flow.image_transforms import MapShape, Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.networks import GatedNetwork, ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
@@ -105,7 +105,7 @@ def _multiscale(model: Model, image_shape: tuple[int, ...]) -> Composition:
     lower = Squeeze(upper.squeezed)
     fours = torch.arange(upper.squeezed[0]).view(-1, 4)
     pairs = torch.cat([fours[:, [0, 3]].flatten(), fours[:, [1, 2]].flatten()])
-    rest: Shape = (lower.squeezed[0] // 2, *lower.squeezed[1:])
+    rest: MapShape = (lower.squeezed[0] // 2, *lower.squeezed[1:])
     first, second = model.channels
     return Composition(
         [
@@ -134,10 +134,10 @@ def _gated(model: Model, image_shape: tuple[int, ...]) -> Composition:
     return Composition([Reshape(flat, inside), *couplings, *scales, Reshape(inside, flat)])
 
 
-def _smaller_scales(model: Model, inside: Shape, half: int, quarter: int) -> list[Transform]:
+def _smaller_scales(model: Model, inside: MapShape, half: int, quarter: int) -> list[Transform]:
     """Return couplings on channels at half and, after a split, at a quarter of the image size."""
     upper = Squeeze(inside)
-    rest: Shape = (upper.squeezed[0] // 2, *upper.squeezed[1:])
+    rest: MapShape = (upper.squeezed[0] // 2, *upper.squeezed[1:])
     lower = Squeeze(rest)
     inner = Composition(
         [lower, *_channel_couplings(model, lower.squeezed, quarter, 2 * model.couplings), Reshape(lower.squeezed, rest)]
@@ -146,12 +146,12 @@ def _smaller_scales(model: Model, inside: Shape, half: int, quarter: int) -> lis
     return [upper, *couplings, Split(inner), Reshape(upper.squeezed, inside)]
 
 
-def checkerboard_coupling(shape: Shape, index: int, width: int, blocks: int, context: int) -> CheckerboardCoupling:
+def checkerboard_coupling(shape: MapShape, index: int, width: int, blocks: int, context: int) -> CheckerboardCoupling:
     """Return coupling number `index` on a checkerboard, whose network also receives `context` channels."""
     return CheckerboardCoupling(shape, index % 2, GatedNetwork(shape[0] + context, 2 * shape[0], width, blocks))
 
 
-def _channel_couplings(model: Model, shape: Shape, width: int, count: int) -> Iterator[Transform]:
+def _channel_couplings(model: Model, shape: MapShape, width: int, count: int) -> Iterator[Transform]:
     """Yield affine couplings on alternating halves of the channels."""
     sizes = halves(shape[0])
     network = GatedNetwork if model.architecture == "gated" else ResidualNetwork
@@ -161,7 +161,7 @@ def _channel_couplings(model: Model, shape: Shape, width: int, count: int) -> It
         yield AffineCoupling(sizes, index % 2, network(sizes[0], 2 * sizes[1], width, model.blocks), (sizes[1], 1, 1))
 
 
-def _with_channels(image_shape: tuple[int, ...]) -> Shape:
+def _with_channels(image_shape: tuple[int, ...]) -> MapShape:
     return image_shape if len(image_shape) == 3 else (1, *image_shape)
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from triptych.core.errors import TriptychError
+from triptych.core.errors import DivergenceError
 from triptych.data.dequantization import LEVELS
 from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.dequantization import Dequantize
@@ -86,7 +86,7 @@ class FlowFamily(Family):
         """Return log p of held-out images, (n,) in nats per image, float64 on the CPU.
 
         With uniform noise, the stored dequantised images are used, which are the same for every model. Raises
-        TriptychError, which names the layer, if a value is not finite.
+        DivergenceError, which names the layer, if a value is not finite.
         """
         if self.uniform:
             parts = images.continuous.split(CHUNK)
@@ -96,9 +96,9 @@ class FlowFamily(Family):
         nats = torch.cat(found).cpu().double()
         if not nats.isfinite().all():
             place = self.first_non_finite_layer(images.pixels)
-            raise TriptychError(
+            raise DivergenceError(
                 f"the likelihood of {int((~nats.isfinite()).sum()):,} of {len(nats):,} {images.split} images is not "
-                f"finite{place}: lower the learning rate or set gradient_clip, and train again"
+                f"finite{place}; lower the learning rate or set gradient_clip, and train again"
             )
         return nats
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from triptych.core.errors import TriptychError
 from triptych.models.flow.transform import Transform
 
-Shape = tuple[int, int, int]  # channels, rows, columns
+MapShape = tuple[int, int, int]  # channels, rows, columns
 
 
 class Reshape(Transform):
@@ -48,7 +48,7 @@ class Squeeze(Transform):
     tensor([1, 2, 3, 4])
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: MapShape) -> None:
         """Set up the transform for images of this shape. Raises TriptychError if a side is odd."""
         super().__init__()
         channels, rows, columns = shape
@@ -57,7 +57,7 @@ class Squeeze(Transform):
                 f"an image of {rows} by {columns} cannot be squeezed: a multi-scale flow needs sides that are even at "
                 "each scale"
             )
-        self.squeezed: Shape = (4 * channels, rows // 2, columns // 2)
+        self.squeezed: MapShape = (4 * channels, rows // 2, columns // 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return torch.nn.functional.pixel_unshuffle(x, 2), x.new_zeros(len(x))

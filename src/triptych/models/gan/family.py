@@ -65,11 +65,11 @@ class DiscriminatorFamily(GanFamily):
         real = to_signed(pixels)
         with torch.no_grad():
             fake = self._generate(real)
-        critic_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
-        update("discriminator", critic_loss)
+        opponent_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake), self.label_noise)
+        update("discriminator", opponent_loss)
         loss = non_saturating(self.discriminator(self._generate(real)).float())
         update("generator", loss)
-        return {"discriminator_loss": critic_loss.detach(), "generator_loss": loss.detach()}
+        return {"discriminator_loss": opponent_loss.detach(), "generator_loss": loss.detach()}
 
     def validate(self, images: HeldOutImages) -> dict[str, float]:
         """Return both losses, and the discriminator's accuracy, on held-out images and as many generated ones."""

@@ -114,7 +114,7 @@ def _version_of(client: MlflowClient, uri: str) -> ModelVersion:
 
 
 def _find_model(store: Store, run: RunFolder) -> LoggedModel | None:
-    experiment = store.experiment_id(run.inputs["family"])
+    experiment = store.prepare_experiment(run.inputs["family"])
     models = store.client.search_logged_models([experiment], _query(store, run.name, run.inputs[WEIGHTS_HASH]))
     return next((model for model in models if model.status == "READY"), None)
 
@@ -128,7 +128,7 @@ def _query(store: Store, name: str, weights: str) -> str:
 
 
 def _log_model(store: Store, run_id: str, run: RunFolder, folder: Path) -> LoggedModel:
-    client, experiment = store.client, store.experiment_id(run.inputs["family"])
+    client, experiment = store.client, store.prepare_experiment(run.inputs["family"])
     model = client.create_logged_model(experiment, run.name, run_id, _tags(store, run))
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / "model"

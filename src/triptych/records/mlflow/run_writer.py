@@ -12,7 +12,6 @@ from triptych.records.mlflow.saved_view import FINAL_SAMPLES, SAMPLES
 from triptych.records.mlflow.store import Clock, Store, to_metrics
 from triptych.records.mlflow.tags import execution_tags
 from triptych.records.run_folder import SPEEDS, Json, RunFolder, measured_numbers
-from triptych.records.sample_sheets import open_sheet
 
 SHARED_TAGS = (
     *("profile", "family", "project", "stage", "git_commit", "dvc_exp"),
@@ -29,6 +28,7 @@ def bring_up_to_date(
     evaluation: if MLflow shows that state, only the evaluation is added.
     """
     inputs, digest = run.inputs, run.digest  # a damaged run folder raises here, before MLflow shows half of it
+    store.prepare_experiment(inputs["family"])
     shown = store.find_runs(run.name, inputs["fingerprint"], inputs["family"])
     found = shown[0].data.tags.get("digest") if len(shown) == 1 else None
     if len(shown) == 1:
@@ -74,11 +74,13 @@ class RunWriter:
 
     def _write_training(self, model: Path | None) -> None:
         """Write updates, speeds, sheets of samples, and the model if there is one."""
+        from triptych.figures.image_grids import read_sheet
+
         speeds = {name: float(self.facts[name]) for name in SPEEDS if name in self.facts}
         step, last = self.run.last_step
         self.store.log_rows(self.run_id, [*self.run.updates, {step: last, **speeds}], self.clock)
         for epoch, path in self.run.samples.items():
-            sheet, when = open_sheet(path), self.clock(epoch) if self.clock else None
+            sheet, when = read_sheet(path, "delete its folder"), self.clock(epoch) if self.clock else None
             self.store.client.log_image(self.run_id, sheet, key=SAMPLES, step=epoch, timestamp=when)
             if epoch == last:
                 self.store.client.log_image(self.run_id, sheet, key=FINAL_SAMPLES, step=0, timestamp=when)

@@ -113,8 +113,11 @@ class Store:
         self.project.private.mkdir(parents=True, exist_ok=True)
         return FileLock(self.project.private / "mlflow.lock")
 
-    def experiment_id(self, family: str) -> str:
-        """Return the id of the MLflow experiment for this family or kind of study. Create it if it is missing."""
+    def prepare_experiment(self, family: str) -> str:
+        """Return the id of the MLflow experiment for this family or kind of study, with its tags up to date.
+
+        It is created if it is missing, and restored if it was deleted.
+        """
         client = self.client
         with self._lock:
             found = client.get_experiment_by_name(family)
@@ -143,8 +146,11 @@ class Store:
 
     def find_runs(self, name: str, fingerprint: str, family: str) -> list[Run]:
         """Return all runs of this project with this name and fingerprint."""
+        experiment = self.client.get_experiment_by_name(family)
+        if not experiment or experiment.lifecycle_stage == "deleted":
+            return []
         query = f"tags.triptych_experiment = '{name}' and tags.fingerprint = '{fingerprint}'{self.project_filter}"
-        return list(self.client.search_runs([self.experiment_id(family)], query))
+        return list(self.client.search_runs([experiment.experiment_id], query))
 
     def create_run(self, name: str, inputs: Json, tags: dict[str, str], start: int | None = None) -> str:
         """Create a run with its parameters, tags and data set; return its id.
@@ -154,7 +160,7 @@ class Store:
         from mlflow.entities import Param, RunTag
 
         family = inputs["family"]
-        run_id = self.client.create_run(self.experiment_id(family), start_time=start, run_name=name).info.run_id
+        run_id = self.client.create_run(self.prepare_experiment(family), start_time=start, run_name=name).info.run_id
         tags = identity_tags(name, inputs, self.seed_groups) | {"project": self.project_name} | tags
         self.client.log_batch(
             run_id,

@@ -74,7 +74,7 @@ def _experiments(store: Store, address: str) -> str:
 def experiment_lines(store: Store, address: str) -> str:
     """Return one line per family with the address of its runs, because MLflow's front page does not lead to them."""
     names = [experiment.name for experiment in store.client.search_experiments(order_by=["name"])]
-    shown = [(name, store.experiment_id(name)) for name in names if title_of(name) != name]
+    shown = [(name, store.prepare_experiment(name)) for name in names if title_of(name) != name]
     return "".join(f"\n  {name:<11} {address}/{address_of(number)}" for name, number in shown)
 
 
@@ -121,4 +121,4 @@ def _wait_for(server: subprocess.Popen, address: str) -> None:
                 return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
-    raise TriptychError(f"MLflow's server did not answer within {TIMEOUT} s")
+    raise TriptychError(f"MLflow's server did not answer within {TIMEOUT} s: try again")

@@ -24,6 +24,8 @@ from triptych.reports.page.wall import walls
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import LIKELIHOODS, read_summary
+from triptych.verify.check_views import check_summary
+from triptych.verify.finding import Verdict, first_names
 
 Json = dict[str, Any]
 
@@ -82,15 +84,16 @@ def _is_written(project: Project, html: bytes) -> bool:
 def _render_page(project: Project, settings: Settings) -> bytes:
     """Return the page as a function of the files on disk. Facts that the journal lacks are shown as not recorded.
 
-    Raises TriptychError if a file is missing or damaged.
+    Raises TriptychError if a file is missing or damaged, or if `summary.csv` is older than the results.
     """
+    _refuse_old_summary(project, settings)
     rows = {row["experiment"]: row for row in read_summary(project.summary)}
     groups = settings.seed_groups(among=rows)
     written = read_written(project)
     experiments = [
         experiment_section(project, groups[name], settings.experiment(name).family, written) for name in groups
     ]
-    compared = protocols(experiments)
+    compared = comparisons(experiments)
     table = [
         _table_row([rows[name] for name in names], section, compared)
         for names, section in zip(groups.values(), experiments, strict=True)
@@ -108,7 +111,7 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         experiments=experiments,
         profiles=sorted({row["profile"] for row in table}),
         made=provenance(experiments + studies),
-        protocols=compared,
+        comparisons=compared,
         tables=scores,
         headlines=_headlines(scores),
         walls=walls(project, table),
@@ -125,7 +128,6 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         undefined=undefined(table),
         several_seeds=any(len(names) > 1 for names in groups.values()),
         confidence_of_seeds=f"{CONFIDENCE:.0%}",
-        confidence=f"{settings.active.fidelity.confidence:.0%} confidence",
         classifiers=[classifier_section(project, name) for name in classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
@@ -136,13 +138,21 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     return html.encode()
 
 
-def protocols(sections: Iterable[Json]) -> dict[str, Json]:
+def _refuse_old_summary(project: Project, settings: Settings) -> None:
+    """Raise TriptychError if the summary has other numbers than the results: the page shows both."""
+    if old := [finding.item for finding in check_summary(project, settings) if finding.verdict is not Verdict.EQUAL]:
+        names = first_names(item.rpartition(": ")[2] for item in old)
+        raise TriptychError(f"metrics/summary.csv is older than the results of {names}: run `triptych repro`")
+
+
+def comparisons(sections: Iterable[Json]) -> dict[str, Json]:
     """Return, by reference, the experiments that can be compared, and their protocol."""
     found: dict[str, Json] = {}
     for section in sections:
         metrics, name = section["metrics"], section["metrics"]["reference"]["name"]
-        protocol = found.setdefault(name, {"name": name, "judged": section["judged"], "metrics": metrics, "names": []})
-        protocol["names"].append(section["name"])
+        names = section["measure_names"]
+        comparison = found.setdefault(name, {"name": name, "measure_names": names, "metrics": metrics, "names": []})
+        comparison["names"].append(section["name"])
     return found
 
 
@@ -152,8 +162,8 @@ def _table_row(seeds: list[Json], section: Json, compared: dict[str, Json]) -> J
         "over_seeds": over_seeds(seeds),
         "title": section["family"],
         "source": without_checksum(section["metrics"]["data"]["source"]),
-        "judged": section["judged"],
-        "protocol": compared[section["metrics"]["reference"]["name"]],
+        "measure_names": section["measure_names"],
+        "comparison": compared[section["metrics"]["reference"]["name"]],
         "train_seconds": section["train"].get("train_seconds", NOT_RECORDED),
         "seconds_per_sample": section["evaluate"].get("seconds_per_sample", NOT_RECORDED),
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.file_names import HISTORY
-from triptych.evaluation.gan.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.presentation import Chart, presentations
+from triptych.evaluation.snapshot_scores import SNAPSHOTS, panel
 from triptych.figures.curves import Curve
 from triptych.figures.style import COLOURS
 from triptych.records.run_folder import has_weights, is_complete_model

@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from triptych.core.json_files import flatten
-from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.gan.snapshot_scores import FID_LABELS
+from triptych.evaluation.fidelity.metric_names import FID_LABELS, name_of
 from triptych.evaluation.intervals import in_words, interval_of, overlap, verdict
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
@@ -67,7 +66,7 @@ def _course(numbers: Mapping[int, Mapping[str, Any]], headline: str) -> str:
         or overlap(*(interval_of(numbers[k], headline) for k in (before, after)))
     ]
     return f"{course}; " + (
-        f"no clear improvement at {' and '.join(worse)}" if worse else "each step is an improvement"
+        f"no clear improvement at {' and '.join(worse)}" if worse else "each step is an improvement with this seed"
     )
 
 
@@ -103,11 +102,11 @@ def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
     intervals = {name: (row["low"], row["high"]) if "low" in row else None for name, row in rows.items()}
     words = ", ".join(f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}" for name in best.values())
     first = next(iter(best.values()))
-    judged = f" The best is {first}: {verdict(first, intervals)}." if len(scores) > 1 else ""
+    best_is = f" The best is {first}: {verdict(first, intervals)}." if len(scores) > 1 else ""
     protocol = rows[first]
     which = "the best of each family" if len(best) > 1 else "the best"
     real = f"real images {protocol['real_images']:.2f}"
-    return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{judged}"
+    return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{best_is}"
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
@@ -120,8 +119,8 @@ def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
         if len(found) > 1:
             name = best(found, key=lambda name: found[name])
             intervals = {each: interval_of(test[each], column) for each in found}
-            judged = verdict(name, intervals)
-            yield f"Of {len(found)} models of {dataset}, {name} has {words.format(found[name])}: {judged}."
+            evidence = verdict(name, intervals)
+            yield f"Of {len(found)} models of {dataset}, {name} has {words.format(found[name])}: {evidence}."
             return
 
 
@@ -130,7 +129,7 @@ def _differences_over_seeds(table: Sequence[Mapping[str, Any]]) -> Iterator[str]
     fidelities: dict[str, dict[str, Spread]] = {}
     likelihoods: dict[str, dict[str, Spread]] = {}
     for row in table:
-        over, name, fid = row["over_seeds"], row["experiment"], row["judged"]["fid"]
+        over, name, fid = row["over_seeds"], row["experiment"], row["measure_names"]["fid"]
         if over[fid].deviation is not None:
             fidelities.setdefault(f"{FID_LABELS[fid]}, {row['reference']}", {})[name] = over[fid]
         likelihood = over.get("test_log_likelihood")

@@ -15,7 +15,7 @@ from triptych.evaluation.results_file import Results
 from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import study_summary
 from triptych.records.journal import look_up
-from triptych.records.run_folder import run_folder_of
+from triptych.records.run_folder import PICTURES, run_folder_of
 from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
@@ -41,7 +41,7 @@ def experiment_section(project: Project, names: list[str], family: str, written:
         **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
         "family": FAMILIES[family].title,
         "settings": used_settings(project, name, written),
-        "judged": {measure: name_of(measure, metrics) for measure in MEASURES},
+        "measure_names": {measure: name_of(measure, metrics) for measure in MEASURES},
         "pictures": sorted(pictures(project.plots(name)), key=lambda each: each["name"] not in chart_names()),
         "charts": {
             picture: [panel for chart in found for panel in panels(chart)]
@@ -134,7 +134,7 @@ def commit_of(facts: dict[str, Any]) -> str:
 def pictures(folder: Path) -> list[dict[str, Any]]:
     """Return the pictures of a folder, embedded as text, with identifier and caption."""
     found = []
-    for path in sorted(folder.glob("[A-Z][0-9]*.png")):
+    for path in sorted(folder.glob(PICTURES)):
         content = path.read_bytes()
         identifier, _, words = path.stem.partition("-")
         width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))  # their places in a PNG

@@ -92,11 +92,11 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
     The first column is the headline: that of the family if all experiments are of one family, else FID. In a column,
     the best number is marked, and each number that cannot be distinguished from it: for fidelity among experiments with
-    one reference (`protocol`), for likelihoods among those on one data set.
+    one reference (`comparison`), for likelihoods among those on one data set.
     """
     references: dict[str, list[Row]] = {}
     for row in rows:
-        references.setdefault(row["protocol"]["name"], []).append(row)
+        references.setdefault(row["comparison"]["name"], []).append(row)
     return [_table(members, rows) for members in references.values()]
 
 
@@ -129,7 +129,7 @@ def _headline(members: Sequence[Row]) -> str:
 
 def _real_images(key: str, members: Sequence[Row]) -> Cell:
     """Return the score of real validation images."""
-    score = members[0]["protocol"]["metrics"].get(members[0]["judged"].get(key, key))
+    score = members[0]["comparison"]["metrics"].get(members[0]["measure_names"].get(key, key))
     if not isinstance(score, dict) or key == "classes":
         return Cell("")
     return Cell(FORMATS[key].format(score["real_images"]))
@@ -212,12 +212,12 @@ def _deviation(key: str, deviation: float) -> str:
 
 
 def _fidelity(measure: str, row: Row, rows: Sequence[Row]) -> Cell:
-    column, over = row["judged"][measure], row["over_seeds"]
+    column, over = row["measure_names"][measure], row["over_seeds"]
     spread, error = over[column], over.get(column + ERROR)
     deviation = spread.deviation if spread.n > 1 else error and error.mean
     text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
     title = "; ".join(filter(None, [column, _title(spread), _interval(column, row)]))
-    rivals = [each["over_seeds"] for each in rows if each["protocol"] is row["protocol"]]
+    rivals = [each["over_seeds"] for each in rows if each["comparison"] is row["comparison"]]
     best = measure in BEST and _is_best(column, over, rivals, BEST[measure])  # precision without recall says nothing
     return Cell(text, str(spread.mean), title, best)
 

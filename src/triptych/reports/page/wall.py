@@ -23,11 +23,11 @@ def walls(project: Project, table: Sequence[Json]) -> list[Json]:
     """Return one wall per reference: its real images, and the samples of its experiments, sorted by FID."""
     references: dict[str, list[Json]] = {}
     for row in table:
-        references.setdefault(row["protocol"]["name"], []).append(row)
+        references.setdefault(row["comparison"]["name"], []).append(row)
     return [
         {
             "title": rows[0]["reference"],
-            "real_fid": f"{rows[0]['protocol']['metrics'][rows[0]['judged']['fid']]['real_images']:.4g}",
+            "real_fid": f"{rows[0]['comparison']['metrics'][rows[0]['measure_names']['fid']]['real_images']:.4g}",
             "real": _strip(project.reference(name) / REAL_SHEET),
             "rows": [
                 {"row": row, "fid": f"{_fid(row):.4g}", "picture": _strip(project.plots(row["experiment"]) / SHEET)}
@@ -39,7 +39,7 @@ def walls(project: Project, table: Sequence[Json]) -> list[Json]:
 
 
 def _fid(row: Json) -> float:
-    return row["over_seeds"][row["judged"]["fid"]].mean
+    return row["over_seeds"][row["measure_names"]["fid"]].mean
 
 
 def _strip(path: Path) -> Json | None:

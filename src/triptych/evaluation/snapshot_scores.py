@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
+from triptych.evaluation.fidelity.metric_names import FID_LABELS
 from triptych.figures.curves import ScoresOverTraining
 from triptych.training.history import read_history
 
 SNAPSHOTS = "snapshots.csv"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
-FID_LABELS = {"fid": "FID", "fid_classifier": "FID on classifier features"}
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
