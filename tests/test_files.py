@@ -35,9 +35,19 @@ def test_a_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR])
-def test_disk_errors_are_one_sentence(tmp_path: Path, number: int) -> None:
-    with pytest.raises(TriptychError, match="results.json") as caught, atomic_file(tmp_path / "results.json"):
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some"),
+        (errno.EDQUOT, "free some"),
+        (errno.EACCES, "make it writable"),
+        (errno.EROFS, "make it writable"),
+        (errno.ENOTDIR, "choose another path"),
+    ],
+)
+def test_disk_errors_are_one_sentence(tmp_path: Path, number: int, advice: str) -> None:
+    words = rf"results\.json.*: {advice} and run again$"
+    with pytest.raises(TriptychError, match=words) as caught, atomic_file(tmp_path / "results.json"):
         raise OSError(number, "no")
     assert "\n" not in str(caught.value)
     with pytest.raises(OSError, match="other"), disk_errors(tmp_path):

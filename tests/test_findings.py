@@ -64,7 +64,7 @@ def test_the_progress_of_a_gan(settings: Settings) -> None:
     )
     assert [line.split(":")[0] for line in found] == ["cifar10-jsd-1", "cifar10-jsd-2", "cifar10-jsd-3"]
     assert "falls when FID falls" in found[0]
-    assert "does not show the progress" in found[1]
+    assert "rises when FID falls" in found[1]
     assert "do not show whether" in found[2]
     assert len(answer(settings, "progress", {"cifar10-jsd-1": with_critic(0.7, 0.1, 0.9, 0.01)})) == 1
 

@@ -628,7 +628,10 @@ def test_the_page_follows_the_files_on_disk(fresh: Clone) -> None:
     assert page.read_bytes() == first
 
     metrics = fresh.root / "plots" / "vae-20d" / "results.json"
-    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"epochs": 12345}))
+    kept = json.loads(metrics.read_text())
+    metrics.write_text(json.dumps(kept | {"parameters": 12345}))
+    assert "differs from plots/vae-20d/results.json: run `triptych repro`" in fresh.refuse("triptych", "page")
+    metrics.write_text(json.dumps(kept | {"inverse_error": 12345}))  # a number that is not in the summary
     assert "report.html is stale" in fresh.succeed("triptych", "status")
     fresh.succeed("triptych", "page")
     assert b'data-value="12345"' in page.read_bytes()

@@ -487,7 +487,7 @@ def test_results_that_do_not_fit_the_settings_are_no_error_before_a_run(
         write_json(numbers, kept | changed)
         assert not try_to_build_page(project, tiny)
         assert project.page.read_bytes() == written
-    with pytest.raises(TriptychError, match=r"older than the results of vae-20d: run `triptych repro`$"):
+    with pytest.raises(TriptychError, match=r"differs from plots/vae-20d/results.json: run `triptych repro`$"):
         build_page(project, tiny)
     monkeypatch.setattr(build, "_render_page", lambda *_: max([]))
     with pytest.raises(

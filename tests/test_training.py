@@ -550,6 +550,20 @@ def test_networks_that_stop_learning_are_refused(
         Trainer("v", family, experiment, Duration(1), tiny.runtime).train_epoch(1, images, Progress("v", 300, 0))
 
 
+def test_a_validation_number_that_is_not_finite_is_refused(
+    tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny.experiment("vae-20d")
+    family = build("vae", experiment.model, (28, 28))
+    monkeypatch.setattr(family, "validate", lambda images: {"loss": math.nan})
+    held_out = HeldOutImages(PreparedData.open(prepared / "binarized_mnist"), "valid", torch.device("cpu"))
+    words = (
+        r"^v diverged: valid_loss is nan after epoch 1; lower experiments\.v\.learning_rate or set its"
+    )
+    with pytest.raises(DivergenceError, match=words):
+        Trainer("v", family, experiment, Duration(1), tiny.runtime).validate(1, held_out)
+
+
 def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
     """Ten images in batches of four: two batches per pass, in a new order, without repetition within a pass."""
     images = TrainingImages(torch.arange(10, dtype=torch.uint8)[:, None, None], torch.device("cpu"), redraws=False)

@@ -16,9 +16,8 @@ from triptych.core.process_ids import is_alive
 CHUNK = 1 << 20  # bytes that are read at a time
 MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes: limits for JSON and CSV files, and for any file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NOT_WRITABLE = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG
-)  # fmt: skip
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+NOT_WRITABLE = (*READ_ONLY, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def read_bytes(path: Path, most: int, advice: str) -> bytes:
@@ -68,9 +67,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if error.errno in NOT_WRITABLE:
-            raise TriptychError(
-                f"{path} cannot be written ({error.strerror}): make its folder writable and run again"
-            ) from error
+            advice = "make it writable" if error.errno in READ_ONLY else "choose another path"
+            raise TriptychError(f"{path} cannot be written ({error.strerror}): {advice} and run again") from error
         raise
 
 

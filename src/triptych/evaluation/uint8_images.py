@@ -25,7 +25,6 @@ def to_uint8(intensities: Tensor, name: str) -> Tensor:
         )
     low, high = float(intensities.min()), float(intensities.max())
     if low < -TOLERANCE or high > 1 + TOLERANCE:
-        raise TriptychError(
-            f"{name}: intensities from {low:.3g} to {high:.3g}, but a model must generate values in [0, 1]"
-        )
+        words = f"intensities from {low:.3g} to {high:.3g}, but they must lie in [0, 1]"
+        raise TriptychError(f"{name}: {words}: correct the family's `sample`")
     return (intensities.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -47,7 +47,8 @@ def read_sheet(path: Path, advice: str = "run the stage that writes it again") -
     """Return the pixels of an image file. Raises TriptychError, with the advice, if it is missing or damaged."""
     with readable(path, advice):
         try:
-            return np.asarray(Image.open(path))
+            with Image.open(path) as picture:
+                return np.asarray(picture)
         except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
             raise TriptychError(f"{path} is not a picture ({error}): {advice}") from None
 

@@ -49,7 +49,7 @@ def fit(
             row = _run_epoch(trainer, epoch, images, held_out, progress)
         except DivergenceError as error:
             taken = ", ".join(str(at) for at in snapshots if at < epoch)
-            place = f"; its snapshots after epochs {taken} are in {checkpoints.folder}" if taken else ""
+            place = f"; snapshots after epochs {taken} are in {checkpoints.folder}" if taken else ""
             raise DivergenceError(f"{error}{place}") from None
         run.log({"epoch": epoch, **row})
         if is_writer and epoch in snapshots:

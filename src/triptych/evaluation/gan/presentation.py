@@ -19,7 +19,7 @@ CAPTIONS = {
     "M2.7a-samples": "Images of 100 latents from the averaged generator, after training.",
     "M2.7a-stages": "Images of 25 latents, the same latents in each panel.",
     "M2.7c-progress": "The critic's estimate on validation images and the FID of samples, at each snapshot. If the two "
-    "do not rank the snapshots alike, the estimate does not show the progress of training. An estimate of JSD is a "
+    "do not rank the snapshots alike, the estimate does not follow FID in this run. An estimate of JSD is a "
     "lower bound, and can be negative.",
 }
 NEGATIVE = (

@@ -84,9 +84,9 @@ def _is_written(project: Project, html: bytes) -> bool:
 def _render_page(project: Project, settings: Settings) -> bytes:
     """Return the page as a function of the files on disk. Facts that the journal lacks are shown as not recorded.
 
-    Raises TriptychError if a file is missing or damaged, or if `summary.csv` is older than the results.
+    Raises TriptychError if a file is missing or damaged, or if `summary.csv` differs from the results.
     """
-    _refuse_old_summary(project, settings)
+    _refuse_differing_summary(project, settings)
     rows = {row["experiment"]: row for row in read_summary(project.summary)}
     groups = settings.seed_groups(among=rows)
     written = read_written(project)
@@ -131,18 +131,18 @@ def _render_page(project: Project, settings: Settings) -> bytes:
         classifiers=[classifier_section(project, name) for name in classifiers],
         studies=studies,
         findings=findings(settings, *by_name, table),
-        comparison=compared_pictures(project),
+        comparison_pictures=compared_pictures(project),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
     )
     return html.encode()
 
 
-def _refuse_old_summary(project: Project, settings: Settings) -> None:
+def _refuse_differing_summary(project: Project, settings: Settings) -> None:
     """Raise TriptychError if the summary has other numbers than the results: the page shows both."""
-    if old := [finding.item for finding in check_summary(project, settings) if finding.verdict is not Verdict.EQUAL]:
-        names = first_names(item.rpartition(": ")[2] for item in old)
-        raise TriptychError(f"metrics/summary.csv is older than the results of {names}: run `triptych repro`")
+    found = check_summary(project, settings)
+    if differing := [each.compared_with for each in found if each.verdict is not Verdict.EQUAL]:
+        raise TriptychError(f"metrics/summary.csv differs from {first_names(differing)}: run `triptych repro`")
 
 
 def comparisons(sections: Iterable[Json]) -> dict[str, Json]:
