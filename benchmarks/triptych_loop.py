@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from triptych.core.progress import Progress
-from triptych.models.common.registry import build
+from triptych.stages.train import build_family
 from triptych.training.images import TrainingImages
 from triptych.training.reproducible import deterministic, seeded
 from triptych.training.trainer import Duration, Trainer
@@ -26,14 +24,7 @@ class TriptychLoop:
         self.name, self.experiment, self.runtime = name, settings.experiment(name).at(profile), settings.runtime
         self.model = self.experiment.model_at(profile)
         with deterministic(self.runtime) as device:
-            with seeded(self.experiment.seed, "initialisation"):
-                self.family = build(self.experiment.family, self.model, tuple(data.manifest["image_shape"]))
-            self.family.networks.to(device)
-            if self.runtime.channels_last:
-                self.family.networks.to(memory_format=torch.channels_last)
-            if self.runtime.compile:
-                for module in self.family.compiled():
-                    module.compile()
+            self.family = build_family(settings.experiment(name), profile, self.runtime, data, device)
             self.images = TrainingImages.load(
                 data, device, self.experiment.max_shift, on_device=self.runtime.data_on_device
             )

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -26,6 +26,7 @@ from triptych.stages.prepare import prepare
 from triptych.stages.study import study
 
 ROOT = Path(__file__).parents[1]
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests record nothing on the user's server
 NOTES = tuple(f"data/{name}" for name in IMAGE_SHAPES)  # on published images, in place of the user's own
 COPIED = (*NOTES, "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
 
@@ -106,6 +107,23 @@ def with_classifiers(data: dict) -> dict:
     return data
 
 
+class Recorder(Console):
+    """A tracker that keeps the logged epochs or iterations, and may stop the run after one of them."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.steps: list[int] = []
+        self.resumed: list[dict[str, float]] = []
+        self.stop_after = stop_after
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.steps.append(step)
+        if step == self.stop_after:
+            raise KeyboardInterrupt
+
+    def resume(self, history: list[dict[str, float]]) -> None:
+        self.resumed = history
+
+
 def environment() -> dict[str, str]:
     """Return the environment of a command that starts without the fork server, independent of the tests' own."""
     foreign = ("TRIPTYCH_", "MLFLOW_", "DVC_", "PYTEST_")
@@ -117,6 +135,7 @@ def environment() -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "DO_NOT_TRACK": "true",
         "GIT_CEILING_DIRECTORIES": tempfile.gettempdir(),
+        "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_AUTHOR_NAME": "t",
         "GIT_AUTHOR_EMAIL": "t@t",
         "GIT_COMMITTER_NAME": "t",
@@ -211,24 +230,17 @@ def tiny(tiny_params: dict) -> Settings:
 def prepared(tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with all prepared data sets, and with the raw images under `raw/`."""
     folder = tmp_path_factory.mktemp("data")
-    for name, dataset in tiny.datasets.items():
-        raw = folder / "raw" / f"{name}.npz"
-        fetch(
-            dataset=dataset,
-            source=tiny.active.source,
-            downloads=folder / "downloads",
-            output=raw,
-            tracker=Console(),
-        )
-        prepare(
-            name=name,
-            dataset=dataset,
-            splits=dataset.sizes(tiny.profile),
-            raw=raw,
-            output=folder / name,
-            tracker=Console(),
-        )
+    prepare_all(tiny, folder)
     return folder
+
+
+def prepare_all(settings: Settings, folder: Path) -> None:
+    """Write all prepared data sets to a folder, and the raw images to `raw/` in it."""
+    for name, dataset in settings.datasets.items():
+        raw, splits = folder / "raw" / f"{name}.npz", dataset.sizes(settings.profile)
+        downloads = folder / "downloads"
+        fetch(dataset=dataset, source=settings.active.source, downloads=downloads, output=raw, tracker=Console())
+        prepare(name=name, dataset=dataset, splits=splits, raw=raw, output=folder / name, tracker=Console())
 
 
 STAGES = {  # of the project below, in order
@@ -253,7 +265,6 @@ def trained_project(params: dict, tmp_path_factory: pytest.TempPathFactory) -> P
         YAML().dump(small, file)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for stage, names in STAGES.items():
             for name in names:
                 done = CliRunner().invoke(cli, [stage, name])

@@ -49,7 +49,6 @@ RESNET = {**VAE, "family": "gan", "model": CRITIC}
 def project(trained_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the trained project, which is the working directory."""
     monkeypatch.chdir(trained_project)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return trained_project
 
 

@@ -223,10 +223,10 @@ def test_a_requeued_job_waits_until_its_stage_has_ended(project: Project, monkey
         sys.exit("ended" if ended else "runs")
 
     previous = signal.signal(signal.SIGALRM, requeue)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
     job._process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
     try:
         with pytest.raises(SystemExit, match="ended"):
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
             job._process.wait()
     finally:
         signal.signal(signal.SIGALRM, previous)

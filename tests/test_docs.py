@@ -360,14 +360,17 @@ def test_paths_stages_and_variables_exist(page: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_check_finds_refused_commands(line: str, tmp_path: Path) -> None:
+    [found] = [refused(words, tmp_path) for words in commands(f"1. A\n\n   ```sh\n{line}\n   ```\n")]
+    assert found
+
+
+def test_the_check_accepts_correct_commands(tmp_path: Path) -> None:
     good = "triptych sample vae-20d --count 3 && dvc exp run -n NAME -S recipes.vae-20d.learning_rate=2e-3 \\\n"
     good += '  evaluate@vae-20d  # so\nTRIPTYCH_DATA=~/x make repro\nmake bench ARGS="libraries --rounds 3"\n'
     good += "dvc exp run --queue -S recipes.vae-20d.learning_rate=1.0e-3,3.0e-4\n"
     good += "export TRIPTYCH_DATA=x\ndvc plots diff --targets plots/vae-20d\n"
-    block = f"1. A\n\n   ```sh\n{good}{line}\n   ```\n"
-    found = [refused(words, tmp_path) for words in commands(block)]
-    assert found[:-1] == [""] * 7
-    assert found[-1]
+    found = [refused(words, tmp_path) for words in commands(f"1. A\n\n   ```sh\n{good}   ```\n")]
+    assert found == [""] * 7
 
 
 @pytest.mark.parametrize(

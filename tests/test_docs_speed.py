@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from pages import tables
 
 
 def test_docs_speed_equals_results_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -44,6 +45,19 @@ def test_speeds_are_kept_for_each_processor(monkeypatch: pytest.MonkeyPatch, tmp
     [line] = report.comparisons([speeds], older)
     assert "row, column: 2, was 1" in line
     assert not report.comparisons([speeds], another)
+
+
+def test_the_table_of_bf16_equals_the_histories() -> None:
+    """The last value of each run. Those of VAEs are kept as negative ELBOs."""
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    [table] = [table for table in tables(page) if table.head == ["experiment", "epochs", "float32", "bf16"]]
+    assert len(table.rows) == 3
+    for first, epochs, *cells in table.rows:
+        name, digits, sign = first.split("`")[1], 3 if "bits" in first else 2, 1 if "bits" in first else -1
+        for suffix, cell in zip(("", "-bf16"), cells, strict=True):
+            path = ROOT / "benchmarks" / "histories" / f"{name}{suffix}.csv"
+            epoch, value = path.read_text(encoding="utf-8").splitlines()[-1].split(",")
+            assert (epoch, f"{sign * float(value):.{digits}f}") == (epochs, cell)
 
 
 def test_docs_scale_follows_from_the_measured_updates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -454,24 +454,20 @@ def test_an_image_that_does_not_fit_the_architecture_is_refused() -> None:
     assert "multiples of 4" in both.misfit((9, 9))
 
 
-@pytest.mark.parametrize(("wrong", "layer"), list(product([math.nan, math.inf], [0, 3])))
-def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, wrong: float, layer: int) -> None:
+@pytest.mark.parametrize("layer", [0, 3])
+def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, layer: int) -> None:
     torch.manual_seed(0)
     family = build("flow", tiny.experiment("realnvp-mnist").model, (28, 28))
     couplings = [module for module in family.networks.modules() if isinstance(module, AffineCoupling)]
     place = min(layer, len(couplings) - 1)
-    couplings[place].network[-1].bias.data[0] = wrong
+    couplings[place].network[-1].bias.data[0] = math.nan
     pixels = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
-    if math.isnan(wrong):
-        assert (
-            family.first_non_finite_layer(pixels)
-            == f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
-        )
+    words = f", first after AffineCoupling, layer {place + 1} of {len(couplings)}"
+    assert family.first_non_finite_layer(pixels) == words
 
     class Held:
         split = "valid"
 
     Held.pixels, Held.continuous = pixels, pixels.float() / 256
-    if math.isnan(wrong):
-        with pytest.raises(DivergenceError, match=r"of 3 valid images is not finite, first after AffineCoupling"):
-            family.validate(Held)
+    with pytest.raises(DivergenceError, match=r"of 3 valid images is not finite, first after AffineCoupling"):
+        family.validate(Held)

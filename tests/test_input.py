@@ -76,7 +76,7 @@ def assert_one_sentence(path: Path, caught: pytest.ExceptionInfo) -> None:
 @settings(SHARED, max_examples=120)
 @given(chance=CHANCE)
 def test_mutated_settings_are_valid_or_refused(tree: Tree, tmp_path: Path, chance: Random) -> None:
-    outcome = Outcome(0)
+    outcome = Outcome()
     try_settings(outcome, tree, chance, tmp_path, run=False)
     assert not outcome.failed
 
@@ -84,7 +84,7 @@ def test_mutated_settings_are_valid_or_refused(tree: Tree, tmp_path: Path, chanc
 @settings(SHARED, max_examples=30)
 @given(chance=CHANCE)
 def test_mutated_yaml_is_read_or_refused(tmp_path: Path, chance: Random) -> None:
-    outcome = Outcome(0)
+    outcome = Outcome()
     try_text(outcome, (ROOT / "params.yaml").read_text(encoding="utf-8"), chance, tmp_path)
     assert not outcome.failed
 
@@ -98,7 +98,7 @@ def test_mutated_settings_run_to_the_end_or_are_refused() -> None:
 @pytest.mark.parametrize("kind", dict.fromkeys(DAMAGE), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("seed", range(6))
 def test_damaged_files_are_read_or_refused(results: PipelineResults, tmp_path: Path, kind: object, seed: int) -> None:
-    outcome = Outcome(seed)
+    outcome = Outcome()
     outcome.check(kind.__name__, kind(results, tmp_path, Random(seed)))
     assert not outcome.failed
 

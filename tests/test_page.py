@@ -6,7 +6,6 @@ import base64
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,45 +13,16 @@ from PIL import Image
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import write_json
-from triptych.evaluation import presentation
 from triptych.evaluation.over_seeds import Spread
 from triptych.figures.image_grids import tile
 from triptych.figures.style import COLOURS
-from triptych.models.common.registry import FAMILIES
 from triptych.reports.page.build import compared_pictures, provenance
 from triptych.reports.page.chart_drawing import panels
-from triptych.reports.page.charts import chart_names, charts
+from triptych.reports.page.charts import charts
 from triptych.reports.page.recipes import used_settings
 from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, configured, over_seeds, tables
 from triptych.reports.page.wall import walls
 from triptych.repository.project import Project
-
-PLAYERS = ("discriminator", "critic", "generator")
-HISTORY = [
-    {"epoch": epoch}
-    | {f"{split}_{player}_loss": epoch + 0.25 for split in ("train", "valid") for player in PLAYERS}
-    | {
-        f"{split}_{name}": epoch + 0.125
-        for split in ("train", "valid")
-        for name in ("negative_elbo", "negative_iw_bound", "bits_per_dimension", "negative_log_likelihood")
-    }
-    for epoch in range(3)
-]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_chart_shows_the_curves_of_its_picture(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, saved = [], []
-    monkeypatch.setattr(
-        presentation, "curves_over_epochs", lambda _, lines, __, label, **___: drawn.append((label, tuple(lines)))
-    )
-    monkeypatch.setattr(presentation, "save", lambda figure, path: saved.append(path.stem))
-    charts_of_family = presentation.presentation_of(family).charts
-    for picture, chart in charts_of_family.items():
-        chart.draw(SimpleNamespace(history=HISTORY, folder=Path()), picture, "title")
-    assert saved == list(charts_of_family)
-    assert drawn == [(chart.y_label, chart.curves) for chart in charts_of_family.values()]
-    assert set(saved) <= chart_names()
 
 
 @pytest.fixture

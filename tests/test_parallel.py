@@ -254,9 +254,11 @@ def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Pat
     )
     words = ["sh", "-c", f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} & wait"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
-        child = int(parent.stdout.readline())
-        assert not is_gone(child)
-        parent.kill()
+        try:
+            child = int(parent.stdout.readline())
+            assert not is_gone(child)
+        finally:
+            parent.kill()
         wait_until(lambda: is_gone(child))
 
 

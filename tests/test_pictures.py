@@ -217,7 +217,7 @@ def test_pictures_of_a_vae(evaluation: Evaluation, saved: dict[str, Figure]) -> 
     headings = list(panels(saved["U1.12-reconstructions.png"]))
     wanted = [tile(sheet, 5) for sheet in ((originals * 255).numpy(), one, mean)]
     assert_equal(panels(saved["U1.12-reconstructions.png"]), dict(zip(headings, wanted, strict=True)))
-    assert [word in heading for word, heading in zip(("test", "one draw", "100 draws"), headings, strict=True)]
+    assert all(word in heading for word, heading in zip(("test", "one draw", "100 draws"), headings, strict=True))
 
 
 def test_the_aggregate_posterior_has_the_colours_of_the_classes(

@@ -853,8 +853,7 @@ def test_a_stage_declares_the_settings_that_it_reads(fresh: Clone, monkeypatch: 
     monkeypatch.setattr("triptych.reports.page.build.build_page", lambda *_: None)  # the page is not an output of DVC
     if stage != "report":  # elsewhere the groups are only for a tag in MLflow
         monkeypatch.setattr(Settings, "seed_groups", lambda _: {})
-    for name in ("MLFLOW_TRACKING_URI", "DVC_STAGE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
     recorder = SettingsRecorder(settings, monkeypatch)
     kind, _, item = stage.removeprefix("classifier_").partition("@")
     command = next(command for command in commands.STAGES if command.name == kind)

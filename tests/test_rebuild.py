@@ -19,7 +19,7 @@ from test_records import PROCESS_TAGS, database, forget_connections
 from triptych.cli import stages
 from triptych.core.hashing import sha256_of_file
 from triptych.records.headlines import headline_of
-from triptych.records.mlflow.store import URI_VARIABLE, Store
+from triptych.records.mlflow.store import Store
 from triptych.records.mlflow.sync import sync
 from triptych.repository.project import Project
 from triptych.settings import params as params_file
@@ -86,7 +86,6 @@ def records(params: dict, tmp_path_factory: pytest.TempPathFactory) -> Records:
     settings = load(project.params)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.root)
-        patch.delenv(URI_VARIABLE, raising=False)
         patch.setattr(params_file, "load", lambda _: settings)  # it takes a second, and each stage would load them
         patch.setattr(Figure, "draw", lambda *_: None)  # a blank picture is recorded as any other
         for stage, names in (

@@ -71,8 +71,7 @@ def world(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def project(world: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.delenv(URI_VARIABLE, raising=False)
+def project(world: Project, tmp_path: Path) -> Project:
     shutil.copytree(world.root, tmp_path / "project")
     copied = Project(tmp_path / "project")
     shutil.rmtree(copied.private)

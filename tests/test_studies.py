@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
-from conftest import run_study, with_study
+from conftest import Recorder, run_study, with_study
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.core.tracker import Console
@@ -37,23 +36,6 @@ PICTURES = {
     "planar-density": ["M3.9-kl.png", "M3.9-samples.png"],
 }
 LAST = 12  # iterations
-
-
-class Recorder(Console):
-    """A tracker that keeps the logged iterations, and may stop the run after one of them."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.steps: list[int] = []
-        self.resumed: list[dict[str, float]] = []
-        self.stop_after = stop_after
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.steps.append(step)
-        if step == self.stop_after:
-            raise KeyboardInterrupt
-
-    def resume(self, history: list[dict[str, float]]) -> None:
-        self.resumed = history
 
 
 def run(tiny: Settings, name: str, folder: Path, tracker: Console | None = None, **changes: object) -> dict[str, bytes]:

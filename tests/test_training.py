@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from conftest import Recorder
 from power_cut import cut_power
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
@@ -39,23 +39,6 @@ from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
 GANS = ["gan-mnist", "cifar10-jsd-2"]
-
-
-class Recorder(Console):
-    """A tracker that keeps the logged epochs, and may stop the run after one of them."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.rows: list[int] = []
-        self.resumed: list[dict[str, float]] = []
-        self.stop_after = stop_after
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.rows.append(step)
-        if step == self.stop_after:
-            raise KeyboardInterrupt
-
-    def resume(self, history: list[dict[str, float]]) -> None:
-        self.resumed = history
 
 
 def run(
@@ -110,8 +93,33 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     tracker = Recorder()
     folder = run(tiny, name, prepared, tmp_path, tracker, ema=0.9, schedule="cosine")
     assert contents(folder) == undisturbed[name]
-    assert [*[row["epoch"] for row in tracker.resumed], *tracker.rows] == [0, 1, 2, 3]
+    assert [*[row["epoch"] for row in tracker.resumed], *tracker.steps] == [0, 1, 2, 3]
     assert not list((tmp_path / "checkpoints").glob("*@*"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stopped_run_in_bf16_ends_with_the_same_bytes(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str
+) -> None:
+    runtime = tiny.runtime.model_copy(update={"precision": "bf16"})
+    in_bf16 = tiny.model_copy(update={"runtime": runtime})
+    whole = contents(run(in_bf16, name, prepared, tmp_path / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        run(in_bf16, name, prepared, tmp_path, Recorder(1))
+    assert contents(run(in_bf16, name, prepared, tmp_path)) == whole
+    assert all(value.isfinite().all() for value in load_tensors(tmp_path / name / "weights.safetensors").values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_outside_of_the_memory_of_the_device_give_the_same_bytes(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str, undisturbed: dict
+) -> None:
+    runtime = tiny.runtime.model_copy(update={"data_on_device": False})
+    folder = run(tiny.model_copy(update={"runtime": runtime}), name, prepared, tmp_path, ema=0.9, schedule="cosine")
+    found = contents(folder)
+    assert {file: found[file] for file in found.keys() - {"manifest.json"}} == {
+        file: undisturbed[name][file] for file in undisturbed[name].keys() - {"manifest.json"}
+    }
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
@@ -120,7 +128,7 @@ def test_a_checkpoint_of_other_settings_is_not_used(tiny: Settings, prepared: Pa
     assert list((tmp_path / "checkpoints").glob("vae-20d@*"))
     tracker = Recorder()
     run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=0.002)
-    assert tracker.rows == [0, 1, 2, 3]
+    assert tracker.steps == [0, 1, 2, 3]
 
 
 def test_a_damaged_checkpoint_is_refused_and_named(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
@@ -159,7 +167,7 @@ def test_a_second_process_waits_and_reports_the_first(
     with tracker.lock:
         run(tiny, "vae-20d", prepared, tmp_path, tracker, learning_rate=rate)
     assert "vae-20d is already run by another process (pid 4321)" in tracker.said[0]
-    assert tracker.rows == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
+    assert tracker.steps == ([2, 3] if rate == 0.001 else [0, 1, 2, 3])
 
 
 def test_the_process_of_a_running_training_is_known(tmp_path: Path) -> None:
@@ -557,9 +565,7 @@ def test_a_validation_number_that_is_not_finite_is_refused(
     family = build("vae", experiment.model, (28, 28))
     monkeypatch.setattr(family, "validate", lambda images: {"loss": math.nan})
     held_out = HeldOutImages(PreparedData.open(prepared / "binarized_mnist"), "valid", torch.device("cpu"))
-    words = (
-        r"^v diverged: valid_loss is nan after epoch 1; lower experiments\.v\.learning_rate or set its"
-    )
+    words = r"^v diverged: valid_loss is nan after epoch 1; lower experiments\.v\.learning_rate or set its"
     with pytest.raises(DivergenceError, match=words):
         Trainer("v", family, experiment, Duration(1), tiny.runtime).validate(1, held_out)
 

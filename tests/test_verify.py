@@ -27,7 +27,7 @@ from triptych.stages.summary import summarise
 from triptych.training import machine
 from triptych.training.reproducible import run_key
 from triptych.verify import check_views, table
-from triptych.verify.baseline import keep_baseline
+from triptych.verify.baseline import LARGEST, keep_baseline
 from triptych.verify.check_baseline import check_baseline
 from triptych.verify.check_outputs import check_outputs, check_weights
 from triptych.verify.check_views import check_mlflow, check_page, check_summary
@@ -482,6 +482,21 @@ def test_the_baseline_keeps_the_processor_and_the_blas(project: Project) -> None
     kept = read_json(project.root / "metrics" / "baseline" / "quick" / "vae.json")["run"]
     assert kept["seconds_per_sample"] == 0.25
     assert kept.items() >= {"processor": "EPYC 9R14", "blas": "PyTorch mkl"}.items()
+
+
+def test_the_baseline_of_the_full_profile_keeps_pictures_that_are_small(project: Project) -> None:
+    path, results = project.model("vae") / "manifest.json", project.results("vae")
+    write_json(path, read_json(path) | {"runtime": {}})
+    write_json(results, read_json(results) | {"profile": "full"})
+    picture = project.plots("vae") / "U1.13-elbo.png"
+    picture.write_bytes(b"x" * LARGEST)
+    keep_baseline(project, "vae", "longer", pictures=True)
+    assert read_json(project.root / "metrics" / "baseline" / "longer.json")["profile"] == "full"
+    kept = project.root / "plots" / "baseline" / "longer"
+    assert [each.name for each in kept.iterdir()] == [picture.name]
+    picture.write_bytes(b"x" * (LARGEST + 1))
+    with pytest.raises(TriptychError, match=r"U1\.13-elbo\.png has 200,001 bytes, more than 200,000: draw it smaller"):
+        keep_baseline(project, "vae", "longer", pictures=True)
 
 
 def test_the_baseline_of_an_untrained_model_has_no_seconds_per_epoch(project: Project) -> None:

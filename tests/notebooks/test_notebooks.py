@@ -32,7 +32,6 @@ def private_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the kernel's history and settings out of the user's home."""
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def run(name: str, folder: Path) -> Counter[str]:

@@ -117,7 +117,7 @@ class KillTrials:
         process = psutil.Popen(
             ["dvc", "repro", "-s", stage],
             cwd=self.project.root,
-            env=self.project.environment,
+            env=self.project.variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -12,30 +12,14 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from table import Row, say
 
-from conftest import ROOT, TINY, run_study, shrink, with_classifiers
+from conftest import ROOT, TINY, prepare_all, run_study, shrink, with_classifiers
 from power_cut import cut_power
 from test_stages import run_classifier, run_evaluate, run_references
 from test_training import run as train_one
-from triptych.core.tracker import Console
-from triptych.settings.params import Settings, parse
-from triptych.stages.fetch import fetch
-from triptych.stages.prepare import prepare
+from triptych.settings.params import parse
 
 STRIDE = 9  # disk operations between two cuts
 TRAINED = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist")
-
-
-def _prepare(settings: Settings, folder: Path) -> None:
-    for name, dataset in settings.datasets.items():
-        splits, raw = dataset.sizes("quick"), folder / "raw" / f"{name}.npz"
-        fetch(
-            dataset=dataset,
-            source="embedded",
-            downloads=folder / "downloads",
-            output=raw,
-            tracker=Console(),
-        )
-        prepare(name=name, dataset=dataset, splits=splits, raw=raw, output=folder / name, tracker=Console())
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -69,7 +53,7 @@ def torture(place: Path) -> list[Row]:
     prepared, empty, trained = place / "data", place / "empty", place / "trained"
     empty.mkdir(parents=True)
     with redirect_stderr(StringIO()):
-        _prepare(settings, prepared)
+        prepare_all(settings, prepared)
         run_references(settings, prepared, trained, ["mnist"])
         train_one(settings, "vae-20d", prepared, trained / "models")
         shutil.rmtree(trained / "models" / "checkpoints")

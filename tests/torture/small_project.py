@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,9 +16,8 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from conftest import copy_project, shrink, with_classifiers
+from conftest import copy_project, environment, shrink, with_classifiers
 
-BIN = Path(sys.executable).parent
 KEPT = ("vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist", "planar-samples", "dirac")
 TIMEOUT = 300  # seconds for a stage that takes a second or two
 EXCERPT = 300  # characters of output in the report of a problem
@@ -60,22 +58,15 @@ class SmallProject:
         return SmallProject(root)
 
     @property
-    def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("TRIPTYCH_", "MLFLOW_", "DVC_"))}
-        return kept | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.root / "src"),
-            "DVC_NO_ANALYTICS": "1",
-            "DO_NOT_TRACK": "true",
-            "OMP_NUM_THREADS": "1",
-        }
+    def variables(self) -> dict[str, str]:
+        return environment() | {"PYTHONPATH": str(self.root / "src"), "OMP_NUM_THREADS": "1"}
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **changed: str) -> subprocess.Popen[str]:
         """Start a command in a new process group."""
         return subprocess.Popen(
             words,
             cwd=self.root,
-            env=self.environment | environment,
+            env=self.variables | changed,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -46,7 +46,7 @@ class Queue:
         subprocess.run(
             ["dvc", "queue", "start", "--jobs", "2"],
             cwd=self.project.root,
-            env=self.project.environment,
+            env=self.project.variables,
             check=True,
             stdout=subprocess.DEVNULL,  # its workers would keep a pipe open
             stderr=subprocess.DEVNULL,

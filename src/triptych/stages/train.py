@@ -70,7 +70,7 @@ def train(
         checkpoint_folder(checkpoints, name, run_key(device, fingerprint, code), output, tracker.say) as folder,
     ):
         tracker.note(**machine_facts(device))
-        family = _build_family(experiment, profile, runtime, prepared, device)
+        family = build_family(experiment, profile, runtime, prepared, device)
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         with seeded(experiment.seed, "initialisation from data"):
             family.initialise(images.pixels.to(device))
@@ -98,7 +98,7 @@ def train(
     tracker.say(f"{name}: trained for {duration.epochs} epochs on {prepared.name}")
 
 
-def _build_family(
+def build_family(
     experiment: Experiment, profile: str, runtime: Runtime, data: PreparedData, device: torch.device
 ) -> Family:
     """Return the experiment's family on the device, with freshly initialised networks."""
