@@ -54,6 +54,7 @@ def test_disk_errors_are_one_sentence(tmp_path: Path, number: int, advice: str) 
         raise OSError(errno.EINTR, "other")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="macOS has no such device")
 def test_the_full_device_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="no space left"), disk_errors(tmp_path):
         Path("/dev/full").write_bytes(b"x" * 100_000)
