@@ -403,7 +403,7 @@ def test_training_leaves_no_file_and_is_reproducible(tmp_path: Path, monkeypatch
 def test_a_divergence_names_the_settings() -> None:
     images = np.random.default_rng(0).random((200, 28, 28)) > 0.5
     sentence = refused(lambda: triptych.train({**VAE, "learning_rate": 1e4}, images))
-    assert sentence.startswith("model diverged: the loss is ")
+    assert sentence.startswith("model diverged: negative_elbo is ")
     assert sentence.endswith("(epoch 1); lower learning_rate or set gradient_clip in the settings")
 
 

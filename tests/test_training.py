@@ -284,7 +284,7 @@ def test_divergence_stops_the_run_with_its_step(tiny: Settings, prepared: Path, 
 
 
 def test_a_diverging_vae_reports_its_step(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(TriptychError, match=r"vae-20d diverged: the loss is not finite at step [2-9] \(epoch 1\)"):
+    with pytest.raises(TriptychError, match=r"vae-20d diverged: negative_elbo is not finite at step [2-9] \(epoch 1\)"):
         run(tiny, "vae-20d", prepared, tmp_path, learning_rate=1e38)
 
 
@@ -538,7 +538,7 @@ def test_a_diverged_run_keeps_its_snapshots(tiny: Settings, prepared: Path, tmp_
         "model": experiment.model.model_copy(update=model),
         "players": {"critic": experiment.players["critic"].model_copy(update={"learning_rate": 1.0})},
     }
-    words = r"diverged: the loss is -?[\d.]+e\+\d+ at step \d \(epoch 1\); .*snapshots after epochs 0 "
+    words = r"diverged: critic_loss is -?[\d.]+e\+\d+ at step \d \(epoch 1\); .*snapshots after epochs 0 "
     with pytest.raises(DivergenceError, match=words) as caught:
         run(tiny, "cifar10-jsd-2", prepared, tmp_path, **changes)
     assert not (tmp_path / "cifar10-jsd-2").exists()
@@ -554,7 +554,7 @@ def test_networks_that_stop_learning_are_refused(
     family = build("vae", experiment.model, (28, 28))
     monkeypatch.setattr(family, "step", lambda pixels, update: {"loss": torch.tensor(0.25), "kl": torch.tensor(0.0)})
     images = TrainingImages.load(PreparedData.open(prepared / "binarized_mnist"), torch.device("cpu"), on_device=True)
-    with pytest.raises(DivergenceError, match=r"networks are dead, the loss is 0\.25 .* from step 1 to 50 \(epoch 1\)"):
+    with pytest.raises(DivergenceError, match=r"networks are dead, loss is 0\.25 .* from step 1 to 50 \(epoch 1\)"):
         Trainer("v", family, experiment, Duration(1), tiny.runtime).train_epoch(1, images, Progress("v", 300, 0))
 
 

@@ -87,7 +87,7 @@ class Trainer:
             recent.append(torch.stack([value.float() for value in quantities.values()]))
             if len(recent) == CHECK_STEPS or step + 1 == steps:
                 (values,) = distributed.averaged([torch.stack(recent)])
-                self._refuse_divergence(values, epoch, first + step + 2 - len(recent), batch)
+                self._refuse_divergence([*quantities], values, epoch, first + step + 2 - len(recent), batch)
                 totals.append(values.sum(0))
                 recent = []
             if progress.due():
@@ -122,8 +122,10 @@ class Trainer:
                 raise self._divergence(f"{name} is {value} after epoch {epoch}")
         return row
 
-    def _refuse_divergence(self, quantities: Tensor, epoch: int, first_step: int, batch: Tensor) -> None:
-        problem = find_divergence(quantities, first_step)
+    def _refuse_divergence(
+        self, names: list[str], quantities: Tensor, epoch: int, first_step: int, batch: Tensor
+    ) -> None:
+        problem = find_divergence(names, quantities, first_step)
         if problem:
             raise self._divergence(f"{problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}")
 
