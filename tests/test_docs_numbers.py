@@ -387,7 +387,7 @@ def sentences_on_the_gan(gan: str) -> Iterator[str]:
     fids, errors = ([at(name, f"fid.{key}", 1) for name in GROUPS[gan]] for key in ("value", "standard_error"))
     three = f"{fids[0]}, {fids[1]} and {fids[2]}"
     yield f"The FIDs of the three runs are {three}. Each has a standard error of {min(errors)} to {max(errors)},"
-    yield f"with `mnist-v1`: {three} with three seeds."
+    yield f"than the other models on MNIST: {three} with three seeds."
     real = [at(gan, f"{measure}.real_images", 3) for measure in ("precision", "recall")]
     yield f"Real validation images have precision {real[0]} and recall {real[1]}:"
 
