@@ -322,10 +322,11 @@ def at(name: str, key: str, digits: int, times: int = 1) -> str:
 
 def sentences() -> Iterator[str]:
     """Yield the sentences of docs/results.md that hold numbers, with the numbers of the files."""
-    gan, flow, tuned, vae = "gan-mnist", "realnvp-mnist", "realnvp-mnist-tuned", "vae-100d-tuned"
+    vae = "vae-100d-tuned"
     of_seeds = [names for first, names in GROUPS.items() if first.startswith("vae-") and len(names) == 3]
     lowest = min(statistics.mean(result(name)["fid.value"] for name in names) for names in of_seeds)
-    yield f"The best VAE has {shown(lowest, 1)} over three seeds."
+    flow = at("realnvp-mnist-variational", "fid.value", 1)
+    yield f"are {shown(lowest, 1)} (`vae-100d-iwae`, three seeds) and {flow} (`realnvp-mnist-variational`, one run)."
     slower, faster = "published-vae", "published-vae-faster"
     below = -89.78 - result(slower)["test.log_likelihood"]  # pythae's number, in the table of published numbers
     yield f"`{slower}` has log p {below:.1f} nats below the published number, and ELBO {at(slower, 'test.elbo', 2)}."
@@ -338,18 +339,6 @@ def sentences() -> Iterator[str]:
     assert not gains
     yield f"they gain {few} nats of log p with 200 draws, and {many} with 5,000."
     yield f"Real validation images have FID {at(vae, 'fid.real_images', 1)}."
-    yield f"`{gan}` has the share {at(gan, 'copying.value', 0, 100)} % and C_T {at(gan, 'copying.z_score', 0)}."
-    gains = sorted((found["8.bits"], name) for name, found in more_draws().items() if "8.bits" in found)
-    (least, name), *others = [(gain, name) for gain, name in gains if "-seed-" not in name]
-    assert name == "realnvp-mnist-multiscale"
-    (low, second), *_, (high, last) = others
-    differ = f"8 draws make a difference of {low:.3f} (`{second}`) to {high:.3f} (`{last}`)."
-    yield f"With 8 draws, it has {least:.3f} bits per dimension less. For the other flows, {differ}"
-    stated, ours = history(f"{flow}-clipped"), history(tuned)
-    below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
-    yield f"after epoch {below[0]}, and `{tuned}` after epoch {below[1]} ("
-    noise = at(f"{flow}-variational", BITS, 3)
-    yield f"With seed 0, it has {noise} bits per dimension on test, and `{flow}` has {at(flow, BITS, 3)}."
     fid, inception, precision, recall = (
         at("cifar10-jsd-1", f"{measure}.real_images", 2) for measure in ("fid", "is", "precision", "recall")
     )
@@ -361,7 +350,7 @@ def sentences() -> Iterator[str]:
     )
     digits, coloured = (at(f"quick/{name}", "fid.real_images", 2) for name in ("vae-20d", "cifar10-w1-2"))
     yield f"real validation images have FID {digits} for the first table, and {coloured} for the second."
-    unclipped = history(flow)
+    unclipped = history("realnvp-mnist")
     yield f"reached {shown(unclipped[40], 3)} bits per dimension on validation after {max(unclipped)} epochs."
     pairs = list(zip(GROUPS[f"{vae}-planar"], GROUPS[vae], strict=True))
     few, many = (
@@ -373,10 +362,31 @@ def sentences() -> Iterator[str]:
     first, second, third = (shown(gain, 2) for gain in many)
     yield f"The gains of the three seeds with 5,000 draws are {first}, {second} and {third}"
     yield f"All games start at a distance of {at('dirac', 'jsd-1.start', 3)}."
+    yield from sentences_on_flows("realnvp-mnist")
     yield from sentences_on_the_gan("gan-mnist")
     yield from sentences_on_commits()
     yield from sentences_on_processors()
     yield from sentences_on_copies()
+
+
+def sentences_on_flows(flow: str) -> Iterator[str]:
+    flows = {name: found for name, found in more_draws().items() if "8.bits" in found and "-seed-" not in name}
+    (least, name), *others = sorted((found["8.bits"], name) for name, found in flows.items())
+    assert name == f"{flow}-multiscale"
+    (low, second), *_, (high, last) = others
+    differ = f"8 draws make a difference of {low:.3f} (`{second}`) to {high:.3f} (`{last}`)."
+    yield f"On these 300 images, 8 draws lower its bits per dimension by {least:.3f}."
+    whole = result(name)[BITS]
+    yield f"gained as much, {whole:.3f} would become {whole - least:.3f}, which is above 1.08."
+    yield f"For the other flows, {differ}"
+    orders = [sorted(flows, key=lambda name: flows[name][f"{draws}.log_p"]) for draws in (1, 8, 64)]
+    assert orders[0] == orders[1] == orders[2]
+    stated, ours = history(f"{flow}-clipped"), history(f"{flow}-tuned")
+    below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
+    yield f"after epoch {below[0]}, and `{flow}-tuned` after epoch {below[1]} ("
+    one, many = (flows[f"{flow}-variational"][key] - flows[flow][key] for key in ("1.log_p", "64.log_p"))
+    yield f"Its log p of the 300 images is {one:.0f} nats higher with one draw, and {many:.0f} nats higher with 64."
+    assert one / (one - many) == pytest.approx(8, abs=0.5)
 
 
 def sentences_on_the_gan(gan: str) -> Iterator[str]:
@@ -420,14 +430,18 @@ def sentences_on_processors() -> Iterator[str]:
 
 
 def sentences_on_copies() -> Iterator[str]:
-    tested = [result(path.stem) for path in [*RESULTS.glob("vae-*.json"), *RESULTS.glob("published-vae*.json")]]
-    low, high = (shown(function(each["copying.value"] * 100 for each in tested), 0) for function in (min, max))
-    far, farthest = (shown(function(each["copying.z_score"] for each in tested), 0) for function in (min, max))
-    yield f"The VAEs have shares from {low} to {high} %, and C_T from {far} to {farthest}."
-    flows = [result(path.stem) for path in [*RESULTS.glob("realnvp-*.json"), *RESULTS.glob("nice-*.json")]]
-    low, high = (shown(function(each["copying.value"] * 100 for each in flows), 0) for function in (min, max))
-    far, farthest = (shown(function(each["copying.z_score"] for each in flows), 0) for function in (min, max))
-    yield f"The flows have shares from {low} to {high} %, and C_T from {far} to {farthest}."
+    for words, family in (("VAEs", "vae"), ("three runs of `gan-mnist`", "gan"), ("flows", "flow")):
+        tested = [
+            each
+            for each in map(result, NAMES)
+            if each.get("settings.family") == family and "mnist" in each["data.dataset"]
+        ]
+        low, high = (shown(function(each["copying.value"] * 100 for each in tested), 0) for function in (min, max))
+        far, farthest = (shown(function(each["copying.z_score"] for each in tested), 0) for function in (min, max))
+        yield f"The {words} have shares from {low} to {high} %, and C_T from {far} to {farthest}."
+    share = max(result(name)["copying.value"] for name in GROUPS["gan-mnist"])
+    yield "If one in ten samples of `gan-mnist` were a copy, its share would still be below 50 %."
+    assert 0.1 + 0.9 * share < 0.5
     on_cifar = [result(path.stem) for path in RESULTS.glob("cifar10-*.json")]
     low, high = (shown(function(each["copying.value"] * 100 for each in on_cifar), 0) for function in (min, max))
     near, nearest = (shown(function(each["copying.z_score"] for each in on_cifar), 0) for function in (max, min))
