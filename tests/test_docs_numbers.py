@@ -385,7 +385,7 @@ def sentences_on_flows(flow: str) -> Iterator[str]:
     below = [next(epoch for epoch, value in found.items() if value < 1.85) for found in (stated, ours)]
     yield f"after epoch {below[0]}, and `{flow}-tuned` after epoch {below[1]} ("
     one, many = (flows[f"{flow}-variational"][key] - flows[flow][key] for key in ("1.log_p", "64.log_p"))
-    yield f"Its log p of the 300 images is {one:.0f} nats higher with one draw, and {many:.0f} nats higher with 64."
+    yield f"log p of the 300 images is {one:.0f} nats above that of `{flow}` with one draw, and {many:.0f} with 64."
     assert one / (one - many) == pytest.approx(8, abs=0.5)
 
 
