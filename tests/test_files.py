@@ -40,9 +40,9 @@ def test_a_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, "free some"),
         (errno.EDQUOT, "free some"),
-        (errno.EACCES, "make it writable"),
-        (errno.EROFS, "make it writable"),
-        (errno.ENOTDIR, "choose another path"),
+        (errno.EACCES, "make its folder writable"),
+        (errno.EROFS, "make its folder writable"),
+        (errno.ENOTDIR, "remove what is at this path"),
     ],
 )
 def test_disk_errors_are_one_sentence(tmp_path: Path, number: int, advice: str) -> None:

@@ -1,6 +1,6 @@
 """Invalid settings and damaged files are refused in one sentence, and no code in a file is ever run.
 
-`fuzz_settings` and `fuzz_files` of `torture.fuzz` try more examples, from a new seed.
+`make torture` tries more examples, from a new seed.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if error.errno in NOT_WRITABLE:
-            advice = "make it writable" if error.errno in READ_ONLY else "choose another path"
+            advice = "make its folder writable" if error.errno in READ_ONLY else "remove what is at this path"
             raise TriptychError(f"{path} cannot be written ({error.strerror}): {advice} and run again") from error
         raise
 
