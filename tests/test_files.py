@@ -43,6 +43,7 @@ def test_a_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
         (errno.EACCES, "make its folder writable"),
         (errno.EROFS, "make its folder writable"),
         (errno.ENOTDIR, "remove what is at this path"),
+        (errno.ENAMETOOLONG, "choose a shorter path"),
     ],
 )
 def test_disk_errors_are_one_sentence(tmp_path: Path, number: int, advice: str) -> None:

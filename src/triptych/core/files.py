@@ -16,8 +16,12 @@ from triptych.core.process_ids import is_alive
 CHUNK = 1 << 20  # bytes that are read at a time
 MOST_TEXT, MOST_DATA = 1 << 28, 1 << 36  # bytes: limits for JSON and CSV files, and for any file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-NOT_WRITABLE = (*READ_ONLY, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
+NOT_WRITABLE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make its folder writable"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP), "remove what is at this path"),
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
+"""What to do, by error."""
 
 
 def read_bytes(path: Path, most: int, advice: str) -> bytes:
@@ -66,8 +70,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
-        if error.errno in NOT_WRITABLE:
-            advice = "make its folder writable" if error.errno in READ_ONLY else "remove what is at this path"
+        if advice := NOT_WRITABLE.get(error.errno):
             raise TriptychError(f"{path} cannot be written ({error.strerror}): {advice} and run again") from error
         raise
 
