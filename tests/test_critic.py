@@ -66,7 +66,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
         trainer = Trainer(
             name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Duration(1), full.runtime
         )
-        rates = {player: trainer.learning_rate(player, 0.5) for player in ("generator", "critic")}
+        rates = {player: trainer.learning_rate(player) for player in ("generator", "critic")}
         assert rates == {"generator": 2e-4, "critic": 4e-4}
         assert {player: optimizer.weight_decay for player, optimizer in trainer.optimizers.items()} == {
             "generator": 0.0, "critic": 1e-6

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, MultiStepLR
 
 from conftest import Recorder
 from power_cut import cut_power
@@ -34,6 +35,7 @@ from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import run_key
+from triptych.training.settings import LearningRateDecay
 from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import load_tensors
 
@@ -416,9 +418,18 @@ def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepar
 
 
 @pytest.mark.parametrize(
+    ("changes", "schedulers"),
+    [
+        ({"schedule": "cosine"}, ["cosine"]),
+        ({"learning_rate_decay": LearningRateDecay(factor=0.3, epochs=[1, 2])}, ["steps"]),
+        ({"learning_rate_decay": LearningRateDecay(factor=0.7)}, ["exponential"]),
+        ({"schedule": "cosine", "learning_rate_decay": LearningRateDecay(factor=0.7)}, ["cosine", "exponential"]),
+    ],
+)
+@pytest.mark.parametrize(
     ("name", "updates", "bases"), [("vae-20d", 18, {1e-3: 1}), ("cifar10-jsd-2", 12, {4e-4: 2, 1e-3: 1})]
 )
-def test_optimisers_use_pytorchs_cosine_schedule(
+def test_learning_rates_are_those_of_pytorchs_schedulers(
     tiny: Settings,
     prepared: Path,
     tmp_path: Path,
@@ -426,6 +437,8 @@ def test_optimisers_use_pytorchs_cosine_schedule(
     name: str,
     updates: int,
     bases: dict[float, int],
+    changes: dict[str, object],
+    schedulers: list[str],
 ) -> None:
     """`bases` are the first learning rate of each player, and its number of steps per update."""
     used: dict[Adam, list[float]] = {}
@@ -436,21 +449,29 @@ def test_optimisers_use_pytorchs_cosine_schedule(
         step(self, gradients, rate, divisor)
 
     monkeypatch.setattr(Adam, "step", recorded)
-    run(tiny, name, prepared, tmp_path, schedule="cosine")
-    expected = [[rate for rate in cosine_rates(base, updates) for _ in range(bases[base])] for base in bases]
+    run(tiny, name, prepared, tmp_path, **changes)
+    epochs = tiny.experiment(name).at("quick").epochs
+    per_epoch = updates // epochs
+    factors = np.prod([scheduled_factors(scheduler, epochs, per_epoch) for scheduler in schedulers], axis=0)
+    expected = [[base * factor for factor in factors for _ in range(bases[base])] for base in bases]
     assert list(used.values()) == [pytest.approx(rates, rel=1e-6) for rates in expected]
 
 
-def cosine_rates(base: float, updates: int) -> list[float]:
-    """Return the learning rate of each update with PyTorch's schedule."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], base)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    rates = []
-    for _ in range(updates):
-        rates.append(optimizer.param_groups[0]["lr"])
+def scheduled_factors(name: str, epochs: int, per_epoch: int) -> list[float]:
+    """Return the learning rate of each update with one of PyTorch's schedulers, for the base rate 1."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    scheduler = {
+        "cosine": lambda: CosineAnnealingLR(optimizer, epochs * per_epoch),
+        "steps": lambda: MultiStepLR(optimizer, [1, 2], gamma=0.3),
+        "exponential": lambda: ExponentialLR(optimizer, gamma=0.7),
+    }[name]()
+    factors = []
+    for update in range(1, epochs * per_epoch + 1):
+        factors.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step()
-    return rates
+        if name == "cosine" or update % per_epoch == 0:
+            scheduler.step()
+    return factors
 
 
 def test_an_epochs_row_is_the_mean_over_its_steps(

@@ -1,8 +1,9 @@
-"""The learning-rate schedule."""
+"""The learning rate during a training."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def learning_rate(base: float, schedule: str, fraction: float) -> float:
@@ -16,3 +17,17 @@ def learning_rate(base: float, schedule: str, fraction: float) -> float:
     """
     factor = 1.0 if schedule == "constant" else (1 + math.cos(math.pi * fraction)) / 2
     return base * factor
+
+
+def decay(factor: float, epochs: Sequence[int] | None, completed: int) -> float:
+    """Return the product of all decays of the learning rate after a number of completed epochs.
+
+    Each of `epochs` multiplies the rate by `factor` when it is completed; None stands for every epoch.
+
+    >>> [decay(0.5, [2, 5], completed) for completed in (0, 1, 2, 5, 9)]
+    [1.0, 1.0, 0.5, 0.25, 0.25]
+    >>> decay(0.5, None, 3)
+    0.125
+    """
+    times = completed if epochs is None else sum(epoch <= completed for epoch in epochs)
+    return factor**times

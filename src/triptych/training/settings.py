@@ -80,6 +80,23 @@ class Player(Section):
     weight_decay: Weight = Field(description="the weight decay of this network")
 
 
+class LearningRateDecay(Section):
+    """Multiplies the learning rates of all networks by a factor after some epochs, or after each epoch.
+
+    recipes:
+      vae-20d:
+        learning_rate_decay: {factor: 0.5, epochs: [20, 30]}
+    """
+
+    factor: float = Field(gt=0.0, lt=1.0, description="the factor of each decay")
+    epochs: list[Steps] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="the epochs after which the rate decays; off: each epoch",
+    )
+
+
 class TrainingSettings(Section):
     """Budget, optimiser and seed of one training run."""
 
@@ -100,6 +117,9 @@ class TrainingSettings(Section):
     players: dict[str, Player] = Field(default={}, description="other optimiser settings for single networks")
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="schedule of the learning rate; `cosine`: it falls to 0 at the end"
+    )
+    learning_rate_decay: LearningRateDecay | None = Field(
+        default=None, description="also multiply the learning rate by a factor after some epochs"
     )
     ema: float | None = Field(
         default=None,

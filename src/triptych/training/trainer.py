@@ -17,7 +17,7 @@ from triptych.training.divergence import CHECK_STEPS, find_divergence
 from triptych.training.ema import Ema
 from triptych.training.family import Family
 from triptych.training.images import HeldOutImages, TrainingImages
-from triptych.training.learning_rate import learning_rate
+from triptych.training.learning_rate import decay, learning_rate
 from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import generator, seeded
 from triptych.training.settings import Player, Runtime, TrainingSettings
@@ -60,6 +60,7 @@ class Trainer:
         }
         self.fraction_done = 0.0
         """The share of all updates that is done."""
+        self.completed_epochs = 0
         self.ema = Ema(family.averaged, training.ema) if training.ema else None
         self.device = next(family.networks.parameters()).device
         self.on_gpu = self.device.type == "cuda"
@@ -77,6 +78,7 @@ class Trainer:
         totals: list[Tensor] = []
         recent: list[Tensor] = []
         self.family.networks.train()
+        self.completed_epochs = epoch - 1
         order = generator(self.training.seed, "order", epoch)
         for step, batch in enumerate(images.batches(self.images_per_step, steps, order)):
             self.fraction_done = (first + step) / (self.duration.epochs * steps)
@@ -139,7 +141,7 @@ class Trainer:
         if not self.on_gpu:
             return self._step(batch)
         for player, rate in self.gpu_rates.items():
-            rate.fill_(self.learning_rate(player, self.fraction_done))
+            rate.fill_(self.learning_rate(player))
         if not (self.runtime.cuda_graphs and self.family.can_be_graphed and distributed.world_size() == 1):
             return self._step(batch)
         if self.graphed_step is None:
@@ -162,12 +164,14 @@ class Trainer:
             gradients = distributed.averaged(torch.autograd.grad(loss, optimizer.parameters))
         largest = self.training.gradient_clip
         divisor = clipping_divisor(gradients, largest) if largest else None
-        rate = self.gpu_rates[player] if self.on_gpu else self.learning_rate(player, self.fraction_done)
+        rate = self.gpu_rates[player] if self.on_gpu else self.learning_rate(player)
         optimizer.step(gradients, rate, divisor)
 
-    def learning_rate(self, player: str, fraction: float) -> float:
-        """Return a player's learning rate after a fraction of all updates."""
-        return learning_rate(self._settings_of(player).learning_rate, self.training.schedule, fraction)
+    def learning_rate(self, player: str) -> float:
+        """Return a player's learning rate at the next update."""
+        rate = learning_rate(self._settings_of(player).learning_rate, self.training.schedule, self.fraction_done)
+        steps = self.training.learning_rate_decay
+        return rate * decay(steps.factor, steps.epochs, self.completed_epochs) if steps else rate
 
     def _settings_of(self, player: str) -> TrainingSettings | Player:
         return self.training.players.get(player, self.training)
