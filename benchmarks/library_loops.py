@@ -24,26 +24,16 @@ from plain_loops.vae import perceptron
 PIXELS, WARM = 784, 10
 
 
-def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
-    """Return images per second of its trainer, from a callback at each step."""
+def pythae_vae(hidden: list[int], latent: int, activation: type[nn.Module]) -> nn.Module:
+    """Return pythae's VAE of binary images, with fully connected networks."""
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-    from pythae.trainers.training_callbacks import TrainingCallback
-
-    logging.disable(logging.CRITICAL)
-    batch, hidden, latent = settings["batch_size"], settings["hidden"], settings["latent"]
-    stamps: list[float] = []
-
-    class Stamps(TrainingCallback):
-        def on_train_step_end(self, training_config: object, **_: object) -> None:
-            stamps.append(time.perf_counter())
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.plain = PlainEncoder(hidden, latent, nn.Tanh)
+            self.plain = PlainEncoder(hidden, latent, activation)
 
         def forward(self, x: Tensor) -> ModelOutput:
             mean, log_variance = self.plain(x.flatten(1))
@@ -53,19 +43,32 @@ def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
         def __init__(self) -> None:
             super().__init__()
             back = list(reversed(hidden))
-            layers = perceptron([latent, *back], nn.Tanh)
+            layers = perceptron([latent, *back], activation)
             self.layers = nn.Sequential(*layers, nn.Linear(back[-1], PIXELS), nn.Sigmoid())
 
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.layers(z).view(-1, 1, 28, 28))
 
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=latent, reconstruction_loss="bce")
-    model = VAE(config, encoder=Encoder(), decoder=Decoder())
-    images = pixels[: 200 * batch].float().view(-1, 1, 28, 28)
-    from pythae.data.datasets import BaseDataset
+    return VAE(config, encoder=Encoder(), decoder=Decoder())
 
+
+def pythae(settings: dict[str, Any], pixels: Tensor) -> float:
+    """Return images per second of its trainer, from a callback at each step."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
+    logging.disable(logging.CRITICAL)
+    batch, stamps = settings["batch_size"], []
+
+    class Stamps(TrainingCallback):
+        def on_train_step_end(self, training_config: object, **_: object) -> None:
+            stamps.append(time.perf_counter())
+
+    images = pixels[: 200 * batch].float().view(-1, 1, 28, 28)
     trainer = BaseTrainer(
-        model,
+        pythae_vae(settings["hidden"], settings["latent"], nn.Tanh),
         train_dataset=BaseDataset(images, torch.zeros(len(images))),
         training_config=BaseTrainerConfig(
             output_dir=settings["folder"],
