@@ -67,7 +67,10 @@ def train(folder: Path) -> None:
     torch.set_num_threads(1)
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     model, decay = settings["model"], settings["decay"]
-    images = {split: torch.from_numpy(np.load(folder / f"{split}.npy")).float() for split in ("train", "valid", "test")}
+    images = {
+        split: torch.from_numpy(np.load(folder / f"{split}.npy", allow_pickle=False)).float()
+        for split in ("train", "valid", "test")
+    }
     train_set, valid_set = (
         BaseDataset(images[split].view(-1, 1, 28, 28), torch.zeros(len(images[split]))) for split in ("train", "valid")
     )
