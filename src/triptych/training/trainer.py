@@ -170,8 +170,8 @@ class Trainer:
     def learning_rate(self, player: str) -> float:
         """Return a player's learning rate at the next update."""
         rate = learning_rate(self._settings_of(player).learning_rate, self.training.schedule, self.fraction_done)
-        steps = self.training.learning_rate_decay
-        return rate * decay(steps.factor, steps.epochs, self.completed_epochs) if steps else rate
+        decays = self.training.learning_rate_decay
+        return rate * decay(decays.factor, decays.epochs, self.completed_epochs) if decays else rate
 
     def _settings_of(self, player: str) -> TrainingSettings | Player:
         return self.training.players.get(player, self.training)
