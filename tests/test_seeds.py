@@ -28,7 +28,7 @@ def test_equal_settings_with_other_seeds_are_one_group() -> None:
     settings = {
         "a": {"seed": 0, "rate": 1.0, "model": {"width": 2}},
         "b": {"seed": 0, "rate": 2.0, "model": {"width": 2}},
-        "c": {"model": {"width": 2}, "rate": 1.0, "seed": 7},
+        "c": {"model": {"width": 2, "planar": None}, "rate": 1.0, "seed": 7, "decay": None},
         "d": {"seed": 7, "rate": 1.0, "model": {"width": 2}},  # a copy of c, not another sample
         "e": {"seed": 1, "rate": 1.0, "model": {"width": 3}},
     }

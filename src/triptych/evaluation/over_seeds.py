@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, Self
 
-from triptych.core.json_files import canonical_json
+from triptych.core.json_files import canonical_json, flatten
 
 CONFIDENCE = 0.95  # of the test whether two means differ
 
@@ -14,12 +14,14 @@ def group_by_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     """Group the experiments whose settings are equal except for the seed.
 
     Return the names of each group, in the given order, under the name of its first member. An experiment that also
-    has the seed of another one starts a group of its own: it is a copy, not another sample.
+    has the seed of another one starts a group of its own: it is a copy, not another sample. A setting that is off is
+    the same as a missing one, since results of older versions lack newer settings.
     """
     groups: dict[str, list[str]] = {}
     first_of: dict[str, str] = {}
     for name, values in settings.items():
-        key = canonical_json({key: value for key, value in values.items() if key != "seed"})
+        set_to = {key: value for key, value in flatten(values).items() if key != "seed" and value is not None}
+        key = canonical_json(set_to)
         first = first_of.setdefault(key, name)
         seeds = [settings[member]["seed"] for member in groups.get(first, ())]
         groups.setdefault(name if values["seed"] in seeds else first, []).append(name)
