@@ -82,8 +82,9 @@ torture: setup  ## test kills, power cuts, failures of MLflow and invalid input:
 bench: setup  ## compare the speed with plain loops and hardware limits: half an hour, docs/speed.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" env -u OMP_WAIT_POLICY $(BIN)/python benchmarks $(ARGS)
 
-lint: setup  ## run ruff, and check the import contracts
+lint: setup  ## run ruff, check the format, and check the import contracts
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports --no-cache
 
 setup: $(READY)  ## make .venv with the exact versions of requirements.lock

@@ -507,6 +507,7 @@ def test_the_tolerances_in_trust_are_those_of_the_code() -> None:
 def test_the_hours_of_the_full_profile_follow_from_the_files() -> None:
     experiments = load(ROOT / "params.yaml").experiments.items()
     names = [name for name, each in experiments if each.dataset != "cifar10"]
+    assert set(names) <= set(NAMES), "keep the results of new experiments with `triptych baseline`"
     seconds = sum(result(name)["run.train_seconds"] for name in names)
     for page in (ROOT / "README.md", ROOT / "docs" / "how-to.md"):
         assert f"about {seconds / 3600:.0f} hours" in " ".join(page.read_text(encoding="utf-8").split())

@@ -18,6 +18,7 @@ from triptych.studies.kinds import load_study
 
 COLUMNS, LINES = 120, 25
 KEPT = ROOT / "metrics" / "baseline"
+KEEP = "keep the results of new experiments with `triptych baseline`"
 
 
 def numbers_of(results: Document) -> dict[str, float]:
@@ -46,6 +47,7 @@ def test_all_metrics_fit_into_one_table(folder: Path, capsys: pytest.CaptureFixt
 
 def test_the_difference_after_a_changed_recipe_is_short(params: dict) -> None:
     metrics = metrics_of(KEPT / "quick")
+    assert set(params["experiments"] | params["studies"]) <= set(metrics), KEEP
     changed = dict.fromkeys(params["recipes"], 1)  # the heading
     for name, entry in (params["experiments"] | params["studies"]).items():
         changed[entry["recipe"]] += len(metrics[name])

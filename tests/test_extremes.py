@@ -18,7 +18,7 @@ from triptych.models.flow.architectures import build_flow
 from triptych.models.flow.dequantization import Dequantize
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
-from triptych.models.flow.settings import Model
+from triptych.models.flow.settings import KEYS, Model
 from triptych.models.flow.transform import Composition, Flow, Transform
 from triptych.models.vae.family import VaeFamily
 from triptych.objectives.vae import importance_weighted_bound
@@ -60,7 +60,7 @@ def test_inverses_and_log_determinants_at_distant_points(name: str, seed: int, f
 
 
 @pytest.mark.parametrize("preparation", [Logit(1e-5), Logit(0.3), Scale()], ids=["narrow", "wide", "scale"])
-@pytest.mark.parametrize("architecture", ["realnvp", "nice", "multiscale", "gated"])
+@pytest.mark.parametrize("architecture", KEYS)
 def test_black_and_white_images_are_inverted(preparation: Transform, architecture: str) -> None:
     """Invert images whose pixels are all 0 or all 255, with the smallest and the largest noise, in float32."""
     channels = {"multiscale": [4, 4], "gated": [4, 4, 4]}.get(architecture)

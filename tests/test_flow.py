@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from typing import get_args
 
 import pytest
 import torch
@@ -16,14 +17,14 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.settings_types import ByProfile
 from triptych.models.common.registry import build
-from triptych.models.flow.architectures import build_flow, checkerboard_coupling, perceptron_coupling
+from triptych.models.flow.architectures import LAYERS, build_flow, checkerboard_coupling, perceptron_coupling
 from triptych.models.flow.coupling import AdditiveCoupling, AffineCoupling, checkerboard, halves
 from triptych.models.flow.dequantization import Dequantize, VariationalDequantize
 from triptych.models.flow.image_transforms import Reorder, Reshape, Split, Squeeze
 from triptych.models.flow.networks import ChannelNorm, GatedNetwork, ResidualNetwork, multilayer_perceptron
 from triptych.models.flow.normalization import ActNorm, Scaling
 from triptych.models.flow.preparation import Logit, Scale
-from triptych.models.flow.settings import Model
+from triptych.models.flow.settings import KEYS, Model
 from triptych.models.flow.transform import Composition, Flow, Transform
 from triptych.settings.params import Settings, parse
 
@@ -471,3 +472,7 @@ def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, layer
     Held.pixels, Held.continuous = pixels, pixels.float() / 256
     with pytest.raises(DivergenceError, match=r"of 3 valid images is not finite, first after AffineCoupling"):
         family.validate(Held)
+
+
+def test_each_architecture_has_its_keys_and_its_layers() -> None:
+    assert set(get_args(Model.model_fields["architecture"].annotation)) == set(KEYS) == set(LAYERS)

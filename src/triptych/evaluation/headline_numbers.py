@@ -14,7 +14,10 @@ NUMBERS = {
     "fid.value": "fid",
     "fid_classifier.value": "fid_classifier",
 }
-"""The name of each headline number, by its key in the results. Short names, because each is a column of DVC's table."""
+"""The name of each headline number, by its key in the results. Short names, because each is a column of DVC's table.
+
+`metrics/summary.csv` and the tables of the page have columns of their own.
+"""
 
 
 def headline_numbers(results: Mapping[str, Any]) -> dict[str, float]:

@@ -131,7 +131,8 @@ def _other_inputs(settings: Json, found: Json, kept: Json) -> list[str]:
     if found.get("data", {}).get("sha256") != kept.get("data", {}).get("sha256"):
         other.append("data")
     now, then = _protocol(found), _protocol(kept)
-    return other + [key for key in now.keys() & then.keys() if now[key] != then[key]]
+    other += [key for key in now.keys() & then.keys() if now[key] != then[key]]
+    return list(dict.fromkeys(other))
 
 
 def _protocol(metrics: Json) -> dict[str, Any]:
