@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ def main() -> None:
     from libraries import install
     from triptych.settings.params import parse
 
+    if not os.environ.get("TRIPTYCH_DATA"):
+        sys.exit("TRIPTYCH_DATA is not set: name the folder that has binarized_mnist.npz")
     tree = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     tree["experiments"][EXPERIMENT]["recipe"] = RECIPE
     settings = parse(tree)

@@ -66,6 +66,7 @@ def test_the_five_experiments_have_the_settings_of_the_documents(full: Settings)
         trainer = Trainer(
             name, build("gan", experiment.model_at("quick"), SHAPE), experiment, Duration(1), full.runtime
         )
+        trainer.fraction_done, trainer.completed_epochs = 0.5, 100
         rates = {player: trainer.learning_rate(player) for player in ("generator", "critic")}
         assert rates == {"generator": 2e-4, "critic": 4e-4}
         assert {player: optimizer.weight_decay for player, optimizer in trainer.optimizers.items()} == {

@@ -208,17 +208,20 @@ def test_settings_are_compared_with_the_recipe(project: Project) -> None:
         "ema": 0.5,
         "epochs": 9,
         "penalty": None,
+        "decay": None,
         "model": {"latent": 2, "hidden": [3], "tied": True},
     }
     write_json(project.model("it") / "manifest.json", {"settings": settings, "profile": "quick"})
     recipe = {"ema": 0.5, "epochs": {"quick": 3, "full": 4}, "model": {"latent": 20, "hidden": [3]}}
-    entry = {"recipe": "small", "seed": 0, "ema": 0.5, "epochs": {"quick": 9}, "model": {"tied": True}}
+    recipe |= {"decay": {"factor": 0.5}}
+    entry = {"recipe": "small", "seed": 0, "ema": 0.5, "epochs": {"quick": 9}, "decay": None, "model": {"tied": True}}
     found = used_settings(project, "it", {"recipes": {"small": recipe}, "experiments": {"it": entry}})
     assert found.recipe == "small"
     assert found.differences == [
         ("epochs", "9", "3"),
         ("model.latent", "2", "20"),
         ("model.tied", "on", "not set"),
+        ("decay.factor", "not set", "0.5"),
     ]
     assert ("ema", "0.5") in found.all
     assert "penalty" not in dict(found.all)

@@ -258,6 +258,8 @@ def test_the_published_flows_are_those_of_the_tutorial(params: dict, name: str) 
     assert (model.architecture, model.blocks, model.alpha) == ("gated", 3, 1e-5)
     training = (experiment.epochs, experiment.batch_size, experiment.learning_rate, experiment.gradient_clip)
     assert training == (200, 128, 1e-3, 1.0)
+    decay = experiment.learning_rate_decay
+    assert (experiment.schedule, decay.factor, decay.epochs) == ("constant", 0.99, None)
 
 
 @pytest.mark.parametrize(

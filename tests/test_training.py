@@ -41,6 +41,7 @@ from triptych.training.weights import load_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
 GANS = ["gan-mnist", "cifar10-jsd-2"]
+CHANGES = {"ema": 0.9, "schedule": "cosine", "learning_rate_decay": LearningRateDecay(factor=0.5)}
 
 
 def run(
@@ -69,10 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def undisturbed(
     tiny: Settings, prepared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, bytes]]:
-    return {
-        name: contents(run(tiny, name, prepared, tmp_path_factory.mktemp("runs"), ema=0.9, schedule="cosine"))
-        for name in NAMES
-    }
+    return {name: contents(run(tiny, name, prepared, tmp_path_factory.mktemp("runs"), **CHANGES)) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +79,7 @@ def test_a_second_run_gives_the_same_bytes(
 ) -> None:
     torch.manual_seed(12345)
     torch.rand(17)
-    assert contents(run(tiny, name, prepared, tmp_path, ema=0.9, schedule="cosine")) == undisturbed[name]
+    assert contents(run(tiny, name, prepared, tmp_path, **CHANGES)) == undisturbed[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,10 +88,10 @@ def test_a_stopped_run_ends_with_the_same_bytes(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str, stop_after: int, undisturbed: dict
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(tiny, name, prepared, tmp_path, Recorder(stop_after), ema=0.9, schedule="cosine")
+        run(tiny, name, prepared, tmp_path, Recorder(stop_after), **CHANGES)
     assert not (tmp_path / name).exists()
     tracker = Recorder()
-    folder = run(tiny, name, prepared, tmp_path, tracker, ema=0.9, schedule="cosine")
+    folder = run(tiny, name, prepared, tmp_path, tracker, **CHANGES)
     assert contents(folder) == undisturbed[name]
     assert [*[row["epoch"] for row in tracker.resumed], *tracker.steps] == [0, 1, 2, 3]
     assert not list((tmp_path / "checkpoints").glob("*@*"))
@@ -117,7 +115,7 @@ def test_images_outside_of_the_memory_of_the_device_give_the_same_bytes(
     tiny: Settings, prepared: Path, tmp_path: Path, name: str, undisturbed: dict
 ) -> None:
     runtime = tiny.runtime.model_copy(update={"data_on_device": False})
-    folder = run(tiny.model_copy(update={"runtime": runtime}), name, prepared, tmp_path, ema=0.9, schedule="cosine")
+    folder = run(tiny.model_copy(update={"runtime": runtime}), name, prepared, tmp_path, **CHANGES)
     found = contents(folder)
     assert {file: found[file] for file in found.keys() - {"manifest.json"}} == {
         file: undisturbed[name][file] for file in undisturbed[name].keys() - {"manifest.json"}
@@ -207,7 +205,7 @@ def test_a_power_cut_between_two_writes(
     tiny: Settings, prepared: Path, tmp_path: Path, operations: int, undisturbed: dict
 ) -> None:
     def train_it() -> None:
-        run(tiny, "vae-20d", prepared, tmp_path, ema=0.9, schedule="cosine")
+        run(tiny, "vae-20d", prepared, tmp_path, **CHANGES)
 
     was_cut = cut_power(tmp_path, operations, train_it)
     assert was_cut or operations > 50

@@ -119,7 +119,7 @@ class TrainingSettings(Section):
         default="constant", description="schedule of the learning rate; `cosine`: it falls to 0 at the end"
     )
     learning_rate_decay: LearningRateDecay | None = Field(
-        default=None, description="also multiply the learning rate by a factor after some epochs"
+        default=None, description="multiply the learning rate of the schedule by a factor after some epochs"
     )
     ema: float | None = Field(
         default=None,

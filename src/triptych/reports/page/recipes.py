@@ -39,7 +39,8 @@ def used_settings(project: Project, name: str, written: dict[str, Any]) -> UsedS
     trained = flatten(manifest["settings"])
     recipe = flatten(resolve(written["recipes"][entry["recipe"]], manifest["profile"]))
     own = {key for key in flatten(resolve(entry, manifest["profile"])) if key.partition(".")[0] not in ENTRY_KEYS}
-    changed = {key: trained[key] for key in trained if key in own | recipe.keys() and trained[key] != recipe.get(key)}
+    set_here = [key for key in dict.fromkeys([*trained, *recipe]) if key in own | recipe.keys()]
+    changed = {key: trained.get(key) for key in set_here if trained.get(key) != recipe.get(key)}
     return UsedSettings(
         [(key, _words(value)) for key, value in trained.items() if value is not None],
         entry["recipe"],
