@@ -219,7 +219,11 @@ def test_black_images_are_images_of_any_type(project: Path) -> None:
 
 def test_a_device_of_pytorch_is_a_device(project: Path) -> None:
     assert triptych.load("gan-mnist", device=torch.device("cpu")).sample(2).shape == (2, 28, 28)
-    assert "the device is cuda:99" in refused(lambda: triptych.load("gan-mnist", device="cuda:99"))
+
+
+@pytest.mark.parametrize("lacking", ["cuda:99", "cpu:1", "cpu:-1", "abacus"])
+def test_a_device_that_the_machine_lacks_is_refused(lacking: str, project: Path) -> None:
+    assert f"the device is {lacking}" in refused(lambda: triptych.load("gan-mnist", device=lacking))
 
 
 def test_latents_lead_back_to_images(project: Path, digits: np.ndarray, binary_digits: np.ndarray) -> None:
@@ -300,6 +304,13 @@ def test_records_that_cannot_be_read_are_refused_in_one_sentence(
     words = refused(lambda: download_version("models:/vae-20d/1", uri, tmp_path))
     assert words.startswith(f"MLflow at {uri} does not give models:/vae-20d/1 (")
     assert words.endswith("): check MLFLOW_TRACKING_URI and the name of the model")
+
+
+def test_latents_in_any_order_of_memory_are_decoded(project: Path) -> None:
+    model = triptych.load("vae-20d")
+    latents = np.random.default_rng(0).normal(size=(3, model.latent))
+    for view in (latents[::-1], latents.astype(np.float32)[::-1], np.asfortranarray(latents)[::-1]):
+        assert np.array_equal(model.decode(view), model.decode(latents)[::-1])
 
 
 @pytest.mark.parametrize("ragged", [[[1, 2], [3]], "words"])

@@ -20,7 +20,7 @@ from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import CLASSIFIER, experiment_headline, headline_in_training, study_summary
 from triptych.repository.project import Project
 from triptych.runner.display import Display
-from triptych.runner.time_left import AROUND, expected_seconds, time_left
+from triptych.runner.time_left import OVERHEAD, expected_seconds, time_left
 from triptych.settings.params import Settings
 
 CODE = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
@@ -235,13 +235,13 @@ def test_expected_seconds_come_from_the_journal_or_from_the_baseline_and_the_bud
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(content))
     stages = ("train@vae-20d", "train@gan-mnist", "evaluate@vae-20d")
-    assert expected_seconds(project, tiny, stages)["train@vae-20d"] == AROUND + 44.0
+    assert expected_seconds(project, tiny, stages)["train@vae-20d"] == OVERHEAD + 44.0
     project.results("vae-20d").parent.mkdir(parents=True)
     project.results("vae-20d").write_text('{"profile": "full"}')
     found = expected_seconds(project, tiny, stages)
-    assert found["train@vae-20d"] == AROUND + 6.0, "three epochs in place of six"
-    assert found["train@gan-mnist"] == AROUND + 6.0, "as the others"
-    assert found["evaluate@vae-20d"] > AROUND
+    assert found["train@vae-20d"] == OVERHEAD + 6.0, "three epochs in place of six"
+    assert found["train@gan-mnist"] == OVERHEAD + 6.0, "as the others"
+    assert found["evaluate@vae-20d"] > OVERHEAD
 
 
 def test_headlines_in_words() -> None:

@@ -98,3 +98,16 @@ def test_compare_shows_values_of_the_recipe(tmp_path: Path) -> None:
     ]
     params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, batch_size: 50}"))
     assert compare(Project(tmp_path), "HEAD", None) == "No setting and no headline number differs."
+
+
+def test_compare_shows_a_number_that_one_side_lacks(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "params.yaml").write_text(SETTINGS)
+    (tmp_path / "dvc.yaml").write_text("metrics:\n- metrics/a.json\n- metrics/b.json\n")
+    (tmp_path / "metrics" / "a.json").write_text('{"elbo": -101.5}')
+    for command in ("git init -q", "dvc init -q", "git add .", "git commit -q -m before"):
+        subprocess.run(command.split(), cwd=tmp_path, env=environment(), check=True)
+    (tmp_path / "metrics" / "a.json").unlink()
+    (tmp_path / "metrics" / "b.json").write_text('{"elbo": -99.5}')
+    table = [line.split() for line in compare(Project(tmp_path), "HEAD", None).splitlines()[1:]]
+    assert [line[:4] for line in table] == [["a:", "elbo", "-101.5", "-"], ["b:", "elbo", "-", "-99.5"]]

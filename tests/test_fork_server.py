@@ -161,6 +161,20 @@ def test_edited_code_changes_the_conditions(tmp_path: Path, monkeypatch: pytest.
     assert fork_server.conditions() != before
 
 
+def test_a_source_file_that_disappears_costs_only_the_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(fork_server.PACKAGE, tmp_path / "triptych")
+    (tmp_path / "triptych" / ".#editing.py").symlink_to("user@machine.1")  # the lock of an editor
+    monkeypatch.setattr(fork_server, "PACKAGE", tmp_path / "triptych")
+    path = str(tmp_path / "server")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+    ):
+        server.bind(path)
+        server.listen()
+        assert not fork_server._send_command(connection, path)
+
+
 def test_a_missing_or_silent_server_is_ignored(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(project, "triptych", "check", TRIPTYCH_FORK_SERVER=str(tmp_path / "nothing"))
     assert (done.returncode, done.stderr) == (0, "")

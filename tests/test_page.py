@@ -20,7 +20,7 @@ from triptych.reports.page.build import compared_pictures, provenance
 from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import charts
 from triptych.reports.page.recipes import used_settings
-from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, configured, over_seeds, tables
+from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, over_seeds, study_table, tables
 from triptych.reports.page.wall import walls
 from triptych.repository.project import Project
 
@@ -278,11 +278,11 @@ def test_a_chart_is_drawn_in_panels_of_its_values() -> None:
 
 def test_a_study_of_several_seeds_shows_their_mean() -> None:
     of_seed = [{"configurations": ["a"], "headline": "kl", "a": {"kl": kl, "verdict": "good"}} for kl in (0.25, 0.75)]
-    columns, [(_, cells)] = configured(of_seed)
+    columns, [(_, cells)] = study_table(of_seed)
     assert columns == ["kl", "verdict"]
     assert [cell.text for cell in cells] == ["0.5 ± 0.35", "good"]
     of_seed[1]["a"]["verdict"] = "bad"
-    assert configured(of_seed)[1][0][1][1].text == "good, bad"
+    assert study_table(of_seed)[1][0][1][1].text == "good, bad"
 
 
 def test_a_studys_table_begins_with_its_headline() -> None:
@@ -292,7 +292,7 @@ def test_a_studys_table_begins_with_its_headline() -> None:
         "a": {"samples": 9, "loss": 1.5, "kl": 0.25, "kl_standard_error": 0.125, "verdict": "good"},
         "b": {"samples": 9, "loss": 2.5, "kl": 0.5, "kl_standard_error": 0.5},
     }
-    columns, [(_, first), (_, second)] = configured([metrics])
+    columns, [(_, first), (_, second)] = study_table([metrics])
     assert columns == ["kl", "loss", "verdict"]
     assert [cell.text for cell in first] == ["0.25 ± 0.12", "1.5", "good"]
     assert [cell.sort for cell in second] == ["0.5", "2.5", ""]

@@ -363,6 +363,14 @@ def test_an_untested_version_of_dvc_gets_plain_dvc_repro(
     assert re.fullmatch(r"1  b +\d+\.\d s", line)
 
 
+def test_a_dry_run_fetches_nothing(tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "p", {"b": "touch b"})
+    monkeypatch.setattr(dvc_program, "stale_sources", lambda *_: ["mnist"])
+    with Display(project.root, verbose=False) as display:
+        assert repro.repro(project, tiny, None, ("--dry",), display=display) == 0
+    assert not (project.root / "b").exists()
+
+
 def test_the_installed_version_of_dvc_is_tested() -> None:
     assert importlib.metadata.version("dvc") in dvc_program.TESTED_VERSIONS
 

@@ -183,6 +183,7 @@ LOST, ENDED = RuntimeError("connection closed by peer"), -signal.SIGTERM
         ([(LOST, 1), (DivergenceError("x diverged"), 1)], TriptychError, "^x diverged$"),
         ([(TriptychError("no memory"), 1), (None, ENDED)], TriptychError, "^no memory$"),
         ([(LOST, 1), (None, -signal.SIGKILL)], TriptychError, "one of its 2 processes was ended by SIGKILL"),
+        ([(None, ENDED), (None, ENDED)], TriptychError, "its 2 processes were ended by SIGTERM: run it again"),
         ([(ZeroDivisionError("ours"), 1), (None, ENDED)], RuntimeError, "one of its 2 processes failed"),
     ],
 )

@@ -315,6 +315,24 @@ def evaluate(project: Project, numbers: dict[str, object] = METRICS) -> None:
         write_json(project.results(NAME), {**numbers, "weights_sha256": weights})
 
 
+def test_a_training_with_the_same_weights_keeps_its_evaluation(project: Project, settings: Settings) -> None:
+    run(project, settings)
+    evaluate(project)
+    run(project, settings)
+    [finding] = check_mlflow(project, [NAME])
+    assert finding.verdict is Verdict.EQUAL, finding
+    assert shown(project)["metrics"]["test.elbo"] == METRICS["test"]["elbo"]
+
+
+def test_sync_leaves_a_running_training_alone(
+    project: Project, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(project, settings)
+    run(project, settings, lambda: sync(project, settings))
+    assert "warning: " not in capsys.readouterr().err
+    assert_complete(project, settings)
+
+
 def shown(project: Project) -> dict[str, object]:
     """Return the content of MLflow: of the experiment, of its only run, and of the registered model."""
     client = Store(project).client

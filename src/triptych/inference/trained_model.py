@@ -189,10 +189,12 @@ class TrainedModel:
         >>> model.decode(np.zeros((1, model.latent))).shape
         (1, 28, 28)
         """
+        import numpy as np
         import torch
 
         try:
-            points = torch.as_tensor(latents, dtype=torch.float32, device=self._device)
+            array = latents if isinstance(latents, torch.Tensor) else np.ascontiguousarray(latents)
+            points = torch.as_tensor(array, dtype=torch.float32, device=self._device)
         except (TypeError, ValueError):
             raise TriptychError(f"latents are no array of numbers: give an array (n, {self.latent})") from None
         if points.dim() != 2 or points.shape[1] != self.latent or not len(points):

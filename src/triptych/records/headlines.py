@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from triptych.core.headline import Headline
-from triptych.core.json_files import flatten, read_json
+from triptych.core.json_files import flatten
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.models.common.registry import FAMILIES, FIDELITY, FamilyEntry
-from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES, StudyEntry
 
 INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor is Inception
@@ -83,9 +82,8 @@ def study_summary(metrics: Mapping[str, Any], kind: str) -> str:
     return f"{headline.extreme} {metrics['headline_is']}: {', '.join(f'{item} {found[item]:.3f}' for item in chosen)}"
 
 
-def study_headline(project: Project, name: str) -> str:
+def study_headline(metrics: Mapping[str, Any]) -> str:
     """Return the headline of each configuration of a study. Configurations with the same word are listed together."""
-    metrics = read_json(project.results(name))
     found = _headlines_of_study(metrics)
     if all(isinstance(value, str) for value in found.values()):
         items = {value: [item for item in found if found[item] == value] for value in found.values()}

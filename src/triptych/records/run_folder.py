@@ -92,6 +92,15 @@ def copy_evaluation(run: RunFolder, plots: Path) -> None:
     copy_pictures(plots, run.path / "figures")
 
 
+def copy_results(project: Project, name: str) -> RunFolder:
+    """Copy a trained model, and its evaluation if it is of these weights, into the run folder; return the folder."""
+    model, results = project.model(name), project.results(name)
+    run = copy_model(project, name, model)
+    if results.exists() and has_weights(model, read_json(results)["weights_sha256"]):
+        copy_evaluation(run, project.plots(name))
+    return run
+
+
 def copy_pictures(source: Path, target: Path) -> None:
     """Replace the folder `target` by the pictures in `source`."""
     with atomic_folder(target) as folder:

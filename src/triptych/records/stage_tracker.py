@@ -23,7 +23,7 @@ from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warn
 from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store
 from triptych.records.mlflow.tags import execution_tags
-from triptych.records.run_folder import copy_evaluation, copy_model, run_folder_of
+from triptych.records.run_folder import copy_evaluation, copy_model, copy_results, run_folder_of
 from triptych.records.sample_sheets import draw_sample_sheets
 from triptych.repository.project import Project
 from triptych.training.history import History
@@ -115,10 +115,8 @@ def training(
     with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, tracker.inputs["fingerprint"]).path, ignore_errors=True)
-        run = copy_model(project, item, model)
-        if plots:
-            copy_evaluation(run, plots)
-        else:
+        run = copy_results(project, item)
+        if not plots:
             with failure_as_warning(NOT_RECORDED):
                 draw_sample_sheets(run, model)
         live.finish(run, None if plots else model, execution.facts)

@@ -43,11 +43,11 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
 
     try:
         with chdir(project.root), Repo() as repo:
-            found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions)]
+            found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions, on_error="ignore")]
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
-    if broken := [each["errors"] for each in found if each.get("errors")]:
-        raise TriptychError(f"DVC cannot read params.yaml or metrics of these revisions: {broken[0]}")
+    if broken := found[0].get("errors"):
+        raise TriptychError(f"DVC cannot read params.yaml of {' and '.join(broken)}: `dvc params diff` shows the error")
     settings, numbers = (each.get("diff", {}) for each in found)
     return settings, numbers
 

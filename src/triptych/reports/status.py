@@ -100,9 +100,8 @@ def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
 
 
 def _headline(project: Project, settings: Settings, name: str) -> str:
-    if name in settings.studies:
-        return study_headline(project, name)
-    return experiment_headline(read_json(project.results(name)))
+    metrics = read_json(project.results(name))
+    return study_headline(metrics) if name in settings.studies else experiment_headline(metrics)
 
 
 def _training(project: Project, name: str) -> tuple[str, str, str]:

@@ -29,9 +29,9 @@ sys.exit(main())
 TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses private parts of DVC, pass with these
 
 
-def run_dvc(project: Project, *arguments: str, **variables: str) -> int:
-    """Run a DVC command in the project with these environment variables added; return its exit status."""
-    return _wait(_start(project, arguments, variables))
+def run_dvc(project: Project, *arguments: str) -> int:
+    """Run a DVC command in the project; return its exit status."""
+    return _wait(_start(project, arguments, {}))
 
 
 def run_stages(project: Project, display: Display, *arguments: str, **variables: str) -> int:

@@ -119,7 +119,7 @@ def _send_command(connection: socket.socket, path: str) -> bool:
             return False
         command = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         socket.send_fds(connection, [json.dumps(command).encode()], [0, 1, 2])
-    except OSError:
+    except (OSError, TriptychError):  # TriptychError: a source file that changes just now
         return False
     return True
 

@@ -100,8 +100,9 @@ def run(
 ) -> int:
     """Run the stages of a plan, `workers` at a time, with these environment variables; return the exit status.
 
-    `seconds` are the expected durations of the stages, which share the groups of GPUs. After a failure no further stage
-    starts, and the error is printed last. Raises KeyboardInterrupt after Ctrl-C, when all stages have ended.
+    `seconds` are the expected durations of the stages. `gpus` are groups of GPUs: a stage gets the group that the
+    fewest running stages use. After a failure no further stage starts, and the error is printed last. Raises
+    KeyboardInterrupt after Ctrl-C, when all stages have ended.
     """
     place = _read_pipeline(project.root) if PROCESSES.get_start_method() == "fork" else project.root
     order = longest_first(plan.waits, seconds)

@@ -62,7 +62,8 @@ def repro(
     Data sets are fetched again first if the user's images have changed. With a planning process, run `jobs` stages at a
     time, by default as many as the machine allows. Without, run `dvc repro` with the arguments.
     """
-    stale = [f"fetch@{name}" for name in dvc.stale_sources(project, settings, arguments)]
+    sources = () if "--dry" in arguments else dvc.stale_sources(project, settings, arguments)
+    stale = [f"fetch@{name}" for name in sources]
     if stale:
         planning and planning()  # DVC would wait for its lock
         status = dvc.run_stages(project, display, "--force", "--single-item", *stale)

@@ -16,9 +16,9 @@ from triptych.repository.project import Project
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
-AROUND = 2.0  # seconds of a stage before and after its own work: its start, DVC's hashes
+OVERHEAD = 2.0  # seconds of a stage before and after its own work: its start, DVC's hashes
 WITHOUT_BUDGET = {"evaluate": 10.0, "report": 6.0}  # seconds of stages that the journal does not have
-TRUST = 30.0  # seconds after whose work the measured pace counts as much as the expected one
+PRIOR_SECONDS = 30.0  # after so much work, the measured pace counts as much as the expected one
 
 
 def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]) -> dict[str, float]:
@@ -30,11 +30,11 @@ def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]
         kind, _, name = stage.partition("@")
         result_name = f"classifier-{name}" if kind == "classifier" else name
         if stage in recorded and _has_profile(project, result_name, settings.profile):
-            found[stage] = AROUND + recorded[stage]
+            found[stage] = OVERHEAD + recorded[stage]
         elif kind in ("train", "study", "classifier"):
-            found[stage] = AROUND + trainings.get(result_name, usual)
+            found[stage] = OVERHEAD + trainings.get(result_name, usual)
         else:
-            found[stage] = AROUND + WITHOUT_BUDGET.get(kind, 1.0)
+            found[stage] = OVERHEAD + WITHOUT_BUDGET.get(kind, 1.0)
     return found
 
 
@@ -88,7 +88,7 @@ def time_left(
     `finished` are the seconds that stages took. `running` are the seconds since each stage began, and those that it
     reports to be left. Finished stages show how much faster or slower this machine is than expected.
     """
-    pace = (sum(finished.values()) + TRUST) / (sum(expected[stage] for stage in finished) + TRUST)
+    pace = (sum(finished.values()) + PRIOR_SECONDS) / (sum(expected[stage] for stage in finished) + PRIOR_SECONDS)
     rest = {stage: pace * seconds for stage, seconds in expected.items() if stage not in finished}
     for stage, (spent, reported) in running.items():
         rest[stage] = max(rest[stage] - spent, reported, 1.0)

@@ -91,6 +91,11 @@ def raise_first_failure(experiment: str, processes: int, failures: Collection[Pr
         kind, _, message = failure.error_file_data["message"]["message"].partition(": ")
         if kind in (TriptychError.__name__, DivergenceError.__name__):
             raise TriptychError(message) from None
+    if all(failure.exitcode == -signal.SIGTERM for failure in failures):
+        raise TriptychError(
+            f"{experiment}: its {processes} processes were ended by SIGTERM: run it again, and it continues from its "
+            "last checkpoint"
+        ) from None
     for failure in recorded:
         print(failure.error_file_data["message"]["extraInfo"]["py_callstack"], file=sys.stderr)
     raise RuntimeError(f"{experiment}: one of its {processes} processes failed") from None

@@ -25,10 +25,11 @@ def pick_device(wanted: str) -> torch.device:
 
     Raises TriptychError if this machine lacks the device.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if wanted == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available.get(wanted.partition(":")[0]):
+        return torch.device("cuda" if devices["cuda"] else "cpu")
+    kind, _, number = wanted.partition(":")
+    if not (number or "0").isdecimal() or int(number or 0) >= devices.get(kind, 0):
         raise TriptychError(f"the device is {wanted}, which this machine does not have: write auto or cpu")
     return torch.device(wanted)
 

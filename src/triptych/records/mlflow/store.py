@@ -145,12 +145,13 @@ class Store:
         return "" if self.is_local else f" and tags.project = '{self.project_name}'"
 
     def find_runs(self, name: str, fingerprint: str, family: str) -> list[Run]:
-        """Return all runs of this project with this name and fingerprint."""
+        """Return all ended runs of this project with this name and fingerprint."""
         experiment = self.client.get_experiment_by_name(family)
         if not experiment or experiment.lifecycle_stage == "deleted":
             return []
         query = f"tags.triptych_experiment = '{name}' and tags.fingerprint = '{fingerprint}'{self.project_filter}"
-        return list(self.client.search_runs([experiment.experiment_id], query))
+        ended = f"{query} and attributes.status != 'RUNNING'"
+        return list(self.client.search_runs([experiment.experiment_id], ended))
 
     def create_run(self, name: str, inputs: Json, tags: dict[str, str], start: int | None = None) -> str:
         """Create a run with its parameters, tags and data set; return its id.

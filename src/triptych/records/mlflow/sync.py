@@ -6,7 +6,6 @@ from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.json_files import read_json
 from triptych.core.messages import one_line, warn
 from triptych.records.journal import look_up
 from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
@@ -15,8 +14,7 @@ from triptych.records.mlflow.store import Store, expected_errors
 from triptych.records.run_folder import (
     RunFolder,
     all_run_folders,
-    copy_evaluation,
-    copy_model,
+    copy_results,
     has_weights,
     is_complete_model,
     stage_of,
@@ -34,9 +32,9 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
     _copy_results(project, settings)
     store, rebuilt, runs = Store(project, settings.seed_groups()), 0, list(all_run_folders(project))
     try:
+        store.mark_dead_runs()
         for run in runs:
             rebuilt += _sync_run(store, run)
-        store.mark_dead_runs()
         delete_unknown_files(store)
     except expected_errors() as error:
         advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
@@ -49,12 +47,8 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
 def _copy_results(project: Project, settings: Settings) -> None:
     """Copy all results on disk into run folders, for example after `dvc checkout` or on another machine."""
     for name in settings.measured:
-        model, results = project.model(name), project.results(name)
-        if not is_complete_model(model):
-            continue
-        run = copy_model(project, name, model)
-        if results.exists() and has_weights(model, read_json(results)["weights_sha256"]):
-            copy_evaluation(run, project.plots(name))
+        if is_complete_model(project.model(name)):
+            copy_results(project, name)
 
 
 def _sync_run(store: Store, run: RunFolder) -> bool:

@@ -110,7 +110,7 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     html = _template(folder).render(
         experiments=experiments,
         profiles=sorted({row["profile"] for row in table}),
-        made=provenance(experiments + studies),
+        made=provenance(run for section in experiments + studies for run in (section, *section["other_seeds"])),
         comparisons=compared,
         tables=scores,
         headlines=_headlines(scores),

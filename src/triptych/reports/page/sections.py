@@ -20,7 +20,7 @@ from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.recipes import used_settings
-from triptych.reports.page.table import NOT_RECORDED, configured
+from triptych.reports.page.table import NOT_RECORDED, study_table
 from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 
@@ -34,11 +34,10 @@ def experiment_section(project: Project, names: list[str], family: str, written:
     `written` is the content of params.yaml.
     """
     name, *others = names
-    metrics = read_document(project.results(name), Results)
-    train = look_up(project, "train", name, project.model(name) / MANIFEST)
-    evaluate = look_up(project, "evaluate", name, project.results(name))
+    numbers = _experiment_numbers(project, name)
+    metrics = numbers["metrics"]
     return {
-        **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
+        **numbers,
         "family": FAMILIES[family].title,
         "settings": used_settings(project, name, written),
         "measure_names": {measure: name_of(measure, metrics) for measure in MEASURES},
@@ -48,10 +47,20 @@ def experiment_section(project: Project, names: list[str], family: str, written:
             for picture, found in charts(project, name, metrics).items()
         },
         "notes": [*presentation_of(family).notes(metrics), *_published_protocol(metrics)],
+        "other_seeds": [_experiment_numbers(project, other) for other in others],
+    }
+
+
+def _experiment_numbers(project: Project, name: str) -> dict[str, Any]:
+    """Return the numbers of one seed of an experiment, and the facts of its training and evaluation."""
+    metrics = read_document(project.results(name), Results)
+    train = look_up(project, "train", name, project.model(name) / MANIFEST)
+    evaluate = look_up(project, "evaluate", name, project.results(name))
+    return {
+        **_numbers_and_origin(project, f"evaluate@{name}", name, metrics, evaluate),
         "train": train,
         "evaluate": evaluate,
         "training": _training_facts(train, "images_per_second", "seconds_per_update"),
-        "other_seeds": [experiment_section(project, [other], family, written) for other in others],
     }
 
 
@@ -61,28 +70,35 @@ def _published_protocol(metrics: dict[str, Any]) -> list[str]:
         return []
     errors = {name: f" ± {row['standard_error']:.2g}" if "standard_error" in row else "" for name, row in found.items()}
     words = ", ".join(f"{name} {row['value']:.4g}{errors[name]}" for name, row in found.items())
-    protocol = found[name_of("fid", found)]
-    real = f"{protocol['reference_images']:,} images of {protocol['reference']}"
-    protocol = f"{protocol['samples']:,} samples against {real}"
+    fid = found[name_of("fid", found)]
+    real = f"{fid['reference_images']:,} images of {fid['reference']}"
+    protocol = f"{fid['samples']:,} samples against {real}"
     return [f"By the protocol of published tables, {protocol}: {words} (± is the standard error)."]
 
 
 def study_section(project: Project, names: list[str], kind: str) -> dict[str, Any]:
     """Return the content of one study. `names` are the studies with these settings, one per seed."""
-    name, *others = names
-    metrics, *of_others = (read_json(project.results(each)) for each in names)
-    journal = look_up(project, "study", name, project.model(name) / MANIFEST)
-    columns, rows = configured([metrics, *of_others])
+    first, *others = (_study_numbers(project, name) for name in names)
+    columns, rows = study_table([each["metrics"] for each in (first, *others)])
     return {
-        **_numbers_and_origin(project, f"study@{name}", name, metrics, journal),
+        **first,
         "kind": STUDIES[kind].title,
-        "summary": study_summary(metrics, kind),
+        "summary": study_summary(first["metrics"], kind),
         "columns": columns,
         "rows": rows,
-        "pictures": pictures(project.plots(name)),
+        "pictures": pictures(project.plots(first["name"])),
+        "other_seeds": others,
+    }
+
+
+def _study_numbers(project: Project, name: str) -> dict[str, Any]:
+    """Return the numbers of one seed of a study, and the facts of its training."""
+    metrics = read_json(project.results(name))
+    journal = look_up(project, "study", name, project.model(name) / MANIFEST)
+    return {
+        **_numbers_and_origin(project, f"study@{name}", name, metrics, journal),
         "train": journal,
         "training": _training_facts(journal, "iterations_per_second"),
-        "other_seeds": [study_section(project, [other], kind) for other in others],
     }
 
 

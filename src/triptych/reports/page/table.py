@@ -149,7 +149,7 @@ def number_in(cell: object) -> float | None:
         return None
 
 
-def configured(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+def study_table(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Return the columns of a study, headline first, and the cells of each configuration.
 
     `seeds` are the metrics of the study, one mapping per seed.
