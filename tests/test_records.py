@@ -32,6 +32,7 @@ from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
 from triptych.records.mlflow import saved_view, ui
+from triptych.records.mlflow import store as mlflow_store
 from triptych.records.mlflow.descriptions import experiment_note
 from triptych.records.mlflow.store import URI_VARIABLE, Store
 from triptych.records.mlflow.sync import sync
@@ -209,6 +210,9 @@ def test_a_full_disk_costs_one_warning(
 
     run(project, settings, lambda: monkeypatch.setattr(Store, "log_rows", log_on_a_full_disk))
     monkeypatch.undo()
+    monkeypatch.setattr(
+        mlflow_store, "is_alive", lambda pid: False
+    )  # the process of a training ends before one can sync
     assert_survived(world, project, settings, capsys)
 
 
@@ -269,6 +273,7 @@ live = LiveRun(Store(project), name, flush_seconds=0.0)
 live.start(inputs, {})
 for epoch in range(30):
     live.log({"epoch": epoch, "loss": epoch / 7})
+live.fail()
 print(live.broken)
 """
 

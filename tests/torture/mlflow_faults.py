@@ -31,7 +31,7 @@ live = LiveRun(Store(project), name, flush_seconds=0.0)
 live.start(dict(family="vae", fingerprint=name, profile="quick", settings={{}}), {{}})
 for epoch in range({POINTS}):
     live.log({{"epoch": epoch, "loss": epoch / 7}})
-live.flush()
+live.fail()
 sys.exit(live.broken)
 """
 COUNT_POINTS = """
