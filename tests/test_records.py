@@ -210,9 +210,7 @@ def test_a_full_disk_costs_one_warning(
 
     run(project, settings, lambda: monkeypatch.setattr(Store, "log_rows", log_on_a_full_disk))
     monkeypatch.undo()
-    monkeypatch.setattr(
-        mlflow_store, "is_alive", lambda pid: False
-    )  # the process of a training ends before one can sync
+    monkeypatch.setattr(mlflow_store, "is_alive", lambda pid: False)  # the process of the training has ended
     assert_survived(world, project, settings, capsys)
 
 
