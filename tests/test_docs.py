@@ -267,6 +267,8 @@ def _refused_by_make(words: list[str]) -> str:
     given = [word for variable in variables for word in variable.removeprefix("ARGS=").split() if not word.isdigit()]
     if target == "mutants":
         return "".join(f"no module {name}" for name in given if not (ROOT / "src" / _module_file(name)).exists())
+    if target == "test":
+        return "".join(f"no file {name}" for name in given if not (ROOT / name).exists())
     source = PROGRAMS[target].read_text(encoding="utf-8") if given else ""
     return "".join(f"{target} takes no {word}" for word in given if f'"{word}"' not in source)
 
