@@ -168,6 +168,21 @@ def test_submissions_that_cannot_run_are_refused(project: Project, monkeypatch: 
     assert "no SLURM here" in str(CliRunner().invoke(cli, ["submit"]).exception)
 
 
+def test_collect_shows_the_jobs_although_mlflow_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise TriptychError("MLflow does not answer")
+
+    copy_project(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setattr(collecting, "collect", lambda *_: collecting.Collected([], {"vae-20d": "failed"}, []))
+    monkeypatch.setattr("triptych.records.mlflow.sync.sync", silent)
+    done = CliRunner().invoke(cli, ["collect"])
+    assert "failed: vae-20d" in done.output
+    assert "MLflow does not answer" in str(done.exception)
+
+
 def test_a_project_without_commit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     copy_project(tmp_path / "project")

@@ -29,7 +29,6 @@ from torture.fuzz import DAMAGE, Outcome, PipelineResults, fuzz_settings, small_
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document, read_json
-from triptych.core.process_ids import STAGE_VARIABLE
 from triptych.data import download, image_shapes, published_formats
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
@@ -432,8 +431,7 @@ def test_restored_results_stay_in_the_project(
         (cache / place).parent.mkdir(parents=True, exist_ok=True)
         (cache / place).write_text(text)
     (root / "dvc.lock").write_text(lock)
-    monkeypatch.setenv(STAGE_VARIABLE, "s")
     with pytest.raises(TriptychError, match=words) as caught:
-        restore_outputs(root)
+        restore_outputs(root, "s")
     assert "\n" not in str(caught.value)
     assert not [path for path in tmp_path.rglob("*") if path.name in ("x", "out")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +12,14 @@ from random import Random
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from conftest import ROOT
 from mutations import mutate_bytes, mutate_npz, mutate_place, npy
+from triptych.cli.main import cli
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
 from triptych.data.greyscale import to_grey
@@ -271,3 +276,27 @@ def test_an_epoch_of_own_images_is_one_pass_or_more(images: int) -> None:
         assert ("epoch_updates" in entry) == ("batch_size" in entry) == (train < 80 * 128)
         if "epoch_updates" in entry:
             assert entry["epoch_updates"]["quick"] * entry["batch_size"] >= train
+
+
+@pytest.mark.parametrize("form", ["folder", "file"])
+def test_after_a_full_disk_the_data_set_can_be_added_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    images = tmp_path / "x.npy" if form == "file" else write_images(tmp_path / "x", GREY)
+    if form == "file":
+        np.save(images, GREY)
+    params = tmp_path / "project" / "params.yaml"
+    params.parent.mkdir()
+    shutil.copyfile(ROOT / "params.yaml", params)
+    monkeypatch.chdir(params.parent)
+    copy, before = shutil.copyfile, params.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    assert CliRunner().invoke(cli, ["add-data", "faces", str(images)]).exit_code
+    assert params.read_bytes() == before
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    assert CliRunner().invoke(cli, ["add-data", "faces", str(images)]).exit_code == 0
+    assert b"own/faces" in params.read_bytes()

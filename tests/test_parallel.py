@@ -371,6 +371,13 @@ def test_a_dry_run_fetches_nothing(tmp_path: Path, tiny: Settings, monkeypatch: 
     assert not (project.root / "b").exists()
 
 
+def test_a_damaged_raw_file_is_fetched_again(tmp_path: Path, tiny: Settings) -> None:
+    project = make_project(tmp_path / "p", {"b": "touch b"})
+    project.raw("mnist").parent.mkdir(parents=True)
+    project.raw("mnist").write_bytes(b"PK\3\4")
+    assert dvc_program.stale_sources(project, tiny, ()) == ["mnist"]
+
+
 def test_the_installed_version_of_dvc_is_tested() -> None:
     assert importlib.metadata.version("dvc") in dvc_program.TESTED_VERSIONS
 

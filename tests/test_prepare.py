@@ -12,10 +12,11 @@ from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
 from triptych.data.binarization import stochastic_binarize, threshold_binarize
 from triptych.data.dequantization import dequantize, quantize
+from triptych.data.embedded_images import embedded_images
 from triptych.data.prepared import PreparedData
 from triptych.data.raw_images import ImageSet, write_raw
 from triptych.data.settings import Dataset, Splits
-from triptych.data.splits import _refuse_sorted
+from triptych.data.splits import _refuse_sorted, split_images
 from triptych.settings.params import Settings
 from triptych.stages.prepare import prepare
 
@@ -88,6 +89,14 @@ def test_few_validation_images_need_not_have_half_of_the_classes() -> None:
     _refuse_sorted(np.arange(80) % 10, np.array([1, 2, 3]), "digits")
     with pytest.raises(TriptychError, match="shuffle"):
         _refuse_sorted(np.arange(80) % 10, np.array([9] * 8), "digits")
+
+
+def test_ten_images_in_random_order_are_a_training_set() -> None:
+    """Ten of them need not have all classes of the validation images."""
+    arrays = dict(embedded_images("mnist").arrays)
+    for seed in range(5):
+        pieces = split_images(arrays, Splits(train=10, valid=1000, test=1000), "x", seed=seed)
+        assert len(pieces["train"][0]) == 10
 
 
 def test_dequantised_images_stay_in_their_levels_and_repeat(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from scipy import stats
 from conftest import ROOT
 from triptych.core.errors import TriptychError
 from triptych.evaluation.over_seeds import Spread, differ, group_by_settings, spreads
-from triptych.settings.params import load, parse
+from triptych.settings.params import LARGEST, load, parse
 from triptych.settings.seeds import set_seeds
+from triptych.settings.text_edits import write_edits
 from triptych.stages.report import seed_rows
 
 
@@ -121,6 +122,32 @@ def test_a_spread_is_mean_and_sample_deviation() -> None:
     assert spread.deviation == pytest.approx(np.std(values, ddof=1))
     assert spread.n == 3
     assert Spread.of([2.0]) == Spread(2.0, None, 1)
+
+
+def test_a_file_with_aliases_is_not_edited(path: Path) -> None:
+    """The node of an alias stands elsewhere in the file, so an edit at its place would change another entry."""
+    text = path.read_text(encoding="utf-8")
+    latent = "    model: {latent: 2}\n"
+    assert text.count(latent) == 1
+    path.write_text(
+        text.replace(
+            latent,
+            f"{latent}    betas: &betas [0.9, 0.99]\n  vae-2d-again:\n    family: vae\n"
+            "    dataset: binarized_mnist\n    reference: mnist\n    recipe: vae-20d\n    seed: 3\n    betas: *betas\n",
+        )
+    )
+    load(path)
+    before = path.read_bytes()
+    with pytest.raises(TriptychError, match=r"has an alias such as \*name"):
+        set_seeds(path, 2, ["vae-2d-again"])
+    assert path.read_bytes() == before
+
+
+def test_a_file_does_not_grow_beyond_what_can_be_read(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(TriptychError, match=r"would have .* bytes, more than .*: add fewer entries"):
+        write_edits(path, before.decode(), [(0, 0, f"# {'x' * LARGEST}\n")])
+    assert path.read_bytes() == before
 
 
 def test_seeds_csv_has_one_row_per_number() -> None:

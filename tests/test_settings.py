@@ -320,11 +320,12 @@ def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
     assert names in str(caught.value)
 
 
-def test_a_misspelt_recipe_is_an_unknown_key(params: dict) -> None:
+@pytest.mark.parametrize("name", ["vae-20d", 2024])
+def test_a_misspelt_recipe_is_an_unknown_key(params: dict, name: object) -> None:
     data = copy.deepcopy(params)
-    entry = data["experiments"]["vae-20d"]
+    entry = data["experiments"][name] = data["experiments"].pop("vae-20d")
     entry["recip"] = entry.pop("recipe")
-    with pytest.raises(TriptychError, match=r"experiments\.vae-20d\.recip: unknown key; write `recipe`"):
+    with pytest.raises(TriptychError, match=rf"experiments\.{name}\.recip: unknown key; write `recipe`"):
         parse(data)
 
 

@@ -24,7 +24,7 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     FILE is a .npy file, a .npz file with x_train, or a folder of PNG or JPEG files: square images of 8 to 64 pixels. It
     is copied to data/own unless it is there.
     """
-    from triptych.core.files import atomic_folder, copy_file
+    from triptych.core.files import atomic_file, atomic_folder
     from triptych.data.image_files import image_paths
     from triptych.data.image_shapes import in_words
     from triptych.data.own_images import describe_own
@@ -50,13 +50,17 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     target = project.data / images
     if not inside and target.exists():
         raise TriptychError(f"{target} exists: choose another name, or remove it")
-    added = add_own_data(project.params, name, images, found, families)
-    if not inside and file.is_dir():
+    if inside:
+        added = add_own_data(project.params, name, images, found, families)
+    elif file.is_dir():
         with atomic_folder(target) as draft:
             for path in image_paths(file):
                 shutil.copyfile(path, draft / path.name)
-    elif not inside:
-        copy_file(file, target)
+            added = add_own_data(project.params, name, images, found, families)
+    else:
+        with atomic_file(target) as draft:
+            shutil.copyfile(file, draft)
+            added = add_own_data(project.params, name, images, found, families)
     count, sizes = sum(found.counts.values()), default_sizes(found.counts).model_dump()
     labels = "with labels" if found.labelled else "without labels"
     click.echo(f"data/{images}: {count:,} {in_words(found.shape)} pixels, {labels}")

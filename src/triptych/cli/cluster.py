@@ -98,12 +98,12 @@ def collect() -> None:
 
     project, settings = open_project()
     found = run(project, settings)
-    total, rebuilt = sync(project, settings)
     for state in sorted(set(found.states.values())):
         click.echo(f"{state}: {', '.join(name for name in found.states if found.states[name] == state)}")
     click.echo(f"collected: {', '.join(found.collected) or 'nothing yet'}")
     if found.missing:
         click.echo(f"not up to date: {', '.join(found.missing)}")
+    total, rebuilt = sync(project, settings)
     click.echo(f"MLflow shows {total} runs, of which {rebuilt} were rebuilt now")
 
 

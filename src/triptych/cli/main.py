@@ -292,9 +292,9 @@ def _errors_in_one_sentence() -> Iterator[None]:
 def _restore_earlier_results() -> None:
     from triptych.runner.restore import restore_outputs
 
-    if STAGE_VARIABLE not in os.environ:
+    if not (stage := os.environ.get(STAGE_VARIABLE)):
         return
     try:
-        restore_outputs(Project.find(Path.cwd()).root)
+        restore_outputs(Project.find(Path.cwd()).root, stage)
     except TriptychError as error:
         click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)

@@ -16,11 +16,11 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.cluster.submission import LOCK, Submission
+from triptych.cluster.submission import Submission
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file, atomic_folder, copy_file
 from triptych.core.messages import one_line
-from triptych.repository.lock_file import HEAD, entry_in, with_entry
+from triptych.repository.lock_file import HEAD, LOCK, entry_in, with_entry
 from triptych.repository.project import Project
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def check_out_inputs(project: Project, stage: str) -> None:
         except DvcException as error:
             raise TriptychError(
                 f"{stage} needs {', '.join(missing)}, which DVC's cache does not have ({one_line(error)}): run "
-                "`triptych repro` for the stages that write them, or `dvc add` for own images, then submit again"
+                "`triptych repro` for the stages that write them, or `dvc add` own images and commit the .dvc file, "
+                "then submit again"
             ) from error
 
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from triptych.core.files import copy_file
 from triptych.core.json_files import read_json, write_json
+from triptych.repository.lock_file import LOCK
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 
-LOCK = "dvc.lock"
 SETTINGS = ("params.yaml", LOCK)  # a job takes these from the submission: they need not be committed
 SHARED = "shared.stages"  # the job for stages that other jobs need; no experiment has a dot in its name
 FOLDER, INDEX = "cluster", "submission.json"

@@ -30,6 +30,8 @@ def split_images(
     sizes = splits or default_sizes({name[2:]: len(array) for name, array in arrays.items() if name[0] == "x"})
     if missing:
         arrays = _with_missing(arrays, sizes, missing, origin, np.random.default_rng(seed) if drawn else None)
+        if "valid" in missing and not drawn:
+            _refuse_sorted(arrays.get("y_train"), arrays.get("y_valid"), origin)
     pieces = {}
     for split, size in sizes.model_dump().items():
         images, labels = arrays[f"x_{split}"], arrays.get(f"y_{split}")
@@ -42,8 +44,6 @@ def split_images(
             kept = np.sort(np.random.default_rng(seed).permutation(len(images))[:size])
             images, labels = images[kept], None if labels is None else labels[kept]
         pieces[split] = (images, labels)
-    if not drawn:
-        _refuse_sorted(pieces["train"][1], pieces["valid"][1], origin)
     return pieces
 
 
@@ -83,7 +83,7 @@ def _refuse_sorted(train: np.ndarray | None, valid: np.ndarray | None, origin: s
     if train is None or valid is None:
         return
     trained, validated = set(train.tolist()), set(valid.tolist())
-    if validated - trained or len(validated) <= min(len(trained), len(valid)) / 2:
+    if validated - trained or len(validated) < min(len(trained), len(valid)) / 2:
         raise TriptychError(
             f"{origin} seems sorted by class (training has {sorted(trained)}, validation {sorted(validated)}): "
             "shuffle the training images before saving them"

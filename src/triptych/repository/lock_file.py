@@ -14,6 +14,7 @@ from triptych.core.messages import one_line
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
+LOCK = "dvc.lock"
 HEAD = "schema: '2.0'\nstages:\n"
 STAGES = re.compile(r"(?<=^stages:\n)(?:(?: .*)?\n)+|(?<=^stages:\n)\Z", re.MULTILINE)
 NAME = re.compile(r"^  (?=[^ #])(.+):\n", re.MULTILINE)
@@ -25,7 +26,7 @@ def read_stages(root: Path) -> dict[str, dict[str, Any]]:
     Raises TriptychError if the file is damaged. The parser is ruamel's in C, which DVC uses too: its parser in Python
     takes seconds for fifty stages.
     """
-    lock = root / "dvc.lock"
+    lock = root / LOCK
     if not lock.exists():
         return {}
     from ruamel.yaml import YAML

@@ -96,7 +96,11 @@ def stale_sources(project: Project, settings: Settings, targets: Sequence[str]) 
                 )
         elif project.raw(name).exists():
             kind = resolve_source(dataset.images, settings.active.source)
-            fetched, source = read_origin(project.raw(name))
+            try:
+                fetched, source = read_origin(project.raw(name))
+            except TriptychError:  # the file is damaged: fetch writes it again
+                stale.append(name)
+                continue
             if fetched != kind or (kind == "folder" and folder_checksum(dataset.images) not in source):
                 stale.append(name)
     return stale

@@ -4,26 +4,20 @@ DVC removes the outputs of a stage before it runs the stage. If the stage then r
 earlier results are missing from the folder, though DVC's cache holds them and `dvc.lock` still describes them.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder, copy_file
 from triptych.core.messages import one_line
-from triptych.core.process_ids import STAGE_VARIABLE
 from triptych.repository.dvc_cache import cached_files, is_cached, recorded_outputs
 
 
-def restore_outputs(root: Path) -> None:
-    """Restore the missing outputs of the stage that DVC is running from DVC's cache.
+def restore_outputs(root: Path, stage: str) -> None:
+    """Restore the missing outputs of a stage from DVC's cache.
 
-    Outside DVC, or without earlier results, nothing happens. Raises TriptychError if `dvc.lock` or the cache is
-    damaged.
+    Without earlier results, nothing happens. Raises TriptychError if `dvc.lock` or the cache is damaged.
     """
-    stage = os.environ.get(STAGE_VARIABLE)
-    if not stage:
-        return
     try:
         for name, md5 in recorded_outputs(root).get(stage, ()):
             path = _path_in(root, name)

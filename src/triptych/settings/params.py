@@ -18,7 +18,8 @@ LARGEST = 1 << 20  # bytes of a settings file
 
 def load(path: Path) -> Settings:
     """Read and validate a settings file."""
-    return parse_text(read_bytes(path, LARGEST, "run this in the project's folder"), path.name, path.parent / "data")
+    text = read_bytes(path, LARGEST, "make it a readable file of at most 1 MiB")
+    return parse_text(text, path.name, path.parent / "data")
 
 
 def parse_text(text: bytes, origin: str = "params.yaml", data: Path | None = None) -> Settings:

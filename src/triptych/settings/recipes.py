@@ -76,7 +76,7 @@ def written_place(data: Any, place: Sequence[str]) -> Sequence[str]:  # noqa: AN
     if len(place) < 3 or place[0] not in SECTIONS or place[2] in ENTRY_KEYS:
         return place
     section, name, *path = place
-    entry = data[section][name]
+    entry = {str(key): value for key, value in data[section].items()}[name]  # YAML reads the name 2024 as a number
     if _holds(entry, path) or not _holds(data["recipes"][entry["recipe"]], path[:-1]):
         return place
     return ["recipes", str(entry["recipe"]), *path]

@@ -8,16 +8,23 @@ from typing import Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
-from triptych.settings.params import parse_text
+from triptych.settings.params import LARGEST, parse_text
 
 Edit = tuple[int, int, str]
 """Start and end of a part of the text, and its replacement."""
 
 
 def sections(text: str, names: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Yield name and node of these sections. Raises TriptychError if the entries of one stand on one line."""
-    from ruamel.yaml import YAML
+    """Yield name and node of these sections.
 
+    Raises TriptychError if the entries of one stand on one line, or if the file has an alias: the node of an alias is
+    that of its anchor, which stands elsewhere.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import AliasEvent
+
+    if any(isinstance(event, AliasEvent) for event in YAML(typ="rt", pure=True).parse(text)):
+        raise TriptychError("params.yaml has an alias such as *name, which this command cannot edit: write it out")
     for section, node in YAML(typ="rt", pure=True).compose(text).value:
         if section.value not in names:
             continue
@@ -42,6 +49,9 @@ def line_end(text: str, node: Any) -> int:  # noqa: ANN401 (a node of ruamel.yam
 def write_edits(params: Path, text: str, edits: Sequence[Edit]) -> None:
     """Write the text after edits that do not overlap. Raises TriptychError, and writes nothing, if it is not valid."""
     changed = _edited(text, edits).encode()
+    if len(changed) > LARGEST:
+        size = f"{len(changed):,} bytes, more than {LARGEST:,}"
+        raise TriptychError(f"{params.name} would have {size}: add fewer entries")
     parse_text(changed, params.name)
     with atomic_file(params) as draft:
         draft.write_bytes(changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from triptych.core.process_ids import is_alive
 from triptych.training import distributed
 from triptych.training.checkpoint import INDEX, CheckpointFolder
 
-KEPT_PER_NAME, KEPT_IN_TOTAL = 3, 30  # folders of other unfinished runs that are not removed
+KEPT_SECONDS = 30 * 24 * 3600.0  # how long the folder of another unfinished run is kept
 REMINDER = 60.0  # seconds between two messages about a lock that another process holds
 
 
@@ -28,7 +29,7 @@ def checkpoint_folder(
     """Yield the run's checkpoint folder `root/<name>@<key>`, locked for this process together with the run's `output`.
 
     If another process holds a lock, such as the same stage in a terminal, wait for it and report so by `say`.
-    The newest folders of other unfinished runs are kept, so that a user who goes back to earlier settings resumes.
+    The folders of other unfinished runs are kept for a month, so that each of them can resume.
 
     The folder is removed if the block succeeds.
 
@@ -42,7 +43,7 @@ def checkpoint_folder(
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         with _locked(output_lock(root, name, output), name, say), _locked(_folder_lock(folder), name, say):
-            _remove_old_folders(root, name, folder)
+            _remove_old_folders(root, folder)
             folder.mkdir(exist_ok=True)
             for draft in folder.glob(".*.part"):
                 draft.unlink()
@@ -90,10 +91,9 @@ def _locked(path: Path, name: str, say: Callable[[str], None]) -> Iterator[None]
         lock.release()
 
 
-def _remove_old_folders(root: Path, name: str, own: Path) -> None:
-    for pattern, kept in ((f"{name}@*", KEPT_PER_NAME), ("*@*", KEPT_IN_TOTAL)):
-        others = [folder for folder in root.glob(pattern) if folder != own and folder.is_dir()]
-        for folder in sorted(others, key=_time_of_change)[:-kept]:
+def _remove_old_folders(root: Path, own: Path) -> None:
+    for folder in root.glob("*@*"):
+        if folder != own and folder.is_dir() and time.time() - _time_of_change(folder) > KEPT_SECONDS:
             with suppress(Timeout, FileNotFoundError), FileLock(_folder_lock(folder), timeout=0):
                 _remove(folder)
                 _folder_lock(folder).unlink()

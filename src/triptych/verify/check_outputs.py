@@ -9,12 +9,11 @@ from triptych.core.file_names import MANIFEST, RESULTS, WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
 from triptych.repository.dvc_cache import cached_files, content_hash, recorded_outputs
+from triptych.repository.lock_file import LOCK
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.verify.finding import Finding, Verdict
-
-LOCK = "dvc.lock"
 
 
 def check_outputs(project: Project, settings: Settings) -> Iterator[Finding]:
