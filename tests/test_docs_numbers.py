@@ -321,7 +321,8 @@ def sentences() -> Iterator[str]:
     """Yield the sentences of docs/results.md that hold numbers, with the numbers of the files."""
     vae = "vae-100d-tuned"
     (of_vae, best_vae), (of_flow, best_flow) = lowest_mean_fid("vae"), lowest_mean_fid("flow")
-    yield f"of the other families are {of_vae:.1f} (`{best_vae}`) and {of_flow:.1f} (`{best_flow}`), also of three seeds."
+    best = f"{of_vae:.1f} (`{best_vae}`) and {of_flow:.1f} (`{best_flow}`)"
+    yield f"of the other families are {best}, also of three seeds."
     yield f"Of the real test images, it is {at(vae, 'recognised.real_images', 1, 100)} %."
     deep = f"{vae}-planar-k16"
     gains = {shown(result(deep)[key] - result(vae)[key], 1) for key in ("test.elbo", "test.log_likelihood")}
