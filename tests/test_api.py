@@ -29,6 +29,7 @@ from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import import_client
 from triptych.settings.params import load as load_settings
 from triptych.training.images import HeldOutImages
+from triptych.training.machine import pick_device
 from triptych.training.reproducible import seeded
 
 DOCUMENTED = ("api.models", "api.results", "api.scores", "api.training", "inference.trained_model")
@@ -221,7 +222,7 @@ def test_a_device_of_pytorch_is_a_device(project: Path) -> None:
     assert triptych.load("gan-mnist", device=torch.device("cpu")).sample(2).shape == (2, 28, 28)
 
 
-@pytest.mark.parametrize("lacking", ["cuda:99", "cpu:1", "cpu:-1", "abacus"])
+@pytest.mark.parametrize("lacking", ["cuda:99", "cpu:1", "cpu:-1", "cpu:", "abacus"])
 def test_a_device_that_the_machine_lacks_is_refused(lacking: str, project: Path) -> None:
     assert f"the device is {lacking}" in refused(lambda: triptych.load("gan-mnist", device=lacking))
 
@@ -460,3 +461,9 @@ def test_wrong_arguments_are_refused_in_one_sentence(options: dict, words: str) 
     with pytest.raises(TriptychError, match=words) as caught:
         triptych.train(**{"settings": VAE, "images": np.zeros((200, 28, 28)), **options})
     assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_whose_driver_is_too_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # NVML counts the GPU in spite of its driver
+    assert pick_device("auto") == torch.device("cpu")

@@ -25,11 +25,12 @@ def pick_device(wanted: str) -> torch.device:
 
     Raises TriptychError if this machine lacks the device.
     """
-    devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it also counts GPUs with too old a driver
+    devices = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
     if wanted == "auto":
-        return torch.device("cuda" if devices["cuda"] else "cpu")
-    kind, _, number = wanted.partition(":")
-    if not (number or "0").isdecimal() or int(number or 0) >= devices.get(kind, 0):
+        return torch.device("cuda" if gpus else "cpu")
+    kind, _, number = (wanted if ":" in wanted else f"{wanted}:0").partition(":")
+    if not number.isdecimal() or int(number) >= devices.get(kind, 0):
         raise TriptychError(f"the device is {wanted}, which this machine does not have: write auto or cpu")
     return torch.device(wanted)
 
