@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -24,8 +26,6 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     FILE is a .npy file, a .npz file with x_train, or a folder of PNG or JPEG files: square images of 8 to 64 pixels. It
     is copied to data/own unless it is there.
     """
-    from triptych.core.files import atomic_file, atomic_folder
-    from triptych.data.image_files import image_paths
     from triptych.data.image_shapes import in_words
     from triptych.data.own_images import describe_own
     from triptych.data.settings import OWN
@@ -50,19 +50,25 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     target = project.data / images
     if not inside and target.exists():
         raise TriptychError(f"{target} exists: choose another name, or remove it")
-    if inside:
+    with nullcontext() if inside else _copy(file, target):
         added = add_own_data(project.params, name, images, found, families)
-    elif file.is_dir():
-        with atomic_folder(target) as draft:
-            for path in image_paths(file):
-                shutil.copyfile(path, draft / path.name)
-            added = add_own_data(project.params, name, images, found, families)
-    else:
-        with atomic_file(target) as draft:
-            shutil.copyfile(file, draft)
-            added = add_own_data(project.params, name, images, found, families)
     count, sizes = sum(found.counts.values()), default_sizes(found.counts).model_dump()
     labels = "with labels" if found.labelled else "without labels"
     click.echo(f"data/{images}: {count:,} {in_words(found.shape)} pixels, {labels}")
     click.echo("splits: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
     click.echo(f"params.yaml: added {', '.join(added)}")
+
+
+@contextmanager
+def _copy(file: Path, target: Path) -> Iterator[None]:
+    """Copy a file or the pictures of a folder. If the copy or the block fails, `target` does not exist afterwards."""
+    from triptych.core.files import atomic_file, atomic_folder
+    from triptych.data.image_files import image_paths
+
+    with atomic_folder(target) if file.is_dir() else atomic_file(target) as draft:
+        if file.is_dir():
+            for path in image_paths(file):
+                shutil.copyfile(path, draft / path.name)
+        else:
+            shutil.copyfile(file, draft)
+        yield
