@@ -418,7 +418,8 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     assert stale() == set()
     said = fresh.succeed("triptych", "status")
     assert "All are up to date" in said
-    assert re.search(r"^vae-20d +up to date +quick +20\d\d-.* s  FID .*, ELBO -.* nats$", said, re.MULTILINE)
+    line = re.search(r"^vae-20d +up to date +quick +20\d\d-.* (\S+) s  FID .*, ELBO -.* nats$", said, re.MULTILINE)
+    assert line and f">{line[1]}</td>" in (fresh.root / "report.html").read_text()  # the seconds on the page
     fresh.edit(lambda data: data["studies"]["planar-samples"].update(learning_rate=0.001))
     assert stale() == {"study@planar-samples", "report"}
     shutil.rmtree(fresh.root / "plots" / "gan-mnist")

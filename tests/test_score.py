@@ -114,8 +114,9 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
         (lambda folder: write_png(folder / "x", GREY[:, 1:]), "00.PNG has 28 by 27 pixels of mode L: save"),
         (lambda folder: write_png(folder / "x", GREY, "RGBA"), "28 by 28 pixels of mode RGBA.*without transparency"),
         (lambda folder: write_png(folder / "x", COLOUR[..., 2:30, 2:30], "RGB"), "is in colour"),
+        (lambda folder: write_png(folder / "x", GREY) / "00.PNG", "00.PNG is one picture: name a folder"),
     ],
-    ids=range(17),
+    ids=range(18),
 )  # fmt: skip
 def test_other_images_are_refused_in_one_sentence(tmp_path: Path, write: Callable[[Path], Path], words: str) -> None:
     path = write(tmp_path)

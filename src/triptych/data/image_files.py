@@ -44,6 +44,8 @@ def require_images(path: Path) -> None:
     """Raise TriptychError unless the path, which the user named, is a folder, a `.npy` file or a `.npz` file."""
     if not os.path.lexists(path):
         raise TriptychError(f"{path} does not exist: check the path")
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        raise TriptychError(f"{path} is one picture: name a folder with one file per image, or a .npy or .npz file")
     if path.suffix not in (".npy", ".npz") and not path.is_dir():
         words = "a .npy file, a .npz file or a folder of PNG or JPEG files"
         raise TriptychError(f"{path} is neither a .npy file nor a .npz file nor a folder: name {words}")

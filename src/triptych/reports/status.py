@@ -34,7 +34,7 @@ Json = dict[str, Any]
 CURRENT, NEVER, RUNNING = "up to date", "not run", "running"
 CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
-LINE = "{:<28} {:<19} {:<8} {:<16} {:>8}  {}"
+LINE = "{:<28} {:<19} {:<8} {:<16} {:>9}  {}"
 
 
 class State(NamedTuple):
@@ -105,14 +105,14 @@ def _headline(project: Project, settings: Settings, name: str) -> str:
 
 
 def _training(project: Project, name: str) -> tuple[str, str, str]:
-    """Return the profile, start time and duration of the training; empty strings if they are unknown."""
+    """Return the profile, start time and duration of the training, as on the page; empty if they are unknown."""
     manifest = project.model(name) / MANIFEST
     if not manifest.exists():
         return "", "", ""
     facts = read_json(manifest)
     journal = look_up(project, stage_of(facts["family"]), name, manifest)
-    began, seconds = str(journal.get("started", ""))[:16].replace("T", " "), journal.get("seconds")
-    return facts.get("profile", ""), began, f"{seconds:,.0f} s" if is_number(seconds) else ""
+    began, seconds = str(journal.get("started", ""))[:16].replace("T", " "), journal.get("train_seconds")
+    return facts.get("profile", ""), began, f"{seconds:,.1f} s" if is_number(seconds) else ""
 
 
 @dataclass(frozen=True)
