@@ -153,6 +153,20 @@ def test_a_convolutional_model_says_which_sizes_it_takes(name: str, shape: tuple
         build(family, model, shape)
 
 
+def test_a_vae_says_that_it_takes_grey_images() -> None:
+    model = load_settings_model("vae").model_validate(SMALL_MODELS["vae"][1])
+    with pytest.raises(TriptychError, match=r"has colour images of 32 by 32, but a VAE models grey images"):
+        build("vae", model, (3, 32, 32))
+
+
+def test_loading_a_classifier_leaves_the_global_random_numbers() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    load_classifier(shipped_folder("mnist-v1"), torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)
+
+
 @pytest.mark.parametrize(("name", "shape"), [("mnist-v1", (48, 48)), ("cifar10-v1", (3, 48, 48))])
 def test_a_shipped_classifier_resizes_images(name: str, shape: tuple[int, ...]) -> None:
     network = load_classifier(shipped_folder(name), torch.device("cpu"))

@@ -379,7 +379,8 @@ def test_pictures_of_a_gan_with_a_critic(
     assert saved.keys() == {f"M2.7{name}.png" for name in ("-losses", "a-samples", "a-stages", "c-progress")}
     for name, figure in saved.items():
         assert_titled(figure, "and FID" if name == "M2.7c-progress.png" else "model-a")
-    assert all(axes.get_ylabel() == unit for axes in saved["M2.7-losses.png"].axes)
+    losses = [axes.get_ylabel() for axes in saved["M2.7-losses.png"].axes]
+    assert losses == [f"{player}'s {unit}" for player in ("critic", "generator")]
     stages = ["before training", "after 3,000 updates", "after 6,000 updates"]
     assert_shows_samples(saved["M2.7a-stages.png"], evaluation.shown, stages)
     [(heading, sheet)] = panels(saved["M2.7a-samples.png"]).items()

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from conftest import ONE_A_FAMILY
-from triptych.core.errors import TriptychError
+from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import Document, read_json, write_json
 from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
@@ -586,6 +586,37 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     with pytest.raises(TriptychError, match="does not exist: run the stage"):
         run_evaluate(tiny, prepared, tmp_path / "copy", "vae-20d")
     assert contents(tmp_path / "copy" / "plots") == before
+
+
+def test_a_model_is_not_evaluated_on_other_data(
+    tiny: Settings, prepared: Path, results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(prepared / "binarized_mnist", tmp_path / "binarized_mnist")
+    manifest = tmp_path / "binarized_mnist" / "manifest.json"
+    write_json(manifest, read_json(manifest) | {"sha256": "0" * 64})
+    with pytest.raises(TriptychError, match="binarized_mnist has changed since vae-20d was trained"):
+        run_evaluate(tiny, tmp_path, results, "vae-20d")
+
+
+def test_a_likelihood_that_is_not_finite_names_the_experiment(
+    tiny: Settings, prepared: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(evaluation: Evaluation) -> dict[str, object]:
+        raise DivergenceError("the likelihood is not finite")
+
+    monkeypatch.setattr("triptych.evaluation.flow.measure.measure", measure)
+    words = r"^realnvp-mnist: the likelihood is not finite; lower experiments\.realnvp-mnist\.learning_rate"
+    with pytest.raises(DivergenceError, match=words):
+        run_evaluate(tiny, prepared, results, "realnvp-mnist")
+
+
+def test_a_classifier_with_a_batch_that_is_larger_than_the_training_set_is_refused(
+    tiny: Settings, prepared: Path, tmp_path: Path
+) -> None:
+    large = tiny.classifier("mnist").model_copy(update={"batch_size": 100_000})
+    settings = tiny.model_copy(update={"classifiers": {**tiny.classifiers, "mnist": large}})
+    with pytest.raises(TriptychError, match=r"^classifiers\.mnist\.batch_size needs 100,000 images per update, more than"):
+        run_classifier(settings, prepared, tmp_path, "mnist")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10])

@@ -582,6 +582,34 @@ def test_a_validation_number_that_is_not_finite_is_refused(
         Trainer("v", family, experiment, Duration(1), tiny.runtime).validate(1, held_out)
 
 
+def test_a_likelihood_that_is_not_finite_names_the_experiment(
+    tiny: Settings, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny.experiment("vae-20d")
+    family = build("vae", experiment.model, (28, 28))
+
+    def validate(images: HeldOutImages) -> dict[str, float]:
+        raise DivergenceError("the likelihood is not finite")
+
+    monkeypatch.setattr(family, "validate", validate)
+    held_out = HeldOutImages(PreparedData.open(prepared / "binarized_mnist"), "valid", torch.device("cpu"))
+    words = r"^v diverged: the likelihood is not finite, after epoch 2; lower experiments\.v\.learning_rate or set its"
+    with pytest.raises(DivergenceError, match=words):
+        Trainer("v", family, experiment, Duration(2), tiny.runtime).validate(2, held_out)
+
+
+@pytest.mark.parametrize("name", ["vae-20d", "cifar10-jsd-2"])
+def test_a_batch_that_is_larger_than_the_training_set_is_refused(
+    tiny: Settings, prepared: Path, tmp_path: Path, name: str
+) -> None:
+    experiment = tiny.experiment(name)
+    known = PreparedData.open(prepared / experiment.dataset).size("train")
+    size = known // experiment.model.batches_per_step + 1
+    words = rf"^experiments\.{name}\.batch_size needs {size * experiment.model.batches_per_step} images per update, more"
+    with pytest.raises(TriptychError, match=words):
+        run(tiny, name, prepared, tmp_path, batch_size=size)
+
+
 def test_an_epoch_of_updates_takes_as_many_passes_as_it_needs() -> None:
     """Ten images in batches of four: two batches per pass, in a new order, without repetition within a pass."""
     images = TrainingImages(torch.arange(10, dtype=torch.uint8)[:, None, None], torch.device("cpu"), redraws=False)

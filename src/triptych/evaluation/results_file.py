@@ -11,6 +11,7 @@ from triptych.models.common.manifest import Data
 PROTOCOL = (
     "samples", "reference_images", "real_samples", "test_images", "training_images", "neighbours", "subsets",
     "subset_size", "dequantization_draws", "images", "parts", "confidence", "epochs", "iterations", "resamplings",
+    "snapshots", "threshold",
 )  # fmt: skip
 """Keys of numbers in `results.json` that describe how a result was measured; they are not results."""
 

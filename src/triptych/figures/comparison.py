@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ def values_per_seed(
     means, deviations = [mean(each) for each in values], [stdev(each) for each in values]
     for place, (colour, each, middle, deviation) in enumerate(zip(colours, values, means, deviations, strict=True)):
         axes.plot(each, [place] * len(each), "o", markerfacecolor="none", markeredgecolor=colour, markersize=8)
-        label_point(axes, f"{middle:.4g} ± {deviation:.2g}", (middle, place), (0, 9), ha="center")
+        label_point(axes, _with_deviation(middle, deviation), (middle, place), (0, 9), ha="center")
     axes.errorbar(
         means, range(len(names)), xerr=deviations,
         fmt="|", color=INK, markersize=12, capsize=3, label="mean ± standard deviation over seeds",
@@ -95,6 +96,12 @@ def values_per_seed(
     _add_families(axes, families)
     add_legend(figure)
     return figure
+
+
+def _with_deviation(middle: float, deviation: float) -> str:
+    """Return a mean with two digits of the deviation, both with the same decimals."""
+    decimals = max(0, 1 - math.floor(math.log10(deviation))) if deviation else 3
+    return f"{middle:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
 def _add_families(axes: Axes, families: Mapping[str, str]) -> None:

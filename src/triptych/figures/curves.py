@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
-from triptych.figures.style import CLASS_COLOURS, COLOURS, add_legend, label_point, new_figure, tidy
+from triptych.figures.style import CLASS_COLOURS, COLOURS, HEIGHT, WIDTH, add_legend, label_point, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,23 +36,26 @@ def curves_over_epochs(
 ) -> Figure:
     """Return a panel over all epochs and, if the first values hide the rest, a second panel without them.
 
-    With `apart`, the lines of each colour get panels of their own, for values without a common scale.
+    With `apart`, for values without a common scale, the lines of each colour get a row of panels of their own. The key
+    of the colour names them on the axis.
     """
     colours = dict.fromkeys(line.colour for line in lines)
     groups = [[line for line in lines if line.colour == colour] for colour in colours] if apart else [list(lines)]
-    shown = [(group, first) for group in groups for first in _first_epochs(history, group)]
-    figure = new_figure(7.0 if len(shown) == 1 else 5.0 * len(shown), title=title)
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for panel, (group, first) in zip(panels, shown, strict=True):
-        for line in group:
-            _draw(panel, history[first:], line)
-        tidy(panel, "epoch", y_label)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        if len(_first_epochs(history, group)) > 1:
-            panel.set_title(f"from epoch {first} on" if first else "from the untrained model on", fontsize=10)
+    rows = [[(group, first) for first in _first_epochs(history, group)] for group in groups]
+    columns = max(map(len, rows))
+    figure = new_figure(WIDTH if columns == 1 else 5.0 * columns, HEIGHT if len(rows) == 1 else 3.2 * len(rows), title)
     handles = {}
-    for panel in panels:
-        handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    for panel_row, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for panel in panel_row[len(row) :]:
+            panel.set_visible(False)
+        for panel, (group, first) in zip(panel_row, row, strict=False):
+            for line in group:
+                _draw(panel, history[first:], line)
+            tidy(panel, "epoch", f"{group[0].colour}'s {y_label}" if apart else y_label)
+            panel.xaxis.get_major_locator().set_params(integer=True)
+            if len(row) > 1:
+                panel.set_title(f"from epoch {first} on" if first else "from the untrained model on", fontsize=10)
+            handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     add_legend(figure, handles.values(), handles, columns=len(handles) if len(handles) < 4 else 2)
     return figure
 
@@ -87,21 +90,28 @@ def _markers(points: int) -> dict[str, Any]:
 
 
 def curves_over_iterations(
-    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], *, title: str, label: str, mark: float | None
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    *,
+    title: str,
+    label: str,
+    mark: float | None = None,
+    lowest: float | None = None,
 ) -> Figure:
-    """Return one panel per heading, with one curve per configuration on a logarithmic scale.
+    """Return one panel per heading, with one curve per configuration on a logarithmic scale from `lowest` on.
 
-    A dotted line at iteration `mark` shows the end of annealing.
+    A dotted line at iteration `mark` shows the end of annealing. Earlier curves are wider, so that no curve hides them.
     """
     figure = new_figure(10.0, title=title)
     places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (heading, curves) in zip(places, panels.items(), strict=True):
         styles = product(LINE_STYLES, CLASS_COLOURS[1:])
-        for (style, colour), (name, points) in zip(cycle(styles), curves.items(), strict=False):
-            axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name, linewidth=1.3)
+        widths = range(len(curves), 0, -1)
+        for (style, colour), (name, points), width in zip(cycle(styles), curves.items(), widths, strict=False):
+            axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name, linewidth=0.7 + width / 2)
         if mark is not None:
             axes.axvline(mark, color=COLOURS["real"], linestyle=":", label="end of annealing")
         axes.set_yscale("log")
+        axes.set_ylim(bottom=lowest)
         axes.set_title(heading, fontsize=10)
         tidy(axes, "iteration", label if axes is places[0] else "")
         axes.legend(frameon=False, fontsize=9)

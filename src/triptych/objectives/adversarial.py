@@ -24,7 +24,7 @@ Terms = Callable[[Tensor, Tensor, Critic], tuple[Tensor, Tensor]]
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, label_noise: float = 0.0) -> Tensor:
-    """Return -E log D(x) - E log(1 - D(G(z))), a scalar in nats (Goodfellow et al. 2014, equation 1).
+    """Return -E log D(x) - E log(1 - D(G(z))), a float32 scalar in nats (Goodfellow et al. 2014, equation 1).
 
     The logits are (n,) or (n, 1), both of the same shape. `label_noise` is the probability that a label is flipped,
     which keeps the discriminator from certainty. The flips are drawn from torch's global generator. The generator's

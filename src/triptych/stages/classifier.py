@@ -17,6 +17,7 @@ from triptych.models.classifier.training import ClassifierTrainer, LabelledImage
 from triptych.stages.run_inputs import train_inputs
 from triptych.training.checkpoint_locks import checkpoint_folder
 from triptych.training.history import write_history
+from triptych.training.images import require_batch
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, run_key, seeded
 from triptych.training.settings import Runtime
@@ -52,6 +53,7 @@ def train_classifier(
     epochs = value_at(settings.epochs, profile)
     prepared = PreparedData.open(data)
     inputs = train_inputs(settings, profile, runtime, prepared)
+    require_batch(f"classifiers.{name}.batch_size", settings.batch_size, prepared)
     fingerprint = inputs["fingerprint"]
     tracker.start(inputs)
     with (

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.file_names import HISTORY, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.json_files import write_json
@@ -64,9 +65,12 @@ def evaluate(
     `samples.png`, samples without axes; `curves.csv`, the headline curve for `dvc plots`; and all numbers in
     `results.json`. An interrupted measurement continues from its parts under `checkpoints` if model, data, settings
     and `code` (a hash) are the same.
-    Raises TriptychError if a file is missing or damaged, or if the model's output is NaN.
+    Raises TriptychError if a file is missing or damaged, if the model was trained with other data, or if its output is
+    NaN.
     """
     prepared, manifest = PreparedData.open(data), verified_manifest(model)
+    if prepared.checksum != manifest["data"]["sha256"]:
+        raise TriptychError(f"{data} has changed since {name} was trained: run `triptych repro`")
     measures, pictures = load_evaluation(experiment.family)
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = ReferenceStatistics.load(reference)
@@ -111,8 +115,12 @@ def evaluate(
             partial_results=partial.folder,
             folder=folder,
         )
-        with seeded(experiment.seed, "evaluation"):
-            numbers = measures.measure(evaluation)
+        try:
+            with seeded(experiment.seed, "evaluation"):
+                numbers = measures.measure(evaluation)
+        except DivergenceError as error:
+            advice = f"lower experiments.{name}.learning_rate or set its gradient_clip, and train again"
+            raise DivergenceError(f"{name}: {error}; {advice}") from None
         known = load_tensors(reference / SPLIT_FEATURES) if prepared.checksum == real.origin.data_sha256 else None
         copying = _copying(evaluation, samples, extracted, extractors, known)
         with seeded(experiment.seed, "pictures"):

@@ -182,6 +182,6 @@ def _save_bounds(path: Path, table: pd.DataFrame) -> None:
             elbos=bounded["test_elbo"],
             log_likelihoods=bounded["test_log_likelihood"],
             errors=bounded["test_log_likelihood_standard_error"],
-            title="What each posterior misses: ELBO and log-likelihood, test images",
+            title="ELBO and log-likelihood of test images",
         )
         save(figure, path)

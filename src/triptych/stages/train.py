@@ -21,7 +21,7 @@ from triptych.training.checkpoint import snapshot_name
 from triptych.training.checkpoint_locks import checkpoint_folder
 from triptych.training.family import Family
 from triptych.training.history import write_history
-from triptych.training.images import HeldOutImages, TrainingImages
+from triptych.training.images import HeldOutImages, TrainingImages, require_batch
 from triptych.training.loop import fit
 from triptych.training.machine import machine_facts
 from triptych.training.reproducible import deterministic, run_key, seeded
@@ -73,8 +73,9 @@ def train(
         family = build_family(experiment, profile, runtime, prepared, device)
         images = TrainingImages.load(prepared, device, experiment.max_shift, on_device=runtime.data_on_device)
         with seeded(experiment.seed, "initialisation from data"):
-            family.initialise(images.pixels.to(device))
+            family.initialise(images.pixels)
         trainer = Trainer(name, family, training, duration, runtime)
+        require_batch(f"experiments.{name}.batch_size", trainer.images_per_step, prepared)
         held_out = HeldOutImages(prepared, "valid", device)
         history = fit(trainer, images=images, held_out=held_out, checkpoints=folder, tracker=tracker)
         if distributed.rank():

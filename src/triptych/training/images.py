@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from triptych.core.errors import TriptychError
 from triptych.data.augmentation import shift_images
 from triptych.data.binarization import stochastic_binarize
 from triptych.data.prepared import PreparedData
@@ -51,6 +52,13 @@ class TrainingImages:
                 noise = torch.rand(batch.shape, device=batch.device)
                 batch = stochastic_binarize(batch, noise).to(torch.uint8)
             yield batch
+
+
+def require_batch(key: str, images_per_update: int, data: PreparedData) -> None:
+    """Raise TriptychError unless an update needs at most the training images; `key` is that of its batch size."""
+    if images_per_update > (known := data.size("train")):
+        needs = f"{key} needs {images_per_update:,} images per update"
+        raise TriptychError(f"{needs}, more than the {known:,} training images of {data.name}: lower it")
 
 
 @dataclass(frozen=True)

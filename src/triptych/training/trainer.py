@@ -36,7 +36,7 @@ class Duration:
     def snapshots(self, first: int) -> list[int]:
         """Return the epochs after which snapshots are taken. `first` is the family's epoch of the first snapshot.
 
-        The last epoch needs no snapshot: its weights are the result.
+        The last epoch needs no snapshot: its weights are the result. A training of one epoch may have one all the same.
 
         >>> Duration(epochs=40).snapshots(first=1), Duration(epochs=8, snapshot_epochs=2).snapshots(first=0)
         ([1, 20], [0, 2, 4, 6])
@@ -118,7 +118,10 @@ class Trainer:
         """
         self.family.networks.eval()
         with self.averaged_weights(), torch.no_grad(), seeded(self.training.seed, "validation"):
-            row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
+            try:
+                row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
+            except DivergenceError as error:
+                raise self._divergence(f"{error}, after epoch {epoch}") from None
         for name, value in row.items():
             if not math.isfinite(value):
                 raise self._divergence(f"{name} is {value} after epoch {epoch}")

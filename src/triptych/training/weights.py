@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
+from triptych.core.file_names import MANIFEST
 from triptych.core.files import atomic_file, readable
 
 if TYPE_CHECKING:
@@ -54,6 +55,6 @@ def load_into(module: nn.Module, path: Path, device: torch.device) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise TriptychError(
-            f"{path} does not fit the model that params.yaml describes ({reason}): train again"
+            f"{path} does not fit the model that {MANIFEST} beside it describes ({reason}): train again"
         ) from None
     module.to(device)

@@ -15,6 +15,7 @@ from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.json_schemas import JsonSchema, read_document
 from triptych.data.image_shapes import CLASSES
 from triptych.models.classifier.settings import Model
+from triptych.training.reproducible import seeded
 from triptych.training.weights import load_into
 
 CHUNK = 100  # images per forward pass: larger parts leave a CPU's cache
@@ -161,7 +162,8 @@ def load_classifier(folder: Path, device: torch.device) -> ClassifierNetwork:
         settings = Model.model_validate(manifest["settings"]["model"])
     except ValidationError:
         raise TriptychError(f"{path} is damaged: settings.model is not valid; {MAKE_AGAIN}") from None
-    network = build_classifier(settings)
+    with seeded(0, "overwritten by the weights"):
+        network = build_classifier(settings)
     if sha256_of_file(folder / WEIGHTS) != manifest["weights_sha256"]:
         raise TriptychError(f"{folder / WEIGHTS} is damaged: {MAKE_AGAIN}")
     load_into(network, folder / WEIGHTS, device)

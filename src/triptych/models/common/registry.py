@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.core.errors import TriptychError
 from triptych.core.headline import Headline
+from triptych.data.image_shapes import in_words
 
 if TYPE_CHECKING:
     from triptych.models.common.settings import FamilySettings
@@ -130,7 +131,7 @@ def build(family: str, model: Any, image_shape: tuple[int, ...]) -> Family:  # n
     Raises TriptychError if the networks cannot model images of this shape.
     """
     if reason := model.misfit(image_shape):
-        raise TriptychError(f"the data set has images of {image_shape[-1]} by {image_shape[-2]}, but {reason}")
+        raise TriptychError(f"the data set has {in_words(image_shape)}, but {reason}")
     return import_module(FAMILIES[family].family).build(model, image_shape)
 
 

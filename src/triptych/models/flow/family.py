@@ -64,7 +64,8 @@ class FlowFamily(Family):
 
     def initialise(self, pixels: Tensor) -> None:
         if self.initialises_from_data:
-            self.networks.initialise(pixels[:: max(1, len(pixels) // INITIALISATION_IMAGES)])
+            chosen = pixels[:: max(1, len(pixels) // INITIALISATION_IMAGES)]
+            self.networks.initialise(chosen.to(next(self.networks.parameters()).device))
 
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         loss = -self.networks.calc_likelihood(pixels).mean()
@@ -98,7 +99,7 @@ class FlowFamily(Family):
             place = self.first_non_finite_layer(images.pixels)
             raise DivergenceError(
                 f"the likelihood of {int((~nats.isfinite()).sum()):,} of {len(nats):,} {images.split} images is not "
-                f"finite{place}; lower the learning rate or set gradient_clip, and train again"
+                f"finite{place}"
             )
         return nats
 

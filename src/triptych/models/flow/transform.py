@@ -1,6 +1,6 @@
 """Invertible transforms with log determinants, their composition, and the flow with its base density."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from triptych.objectives.flow import log_likelihood
 
 
-class Transform(nn.Module):
+class Transform(nn.Module, ABC):
     """An invertible map. Each direction returns the mapped tensor and its own log |det J|, (n,) in nats."""
 
     @abstractmethod

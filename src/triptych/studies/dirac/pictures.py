@@ -10,6 +10,7 @@ from torch import Tensor
 from triptych.figures.curves import curves_over_iterations
 from triptych.figures.style import COLOURS, INK, new_figure, save
 from triptych.studies.base import StudyEvaluation
+from triptych.studies.dirac.measure import REACHED
 from triptych.studies.dirac.settings import Penalty
 from triptych.studies.dirac.training import Configuration, configurations
 from triptych.training.weights import load_tensors
@@ -25,7 +26,8 @@ def draw_pictures(evaluation: StudyEvaluation, numbers: Mapping[str, Any]) -> No
     by_name = configurations(evaluation.settings)
     groups: dict[str, list[str]] = {}
     for name, item in by_name.items():
-        groups.setdefault(f"{item.loss}, averaged generator" if item.averaged else item.loss, []).append(name)
+        loss = item.loss.upper()
+        groups.setdefault(f"{loss}, averaged generator" if item.averaged else loss, []).append(name)
     _draw_portraits(evaluation, numbers, by_name, list(groups.values()))
     _draw_distances(evaluation, by_name, groups)
 
@@ -49,10 +51,10 @@ def _draw_portraits(
             _draw_trajectory(axes, trajectories[name], COLOURS[item.loss], reach)
             outcome = f"averaged; game {verdict}" if item.averaged else verdict
             axes.set_title(f"{name}: {_describe(item.penalty)}\n{outcome}", fontsize=9)
-    for axes in places[-1]:
-        axes.set_xlabel(r"$\theta$, as judged")
-    for axes in places[:, 0]:
-        axes.set_ylabel(r"$\psi_0$")
+        averaged = by_name[names[0]].averaged
+        axes_row[0].set_ylabel(r"$\psi_0$")
+        for axes in axes_row:
+            axes.set_xlabel(r"moving average of $\theta$" if averaged else r"$\theta$", fontsize=9)
     title = f"{_games(evaluation)}: the critic's slope over the generator's place, from the ring to the dot"
     figure.suptitle(title, fontsize=12)
     save(figure, evaluation.folder / "M2.6-trajectories.png")
@@ -86,7 +88,8 @@ def _draw_distances(
         if not by_name[names[0]].averaged
     }
     title = f"{_games(evaluation)}: distance from the equilibrium"
-    figure = curves_over_iterations(lines, title=title, label=r"|($\psi_0$, $\theta$)|", mark=None)
+    label, lowest = r"|($\psi_0$, $\theta$)|", REACHED / 10
+    figure = curves_over_iterations(lines, title=title, label=label, lowest=lowest)
     save(figure, evaluation.folder / "M2.6-distance.png")
 
 

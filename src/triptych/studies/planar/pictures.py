@@ -55,7 +55,7 @@ def _draw_transformation(evaluation: StudyEvaluation) -> None:
         mapped = planar_transformation(z, torch.tensor(u), torch.tensor(w), torch.tensor([b]))
         shown.append((f"{heading}\n{kind}", mapped.numpy()))
     title = "The planar transformation z + u tanh(w'z + b), points coloured by their first $z_1$"
-    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(4.5, 4.5), title=title)
+    figure = transformed_points(shown, colours=z[:, 0].numpy(), sides=(6.0, 6.0), title=title)
     save(figure, evaluation.folder / "M3.2-transformation.png")
 
 
@@ -69,7 +69,7 @@ def _draw_densities(evaluation: StudyEvaluation, flows: dict[str, PlanarFlow]) -
         for name in settings.densities
     ]
     title = "Densities learned from samples by k planar layers"
-    figure = density_panels(rows, sides=SIDES, title=title, bar="density, a unit area")
+    figure = density_panels(rows, sides=SIDES, title=title, bar="density per unit area")
     save(figure, evaluation.folder / "M3.7-densities.png")
 
 
