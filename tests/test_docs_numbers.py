@@ -54,6 +54,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "precision": ("precision.value",),
     "recall": ("recall.value",),
     "recognised": ("recognised.value",),
+    "training (s)": ("run.train_seconds",),
+    "seconds per sample": ("run.seconds_per_sample",),
     "rank correlation": tuple(f"over_training.correlation.{key}" for key in ("value", "low", "high")),
     "batch": ("settings.batch_size",),
     "learning rate": ("settings.learning_rate", "settings.players.critic.learning_rate"),
@@ -361,6 +363,7 @@ def sentences() -> Iterator[str]:
     yield from sentences_on_pythae("published-vae")
     yield from sentences_on_the_published_iwae("published-iwae")
     yield from sentences_on_copies()
+    yield from sentences_on_planar_flows()
 
 
 def lowest_mean_fid(family: str) -> tuple[float, str]:
@@ -464,6 +467,21 @@ def sentences_on_processors() -> Iterator[str]:
     assert f"{far['log_p']:.2f}" == f"{far['elbo']:.2f}"
     for column, key in keys.items():
         assert far[column] < Spread.of([result(name)[key] for name in GROUPS["vae-100d-tuned"]]).deviation
+
+
+def sentences_on_planar_flows() -> Iterator[str]:
+    above = []
+    for density in ("arcs", "sine"):
+        key = f"{density}-k32.held_out.negative_log_likelihood"
+        mean = Spread.of([result(name)[key] for name in GROUPS["planar-samples"]]).mean
+        above.append(shown(mean - result("planar-samples")[f"{density}-k2.entropy"], 3))
+    yield f"With 32 layers, it is {above[0]} (arcs) and {above[1]} nats (sine) above the entropy."
+    shares = [
+        sorted(100 * result(name)[f"arcs-k{k}.share_on_left_arc"] for name in GROUPS["planar-density"])
+        for k in (2, 8, 32)
+    ]
+    few, more, most = (f"{low:.0f} to {high:.0f} %" for low, _, high in shares)
+    yield f"With 2, 8 and 32 layers, the share on the left one is {few}, {more} and {most} over the three seeds."
 
 
 def sentences_on_copies() -> Iterator[str]:

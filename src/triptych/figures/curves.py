@@ -111,7 +111,8 @@ def curves_over_iterations(
         if mark is not None:
             axes.axvline(mark, color=COLOURS["real"], linestyle=":", label="end of annealing")
         axes.set_yscale("log")
-        axes.set_ylim(bottom=lowest)
+        if lowest:
+            axes.set_ylim(lowest, 2 * max(value for points in curves.values() for _, value in points))
         axes.set_title(heading, fontsize=10)
         tidy(axes, "iteration", label if axes is places[0] else "")
         axes.legend(frameon=False, fontsize=9)

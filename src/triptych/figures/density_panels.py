@@ -84,7 +84,7 @@ def transformed_points(
 ) -> Figure:
     """Return one panel per transformation of the same points (n, 2); a point has the same colour in all panels."""
     rows = -(-len(panels) // PANELS_PER_ROW)
-    figure = new_figure(WIDTH * PANELS_PER_ROW, 3.4 * rows + MARGINS, title)
+    figure = new_figure(WIDTH * PANELS_PER_ROW, 3.2 * rows + MARGINS, title)
     places = figure.subplots(rows, PANELS_PER_ROW, squeeze=False)
     for axes, (heading, points) in zip(places.flat, panels, strict=True):
         axes.scatter(*points.T, c=colours, cmap=COLOUR_MAP, s=2.5, linewidths=0)

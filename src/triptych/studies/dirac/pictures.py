@@ -43,7 +43,7 @@ def _draw_portraits(
     trajectories = {name: tensors[f"{name}/trajectory"][:, [3, 0]] for name in by_name}
     reach = 1.08 * max(float(points.abs().max()) for points in trajectories.values())
     columns = max(map(len, rows))
-    figure = new_figure(SIDE * columns, SIDE * 1.1 * len(rows) + 0.7)
+    figure = new_figure(SIDE * columns, SIDE * 1.2 * len(rows) + 0.7)
     places = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
     for axes_row, names in zip(places, rows, strict=True):
         for axes, name in zip(axes_row, names, strict=True):

@@ -49,7 +49,7 @@ class DiracStudy(Study):
         by_name = configurations(settings)
         self.configurations = list(by_name)
         averaged = torch.tensor([item.averaged for item in by_name.values()])
-        self.decay = settings.ema * averaged.double()
+        self.decay = torch.where(averaged, settings.ema, 0.0).double()
         start = settings.start_scale * torch.randn(3, generator=generator(settings.seed, "start"), dtype=torch.float64)
         self.trajectories = torch.zeros(iterations + 1, 4, len(by_name), dtype=torch.float64)
         self.trajectories[0] = torch.cat([start, start[2:]])[:, None]
