@@ -108,7 +108,7 @@ THEORY = ["not decided", "decays slowly", "converges", "no equilibrium", "no equ
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("name", "loss"), VERDICTS)
-def test_verdicts_of_the_documents_games(played: dict, name: str, loss: str, seed: int) -> None:
+def test_verdicts_of_the_ten_games(played: dict, name: str, loss: str, seed: int) -> None:
     """Mescheder et al. (2018): both losses circle without a penalty, and converge with R1, not with a one-centred one.
 
     With the non-saturating loss, JSD without a penalty decays.
@@ -123,12 +123,12 @@ def test_verdicts_of_the_documents_games(played: dict, name: str, loss: str, see
     assert all(averaged[place]["generator_distance"] < raw[place]["generator_distance"] / 5 for place in circles)
 
 
-def test_the_configurations_are_the_documents_twenty(played: dict) -> None:
+def test_the_configurations_are_twenty(played: dict) -> None:
     assert played["dirac", 0]["configurations"] == [f"{loss}-{n}" for loss in ("jsd", "w1") for n in range(1, 11)]
     assert played["dirac-non-saturating", 0]["configurations"] == [f"jsd-{n}" for n in range(1, 11)]
 
 
-def test_distances_of_the_documents_games(played: dict) -> None:
+def test_distances_of_the_ten_games(played: dict) -> None:
     """The metric as the generator's loss: the ends of all games, as an independent simulation has them."""
     ends = [
         {

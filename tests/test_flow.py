@@ -476,3 +476,12 @@ def test_an_error_names_the_first_layer_that_is_not_finite(tiny: Settings, layer
 
 def test_each_architecture_has_its_keys_and_its_layers() -> None:
     assert set(get_args(Model.model_fields["architecture"].annotation)) == set(KEYS) == set(LAYERS)
+
+
+def test_a_transform_needs_both_directions() -> None:
+    class OneWay(Transform):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, torch.zeros(len(x))
+
+    with pytest.raises(TypeError, match="inverse"):
+        OneWay()

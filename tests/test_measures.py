@@ -15,6 +15,7 @@ from scipy.stats import sem, spearmanr
 from triptych.core.errors import TriptychError
 from triptych.evaluation.flow import measure as flow
 from triptych.evaluation.gan import measure as gan
+from triptych.evaluation.results_file import measured
 from triptych.evaluation.vae import measure as vae
 from triptych.evaluation.vae.importance import Estimate
 from triptych.objectives.adversarial import w1
@@ -200,3 +201,8 @@ def test_snapshots_are_sampled_from_the_latents_of_the_final_samples() -> None:
     evaluation.at_epochs = lambda function, epochs: {epochs[0]: torch.full((2, 1, 1), 2.0)}
     with pytest.raises(TriptychError, match=r"^samples of gan-a: "):
         gan._images(evaluation, 4)
+
+
+def test_numbers_of_the_protocol_are_no_results() -> None:
+    found = {"active_units.value": 3, "active_units.threshold": 0.01, "over_training.snapshots": 10, "fid.value": 2.5}
+    assert measured(found) == {"active_units": 3, "fid": 2.5}

@@ -20,6 +20,7 @@ from triptych.evaluation.flow import pictures as flow_pictures
 from triptych.evaluation.gan import pictures as gan_pictures
 from triptych.evaluation.presentation import presentation_of
 from triptych.evaluation.vae import pictures as vae_pictures
+from triptych.figures.curves import curves_over_iterations
 from triptych.figures.image_grids import SHADE, tile
 from triptych.objectives.adversarial import jsd, w1
 from triptych.stages import report
@@ -437,3 +438,12 @@ def test_the_samples_of_all_experiments_name_their_source_without_its_checksum(
     metrics = {"profile": "full", "data": {"source": "the user's folder, mnist.npz (sha256 5dde5c27)"}}
     report._save_samples(tmp_path / "X2-samples.png", {"vae": sheet}, metrics)
     assert titles == ["Samples after training, profile full, images: the user's folder, mnist.npz"]
+
+
+def test_curves_begin_at_the_lowest_value_and_none_hides_another() -> None:
+    curves = {"first": [(0, 2.0), (1, 1e-9)], "second": [(0, 1.0), (1, 1.0)]}
+    [axes] = curves_over_iterations({"JSD": curves}, title="games", label="distance", lowest=1e-4).axes
+    assert axes.get_ylim() == pytest.approx((1e-4, 4.0))
+    wide, narrow = (line.get_linewidth() for line in axes.lines)
+    assert wide > narrow
+    assert axes.lines[0].get_zorder() <= axes.lines[1].get_zorder()

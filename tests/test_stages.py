@@ -20,6 +20,7 @@ from triptych.core.json_files import Document, read_json, write_json
 from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
 from triptych.data.prepared import PreparedData
+from triptych.evaluation.context import Evaluation
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
@@ -588,9 +589,7 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     assert contents(tmp_path / "copy" / "plots") == before
 
 
-def test_a_model_is_not_evaluated_on_other_data(
-    tiny: Settings, prepared: Path, results: Path, tmp_path: Path
-) -> None:
+def test_a_model_is_not_evaluated_on_other_data(tiny: Settings, prepared: Path, results: Path, tmp_path: Path) -> None:
     shutil.copytree(prepared / "binarized_mnist", tmp_path / "binarized_mnist")
     manifest = tmp_path / "binarized_mnist" / "manifest.json"
     write_json(manifest, read_json(manifest) | {"sha256": "0" * 64})
@@ -615,7 +614,7 @@ def test_a_classifier_with_a_batch_that_is_larger_than_the_training_set_is_refus
 ) -> None:
     large = tiny.classifier("mnist").model_copy(update={"batch_size": 100_000})
     settings = tiny.model_copy(update={"classifiers": {**tiny.classifiers, "mnist": large}})
-    with pytest.raises(TriptychError, match=r"^classifiers\.mnist\.batch_size needs 100,000 images per update, more than"):
+    with pytest.raises(TriptychError, match=r"^classifiers\.mnist\.batch_size needs 100,000 images per update, more"):
         run_classifier(settings, prepared, tmp_path, "mnist")
 
 

@@ -605,7 +605,8 @@ def test_a_batch_that_is_larger_than_the_training_set_is_refused(
     experiment = tiny.experiment(name)
     known = PreparedData.open(prepared / experiment.dataset).size("train")
     size = known // experiment.model.batches_per_step + 1
-    words = rf"^experiments\.{name}\.batch_size needs {size * experiment.model.batches_per_step} images per update, more"
+    needed = size * experiment.model.batches_per_step
+    words = rf"^experiments\.{name}\.batch_size needs {needed} images per update, more than the {known} training images"
     with pytest.raises(TriptychError, match=words):
         run(tiny, name, prepared, tmp_path, batch_size=size)
 

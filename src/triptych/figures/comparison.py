@@ -99,7 +99,11 @@ def values_per_seed(
 
 
 def _with_deviation(middle: float, deviation: float) -> str:
-    """Return a mean with two digits of the deviation, both with the same decimals."""
+    """Return a mean with two digits of the deviation, both with the same decimals.
+
+    >>> _with_deviation(1.9395, 0.00086), _with_deviation(131.8, 17.8), _with_deviation(20.0, 0.0)
+    ('1.93950 ± 0.00086', '132 ± 18', '20.000 ± 0.000')
+    """
     decimals = max(0, 1 - math.floor(math.log10(deviation))) if deviation else 3
     return f"{middle:.{decimals}f} ± {deviation:.{decimals}f}"
 

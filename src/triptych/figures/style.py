@@ -48,7 +48,7 @@ WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 
 
 def new_figure(width: float = WIDTH, height: float = HEIGHT, title: str = "") -> Figure:
-    """Return an empty figure in the project's style, which becomes matplotlib's default, without pyplot."""
+    """Return an empty figure in the project's style, without pyplot. The style becomes matplotlib's default."""
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 

@@ -16,7 +16,8 @@ CAPTIONS = {  # of comparisons and studies; families have their own in `evaluati
     "M3.9-kl": "Estimates from the training batches. A gap in a line is an estimate of zero or less.",
     "M2.6-trajectories": "The data point is 0, the generator is theta, and the slope of the critic is psi0. The cross "
     "is the equilibrium. The heading of each panel has the penalty and the verdict on the game.",
-    "M2.6-distance": "The distance from the equilibrium over the iterations. A straight line means linear convergence.",
+    "M2.6-distance": "The distance from the equilibrium over the iterations. A straight line means linear convergence. "
+    "The scale begins at 0.0001: a curve that ends there comes closer.",
     "X2-fid": "FID on the features of one extractor. The dashed line is the score of real validation images.",
     "X2-kid": "KID on the same features.",
     "X2-seeds": "The result of each seed, and their mean. If the ranges of two experiments overlap, their order may be "
