@@ -232,6 +232,9 @@ def test_the_noise_of_a_pixel_depends_on_its_level_from_minus_one_to_one() -> No
             given.append(context)
             return x, x.new_zeros(len(x))
 
+        def inverse(self, z: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return z, z.new_zeros(len(z))
+
     VariationalDequantize(torch.arange(4), [Coupling(), Coupling()])(torch.tensor([[[0, 255], [51, 102]]]))
     assert [context.tolist() for context in given] == [[pytest.approx([-1.0, 1.0, -0.6, -0.2])]] * 2
 
