@@ -109,6 +109,15 @@ def test_a_pipe_gets_one_line_per_stage_and_the_whole_output_of_one_that_failed(
     assert capsys.readouterr().err == "ERROR: failed to reproduce it\n"
 
 
+def test_a_killed_stage_is_explained(tmp_path: Path, terminal: Callable[[int], Terminal]) -> None:
+    pipe = terminal(0)
+    with Display(tmp_path, verbose=False) as display:
+        display.begin({LONG: 20.0}, 1)
+        write(display.started(LONG), f"ERROR: failed to reproduce '{LONG}': failed to run: x, exited with -9")
+        display.ended(LONG, failed=True)
+    assert "probably because memory ran out" in pipe.getvalue().splitlines()[-1]
+
+
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_no_line_of_the_live_display_is_wider_than_the_terminal(
     columns: int, tmp_path: Path, terminal: Callable[[int], Terminal]

@@ -206,6 +206,10 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
         ({"y_valid": LABELS}, "60 labels for 0 images; add the images, or remove the labels"),
         ({"x_test": GREY[:1]}, "has 1 test images: use 5 or more"),
         ({"x_test": GREY[:, 1:, 1:]}, r"x_test has the shape \(60, 11, 11\)"),
+        (
+            {"x_train": np.zeros((60, 128, 128), np.uint8)},
+            "images of 128 by 128 pixels, but they must be square, 8 to 64",
+        ),
     ):
         np.savez(tmp_path / "x.npz", **{"x_train": GREY, **changed})
         with pytest.raises(TriptychError, match=words):

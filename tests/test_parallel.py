@@ -23,8 +23,8 @@ import dvc.stage.run
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import environment, is_gone, wait_until
-from triptych.cli.main import INTERRUPTED
+from conftest import ROOT, environment, is_gone, wait_until
+from triptych.cli.main import INTERRUPTED, _errors_in_one_sentence
 from triptych.core.errors import TriptychError
 from triptych.repository.lock_file import HEAD, with_entry
 from triptych.repository.project import Project
@@ -33,7 +33,7 @@ from triptych.runner import gpus, parallel, repro, schedule
 from triptych.runner.display import Display
 from triptych.runner.schedule import Plan
 from triptych.runner.time_left import durations
-from triptych.settings.params import Settings
+from triptych.settings.params import Settings, load
 
 # Stage a is slow and b is fast; c depends on both; d depends on none.
 SLOW = {"a": "sleep 1; echo 1 > a", "b": "echo 2 > b", "c": "cat a b > c", "d": "echo 4 > d"}
@@ -419,3 +419,20 @@ def test_a_lock_entry_is_inserted_in_order() -> None:
     assert with_entry(HEAD, "  b:\n    cmd: b\n", ORDER) == HEAD + "  b:\n    cmd: b\n"
     for foreign in ("", "stages: {a: {cmd: a}}\n", "stages:\n    a:\n        cmd: a\n", "<<<<<<< HEAD\n"):
         assert with_entry(foreign, "  b:\n    cmd: b\n", ORDER) is None
+
+
+def test_a_pipeline_without_stages_is_refused(tmp_path: Path) -> None:
+    """It would look up to date; `dvc.yaml` may be empty, missing, or ignored by git."""
+    settings = load(ROOT / "params.yaml")
+    with (
+        Display(tmp_path, verbose=False) as display,
+        pytest.raises(TriptychError, match=r"^dvc\.yaml has no stage that"),
+    ):
+        repro.repro(Project(tmp_path), settings, lambda: Plan([], {}), ["--dry"], display=display)
+
+
+def test_missing_permissions_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, _errors_in_one_sentence():
+        raise PermissionError(13, "Permission denied", "report.html")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "triptych: report.html cannot be read or written: change its permissions\n"

@@ -31,6 +31,7 @@ from triptych.core.tracker import Console
 from triptych.models.common.registry import FAMILIES
 from triptych.records import run_folder, stage_tracker
 from triptych.records.headlines import headline_of
+from triptych.records.journal import Execution, look_up
 from triptych.records.mlflow import saved_view, ui
 from triptych.records.mlflow import store as mlflow_store
 from triptych.records.mlflow.descriptions import experiment_note
@@ -762,3 +763,14 @@ for module in pkgutil.walk_packages(triptych.records.__path__, "triptych.records
 
 def test_the_records_can_be_imported_without_mlflow() -> None:
     subprocess.run([sys.executable, "-c", IMPORT_WITHOUT_MLFLOW], check=True)
+
+
+def test_a_damaged_entry_of_the_journal_may_be_deleted(tmp_path: Path) -> None:
+    project, result = Project(tmp_path), tmp_path / "result.json"
+    result.write_text("{}")
+    Execution(project, "train", "vae-20d").write(result)
+    [entry] = (tmp_path / ".triptych" / "journal").rglob("*.json")
+    assert look_up(project, "train", "vae-20d", result)["name"] == "vae-20d"
+    entry.write_text('{"a')
+    with pytest.raises(TriptychError, match=r"\.json is damaged: delete it; it only has the time"):
+        look_up(project, "train", "vae-20d", result)

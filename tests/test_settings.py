@@ -215,6 +215,16 @@ def test_documents_settings(params: dict) -> None:
         ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
         ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
         ("recipes/vae-20d/epochs/quick", -1, "params.yaml: recipes.vae-20d.epochs.quick: "),
+        (
+            "recipes/vae-20d/epochs",
+            3,
+            "epochs: it must be one value per profile, such as {quick: 2, full: 20}, but it is 3",
+        ),
+        (
+            "recipes/vae-20d/model",
+            None,
+            "recipes.vae-20d.model: it must be a mapping of keys to values, but it is None",
+        ),
         ("recipes/vae-100d/batch_size", 10**5, "recipes.vae-100d.batch_size is 100000, more than the 10000"),
         ("recipes/vae-20d/seed", 0, "params.yaml: recipes.vae-20d.seed: move this key into experiments.vae-20d"),
         ("recipes/vae-20d", [1], "params.yaml: recipes.vae-20d: write keys and values here, not [1]"),

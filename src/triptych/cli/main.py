@@ -31,6 +31,7 @@ SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 # The first three start programs that belong to the user's terminal; the others need neither PyTorch nor MLflow.
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND, "fetch", "prepare")
 MOST_SEEDS = 1000  # of one experiment
+MOST_SAMPLES = 100_000  # in one file: they are in memory together
 INTERRUPTED = 130  # the exit status after Ctrl-C
 DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
 
@@ -195,7 +196,7 @@ def verify() -> None:
 
 @cli.command()
 @click.argument("experiment")
-@click.option("--count", default=64, show_default=True, type=click.IntRange(min=1), help="number of images")
+@click.option("--count", default=64, show_default=True, type=click.IntRange(1, MOST_SAMPLES), help="number of images")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="seed of the random numbers")
 @click.option(
     "--output",
@@ -277,6 +278,10 @@ def _errors_in_one_sentence() -> Iterator[None]:
         yield
     except TriptychError as error:
         click.echo(f"triptych: {error}", err=True)
+        _restore_earlier_results()
+        sys.exit(1)
+    except PermissionError as error:
+        click.echo(f"triptych: {error.filename} cannot be read or written: change its permissions", err=True)
         _restore_earlier_results()
         sys.exit(1)
     except click.ClickException as error:

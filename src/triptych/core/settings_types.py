@@ -90,6 +90,10 @@ def first_problem(error: ValidationError) -> tuple[list[str], str]:
         return place, "this key is missing"
     if kind == "value_error":
         return place, str(problem["ctx"]["error"])
+    if kind == "model_type":
+        by_profile = problem["ctx"]["class_name"].startswith("ByProfile")
+        wanted = "one value per profile, such as {quick: 2, full: 20}" if by_profile else "a mapping of keys to values"
+        return place, f"it must be {wanted}, but it is {shown(found)}"
     reason = problem["msg"][0].lower() + problem["msg"][1:]
     return place, f"{reason}, but it is {shown(found)}"
 

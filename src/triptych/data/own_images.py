@@ -46,10 +46,10 @@ def describe_own(path: Path) -> OwnImages:
     if "x_train" not in arrays:
         found = ", ".join(array_names(path)) or "no array"
         raise TriptychError(f"{path} has no array x_train: it has {found}; rename the array with the images")
+    shape = image_shape(arrays["x_train"], f"{path}: x_train")
     for name, found in arrays.items():
         refuse_too_large(f"{path}: {name}", found)
     counts = {split: arrays[f"x_{split}"][0] for split in SPLITS if arrays.get(f"x_{split}")}
-    shape = image_shape(arrays["x_train"], f"{path}: x_train")
     return _checked(str(path), counts, shape, labelled="y_train" in arrays)
 
 

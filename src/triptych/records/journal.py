@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json, write_json
 from triptych.core.process_ids import STAGE_VARIABLE
@@ -57,7 +58,10 @@ def look_up(project: Project, stage: str, name: str, result: Path) -> dict[str, 
     if not result.exists():
         return {}
     path = _entry_path(project, stage, name, result)
-    return read_json(path) if path.exists() else {}
+    try:
+        return read_json(path) if path.exists() else {}
+    except TriptychError:
+        raise TriptychError(f"{path} is damaged: delete it; it only has the time and the machine of a run") from None
 
 
 def _entry_path(project: Project, stage: str, name: str, result: Path) -> Path:

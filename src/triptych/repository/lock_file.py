@@ -39,9 +39,12 @@ def read_stages(root: Path) -> dict[str, dict[str, Any]]:
             for kind in ("deps", "outs"):
                 entry[kind] = [{**each, "path": str(each["path"]), "md5": str(each["md5"])} for each in entry[kind]]
             entry["params"] = {file: {**values} for file, values in entry["params"].items()}
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, YAMLError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, YAMLError) as error:
         problem = f"dvc.lock is damaged ({one_line(error)})"
-        raise TriptychError(f"{problem}: run `git checkout dvc.lock`, or `dvc repro`") from None
+        advice = (
+            "run `git checkout dvc.lock`, or delete it and run `triptych repro`, which finds results in DVC's cache"
+        )
+        raise TriptychError(f"{problem}: {advice}") from None
     return entries
 
 

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 0.25  # between two calls of `refresh`
 WIDEST, NARROW = 120, 100  # columns of the live display; below NARROW, speeds are left out
 WARNING = "warning: "
+KILLED = ("exited with -9", "exited with 137")  # ends of DVC's sentence about a killed stage
+MEMORY = (
+    "The system killed the stage, probably because memory ran out: lower --jobs, batch_size or the widths of the "
+    "networks."
+)
 
 
 class Display:
@@ -111,8 +116,11 @@ class Display:
         elif failed:
             failure = f"{stage.name} failed after {stage.seconds:.1f} s" if stage else "DVC failed"
             self._print(f"{failure}. Its output:", style="bold red")
-            for line in stage.lines if stage else output.lines:
+            lines = stage.lines if stage else output.lines
+            for line in lines:
                 self._print(line)
+            if any(line.endswith(KILLED) for line in lines):
+                self.notice(MEMORY)
         elif stage:
             self._finish(stage)
         else:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from triptych.core.errors import TriptychError
 from triptych.repository.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.display import Display
@@ -71,6 +72,11 @@ def repro(
             return status
         planning = planning and parallel.begin_planning(project, display)
     plan = planning and planning()
+    if plan and not plan.order:
+        raise TriptychError(
+            "dvc.yaml has no stage that DVC finds: if it is missing or empty, run `git checkout dvc.yaml`; "
+            "`git check-ignore -v dvc.yaml` shows whether git ignores it"
+        )
     if plan and not plan.waits:
         display.say("Data and pipelines are up to date.")
         return None
