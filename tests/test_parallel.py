@@ -436,3 +436,22 @@ def test_missing_permissions_are_one_sentence(capsys: pytest.CaptureFixture[str]
         raise PermissionError(13, "Permission denied", "report.html")
     assert caught.value.code == 1
     assert capsys.readouterr().err == "triptych: report.html cannot be read or written: change its permissions\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("vae-20d", "vae-20d is an experiment, not a stage: name the stage evaluate@vae-20d"),
+        ("dirac", "dirac is a study, not a stage: name the stage study@dirac"),
+        ("evaluate@vae-20", "vae-20d"),
+        ("study@dirak", "dirac"),
+    ],
+)
+def test_a_target_that_is_no_stage_is_explained(tmp_path: Path, target: str, words: str) -> None:
+    settings = load(ROOT / "params.yaml")
+    with Display(tmp_path, verbose=False) as display, pytest.raises(TriptychError, match=words):
+        repro.repro(Project(tmp_path), settings, None, [target], display=display)
+
+
+def test_a_pattern_of_targets_is_left_to_dvc() -> None:
+    repro._check_targets(load(ROOT / "params.yaml"), ["--glob", "evaluate@vae*"])

@@ -49,6 +49,20 @@ def _configure_scm(project: Project) -> None:
         dvc.run_dvc(project, "config", "--local", *option)
 
 
+def _check_targets(settings: Settings, arguments: Sequence[str]) -> None:
+    """Raise TriptychError, with the names that are known, if an argument is no stage but looks like one."""
+    for argument in arguments if "--glob" not in arguments else ():
+        kind, _, name = argument.partition("@")
+        if kind in ("train", "evaluate"):
+            settings.experiment(name)
+        elif kind == "study":
+            settings.study(name)
+        elif argument in settings.experiments:
+            raise TriptychError(f"{argument} is an experiment, not a stage: name the stage evaluate@{argument}")
+        elif argument in settings.studies:
+            raise TriptychError(f"{argument} is a study, not a stage: name the stage study@{argument}")
+
+
 def repro(
     project: Project,
     settings: Settings,
@@ -63,6 +77,7 @@ def repro(
     Data sets are fetched again first if the user's images have changed. With a planning process, run `jobs` stages at a
     time, by default as many as the machine allows. Without, run `dvc repro` with the arguments.
     """
+    _check_targets(settings, arguments)
     sources = () if "--dry" in arguments else dvc.stale_sources(project, settings, arguments)
     stale = [f"fetch@{name}" for name in sources]
     if stale:
