@@ -774,3 +774,11 @@ def test_a_damaged_entry_of_the_journal_may_be_deleted(tmp_path: Path) -> None:
     entry.write_text('{"a')
     with pytest.raises(TriptychError, match=r"\.json is damaged: delete it; it only has the time"):
         look_up(project, "train", "vae-20d", result)
+
+
+def test_a_database_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(URI_VARIABLE, raising=False)
+    store = Store(Project(tmp_path))
+    store.database.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        _ = store.client

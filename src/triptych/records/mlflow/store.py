@@ -97,8 +97,13 @@ class Store:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """A client. It connects under a lock, because two processes must not create the database at the same time."""
+        """A client. It connects under a lock, because two processes must not create the database at the same time.
+
+        Raises OSError at once if the database cannot be opened; MLflow would try again for two minutes.
+        """
         client_class = import_client()
+        if self.is_local and self.database.exists():
+            self.database.open("rb").close()
         with self._lock:
             client = client_class(self.uri)
             if self.is_local:
