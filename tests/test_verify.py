@@ -374,6 +374,26 @@ def test_every_point_in_mlflow_is_compared_with_the_run_folder(
     assert finding() == (Verdict.MISSING, "2 runs instead of one: run `triptych sync`")
 
 
+@pytest.mark.parametrize(
+    ("problem", "verdict"),
+    [("database disk image is malformed", Verdict.DAMAGED), ("database is locked", Verdict.NOT_COMPARED)],
+)
+def test_a_damaged_database_of_mlflow_is_a_problem_and_a_busy_one_is_none(
+    project: Project, monkeypatch: pytest.MonkeyPatch, problem: str, verdict: Verdict
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    manifest = {"fingerprint": "0123456789abcdef" * 4, "family": "vae"}
+    write_json(project.model("vae") / "manifest.json", manifest)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(problem)
+
+    monkeypatch.setattr(check_views, "_check_run", fail)
+    [found] = check_mlflow(project, ["vae"])
+    assert found.verdict is verdict
+    assert problem in found.detail or "run `triptych sync`" in found.detail
+
+
 def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:
     weights = project.model("vae") / "weights.safetensors"
     weights.write_bytes(b"trained")

@@ -18,6 +18,8 @@ from triptych.stages.summary import extractors_of, read_summary, summarise
 from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
+BROKEN = ("malformed", "not a database")  # SQLite's words about a damaged file
+
 
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
     """Compare each row of `metrics/summary.csv` with the results of its experiment."""
@@ -87,7 +89,11 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         try:
             yield _check_run(store, run, project.results(name))
         except expected_errors() as error:
-            yield Finding("MLflow", store.uri, Verdict.NOT_COMPARED, f"MLflow does not answer ({one_line(error)})")
+            if store.is_local and any(words in str(error) for words in BROKEN):
+                advice = "the database is broken: delete it and run `triptych sync`"
+                yield Finding("MLflow", str(store.database), Verdict.DAMAGED, advice)
+            else:
+                yield Finding("MLflow", store.uri, Verdict.NOT_COMPARED, f"MLflow does not answer ({one_line(error)})")
             return
 
 
