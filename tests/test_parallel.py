@@ -24,7 +24,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT, environment, is_gone, wait_until
-from triptych.cli.main import INTERRUPTED, _errors_in_one_sentence
+from triptych.cli.errors import INTERRUPTED, errors_in_one_sentence
 from triptych.core.errors import TriptychError
 from triptych.repository.lock_file import HEAD, with_entry
 from triptych.repository.project import Project
@@ -432,7 +432,7 @@ def test_a_pipeline_without_stages_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_permissions_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, _errors_in_one_sentence():
+    with pytest.raises(SystemExit) as caught, errors_in_one_sentence():
         raise PermissionError(13, "Permission denied", "report.html")
     assert caught.value.code == 1
     assert capsys.readouterr().err == "triptych: report.html cannot be read or written: change its permissions\n"

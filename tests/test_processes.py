@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ErrorHandler, Proce
 
 from conftest import environment, is_gone, wait_until
 from rank import CASES, RESUMED, STOPPED, UPDATES
-from triptych.cli.main import INTERRUPTED
+from triptych.cli.errors import INTERRUPTED
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.json_files import read_json
 from triptych.runner.torchrun import raise_first_failure

@@ -8,20 +8,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from triptych.cli.add_data import add_data
 from triptych.cli.cluster import COMMANDS
+from triptych.cli.errors import INTERRUPTED, errors_in_one_sentence
 from triptych.cli.help import Commands
 from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
-from triptych.core.progress import WORKERS_VARIABLE
 from triptych.repository.project import Project
 from triptych.runner import fork_server
 
@@ -32,7 +30,6 @@ SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND, "fetch", "prepare")
 MOST_SEEDS = 1000  # of one experiment
 MOST_SAMPLES = 100_000  # in one file: they are in memory together
-INTERRUPTED = 130  # the exit status after Ctrl-C
 DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
 
 
@@ -264,42 +261,8 @@ def main() -> None:
     try:
         if STAGE_VARIABLE in os.environ:
             end_with_parent(os.getppid())
-        with _errors_in_one_sentence():
+        with errors_in_one_sentence():
             status = None if set(sys.argv[1:2]) & set(NEVER_FORKED) else fork_server.run_in_fork()
             sys.exit(cli.main(prog_name="triptych", standalone_mode=False) if status is None else status)
     except KeyboardInterrupt:  # a second Ctrl-C while the command handles the first
         sys.exit(INTERRUPTED)
-
-
-@contextmanager
-def _errors_in_one_sentence() -> Iterator[None]:
-    """Print a user's error or Ctrl-C as one sentence, and restore the results that DVC removed before this stage."""
-    try:
-        yield
-    except TriptychError as error:
-        click.echo(f"triptych: {error}", err=True)
-        _restore_earlier_results()
-        sys.exit(1)
-    except PermissionError as error:
-        click.echo(f"triptych: {error.filename} cannot be read or written: change its permissions", err=True)
-        _restore_earlier_results()
-        sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        if WORKERS_VARIABLE not in os.environ:  # else `triptych repro` prints it once for all stages
-            click.echo("triptych: stopped; run the command again to continue from the last checkpoint", err=True)
-        _restore_earlier_results()
-        sys.exit(INTERRUPTED)
-
-
-def _restore_earlier_results() -> None:
-    from triptych.runner.restore import restore_outputs
-
-    if not (stage := os.environ.get(STAGE_VARIABLE)):
-        return
-    try:
-        restore_outputs(Project.find(Path.cwd()).root, stage)
-    except TriptychError as error:
-        click.echo(f"triptych: the earlier results are still in DVC's cache ({error})", err=True)
