@@ -604,7 +604,7 @@ def test_a_likelihood_that_is_not_finite_names_the_experiment(
         raise DivergenceError("the likelihood is not finite")
 
     monkeypatch.setattr("triptych.evaluation.flow.measure.measure", measure)
-    words = r"^realnvp-mnist: the likelihood is not finite; lower experiments\.realnvp-mnist\.learning_rate"
+    words = r"^realnvp-mnist diverged: the likelihood is not finite; lower experiments\.realnvp-mnist\.learning_rate"
     with pytest.raises(DivergenceError, match=words):
         run_evaluate(tiny, prepared, results, "realnvp-mnist")
 

@@ -31,6 +31,7 @@ from triptych.models.common.load import load_family, verified_manifest
 from triptych.models.common.registry import FAMILIES, load_evaluation
 from triptych.training.checkpoint import snapshot_name
 from triptych.training.checkpoint_locks import checkpoint_folder
+from triptych.training.divergence import divergence
 from triptych.training.family import Family
 from triptych.training.history import read_history
 from triptych.training.images import HeldOutImages
@@ -119,8 +120,7 @@ def evaluate(
             with seeded(experiment.seed, "evaluation"):
                 numbers = measures.measure(evaluation)
         except DivergenceError as error:
-            advice = f"lower experiments.{name}.learning_rate or set its gradient_clip, and train again"
-            raise DivergenceError(f"{name}: {error}; {advice}") from None
+            raise divergence(name, str(error)) from None
         known = load_tensors(reference / SPLIT_FEATURES) if prepared.checksum == real.origin.data_sha256 else None
         copying = _copying(evaluation, samples, extracted, extractors, known)
         with seeded(experiment.seed, "pictures"):

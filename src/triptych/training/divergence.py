@@ -5,8 +5,17 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from triptych.core.errors import DivergenceError
+
 LARGEST_LOSS = 1e12  # above it, float32 has no digits left for the effect of one step
 CHECK_STEPS = 50  # steps between two checks for divergence: a check at every step would make a GPU wait
+
+
+def divergence(name: str, problem: str) -> DivergenceError:
+    """Return the error of an experiment that diverged, with what to do."""
+    return DivergenceError(
+        f"{name} diverged: {problem}; lower experiments.{name}.learning_rate or set its gradient_clip"
+    )
 
 
 def find_divergence(names: Sequence[str], quantities: Tensor, first_step: int) -> str:

@@ -13,7 +13,7 @@ from triptych.core.errors import DivergenceError
 from triptych.core.progress import Progress
 from triptych.training import distributed
 from triptych.training.cuda_graph import GraphedStep
-from triptych.training.divergence import CHECK_STEPS, find_divergence
+from triptych.training.divergence import CHECK_STEPS, divergence, find_divergence
 from triptych.training.ema import Ema
 from triptych.training.family import Family
 from triptych.training.images import HeldOutImages, TrainingImages
@@ -121,10 +121,10 @@ class Trainer:
             try:
                 row = {f"valid_{name}": value for name, value in self.family.validate(images).items()}
             except DivergenceError as error:
-                raise self._divergence(f"{error}, after epoch {epoch}") from None
+                raise divergence(self.name, f"{error}, after epoch {epoch}") from None
         for name, value in row.items():
             if not math.isfinite(value):
-                raise self._divergence(f"{name} is {value} after epoch {epoch}")
+                raise divergence(self.name, f"{name} is {value} after epoch {epoch}")
         return row
 
     def _refuse_divergence(
@@ -132,12 +132,7 @@ class Trainer:
     ) -> None:
         problem = find_divergence(names, quantities, first_step)
         if problem:
-            raise self._divergence(f"{problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}")
-
-    def _divergence(self, problem: str) -> DivergenceError:
-        return DivergenceError(
-            f"{self.name} diverged: {problem}; lower experiments.{self.name}.learning_rate or set its gradient_clip"
-        )
+            raise divergence(self.name, f"{problem} (epoch {epoch}){self.family.first_non_finite_layer(batch)}")
 
     def step(self, batch: Tensor) -> dict[str, Tensor]:
         """Make one step of the family: on a GPU as a CUDA graph, if all its steps do the same work."""
