@@ -101,25 +101,20 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 plugin: setup  ## install DVC's plug-in for S3 remotes into .venv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r s3.lock
 
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11
+
 # Options of `uv pip compile` for packages that the given lock files do not contain.
 BESIDE = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1)) $(addprefix -c ,$(1))
 
 lock:  ## resolve the newest versions that pyproject.toml allows
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group dev -o requirements.lock pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group setup --no-deps -o bootstrap.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group browser -c requirements.lock -o tests/browser/playwright.lock
+	@$(COMPILE) --group dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --group setup --no-deps -o bootstrap.lock
+	@$(COMPILE) --group browser -c requirements.lock -o tests/browser/playwright.lock
 	@sed -n 's/^s3 = \["\(.*\)"\]/\1/p' pyproject.toml | \
-		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		$(call BESIDE,requirements.lock) -o s3.lock -
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group moto $(call BESIDE,requirements.lock s3.lock) -o tests/s3/moto.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group mutants $(call BESIDE,requirements.lock) -o tests/mutmut.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
-		--group notebooks $(call BESIDE,requirements.lock) -o tests/notebooks/jupyter.lock
+		$(COMPILE) $(call BESIDE,requirements.lock) -o s3.lock -
+	@$(COMPILE) --group moto $(call BESIDE,requirements.lock s3.lock) -o tests/s3/moto.lock
+	@$(COMPILE) --group mutants $(call BESIDE,requirements.lock) -o tests/mutmut.lock
+	@$(COMPILE) --group notebooks $(call BESIDE,requirements.lock) -o tests/notebooks/jupyter.lock
 
 clean:  ## remove the environment
 	rm -rf .venv

@@ -144,7 +144,7 @@ def _train(context: Context, name: str, epochs: int, stopwatch: Stopwatch, folde
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
     project, runtime = Project(folder), context.settings.runtime
     with (
-        training(project, "train", name, project.model(name)) as tracker,
+        training(project, "train", name) as tracker,
         watched(stopwatch, _family_class(name, context)),
     ):
         stage.train(

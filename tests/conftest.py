@@ -24,6 +24,7 @@ from triptych.settings.params import Settings, parse
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 from triptych.stages.study import study
+from triptych.training.history import step_name
 
 ROOT = Path(__file__).parents[1]
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests record nothing on the user's server
@@ -115,7 +116,8 @@ class Recorder(Console):
         self.resumed: list[dict[str, float]] = []
         self.stop_after = stop_after
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float]) -> None:
+        step = int(row[step_name(row)])
         self.steps.append(step)
         if step == self.stop_after:
             raise KeyboardInterrupt

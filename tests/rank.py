@@ -36,8 +36,8 @@ RESUMED = "w1 ogp"
 class Stopper(Silent):
     """Stop the run after one epoch."""
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        if step == STOPPED:
+    def log(self, row: Mapping[str, float]) -> None:
+        if row["epoch"] == STOPPED:
             raise KeyboardInterrupt
 
 

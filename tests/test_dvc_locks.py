@@ -77,5 +77,5 @@ def test_running_processes_are_waited_for(notes: Path, tmp_path: Path, monkeypat
         notes.write_text(entries(other.pid))
         wait_for_other_dvc(tmp_path, lambda text: (said.append(text), other.kill()))
     process = f"process {other.pid}: triptych repro"
-    assert said == [f"waiting for another DVC process, {process}; if it is none, delete .dvc/tmp/rwlock"]
+    assert said == [f"waiting for another DVC process, {process}; if this is no DVC process, delete .dvc/tmp/rwlock"]
     assert not notes.exists()

@@ -13,6 +13,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_files import Document, is_number, read_json
 from triptych.evaluation.headline_numbers import headline_numbers
 from triptych.reports.compare import compare
+from triptych.reports.dvc_plots import draw_plots
 from triptych.repository.project import Project
 from triptych.studies.kinds import load_study
 
@@ -62,10 +63,22 @@ def test_headlines_of_studies() -> None:
     assert measures.headline_numbers([{"kl": 0.5, "entropy": 2.0}, {"kl": 1.5}]) == {"kl": 1.0}
 
 
-def test_compare_needs_a_commit(tmp_path: Path) -> None:
+def test_compare_needs_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    with pytest.raises(TriptychError, match="there is no git commit to compare with"):
+    for run in (lambda: compare(Project(tmp_path), "HEAD", None), lambda: draw_plots(Project(tmp_path), ["HEAD"])):
+        with pytest.raises(TriptychError, match="no git commit to compare with: `git log` says .*any commits yet"):
+            run()
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(TriptychError, match="git is missing"):
         compare(Project(tmp_path), "HEAD", None)
+
+
+def test_without_results_there_are_no_plots(tmp_path: Path) -> None:
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=tmp_path, env=environment(), check=True)
+    with pytest.raises(TriptychError, match="DVC finds no plots: run `triptych repro` first"):
+        draw_plots(Project(tmp_path), [])
+    assert not (tmp_path / "triptych_plots").exists()
 
 
 SETTINGS = """
@@ -100,7 +113,7 @@ def test_compare_shows_values_of_the_recipe(tmp_path: Path) -> None:
     assert compare(Project(tmp_path), "HEAD", None) == "No setting and no headline number differs."
 
 
-def test_compare_shows_a_number_that_one_side_lacks(tmp_path: Path) -> None:
+def test_compare_shows_a_number_that_one_side_lacks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "params.yaml").write_text(SETTINGS)
     (tmp_path / "dvc.yaml").write_text("metrics:\n- metrics/a.json\n- metrics/b.json\n")
@@ -111,3 +124,9 @@ def test_compare_shows_a_number_that_one_side_lacks(tmp_path: Path) -> None:
     (tmp_path / "metrics" / "b.json").write_text('{"elbo": -99.5}')
     table = [line.split() for line in compare(Project(tmp_path), "HEAD", None).splitlines()[1:]]
     assert [line[:4] for line in table] == [["a:", "elbo", "-101.5", "-"], ["b:", "elbo", "-", "-99.5"]]
+    assert capsys.readouterr().err == ""
+    with pytest.raises(TriptychError, match="DVC cannot show these plots: unknown Git revision 'nonsense'$"):
+        draw_plots(Project(tmp_path), ["HEAD", "nonsense"])
+    (tmp_path / "metrics" / "b.json").write_text("{broken")
+    assert len(compare(Project(tmp_path), "HEAD", None).splitlines()) == 2
+    assert capsys.readouterr().err.startswith("warning: metrics/b.json of workspace is left out, since DVC cannot")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import atomic_file, atomic_folder, disk_errors
+from triptych.core.files import atomic_file, atomic_folder, copy_file, disk_errors
 from triptych.core.json_files import canonical_json, flatten, read_json, write_json
 
 
@@ -53,6 +53,14 @@ def test_disk_errors_are_one_sentence(tmp_path: Path, number: int, advice: str) 
     assert "\n" not in str(caught.value)
     with pytest.raises(OSError, match="other"), disk_errors(tmp_path):
         raise OSError(errno.EINTR, "other")
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    target = tmp_path / "target" / "file"
+    with pytest.raises(IsADirectoryError) as caught:
+        copy_file(tmp_path, target)
+    assert caught.value.filename == str(tmp_path)
+    assert not target.exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="macOS has no such device")

@@ -27,8 +27,8 @@ PRECISIONS = ["float32", "bf16"]
 class Stopper(Console):
     """A tracker that stops the run after epoch 1."""
 
-    def log(self, step: int, metrics: object) -> None:
-        if step == 1:
+    def log(self, row: dict[str, float]) -> None:
+        if row["epoch"] == 1:
             raise KeyboardInterrupt
 
 

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -24,6 +25,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT, environment, is_gone, wait_until
+from triptych.cli import errors as end_of_command
 from triptych.cli.errors import INTERRUPTED, errors_in_one_sentence
 from triptych.core.errors import TriptychError
 from triptych.repository.lock_file import HEAD, with_entry
@@ -234,11 +236,36 @@ def test_a_stage_depends_on_a_place_in_a_list(tmp_path: Path) -> None:
     assert "s.1: 4" in (tmp_path / "dvc.lock").read_text()
 
 
-def test_the_lock_holds_settings_that_change_while_a_stage_runs(tmp_path: Path) -> None:
-    """As with plain DVC, the lock holds the settings that the file has when the stage ends."""
-    project = make_project(tmp_path, {"a": "sed -i.old 's/profile: one/profile: changed/' params.yaml; echo 1 > a"})
+def plain_dvc(project: Project, *arguments: str) -> int:
+    with Display(project.root, verbose=False) as display:
+        return dvc_program.run_stages(project, display, *arguments)
+
+
+def forced_dvc(project: Project) -> int:
+    return plain_dvc(project, "--force")
+
+
+@pytest.mark.parametrize("edit", ["s/profile: one/profile: changed/", "1s/^/not: [yaml/"])
+@pytest.mark.parametrize("run", [partial(run_stages, workers=1), plain_dvc, forced_dvc])
+def test_the_lock_holds_the_settings_with_which_a_stage_began(
+    tmp_path: Path, edit: str, run: Callable[[Project], int]
+) -> None:
+    project = make_project(tmp_path, {"a": f"sed -i.old '{edit}' params.yaml; echo 1 > a"})
+    settings = project.params.read_bytes()
+    assert run(project) == 0
+    assert "profile: one" in (tmp_path / "dvc.lock").read_text()
+    assert project.params.read_bytes() != settings
+    project.params.write_bytes(settings)
+    assert parallel.begin_planning(project)() == Plan(["a"], {})
+
+
+def test_the_lock_holds_the_code_with_which_a_stage_began(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"a": "echo new > code; echo 1 > a"})
+    pipeline = tmp_path / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text().replace("deps: []", "deps: [code]"))
+    (tmp_path / "code").write_text("old\n")
     assert run_stages(project, workers=1) == 0
-    assert "profile: changed" in (tmp_path / "dvc.lock").read_text()
+    assert parallel.begin_planning(project)() == Plan(["a"], {"a": []})
 
 
 def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
@@ -346,6 +373,23 @@ def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_par
     assert len(started(project)) == 2
 
 
+def test_ctrl_c_ends_a_single_stage_with_its_output_shown(tmp_path: Path, tiny_params: dict) -> None:
+    project = make_project(tmp_path / "p", {"a": "echo $$ > a-pid; exec sleep 3600"}, tiny_params)
+    command = subprocess.Popen(
+        ["triptych", "repro", "--verbose", "a"],
+        cwd=project.root,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(started(project)) == 1)
+    os.killpg(command.pid, signal.SIGINT)
+    _, said = command.communicate()
+    assert command.returncode == INTERRUPTED
+    assert said.endswith("triptych: stopped; run the command again to continue from the last checkpoint\n")
+
+
 def test_an_untested_version_of_dvc_gets_plain_dvc_repro(
     tmp_path: Path, tiny: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -429,6 +473,46 @@ def test_a_pipeline_without_stages_is_refused(tmp_path: Path) -> None:
         pytest.raises(TriptychError, match=r"^dvc\.yaml has no stage that"),
     ):
         repro.repro(Project(tmp_path), settings, lambda: Plan([], {}), ["--dry"], display=display)
+
+
+def test_a_commit_with_new_results_is_not_dirty(tmp_path: Path) -> None:
+    project = make_project(tmp_path, SLOW)
+    for path in ("dvc.lock", "metrics/a.json", "plots/a.png"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("old")
+    for command in ("git init -q", "git add .", "git commit -q -m before"):
+        subprocess.run(command.split(), cwd=tmp_path, env=environment(), check=True)
+    (tmp_path / "dvc.lock").write_text("new")
+    (tmp_path / "metrics" / "a.json").write_text("new")
+    (tmp_path / "plots" / "a.png").unlink()
+    commit, dirty = project.commit()
+    assert len(commit) == 40
+    assert not dirty
+    project.params.write_text("profile: two")
+    assert project.commit() == (commit, True)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug")])
+def test_an_interrupt_or_a_bug_restores_the_earlier_results(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Also before click handles Ctrl-C, while the command waits for the fork server."""
+    restored = []
+    monkeypatch.setattr(end_of_command, "_restore_earlier_results", lambda: restored.append(True))
+    with pytest.raises((SystemExit, RuntimeError)), errors_in_one_sentence():
+        raise error
+    assert restored
+
+
+def test_one_triptych_repro_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, SLOW)
+    with Display(project.root, verbose=False) as display:
+        with repro.only_one(project, display):
+            other = threading.Thread(target=lambda: repro.only_one(project, display).__enter__())
+            other.start()
+            wait_until(lambda: "already run" in capsys.readouterr().out)
+            assert other.is_alive()
+        other.join()
 
 
 def test_missing_permissions_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

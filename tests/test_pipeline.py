@@ -28,7 +28,7 @@ from test_page import Outline
 from triptych.core.settings_types import Section
 from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
-from triptych.reports.status import CURRENT, Lock
+from triptych.reports.status import CURRENT, LockFile
 from triptych.repository.code_hash import PACKAGE, closure
 from triptych.repository.project import Project
 from triptych.runner import parallel
@@ -409,7 +409,7 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
 
     def stale() -> set[str]:
-        plan, lock = parallel.begin_planning(project)(), Lock.read(project)
+        plan, lock = parallel.begin_planning(project)(), LockFile.read(project)
         assert plan
         found = {stage for stage in plan.order if lock.state(stage) != CURRENT}
         assert found == set(plan.waits)
@@ -565,7 +565,7 @@ def test_a_lost_tracking_server_costs_one_warning(fresh: Clone) -> None:
     fresh.edit(lambda data: data["experiments"]["vae-20d"].update(seed=7))
     output = fresh.succeed("dvc", "repro", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert fresh.ran(output) == ["train@vae-20d", "evaluate@vae-20d", "report"]
-    assert output.count("warning: MLflow does not answer") == 2
+    assert output.count("warning: MLflow does not show all of this run") == 2
     assert "1 of them rebuilt" in fresh.succeed("triptych", "sync")
     assert "not answer" in fresh.refuse("triptych", "sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
 

@@ -89,17 +89,17 @@ class FaultInjector(Console):
         self.start = real.start
         real.live.flush_seconds = 0.0
 
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        if step == 2:
+    def log(self, row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
             self.fault()
-        self.real.log(step, metrics)
+        self.real.log(row)
 
 
 def run(project: Project, settings: Settings, fault: Callable[[], None] = lambda: None, **changes: object) -> None:
     """Train the experiment with changed settings; call `fault` in the middle."""
     experiment = settings.experiment(NAME).model_copy(update=changes)
     data = project.prepared(experiment.dataset)
-    with training(project, "train", NAME, project.model(NAME)) as tracker:
+    with training(project, "train", NAME) as tracker:
         train(
             name=NAME,
             experiment=experiment,
@@ -151,7 +151,7 @@ def assert_one_warning(captured: str, words: str) -> None:
 def assert_survived(world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
     """Assert that the run gave the undisturbed weights and one warning, and that `sync` completes MLflow."""
     assert model_bytes(project) == model_bytes(world)
-    assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
+    assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run")
     assert_complete(project, settings)
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_database_costs_one_warning(
 ) -> None:
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
-    assert_one_warning(capsys.readouterr().err, "MLflow does not answer")
+    assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run")
     with pytest.raises(TriptychError, match=r"No result is lost\. .* delete .*mlflow\.db"):
         sync(project, settings)
     database(project).unlink()
@@ -211,7 +211,7 @@ def test_a_full_disk_costs_one_warning(
 
     run(project, settings, lambda: monkeypatch.setattr(Store, "log_rows", log_on_a_full_disk))
     monkeypatch.undo()
-    monkeypatch.setattr(mlflow_store, "is_alive", lambda pid: False)  # the process of the training has ended
+    monkeypatch.setattr(mlflow_store, "is_alive", lambda pid, since: False)  # the process of the training has ended
     assert_survived(world, project, settings, capsys)
 
 
@@ -314,7 +314,7 @@ FINAL_SHEETS = ["images/samples+step+3", "images/samples_after_training+step+0"]
 
 def evaluate(project: Project, numbers: dict[str, object] = METRICS) -> None:
     """Write a minimal evaluation of the model on disk."""
-    with evaluation(project, NAME, project.model(NAME), project.plots(NAME)):
+    with evaluation(project, NAME):
         weights = read_json(project.model(NAME) / "manifest.json")["weights_sha256"]
         write_json(project.results(NAME), {**numbers, "weights_sha256": weights})
 
@@ -471,6 +471,14 @@ def test_sync_skips_a_run_folder_with_a_damaged_sheet_of_samples(
         assert_one_warning(capsys.readouterr().err, f"the run folder {folder.path} is left out: {sheet}")
 
 
+def test_sync_skips_a_damaged_model(project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:
+    run(project, settings)
+    (project.model(NAME) / "manifest.json").write_text("{}")
+    capsys.readouterr()
+    assert sync(project, settings) == (1, 0)
+    assert_one_warning(capsys.readouterr().err, f"the present result of {NAME} is left out")
+
+
 def test_a_failure_to_draw_samples_costs_one_warning(
     project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -480,7 +488,7 @@ def test_a_failure_to_draw_samples_costs_one_warning(
     monkeypatch.setattr(stage_tracker, "draw_sample_sheets", no_memory)
     run(project, settings)
     assert (project.model(NAME) / "weights.safetensors").exists()
-    assert_one_warning(capsys.readouterr().err, "the run is not recorded (not enough memory)")
+    assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run (not enough memory)")
 
 
 def change_weights(project: Project) -> str:
@@ -692,7 +700,7 @@ def test_the_ui_command_prints_its_address_before_it_reads_the_database(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ui, "_experiments", lambda *_: signal.raise_signal(signal.SIGTERM))
-    assert ui.serve(project, 5000) == 0
+    ui.serve(project, 5000)
     assert capsys.readouterr().out == "MLflow starts at http://127.0.0.1:5000: this takes some seconds\n"
 
 
@@ -705,10 +713,18 @@ def test_sigterm_ends_the_ui_command_and_its_server(
     monkeypatch.setattr(ui, "_experiments", lambda *_: "")
     monkeypatch.setattr(ui, "_start_server", lambda *_: server)
     monkeypatch.setattr(ui, moment, lambda *_: signal.raise_signal(signal.SIGTERM))
-    assert ui.serve(project, 5000) == 0
+    ui.serve(project, 5000)
     assert server.poll() == (None if moment == "_experiments" else -signal.SIGTERM)
     server.kill()
     server.wait()
+
+
+@pytest.mark.usefixtures("served")
+def test_the_ui_command_reports_that_its_server_has_ended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"]
+    monkeypatch.setattr(ui, "_start_server", lambda _, __, errors: subprocess.Popen(words, stderr=errors))
+    with pytest.raises(TriptychError, match="MLflow's server has ended with status 3: the reason"):
+        ui.serve(project, 5000)
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *STUDIES, "classifier", "a family of the user's"])

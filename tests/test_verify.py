@@ -515,8 +515,10 @@ def test_the_baseline_of_the_full_profile_keeps_pictures_that_are_small(project:
     kept = project.root / "plots" / "baseline" / "longer"
     assert [each.name for each in kept.iterdir()] == [picture.name]
     picture.write_bytes(b"x" * (LARGEST + 1))
+    write_json(results, read_json(results) | {"epochs": 77})
     with pytest.raises(TriptychError, match=r"U1\.13-elbo\.png has 200,001 bytes, more than 200,000: draw it smaller"):
         keep_baseline(project, "vae", "longer", pictures=True)
+    assert read_json(project.root / "metrics" / "baseline" / "longer.json").get("epochs") != 77
 
 
 def test_the_baseline_of_an_untrained_model_has_no_seconds_per_epoch(project: Project) -> None:

@@ -30,9 +30,12 @@ def errors_in_one_sentence() -> Iterator[None]:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         stopped = "stopped; run the command again to continue from the last checkpoint"
         _end("" if WORKERS_VARIABLE in os.environ else stopped, INTERRUPTED)  # `triptych repro` prints it once
+    except Exception:  # a bug of ours
+        _restore_earlier_results()
+        raise
 
 
 def _end(sentence: str, status: int) -> None:

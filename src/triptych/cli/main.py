@@ -61,7 +61,10 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
         raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
     sys.stdout.reconfigure(errors="replace")  # the encoding of the terminal may lack a character of the display
-    with Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display:
+    with (
+        Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display,
+        repro.only_one(project, display),
+    ):
         planning = repro.begin_planning(project, arguments, display)
         from triptych.reports.closing_table import closing_table
         from triptych.reports.page.build import build_page, try_to_build_page
@@ -159,7 +162,7 @@ def ui(port: int) -> None:
     from triptych.records.mlflow.ui import serve
 
     project, _ = open_project()
-    sys.exit(serve(project, port))
+    serve(project, port)
 
 
 @cli.command()

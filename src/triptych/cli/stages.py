@@ -84,7 +84,7 @@ def classifier(dataset: str) -> None:
     from triptych.stages.classifier import train_classifier
 
     resumable = _resumable(project, settings, "classifier")
-    with training(project, "classifier", name, model, plots=outputs["plots"]) as tracker:
+    with training(project, "classifier", name) as tracker:
         train_classifier(
             name=dataset, settings=chosen, data=data, output=model, **outputs, **resumable, tracker=tracker
         )
@@ -155,9 +155,7 @@ def _train_here(project: Project, settings: Settings, experiment: str) -> None:
     groups = settings.seed_groups()
     with (
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
-        nullcontext(Silent())
-        if rank()
-        else training(project, "train", experiment, model, seed_groups=groups) as tracker,
+        nullcontext(Silent()) if rank() else training(project, "train", experiment, groups) as tracker,
     ):
         run(name=experiment, experiment=chosen, data=data, output=model, **resumable, tracker=tracker)
 
@@ -174,8 +172,7 @@ def evaluate(experiment: str) -> None:
     chosen = settings.experiment(experiment)
     from triptych.stages.evaluate import evaluate as run
 
-    model, plots = project.model(experiment), project.plots(experiment)
-    with evaluation(project, experiment, model, plots, seed_groups=settings.seed_groups()) as tracker:
+    with evaluation(project, experiment, settings.seed_groups()) as tracker:
         run(
             name=experiment,
             experiment=chosen,
@@ -183,10 +180,10 @@ def evaluate(experiment: str) -> None:
             protocol=settings.active.fidelity,
             runtime=settings.runtime,
             data=project.prepared(chosen.dataset),
-            model=model,
+            model=project.model(experiment),
             reference=project.reference(chosen.reference),
             metrics=project.metrics(experiment),
-            plots=plots,
+            plots=project.plots(experiment),
             checkpoints=project.checkpoints,
             code=code_hash(["triptych.stages.evaluate", *FAMILIES[chosen.family].evaluation_modules]),
             tracker=tracker,
@@ -201,14 +198,14 @@ def study(name: str) -> None:
     from triptych.studies.kinds import study_modules
 
     project, settings = open_project()
-    chosen, model = settings.study(name), project.model(name)
+    chosen = settings.study(name)
     outputs = {"metrics": project.metrics(name), "plots": project.plots(name)}
     from triptych.stages.study import study as run
 
     resumable = _resumable(project, settings, "study", *study_modules(chosen.study))
     groups = settings.seed_groups()
-    with training(project, "study", name, model, plots=outputs["plots"], seed_groups=groups) as tracker:
-        run(name=name, settings=chosen, output=model, **outputs, **resumable, tracker=tracker)
+    with training(project, "study", name, groups) as tracker:
+        run(name=name, settings=chosen, output=project.model(name), **outputs, **resumable, tracker=tracker)
 
 
 def _resumable(project: Project, settings: Settings, stage: str, *modules: str) -> dict[str, Any]:

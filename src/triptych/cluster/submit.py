@@ -13,7 +13,7 @@ from triptych.cluster.slurm_options import SlurmOptions
 from triptych.cluster.submission import SHARED, Submission, stages_of
 from triptych.core.errors import TriptychError
 from triptych.core.messages import one_line
-from triptych.repository.project import Project
+from triptych.repository.project import NOT_WRITTEN_BY_STAGES, Project
 from triptych.runner import parallel
 from triptych.runner.dvc import stale_sources
 from triptych.runner.dvc_locks import wait_for_other_dvc
@@ -23,8 +23,7 @@ from triptych.settings.params import Settings
 if TYPE_CHECKING:
     from submitit import Executor
 
-UNCOMMITTED = (":!params.yaml", ":!dvc.lock", ":!metrics", ":!plots")  # jobs get these without a commit
-CODE = "src"
+SETTINGS, CODE = ":!params.yaml", "src"
 
 
 def refuse_without_slurm() -> None:
@@ -64,7 +63,8 @@ def _committed(project: Project) -> str:
     commit, _ = project.commit()
     if commit == "none":
         raise TriptychError("the jobs check out a commit, and this is no git repository with one: commit the project")
-    changed = [*project.changed(".", *UNCOMMITTED), *project.changed(CODE, untracked=True)]
+    # jobs get settings and results without a commit
+    changed = [*project.changed(".", SETTINGS, *NOT_WRITTEN_BY_STAGES), *project.changed(CODE, untracked=True)]
     if changed:
         raise TriptychError(f"the jobs check out a commit, which does not contain your {changed[0]}: commit it first")
     return commit

@@ -64,10 +64,15 @@ def expanded(name: str) -> Path:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the failure to write a file, on a full or read-only disk for example, into a TriptychError with the path."""
+    """Turn the failure to write a file, on a full or read-only disk for example, into a TriptychError with the path.
+
+    An error about a file elsewhere stays as it is.
+    """
     try:
         yield
     except OSError as error:
+        if error.filename and not Path(os.fsdecode(error.filename)).absolute().is_relative_to(path.parent.absolute()):
+            raise
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if advice := NOT_WRITABLE.get(error.errno):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -11,18 +12,19 @@ from threading import Thread
 
 STAGE_VARIABLE = "DVC_STAGE"  # DVC sets it for the commands that it runs
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+CLOCK_ERROR = 2.0  # seconds: the system rounds the start times of processes
 WATCH_SECONDS = 0.5  # between two looks at the parent where the system cannot report its end
 
 
-def is_alive(pid: int) -> bool:
-    """Return whether this machine runs a process with this id."""
+def is_alive(pid: int, since: float = math.inf) -> bool:
+    """Return whether this machine still runs the process that had this id at the time `since`, or at any time."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < since + CLOCK_ERROR
+    except psutil.NoSuchProcess:
         return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def end_with_parent(parent: int) -> None:

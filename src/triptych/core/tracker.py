@@ -16,8 +16,8 @@ class Tracker(Protocol):
     def say(self, text: str) -> None:
         """Print one line on the terminal."""
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record one row of the history, which includes its step. Rows come in order."""
+    def log(self, row: Mapping[str, float]) -> None:
+        """Record one row of the history, with its step. Rows come in order."""
 
     def resume(self, history: list[dict[str, float]]) -> None:
         """Note that the stage continues from a checkpoint; `history` holds the rows that were logged before it."""

@@ -270,9 +270,9 @@ class RunFolder:
                 found.add(read_json(path)["weights_sha256"])
         return found
 
-    def write_mlflow_link(self, tracking_uri: str, run_id: str) -> None:
+    def write_mlflow_link(self, run_id: str) -> None:
         """Save which MLflow run shows these results."""
-        write_json(self.path / MLFLOW_LINK, {"tracking_uri": tracking_uri, "run_id": run_id})
+        write_json(self.path / MLFLOW_LINK, {"run_id": run_id})
 
     @property
     def mlflow_run_id(self) -> str | None:

@@ -11,15 +11,16 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from triptych.core.file_names import MANIFEST, RESULTS
+from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import read_json
 from triptych.core.progress import tell
 from triptych.core.tracker import Console
 from triptych.records.headlines import experiment_headline, headline_in_training, study_summary
 from triptych.records.journal import Execution, look_up
-from triptych.records.mlflow.live_run import NO_ANSWER, LiveRun, failure_as_warning
+from triptych.records.mlflow.live_run import INCOMPLETE, LiveRun, failure_as_warning
 from triptych.records.mlflow.run_writer import bring_up_to_date
 from triptych.records.mlflow.store import Store
 from triptych.records.mlflow.tags import execution_tags
@@ -35,6 +36,7 @@ PHASES = {
     "report": "drawing comparisons",
 }
 LAST = "storing the results"  # what a stage does last: it writes records, then DVC hashes its outputs
+NO_GROUPS: Mapping[str, Sequence[str]] = MappingProxyType({})
 NOT_RECORDED = "the run is not recorded ({}); run `triptych sync` to record it"
 
 
@@ -65,9 +67,9 @@ class RunTracker(StageTracker):
         process = {"host": platform.node(), "pid": str(os.getpid())}
         self.live.start(inputs, execution_tags(self.execution.facts) | process)
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.live.log(dict(metrics))
-        tell(headline=headline_in_training(self.inputs["family"], metrics))
+    def log(self, row: Mapping[str, float]) -> None:
+        self.live.log(row)
+        tell(headline=headline_in_training(self.inputs["family"], row))
 
     def resume(self, history: History) -> None:
         self.live.waiting = [*history, *self.live.waiting]
@@ -86,23 +88,16 @@ def stage(project: Project, name: str, item: str, result: Path) -> Iterator[Stag
 
 @contextmanager
 def training(
-    project: Project,
-    name: str,
-    item: str,
-    model: Path,
-    *,
-    plots: Path | None = None,
-    seed_groups: Mapping[str, Sequence[str]] | None = None,
+    project: Project, name: str, item: str, seed_groups: Mapping[str, Sequence[str]] = NO_GROUPS
 ) -> Iterator[RunTracker]:
-    """Track a stage that trains `item` into the folder `model`: terminal, journal, run folder, live run in MLflow.
+    """Track a stage that trains `item`: terminal, journal, run folder, live run in MLflow.
 
-    The stage calls the tracker's `start` before it trains. If it also evaluates (a classifier or a study), it writes
-    into the folder `plots`. An experiment is evaluated by another stage: see `evaluation`. `seed_groups` are those of
-    the settings.
+    The stage calls the tracker's `start` before it trains. `seed_groups` are those of the settings. A classifier or a
+    study is also evaluated by its stage, an experiment by another one: see `evaluation`.
     """
     execution = Execution(project, name, item)
     tell(doing="", phase="loading data")
-    live = LiveRun(Store(project, seed_groups or {}), item)
+    live = LiveRun(Store(project, seed_groups), item)
     tracker = RunTracker(execution, live)
     try:
         yield tracker
@@ -111,36 +106,33 @@ def training(
         raise
     tell(doing="", phase=LAST)
     if name == "study":
-        tell(headline=study_summary(read_json(plots / RESULTS), tracker.inputs["family"]))
+        tell(headline=study_summary(read_json(project.results(item)), tracker.inputs["family"]))
+    evaluated_later, model = name == "train", project.model(item)
     with failure_as_warning(NOT_RECORDED):
         execution.write(model / MANIFEST)
         shutil.rmtree(run_folder_of(project, item, tracker.inputs["fingerprint"]).path, ignore_errors=True)
         run = copy_results(project, item)
-        if not plots:
-            with failure_as_warning(NOT_RECORDED):
+        if evaluated_later:
+            with failure_as_warning(INCOMPLETE):
                 draw_sample_sheets(run, model)
-        live.finish(run, None if plots else model, execution.facts)
+        live.finish(run, model if evaluated_later else None, execution.facts)
 
 
 @contextmanager
 def evaluation(
-    project: Project,
-    item: str,
-    model: Path,
-    plots: Path,
-    *,
-    seed_groups: Mapping[str, Sequence[str]] | None = None,
+    project: Project, item: str, seed_groups: Mapping[str, Sequence[str]] = NO_GROUPS
 ) -> Iterator[StageTracker]:
     """Track the evaluation of `item`: results and pictures go into the run folder and MLflow run of its training."""
     execution = Execution(project, "evaluate", item)
     tell(doing="", phase="measuring")
     yield StageTracker(execution)
-    tell(doing="", phase=LAST, headline=experiment_headline(read_json(plots / RESULTS)))
+    tell(doing="", phase=LAST, headline=experiment_headline(read_json(project.results(item))))
+    model = project.model(item)
     with failure_as_warning(NOT_RECORDED):
-        execution.write(plots / RESULTS)
+        execution.write(project.results(item))
         run = copy_model(project, item, model)
         before = None if run.evaluation else run.digest
-        copy_evaluation(run, plots)
+        copy_evaluation(run, project.plots(item))
         facts = look_up(project, "train", item, model / MANIFEST)
-        with failure_as_warning(NO_ANSWER):
-            bring_up_to_date(Store(project, seed_groups or {}), run, facts, model, before)
+        with failure_as_warning(INCOMPLETE):
+            bring_up_to_date(Store(project, seed_groups), run, facts, model, before)

@@ -28,7 +28,9 @@ NEXT = """Where to look next:
   report.html          all numbers, curves and pictures on one page
   triptych ui          the runs side by side in MLflow
   triptych status      what is trained, and what a change has made stale
-  triptych plots HEAD  curves and samples beside those of the last commit"""
+"""
+OF_HEAD = "  triptych plots HEAD  curves and samples beside those of the last commit"
+ALONE = "  triptych plots       curves and samples on one page"
 
 
 def closing_table(project: Project, settings: Settings) -> str:
@@ -52,7 +54,7 @@ def closing_table(project: Project, settings: Settings) -> str:
     if measured:
         width = max(map(len, measured))
         lines += ["Studies", *(f"  {name:<{width}}  {_point(project, settings, name)}" for name in measured), ""]
-    return "\n".join([*lines, NEXT])
+    return "\n".join([*lines, NEXT + (ALONE if project.commit()[0] == "none" else OF_HEAD)])
 
 
 def _source(project: Project, experiment: str) -> str:

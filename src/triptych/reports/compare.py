@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
-from triptych.core.messages import one_line
+from triptych.core.messages import one_line, warn
 from triptych.core.settings_types import PROFILES
 from triptych.repository.project import Project
 from triptych.settings.recipes import SECTIONS
@@ -25,8 +25,7 @@ def compare(project: Project, revision: str, other: str | None) -> str:
     A revision is a git commit, branch or tag, or the name of a DVC experiment. Raises TriptychError if there is no such
     revision, or no commit at all.
     """
-    if project.commit()[0] == "none":
-        raise TriptychError("there is no git commit to compare with: run `git commit` first")
+    project.require_commit()
     settings, numbers = _differences(project, revision, other or WORKSPACE)
     rows = [*_rows_of_settings(settings), *_rows_of_numbers(numbers)]
     if not rows:
@@ -43,11 +42,15 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
 
     try:
         with chdir(project.root), Repo() as repo:
-            found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions, on_error="ignore")]
+            found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions)]
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
     if broken := found[0].get("errors"):
         raise TriptychError(f"DVC cannot read params.yaml of {' and '.join(broken)}: `dvc params diff` shows the error")
+    for revision, files in found[1].get("errors", {}).items():
+        for path, error in files.items():
+            if not isinstance(error, FileNotFoundError):  # a stage that has not run
+                warn(f"{path} of {revision} is left out, since DVC cannot read it: {one_line(error)}")
     settings, numbers = (each.get("diff", {}) for each in found)
     return settings, numbers
 

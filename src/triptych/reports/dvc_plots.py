@@ -20,6 +20,7 @@ from triptych.repository.project import Project
 Json = dict[str, Any]
 
 FOLDER = "triptych_plots"
+ERROR = "ERROR: "  # begins DVC's sentence about what went wrong
 PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>
@@ -42,14 +43,18 @@ h2 { grid-column: 1 / -1; font-size: 1.1rem; margin: 1.5rem 0 .5rem } figure { m
 def draw_plots(project: Project, revisions: Sequence[str]) -> str:
     """Draw the plots of the working tree, or those in which the revisions differ; return a sentence with the result.
 
-    One revision is compared with the working tree. Raises TriptychError if DVC fails, for example because a revision
-    does not exist.
+    One revision is compared with the working tree. Raises TriptychError if there are no plots, or if DVC fails, for
+    example because a revision does not exist.
     """
     from jinja2 import Environment
 
+    if revisions:
+        project.require_commit()
     columns = revisions if len(revisions) > 1 else [*revisions, "the working tree"]
     with atomic_folder(project.root / FOLDER) as folder:
         plots = _load_plots(project, revisions, folder)
+        if not plots:
+            raise TriptychError("DVC finds no plots: run `triptych repro` first")
         sections = []
         for name, plot in plots.items():
             if not revisions or _differs(plot, folder):
@@ -74,8 +79,10 @@ def _load_plots(project: Project, revisions: Sequence[str], folder: Path) -> dic
         cwd=project.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise TriptychError(f"DVC cannot show these plots: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
-    plots = {name: plot for name, plot in json.loads(done.stdout)["data"].items() if plot}
+        lines = done.stderr.splitlines()
+        reason = next((line for line in lines if line.startswith(ERROR)), "no message").removeprefix(ERROR)
+        raise TriptychError(f"DVC cannot show these plots: {reason}")
+    plots = {name: plot for name, plot in json.loads(done.stdout).get("data", {}).items() if plot}
     order = {revision: number for number, revision in enumerate(revisions)}
     for plot in plots.values():
         plot.sort(key=lambda part: order.get(part["revisions"][0], len(order)))

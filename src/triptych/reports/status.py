@@ -49,7 +49,7 @@ def status(project: Project, settings: Settings) -> str:
 
     A last line says if `report.html` is missing or stale. Raises TriptychError if a file is damaged.
     """
-    lock = Lock.read(project)
+    lock = LockFile.read(project)
     states = {name: _state_of_experiment(project, lock, name) for name in settings.experiments}
     states |= {name: _state_of_training(project, lock, f"study@{name}") for name in settings.studies}
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
@@ -79,7 +79,7 @@ def _warning_of_page(project: Project, settings: Settings) -> Iterator[str]:
         yield f"report.html is {state}, and cannot be built: {error}"
 
 
-def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
+def _state_of_experiment(project: Project, lock: LockFile, name: str) -> State:
     trained = _state_of_training(project, lock, f"train@{name}")
     evaluated = lock.state(f"evaluate@{name}")
     if trained.word != CURRENT or evaluated == CURRENT:
@@ -87,16 +87,19 @@ def _state_of_experiment(project: Project, lock: Lock, name: str) -> State:
     return State("not evaluated") if evaluated == NEVER else State("evaluation is stale", evaluated)
 
 
-def _state_of_training(project: Project, lock: Lock, stage: str) -> State:
+def _state_of_training(project: Project, lock: LockFile, stage: str) -> State:
     state, name = lock.state(stage), stage.partition("@")[2]
-    if state != CURRENT and (pid := running_process(project.checkpoints, name, project.model(name))):
+    if state == CURRENT:
+        return State(CURRENT)
+    if pid := running_process(project.checkpoints, name, project.model(name)):
         return State(RUNNING, f"process {pid} trains it")
+    word, reasons = (NEVER, []) if state == NEVER else ("stale", [state])
     indices = [folder / INDEX for folder in project.checkpoints.glob(f"{name}@*")]
-    steps = [read_json(index)["step"] for index in indices if index.exists()]
-    if state != CURRENT and steps:
-        words = "with the same settings, code and data, and on the same kind of machine, it continues there"
-        return State("stopped", f"a run stopped after step {max(steps):,}; {words}")
-    return State(state) if state in (CURRENT, NEVER) else State("stale", state)
+    if steps := [read_json(index)["step"] for index in indices if index.exists()]:
+        same = "with the same settings, code and data, and on the same kind of machine, it continues there"
+        word = "stopped"
+        reasons.append(f"a run stopped after step {max(steps):,}; {same}")
+    return State(word, "; ".join(reasons))
 
 
 def _headline(project: Project, settings: Settings, name: str) -> str:
@@ -116,7 +119,7 @@ def _training(project: Project, name: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True)
-class Lock:
+class LockFile:
     """The stages as `dvc.lock` recorded them, compared with the present settings and code."""
 
     root: Path
@@ -125,7 +128,7 @@ class Lock:
     known: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, project: Project) -> Lock:
+    def read(cls, project: Project) -> LockFile:
         """Read `dvc.lock` and `params.yaml`. Raises TriptychError if `dvc.lock` is damaged."""
         return cls(project.root, read_stages(project.root), read_written(project))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import RESULTS
 
+NOT_WRITTEN_BY_STAGES = (":!dvc.lock", ":!metrics", ":!plots")  # pathspecs of git
 CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
 
 
@@ -98,9 +99,19 @@ class Project:
         return Path(named) if named else self.private / "checkpoints"
 
     def commit(self) -> tuple[str, bool]:
-        """Return the git commit, and whether the working tree differs from it; ("none", False) outside git."""
+        """Return the git commit, and whether code or settings differ from it; ("none", False) outside git."""
         head = self._git("rev-parse", "HEAD")
-        return head or "none", bool(head and self._git("status", "--porcelain", "--untracked-files=no"))
+        return head or "none", bool(head and self.changed(".", *NOT_WRITTEN_BY_STAGES))
+
+    def require_commit(self) -> None:
+        """Raise TriptychError, with the reason that git gives, if there is no commit to compare with."""
+        try:
+            subprocess.run(["git", "log", "-1"], cwd=self.root, check=True, capture_output=True, text=True)  # noqa: S607
+        except FileNotFoundError:
+            raise TriptychError("there is no git commit to compare with, since git is missing: install it") from None
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.partition("\n")[0].removeprefix("fatal: ")
+            raise TriptychError(f"there is no git commit to compare with: `git log` says {reason!r}") from None
 
     def changed(self, *places: str, untracked: bool = False) -> list[str]:
         """Return the files that differ from the commit, among these pathspecs; untracked files only if asked for."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -23,10 +24,18 @@ import sys
 from triptych.core.process_ids import end_with_parent
 end_with_parent(int(sys.argv.pop(1)))
 sys.argv[0] = "dvc"
+from triptych.runner.dvc_inputs import record_inputs_at_start
+if sys.argv[1] == "repro":
+    record_inputs_at_start()
 from dvc.cli import main
 sys.exit(main())
 """
 TESTED_VERSIONS = ("3.67.1",)  # the tests of runner/parallel.py, which uses private parts of DVC, pass with these
+
+
+def is_tested() -> bool:
+    """Return whether private parts of the installed DVC may be used."""
+    return importlib.metadata.version("dvc") in TESTED_VERSIONS
 
 
 def run_dvc(project: Project, *arguments: str) -> int:
@@ -40,9 +49,7 @@ def run_stages(project: Project, display: Display, *arguments: str, **variables:
     The display shows the stages that it runs. Raises KeyboardInterrupt after Ctrl-C, when DVC has ended.
     """
     output = display.follow("dvc")
-    if not output:
-        return _wait(_start(project, ["repro", *arguments], variables))
-    with Path(output).open("ab") as file:
+    with Path(output).open("ab") if output else nullcontext() as file:
         process = _start(project, ["repro", *arguments], {**variables, **display.variables}, file)
     interrupted = False
     while process.poll() is None:

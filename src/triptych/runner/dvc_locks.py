@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
+from triptych.core.process_ids import is_alive
 
 NOTES, GUARD = "rwlock", "rwlock.lock"  # DVC edits the first file while it holds a lock on the second one
 SILENT_SECONDS = 2.0  # a process that is being killed ends sooner
 WAIT_SECONDS = 0.1
-CLOCK_ERROR = 2.0  # seconds: the system rounds the start times of processes
 
 
 def wait_for_other_dvc(root: Path, say: Callable[[str], None] = print) -> None:
@@ -28,7 +27,7 @@ def wait_for_other_dvc(root: Path, say: Callable[[str], None] = print) -> None:
     while running := _running_processes(root / ".dvc" / "tmp"):
         if time.monotonic() - began > SILENT_SECONDS:
             for process in sorted(running - said):
-                say(f"waiting for another DVC process, {process}; if it is none, delete .dvc/tmp/rwlock")
+                say(f"waiting for another DVC process, {process}; if this is no DVC process, delete .dvc/tmp/rwlock")
             said |= running
         time.sleep(WAIT_SECONDS)
 
@@ -44,7 +43,9 @@ def _running_processes(folder: Path) -> set[str]:
             return set()
         changed = notes.stat().st_mtime
         found = {(info["pid"], info["cmd"]) for info in _entries(notes)}
-        running = {f"process {pid}: {command}" for pid, command in found if _is_running(pid, changed)}
+        running = {
+            f"process {pid}: {command}" for pid, command in found if pid != os.getpid() and is_alive(pid, changed)
+        }
         if not running:
             notes.unlink()
     return running
@@ -59,13 +60,3 @@ def _entries(notes: Path) -> Iterator[dict[str, Any]]:
     yield from locks.get("write", {}).values()
     for infos in locks.get("read", {}).values():
         yield from infos
-
-
-def _is_running(pid: int, changed: float) -> bool:
-    """Return whether the process that had this id when `rwlock` was last changed still runs."""
-    try:
-        process = psutil.Process(pid)
-        ended = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    return pid != os.getpid() and not ended and process.create_time() < changed + CLOCK_ERROR

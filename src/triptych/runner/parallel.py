@@ -11,6 +11,7 @@ Private or undocumented parts of DVC that this module uses:
 - `Repo(_wait_for_lock=True)`, `Repo.index`, `Repo.scm_context`, `Repo.state`, `dvc.repo.lock_repo`
 - `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`
 - `dvc.stage.run.prepare_kwargs` (extended)
+- `Stage.run` (extended), `Dependency.save`, `Dependency.get_hash` (replaced): in `dvc_inputs.py`
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
 - `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`: in `dvc_params.py`
 - the modules in `DVC_MODULES`; and in `repository/lock_file.py` `to_lockfile` and `dumps_yaml`
@@ -41,6 +42,7 @@ from triptych.core.progress import WORKERS_VARIABLE
 from triptych.repository.lock_file import write_entry
 from triptych.repository.project import Project
 from triptych.runner.display import REFRESH_SECONDS, Display
+from triptych.runner.dvc_inputs import record_inputs_at_start
 from triptych.runner.dvc_params import share_params
 from triptych.runner.gpus import VARIABLE as GPUS_VARIABLE
 from triptych.runner.schedule import Plan, longest_first
@@ -247,6 +249,7 @@ def _work(
 
         if sys.platform == "linux":  # elsewhere, only stages that are Triptych's own commands end with DVC
             run.prepare_kwargs = partial(_options_of_command, run.prepare_kwargs)
+        record_inputs_at_start()
         tqdm.monitor_interval = 0  # a progress bar of DVC's would start a thread, which a fork would lose
         with Repo(_wait_for_lock=True) if isinstance(place, Path) else place as repo:
             outcome = Outcome(function(repo, *arguments))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
+from triptych.core.locks import locked
 from triptych.repository.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.display import Display
@@ -18,6 +20,13 @@ from triptych.runner.time_left import expected_seconds
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
+
+
+@contextmanager
+def only_one(project: Project, display: Display) -> Iterator[None]:
+    """Wait until no other `triptych repro` runs in this project, and let others wait until the block ends."""
+    with locked(project.private / "repro.lock", "`triptych repro`", display.notice):
+        yield
 
 
 def begin_planning(project: Project, arguments: Sequence[str], display: Display) -> parallel.Planning | None:
@@ -31,9 +40,8 @@ def begin_planning(project: Project, arguments: Sequence[str], display: Display)
     wait_for_other_dvc(project.root, say=display.notice)
     if arguments:
         return None
-    version = importlib.metadata.version("dvc")
-    if version not in dvc.TESTED_VERSIONS:
-        tested = ", ".join(dvc.TESTED_VERSIONS)
+    if not dvc.is_tested():
+        version, tested = importlib.metadata.version("dvc"), ", ".join(dvc.TESTED_VERSIONS)
         display.notice(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}")
         return None
     return parallel.begin_planning(project, display)
@@ -81,7 +89,8 @@ def repro(
     sources = () if "--dry" in arguments else dvc.stale_sources(project, settings, arguments)
     stale = [f"fetch@{name}" for name in sources]
     if stale:
-        planning and planning()  # DVC would wait for its lock
+        if planning:
+            planning()  # DVC would wait for its lock
         status = dvc.run_stages(project, display, "--force", "--single-item", *stale)
         if status:
             return status

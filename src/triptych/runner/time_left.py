@@ -61,9 +61,10 @@ def _trainings(project: Project, settings: Settings) -> dict[str, float]:
     from triptych.verify.baseline import baseline_file
 
     found = {}
-    for name, entry in {**settings.experiments, **settings.studies}.items():
+    classifiers = {f"classifier-{name}": entry for name, entry in settings.classifiers.items()}
+    for name, entry in {**settings.experiments, **settings.studies, **classifiers}.items():
         kept = _numbers(baseline_file(project, name, settings.profile))
-        key = "epochs" if name in settings.experiments else "iterations"
+        key = "iterations" if name in settings.studies else "epochs"
         budget = value_at(getattr(entry, key), settings.profile)
         if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
             found[name] = kept["run.train_seconds"] * budget / max(kept[key], 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +13,12 @@ from filelock import FileLock, Timeout
 
 from triptych.core.files import disk_errors, remove
 from triptych.core.hashing import sha256_of_json
+from triptych.core.locks import locked
 from triptych.core.process_ids import is_alive
 from triptych.training import distributed
 from triptych.training.checkpoint import INDEX, CheckpointFolder
 
 KEPT_SECONDS = 30 * 24 * 3600.0  # how long the folder of another unfinished run is kept
-REMINDER = 60.0  # seconds between two messages about a lock that another process holds
 
 
 @contextmanager
@@ -40,15 +39,15 @@ def checkpoint_folder(
         distributed.barrier()
         yield CheckpointFolder(folder)
         return
-    with disk_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        with _locked(output_lock(root, name, output), name, say), _locked(_folder_lock(folder), name, say):
+    with locked(output_lock(root, name, output), name, say), locked(_folder_lock(folder), name, say):
+        with disk_errors(root):
             _remove_old_folders(root, folder)
             folder.mkdir(exist_ok=True)
             for draft in folder.glob(".*.part"):
                 draft.unlink()
-            distributed.barrier()
-            yield CheckpointFolder(folder)
+        distributed.barrier()
+        yield CheckpointFolder(folder)
+        with disk_errors(root):
             _remove(folder)
 
 
@@ -59,36 +58,16 @@ def output_lock(root: Path, name: str, output: Path) -> Path:
 
 def running_process(root: Path, name: str, output: Path) -> int | None:
     """Return the id of the process of this machine that writes `output`, or None."""
+    path = output_lock(root, name, output).with_suffix(".pid")
     try:
-        pid = int(output_lock(root, name, output).with_suffix(".pid").read_text(encoding="utf-8"))
+        pid, written = int(path.read_text(encoding="utf-8")), path.stat().st_mtime
     except (FileNotFoundError, ValueError):  # none runs, or it has not written its id yet
         return None
-    return pid if is_alive(pid) else None
+    return pid if is_alive(pid, written) else None
 
 
 def _folder_lock(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
-
-
-@contextmanager
-def _locked(path: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    lock, pid_file, timeout = FileLock(path), path.with_suffix(".pid"), 0.0
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=timeout)
-        except Timeout:
-            pid = "unknown"
-            with suppress(FileNotFoundError):  # the other process has not written it yet, or has removed it
-                pid = pid_file.read_text(encoding="utf-8")
-            say(f"{name} is already run by another process (pid {pid}): waiting until it ends")
-            timeout = REMINDER
-    try:
-        pid_file.write_text(str(os.getpid()), encoding="utf-8")
-        yield
-    finally:
-        pid_file.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)  # filelock detects this in a waiting process, which then tries again
-        lock.release()
 
 
 def _remove_old_folders(root: Path, own: Path) -> None:

@@ -25,7 +25,7 @@ def pick_device(wanted: str) -> torch.device:
 
     Raises TriptychError if this machine lacks the device.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it also counts GPUs with too old a driver
+    gpus = gpu_count()
     devices = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
     if wanted == "auto":
         return torch.device("cuda" if gpus else "cpu")
@@ -33,6 +33,11 @@ def pick_device(wanted: str) -> torch.device:
     if not number.isdecimal() or int(number) >= devices.get(kind, 0):
         raise TriptychError(f"the device is {wanted}, which this machine does not have: write auto or cpu")
     return torch.device(wanted)
+
+
+def gpu_count() -> int:
+    """Return the number of CUDA GPUs that can be used."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0  # it also counts GPUs with too old a driver
 
 
 def describe_device(device: torch.device) -> str:

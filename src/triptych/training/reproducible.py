@@ -12,7 +12,7 @@ import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_json
-from triptych.training.machine import describe_device, keep_freed_memory, kernel_facts, pick_device
+from triptych.training.machine import describe_device, gpu_count, keep_freed_memory, kernel_facts, pick_device
 from triptych.training.settings import Runtime
 
 OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory")  # torch's messages about the host's memory
@@ -44,7 +44,7 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     """Seed torch's global generators for one purpose inside the block, and restore them afterwards."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(gpu_count())):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
 

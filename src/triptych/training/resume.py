@@ -60,7 +60,7 @@ class ResumableRun:
         """Append a row, which holds its step, to the history, and pass it to the tracker."""
         self.done = int(row[self.unit])
         self.history.append(row)
-        self.tracker.log(self.done, row)
+        self.tracker.log(row)
 
     def save_if_due(self, state: Callable[[], dict[str, Tensor]]) -> None:
         """Save a checkpoint with the tensors that `state` returns, if one is due."""

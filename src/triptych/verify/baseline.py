@@ -118,9 +118,9 @@ def keep_baseline(project: Project, name: str, kept_as: str, *, pictures: bool) 
     if "data" in manifest:
         kept["splits"] = manifest["data"]["splits"]
     kept["run"] = _run_facts(project, name, results, manifest["family"])
-    write_json(baseline_file(project, kept_as, results["profile"]), kept)
     if results["profile"] == "full" and pictures:
         keep_pictures(project, project.plots(name), kept_as)
+    write_json(baseline_file(project, kept_as, results["profile"]), kept)
 
 
 def _run_facts(project: Project, name: str, results: Result, family: str) -> Result:

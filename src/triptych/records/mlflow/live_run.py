@@ -7,19 +7,18 @@ the run folder, and `triptych sync` rebuilds the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from triptych.core.json_files import is_number
 from triptych.core.messages import one_line, warn
 from triptych.records.mlflow.run_writer import RunWriter
 from triptych.records.mlflow.store import Store
 from triptych.records.run_folder import Json, RunFolder, training_curves
 from triptych.training.history import History
 
-NO_ANSWER = "MLflow does not answer ({}); the run continues, run `triptych sync` later to record it"
+INCOMPLETE = "MLflow does not show all of this run ({}): run `triptych sync` later"
 
 
 @dataclass
@@ -38,9 +37,9 @@ class LiveRun:
         """Create the run in MLflow, with status RUNNING."""
         self._try(lambda: self._create(inputs, tags))
 
-    def log(self, row: dict[str, float]) -> None:
-        """Keep the numbers of a row, and send all kept rows if the last sending is long enough ago."""
-        self.waiting.append({key: value for key, value in row.items() if is_number(value)})
+    def log(self, row: Mapping[str, float]) -> None:
+        """Keep a row, and send all kept rows if the last sending is long enough ago."""
+        self.waiting.append(dict(row))
         if time.monotonic() - self.flushed >= self.flush_seconds:
             self.flush()
 
@@ -73,7 +72,7 @@ class LiveRun:
             action()
         except Exception as error:
             self.broken = True
-            warn(NO_ANSWER.format(one_line(error)))
+            warn(INCOMPLETE.format(one_line(error)))
 
 
 @contextmanager

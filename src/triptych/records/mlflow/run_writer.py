@@ -43,7 +43,7 @@ def bring_up_to_date(
         if model and model_of(store, run_id) is None:  # the weights were not on disk when the run was written
             link_model(store, run_id, run, model)
             describe_version(store, run)
-        run.write_mlflow_link(store.uri, run_id)
+        run.write_mlflow_link(run_id)
         return False
     start, end, clock = _times(run, facts)
     run_id = store.create_run(run.name, inputs, execution_tags(facts), start)
@@ -111,7 +111,7 @@ class RunWriter:
         describe_version(self.store, self.run)
         self.store.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         self._delete_other_runs()
-        self.run.write_mlflow_link(self.store.uri, self.run_id)
+        self.run.write_mlflow_link(self.run_id)
 
     def _write_configuration(self, name: str, results: Json) -> None:
         """Write a configuration of a study as a child of the study's run."""

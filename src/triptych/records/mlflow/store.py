@@ -211,7 +211,7 @@ class Store:
         ids = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for run in self.client.search_runs(ids, f"attributes.status = 'RUNNING'{self.project_filter}") if ids else ():
             host, pid = run.data.tags.get("host"), run.data.tags.get("pid")
-            if host == platform.node() and pid and not is_alive(int(pid)):
+            if host == platform.node() and pid and not is_alive(int(pid), run.info.start_time / 1000):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
 

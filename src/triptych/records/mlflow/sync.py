@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
@@ -25,43 +27,50 @@ from triptych.settings.params import Settings
 
 
 def sync(project: Project, settings: Settings) -> tuple[int, int]:
-    """Make MLflow show every run folder; return the number of run folders, and how many runs were rebuilt.
+    """Make MLflow show every run folder that is not damaged; return how many they are, and how many were rebuilt.
 
     Raises TriptychError if the database or the server does not answer.
     """
     _copy_results(project, settings)
-    store, rebuilt, runs = Store(project, settings.seed_groups()), 0, list(all_run_folders(project))
+    store, rebuilt = Store(project, settings.seed_groups()), []
     try:
         store.mark_dead_runs()
-        for run in runs:
-            rebuilt += _sync_run(store, run)
+        for run in all_run_folders(project):
+            with _warning(f"the run folder {run.path}"):
+                rebuilt.append(_sync_run(store, run))
         delete_unknown_files(store)
     except expected_errors() as error:
         advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
         raise TriptychError(
             f"MLflow at {store.uri} does not answer ({one_line(error)}). No result is lost. {advice}."
         ) from None
-    return len(runs), rebuilt
+    return len(rebuilt), sum(rebuilt)
 
 
 def _copy_results(project: Project, settings: Settings) -> None:
     """Copy all results on disk into run folders, for example after `dvc checkout` or on another machine."""
     for name in settings.measured:
         if is_complete_model(project.model(name)):
-            copy_results(project, name)
+            with _warning(f"the present result of {name}"):
+                copy_results(project, name)
+
+
+@contextmanager
+def _warning(what: str) -> Iterator[None]:
+    """Leave something out with a warning if its files are damaged."""
+    try:
+        yield
+    except TriptychError as error:
+        warn(f"{what} is left out: {error}")
 
 
 def _sync_run(store: Store, run: RunFolder) -> bool:
-    """Bring one run up to date, unless its folder is damaged; return whether it was rebuilt."""
-    try:
-        stage, model = stage_of(run.inputs["family"]), store.project.model(run.name)
-        facts = look_up(store.project, stage, run.name, run.path / MANIFEST)
-        is_on_disk = stage == "train" and has_weights(model, run.inputs["weights_sha256"])
-        shown = model if is_on_disk and _try_to_draw_samples(run, model) else None
-        return bring_up_to_date(store, run, facts, shown)
-    except TriptychError as error:
-        warn(f"the run folder {run.path} is left out: {error}")
-        return False
+    """Bring one run up to date; return whether it was rebuilt. Raises TriptychError if its folder is damaged."""
+    stage, model = stage_of(run.inputs["family"]), store.project.model(run.name)
+    facts = look_up(store.project, stage, run.name, run.path / MANIFEST)
+    is_on_disk = stage == "train" and has_weights(model, run.inputs["weights_sha256"])
+    shown = model if is_on_disk and _try_to_draw_samples(run, model) else None
+    return bring_up_to_date(store, run, facts, shown)
 
 
 def _try_to_draw_samples(run: RunFolder, model: Path) -> bool:

@@ -8,6 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO, NoReturn
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -24,11 +27,11 @@ STOP_TIMEOUT = 10  # seconds until the server must have ended
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def serve(project: Project, port: int) -> int:
-    """Start the interface, print its address, again once it answers, and wait until it ends; return its exit status.
+def serve(project: Project, port: int) -> None:
+    """Start the interface, print its address, again once it answers, and serve it until Ctrl-C or SIGTERM.
 
-    Ctrl-C and SIGTERM end it with status 0. Raises TriptychError if the port is in use, if the database cannot be used,
-    or if MLFLOW_TRACKING_URI names a server.
+    Raises TriptychError if the port is in use, if the database cannot be used, if MLFLOW_TRACKING_URI names a server,
+    or if MLflow's server ends by itself.
     """
     store = Store(project)
     if not store.is_local:
@@ -38,22 +41,24 @@ def serve(project: Project, port: int) -> int:
     print(f"MLflow starts at {address}: this takes some seconds", flush=True)
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    try:
-        return _serve(store, port, address)
-    except KeyboardInterrupt:
-        return 0
+    with suppress(KeyboardInterrupt):
+        _serve(store, port, address)
 
 
-def _serve(store: Store, port: int, address: str) -> int:
+def _serve(store: Store, port: int, address: str) -> NoReturn:
     lines = _experiments(store, address)
-    server = _start_server(store, port)
-    try:
-        _wait_for(server, address)
-        print(f"MLflow shows the runs at {address} (Ctrl-C stops it){lines}", flush=True)
-        server.communicate()
-    finally:
-        _stop(server)
-    return server.returncode
+    with TemporaryFile() as errors:
+        server = _start_server(store, port, errors)
+        try:
+            _wait_for(server, address)
+            if server.poll() is None:
+                print(f"MLflow shows the runs at {address} (Ctrl-C stops it){lines}", flush=True)
+            server.wait()
+        finally:
+            _stop(server)
+        errors.seek(0)
+        last = (errors.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+    raise TriptychError(f"MLflow's server has ended with status {server.returncode}: {last}")
 
 
 def _experiments(store: Store, address: str) -> str:
@@ -87,14 +92,14 @@ def _refuse_port_in_use(port: int) -> None:
             raise TriptychError(f"port {port} is in use: free it, or choose another one with --port") from None
 
 
-def _start_server(store: Store, port: int) -> subprocess.Popen:
+def _start_server(store: Store, port: int, errors: IO[bytes]) -> subprocess.Popen:
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
         "--backend-store-uri", store.uri, "--artifacts-destination", store.artifacts.as_uri(),
     ]  # fmt: skip
     environment = {**os.environ, **ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return subprocess.Popen(  # noqa: S603 (no word of the command is user input, except the port, a number)
-        command, env=environment, cwd=store.project.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command, env=environment, cwd=store.project.home, stdout=subprocess.DEVNULL, stderr=errors
     )
 
 
@@ -111,11 +116,11 @@ def _stop(server: subprocess.Popen) -> None:
 
 
 def _wait_for(server: subprocess.Popen, address: str) -> None:
+    """Wait until the server answers or has ended. Raises TriptychError if it takes too long."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            last = (server.stderr.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-            raise TriptychError(f"MLflow's server stopped during its start: {last}")
+            return
         try:
             with urlopen(f"{address}/health", timeout=1):  # noqa: S310 (on loopback)
                 return
