@@ -19,6 +19,7 @@ from triptych.core.progress import DISPLAY_VARIABLE, EVENT, Progress, tell
 from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import CLASSIFIER, experiment_headline, headline_in_training, study_summary
 from triptych.repository.project import Project
+from triptych.runner import display
 from triptych.runner.display import Display
 from triptych.runner.time_left import OVERHEAD, expected_seconds, time_left
 from triptych.settings.params import Settings
@@ -107,6 +108,23 @@ def test_a_pipe_gets_one_line_per_stage_and_the_whole_output_of_one_that_failed(
         "the reason",
     ]
     assert capsys.readouterr().err == "ERROR: failed to reproduce it\n"
+
+
+def test_a_pipe_gets_a_line_about_the_running_stages_from_time_to_time(
+    tmp_path: Path, terminal: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = terminal(0)
+    monkeypatch.setattr(display, "LOG_SECONDS", 0.0)
+    with Display(tmp_path, verbose=False) as shown:
+        shown.phase("planning: DVC compares all files with dvc.lock")
+        shown.begin({"train@vae-20d": 10.0, LONG: 20.0}, 2)
+        write(shown.started("train@vae-20d"), **EPOCH)
+        shown.started(LONG)
+        shown.refresh()
+    *_, last = pipe.getvalue().splitlines()
+    assert pipe.getvalue().startswith("planning: DVC compares all files with dvc.lock  0:00\n")
+    words = rf"0 of 2 stages done  about \d:\d\d left  train@vae-20d: epoch 3/8  {LONG}: DVC checks its inputs"
+    assert re.fullmatch(words, last)
 
 
 def test_a_killed_stage_is_explained(tmp_path: Path, terminal: Callable[[int], Terminal]) -> None:

@@ -435,6 +435,12 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     fresh.edit(lambda data: data["experiments"].update({"vae-new": data["experiments"]["vae-20d"]}))
     assert {"train@vae-20d", "train@vae-new"} < stale()
     assert re.search(r"^vae-new +not run$", fresh.succeed("triptych", "status"), re.MULTILINE)
+    results = fresh.root / "plots" / "vae-20d" / "results.json"
+    results.unlink()  # a link into DVC's cache
+    results.write_text("{")
+    said = fresh.succeed("triptych", "status")
+    assert re.search(r"^vae-20d +damaged\n +/.*/plots/vae-20d/results.json is damaged: ", said, re.MULTILINE)
+    assert re.search(r"^planar-samples +stale ", said, re.MULTILINE)
     (fresh.root / "dvc.lock").write_text("stages: [")
     assert "dvc.lock is damaged" in fresh.refuse("triptych", "status")
 

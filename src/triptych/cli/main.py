@@ -20,6 +20,7 @@ from triptych.cli.score import score
 from triptych.cli.stages import STAGES, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
+from triptych.core.progress import heartbeat
 from triptych.repository.project import Project
 from triptych.runner import fork_server
 
@@ -139,7 +140,9 @@ def plots(revisions: tuple[str, ...]) -> None:
     from triptych.reports.dvc_plots import draw_plots
 
     project, _ = open_project()
-    click.echo(draw_plots(project, revisions))
+    with heartbeat("DVC collects the plots"):
+        result = draw_plots(project, revisions)
+    click.echo(result)
 
 
 @cli.command()
@@ -179,7 +182,8 @@ def sync() -> None:
     from triptych.records.mlflow.sync import sync as run
 
     project, settings = open_project()
-    total, rebuilt = run(project, settings)
+    with heartbeat("comparing MLflow with the results"):
+        total, rebuilt = run(project, settings)
     click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
 
 

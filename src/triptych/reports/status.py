@@ -47,23 +47,25 @@ class State(NamedTuple):
 def status(project: Project, settings: Settings) -> str:
     """Return one line per experiment and study with its state and headline numbers, and reasons if it is stale.
 
-    A last line says if `report.html` is missing or stale. Raises TriptychError if a file is damaged.
+    A last line says if `report.html` is missing or stale. Raises TriptychError if `dvc.lock` is damaged.
     """
-    lock = LockFile.read(project)
-    states = {name: _state_of_experiment(project, lock, name) for name in settings.experiments}
-    states |= {name: _state_of_training(project, lock, f"study@{name}") for name in settings.studies}
+    lock, states = LockFile.read(project), []
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
-    for name, state in states.items():
-        headline = ""
-        if project.results(name).exists():
-            headline = _headline(project, settings, name)
-        lines.append(LINE.format(name, state.word, *_training(project, name), headline).rstrip())
+    for name in (*settings.experiments, *settings.studies):
+        facts, headline = ("", "", ""), ""
+        try:
+            state = _state(project, settings, lock, name)
+            facts, headline = _training(project, name), _headline(project, settings, name)
+        except TriptychError as error:
+            state = State("damaged", str(error))
+        states.append(state)
+        lines.append(LINE.format(name, state.word, *facts, headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
-    if stale := [state for state in states.values() if state.word not in (CURRENT, RUNNING)]:
+    if stale := [state for state in states if state.word not in (CURRENT, RUNNING)]:
         advice = CHECKOUT if all(state.reason.endswith(CHECKOUT) for state in stale) else "run `triptych repro`"
         lines.append(f"{len(stale)} of {len(states)} are not up to date: {advice}")
-    elif RUNNING not in (state.word for state in states.values()):
+    elif RUNNING not in (state.word for state in states):
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join([*lines, *_warning_of_page(project, settings)])
 
@@ -79,7 +81,9 @@ def _warning_of_page(project: Project, settings: Settings) -> Iterator[str]:
         yield f"report.html is {state}, and cannot be built: {error}"
 
 
-def _state_of_experiment(project: Project, lock: LockFile, name: str) -> State:
+def _state(project: Project, settings: Settings, lock: LockFile, name: str) -> State:
+    if name in settings.studies:
+        return _state_of_training(project, lock, f"study@{name}")
     trained = _state_of_training(project, lock, f"train@{name}")
     evaluated = lock.state(f"evaluate@{name}")
     if trained.word != CURRENT or evaluated == CURRENT:
@@ -103,6 +107,8 @@ def _state_of_training(project: Project, lock: LockFile, stage: str) -> State:
 
 
 def _headline(project: Project, settings: Settings, name: str) -> str:
+    if not project.results(name).exists():
+        return ""
     metrics = read_json(project.results(name))
     return study_headline(metrics) if name in settings.studies else experiment_headline(metrics)
 

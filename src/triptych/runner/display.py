@@ -1,4 +1,6 @@
-"""What `triptych repro` shows: in a terminal one live display, in a pipe or under CI one line per stage.
+"""What `triptych repro` shows: in a terminal one live display, in a pipe or under CI lines.
+
+In a pipe there is one line per finished stage and, while none finishes, one line from time to time about the others.
 
 In a terminal, the lines of finished stages scroll by above a line with the stages done and the time left, and one line
 per running stage. With `--verbose`, the output of DVC and of the stages is shown instead.
@@ -11,13 +13,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from triptych.core.progress import DISPLAY_VARIABLE, clock
+from triptych.core.progress import DISPLAY_VARIABLE, LOG_SECONDS, clock
 from triptych.runner.stage_output import RESTORED, STARTED, RunningStage, StageOutput
 from triptych.runner.time_left import time_left
 
@@ -47,6 +49,7 @@ class Display:
         self.stopped: list[str] = []
         self._outputs: dict[str, StageOutput] = {}
         self._phase, self._phase_began = "", 0.0
+        self._printed = time.monotonic()
 
     def __enter__(self) -> Self:
         from rich.console import Console
@@ -153,6 +156,8 @@ class Display:
                 self._take(output, found)
         if self.is_live:
             self._live.update(self._render(), refresh=True)
+        elif not self.verbose and time.monotonic() - self._printed >= LOG_SECONDS:
+            self._print(self._in_one_line())
 
     def _take(self, output: StageOutput, found: str | dict[str, Any]) -> None:
         if isinstance(found, dict):
@@ -188,6 +193,7 @@ class Display:
 
     def _print(self, text: str, style: str | None = None, *, crop: bool = False) -> None:
         """Print a line above the live display; a line to `crop` is cut at the width of the terminal."""
+        self._printed = time.monotonic()
         if not self.is_live:
             print(text, flush=True)
             return
@@ -201,11 +207,26 @@ class Display:
         done = len(self.finished)
         return f"{done} of {len(self.expected)} stages done" if self.expected else f"stages done: {done}"
 
+    def _time_left(self, running: Sequence[RunningStage]) -> str:
+        times = {stage.name: (stage.seconds, stage.seconds_left) for stage in running}
+        return f"about {clock(time_left(self.expected, self.finished, times, self.workers))} left"
+
+    def _in_one_line(self) -> str:
+        running = self._running
+        if not running:
+            return f"{self._phase}  {clock(time.monotonic() - self._phase_began)}"
+        left = [self._time_left(running)] if self.expected else []
+        return "  ".join([self._count(), *left, *(f"{stage.name}: {stage.doing or stage.phase}" for stage in running)])
+
+    @property
+    def _running(self) -> list[RunningStage]:
+        return [output.stage for output in self._outputs.values() if output.stage]
+
     def _render(self) -> Group:
         from rich.console import Group
         from rich.text import Text
 
-        running = [output.stage for output in self._outputs.values() if output.stage]
+        running = self._running
         if running:
             return Group(self._progress(running), self._table(running))
         return Group(Text(f"{self._phase}  {clock(time.monotonic() - self._phase_began)}", style="cyan"))
@@ -218,10 +239,8 @@ class Display:
         line = Table.grid(padding=(0, 2, 0, 0))
         cells: list[Any] = [self._count()]
         if self.expected:
-            times = {stage.name: (stage.seconds, stage.seconds_left) for stage in running}
-            left = time_left(self.expected, self.finished, times, self.workers)
             bar = ProgressBar(total=len(self.expected), completed=len(self.finished), width=30)
-            cells += [bar, f"about {clock(left)} left"]
+            cells += [bar, self._time_left(running)]
         line.add_row(*cells)
         return line
 
