@@ -92,6 +92,7 @@ setup: $(READY)  ## make .venv with the exact versions of requirements.lock
 $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Triptych needs Python 3.11, 3.12 or 3.13 with venv; set PYTHON=/path/to/python"; exit 1; }
 	@echo "Setting up .venv: about 3 GB of packages on Linux the first time, minutes on a slow network"
+	@echo "After the download, the installation takes about a minute, and prints nothing"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r bootstrap.lock
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock

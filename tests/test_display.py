@@ -272,8 +272,8 @@ def test_expected_seconds_come_from_the_journal_or_from_the_baseline_and_the_bud
 
 
 def test_headlines_in_words() -> None:
-    assert headline_in_training("vae", {"valid_negative_elbo": 130.206}) == "ELBO -130.21"
-    assert headline_in_training("flow", {"valid_bits_per_dimension": 1.8}) == "1.800 bits/dim"
+    assert headline_in_training("vae", {"valid_negative_elbo": 130.206}) == "validation ELBO -130.21"
+    assert headline_in_training("flow", {"valid_bits_per_dimension": 1.8}) == "validation 1.800 bits/dim"
     assert headline_in_training("gan", {"train_loss": 1.8}) == ""
     assert experiment_headline({"test": {"elbo": -90.0}, "fid": {"value": 3.0}}) == "FID 3.00, ELBO -90.00"
     numbers = {"arcs-k2": {"kl": 2.0}, "arcs-k8": {"kl": 1.0}, "sine-k2": {"kl": 3.0}}

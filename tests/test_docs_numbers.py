@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import statistics
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, environment
 from pages import INLINE, PAGES, Table, blocks, tables
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.evaluation.over_seeds import Spread, group_by_settings
@@ -626,6 +627,9 @@ def quick(tmp_path: Path) -> list[str]:
     extractors = extractors_of(kept.values())
     rows = [summarise(name, settings.experiment(name).family, found, extractors) for name, found in kept.items()]
     pd.DataFrame(rows).to_csv(project.summary, index=False)
+    assert closing_table(project, settings).splitlines()[-1].startswith("  triptych plots       ")
+    for command in ("git init -q", "git commit -q --allow-empty -m results"):
+        subprocess.run(command.split(), cwd=tmp_path, env=environment(), check=True)
     return closing_table(project, settings).splitlines()
 
 

@@ -109,6 +109,10 @@ def test_compare_shows_values_of_the_recipe(tmp_path: Path) -> None:
         "experiments.b.model.hidden - 8",
         "experiments.b.model.latent 20 2",
     ]
+    params.write_text(f"{SETTINGS}  c: {{recipe: small, seed: 1}}\n")
+    assert [line.split() for line in compare(Project(tmp_path), "HEAD", None).splitlines()[1:]] == [
+        ["experiments.c", "-", "all", "keys"]
+    ]
     params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, batch_size: 50}"))
     assert compare(Project(tmp_path), "HEAD", None) == "No setting and no headline number differs."
 

@@ -123,6 +123,13 @@ def test_models_with_overlapping_intervals_are_not_ranked(settings: Settings) ->
     assert "The best is gan-mnist: there are no intervals, so the order of the models is uncertain." in fidelity
 
 
+def test_models_with_different_numbers_of_updates_are_not_ranked(settings: Settings) -> None:
+    metrics = {"cifar10-jsd-2": evaluated(90.0), "cifar10-w1-2": evaluated(30.0)}
+    fidelity, *_ = answer(settings, "families", metrics)
+    assert "no ranking, because the numbers of updates differ: 40 for cifar10-jsd-2; 260 for cifar10-w1-2" in fidelity
+    assert "The best is" not in fidelity
+
+
 def test_two_snapshots_of_a_gan_are_compared_by_their_intervals() -> None:
     best = {"update": 8, "kid": 1.0, "is": 2.0, "fid": 30.0, "fid_low": 28.0, "fid_high": 31.0}
     best["fid_standard_error"] = 0.5
@@ -131,7 +138,7 @@ def test_two_snapshots_of_a_gan_are_compared_by_their_intervals() -> None:
         correlation = {"sentence": "s"}
         over_training = {"best": best, "last": last, "correlation": correlation}
         conclusion, scores, judged = presentation_of("gan").notes({"over_training": over_training})
-        assert "update 8, fid 30 ± 0.5 (95 % interval 28 to 31), kid 1, is 2. Last snapshot: update 16" in scores
+        assert "update 8, fid 30 ± 0.50 (95 % interval 28 to 31), kid 1, is 2. Last snapshot: update 16" in scores
         assert conclusion == "S (M2.7d)."
         assert words in judged
 
@@ -167,9 +174,9 @@ def test_differences_are_compared_with_those_between_seeds(settings: Settings) -
         of_seeds("once", [0.5], [-80.0]),
     ]
     assert dict(findings(settings, {}, {}, table))["Are the differences larger than those between seeds?"] == [
-        "FID on classifier features, mnist/test: best has the best mean, 1.50 ± 0.5 over 3 seeds; significantly "
+        "FID on classifier features, mnist/test: best has the best mean, 1.50 ± 0.50 over 3 seeds; significantly "
         "different from it: worse; not significantly different from it: as good.",
-        "log-likelihood on mnist: best has the best mean, -91.00 ± 1 over 3 seeds; significantly different from it: "
+        "log-likelihood on mnist: best has the best mean, -91.00 ± 1.0 over 3 seeds; significantly different from it: "
         "worse.",
     ]
     assert findings(settings, {}, {}, table[2:]) == []

@@ -181,9 +181,9 @@ def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked(
     ])  # fmt: skip
     sure, worse, as_good, once = (cells[name] for name in ("sure", "worse", "as good", "once"))
     assert [cells["seeds"].text for cells in (sure, worse, as_good, once)] == ["3", "3", "3", "1"]
-    assert (sure["FID"].text, sure["FID"].best) == ("1.50 ± 0.5", True)
+    assert (sure["FID"].text, sure["FID"].best) == ("1.50 ± 0.50", True)
     assert sure["FID"].title == "fid_classifier; mean and standard deviation over 3 seeds"
-    assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.5", "-102.00 ± 2")
+    assert (worse["FID"].text, worse["ELBO"].text) == ("9.50 ± 0.50", "-102.00 ± 2.0")
     assert as_good["FID"].text == "1.92 ± 0.63"
     marked = [[cells[heading].best for cells in (sure, worse, as_good, once)] for heading in ("FID", "ELBO")]
     assert marked == [[True, False, True, False]] * 2
@@ -238,7 +238,10 @@ def test_a_wall_begins_with_real_images_and_is_sorted_by_fid(tmp_path: Path) -> 
     Image.fromarray(tile(grey, 5)).save(project.plots("better") / "samples.png")
     [wall] = walls(project, rows)
     assert (wall["title"], wall["real"]) == ("mnist/test", None)
-    assert [(each["row"]["experiment"], each["fid"]) for each in wall["rows"]] == [("better", "20"), ("worse", "30")]
+    assert [(each["row"]["experiment"], each["fid"]) for each in wall["rows"]] == [
+        ("better", "20.00"),
+        ("worse", "30.00"),
+    ]
     picture = wall["rows"][0]["picture"]
     strip = np.asarray(Image.open(BytesIO(base64.b64decode(picture["data"]))).convert("L"))
     assert strip.shape == (picture["height"], picture["width"]) == (6, 15 * 4 + 14 * 2)

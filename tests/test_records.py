@@ -376,7 +376,7 @@ def test_sync_rebuilds_a_deleted_database(project: Project, settings: Settings) 
     before = shown(project)
     [(version, tags, description, _)] = before["versions"]
     assert (version, tags["profile"]) == (1, "quick")
-    result = "ELBO -120.50, log p -118.25 nats, FID 42.00 ± 0.5 (standard error)"
+    result = "ELBO -120.50, log p -118.25 nats, FID 42.00 ± 0.50 (standard error)"
     assert description == before["tags"]["result"] == result
     assert before["tags"]["trained"] == "3 epochs, 18 updates"
     assert "trained for 3 epochs, 18 updates of 50 examples on 300 images" in before["tags"]["mlflow.note.content"]
@@ -469,6 +469,26 @@ def test_sync_skips_a_run_folder_with_a_damaged_sheet_of_samples(
         sheet.write_bytes(damaged)
         sync(project, settings)
         assert_one_warning(capsys.readouterr().err, f"the run folder {folder.path} is left out: {sheet}")
+
+
+def journal_of(project: Project) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (project.private / "journal").rglob("*.json")}
+
+
+def test_a_point_of_a_sweep_with_a_known_result_keeps_its_record(
+    project: Project, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit and the time of the user's result stay, and MLflow shows one run."""
+    run(project, settings)
+    evaluate(project)
+    before, journal = shown(project), journal_of(project)
+    monkeypatch.setenv("DVC_EXP_NAME", "rate-1")
+    run(project, settings)
+    evaluate(project)
+    assert shown(project) == before
+    assert journal_of(project) == journal
+    run(project, settings, seed=7)
+    assert len(list(all_run_folders(project))) == 2
 
 
 def test_sync_skips_a_damaged_model(project: Project, settings: Settings, capsys: pytest.CaptureFixture) -> None:

@@ -470,7 +470,7 @@ def test_the_protocol_of_published_tables_stands_beside_our_own(
     project = project_with(copy, tmp_path / "project")
     run_report(mixed, project)
     html = build_page(project, mixed).read_text(encoding="utf-8")
-    assert f"70 samples against 400 images of mnist/train+valid: fid {published['fid']['value']:.4g} ± " in html
+    assert f"70 samples against 400 images of mnist/train+valid: fid {published['fid']['value']:,.2f} ± " in html
 
 
 def test_results_that_do_not_fit_the_settings_are_no_error_before_a_run(

@@ -25,6 +25,17 @@ def interval_of(numbers: Mapping[str, Any], key: str) -> Interval | None:
     return None
 
 
+def plus_minus(error: float | None) -> str:
+    """Return a standard error or deviation with two digits, after " ± "; an empty string without one.
+
+    >>> plus_minus(8.0), plus_minus(0.0055), plus_minus(12.3), plus_minus(None)
+    (' ± 8.0', ' ± 0.0055', ' ± 12', '')
+    """
+    if error is None:
+        return ""
+    return f" ± {error:,.0f}" if error >= 100 else f" ± {error:#.2g}".rstrip(".")
+
+
 def overlap(one: Interval | None, other: Interval | None) -> bool:
     """Return whether two intervals overlap, or one is not known, so that they do not show which number is larger."""
     return one is None or other is None or (one[0] <= other[1] and other[0] <= one[1])

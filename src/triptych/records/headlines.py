@@ -21,9 +21,9 @@ LIKELIHOODS = {
     "bits_per_dimension": "{:.3f} bits per dimension",
 }
 IN_TRAINING = {
-    "valid_negative_elbo": ("ELBO {:,.2f}", -1),
-    "valid_bits_per_dimension": ("{:.3f} bits/dim", 1),
-    "valid_accuracy": ("accuracy {:.1%}", 1),
+    "valid_negative_elbo": ("validation ELBO {:,.2f}", -1),
+    "valid_bits_per_dimension": ("validation {:.3f} bits/dim", 1),
+    "valid_accuracy": ("validation accuracy {:.1%}", 1),
 }
 """For the columns of a history that show a headline: the words, and the sign of the number in them."""
 

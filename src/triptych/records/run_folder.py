@@ -45,7 +45,7 @@ SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iteration
 """Facts of the journal that MLflow shows as metrics."""
 PICTURES = "[A-Z][0-9]*.png"  # named by the deliverable that they show, such as U1.13-elbo.png
 MLFLOW_LINK = "mlflow.json"
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 """The version of the layout in which MLflow shows a run. After an increase, `triptych sync` rebuilds every run once."""
 
 

@@ -109,8 +109,12 @@ def training(
         tell(headline=study_summary(read_json(project.results(item)), tracker.inputs["family"]))
     evaluated_later, model = name == "train", project.model(item)
     with failure_as_warning(NOT_RECORDED):
+        run = run_folder_of(project, item, tracker.inputs["fingerprint"])
+        if run.is_complete and _repeats_a_result(execution, model / MANIFEST):
+            live.discard()
+            return
         execution.write(model / MANIFEST)
-        shutil.rmtree(run_folder_of(project, item, tracker.inputs["fingerprint"]).path, ignore_errors=True)
+        shutil.rmtree(run.path, ignore_errors=True)
         run = copy_results(project, item)
         if evaluated_later:
             with failure_as_warning(INCOMPLETE):
@@ -129,10 +133,19 @@ def evaluation(
     tell(doing="", phase=LAST, headline=experiment_headline(read_json(project.results(item))))
     model = project.model(item)
     with failure_as_warning(NOT_RECORDED):
-        execution.write(project.results(item))
+        if not _repeats_a_result(execution, project.results(item)):
+            execution.write(project.results(item))
         run = copy_model(project, item, model)
         before = None if run.evaluation else run.digest
         copy_evaluation(run, project.plots(item))
         facts = look_up(project, "train", item, model / MANIFEST)
         with failure_as_warning(INCOMPLETE):
             bring_up_to_date(Store(project, seed_groups), run, facts, model, before)
+
+
+def _repeats_a_result(execution: Execution, result: Path) -> bool:
+    """Return whether this is a DVC experiment whose result the journal already has, such as a point of a sweep.
+
+    The record of the first run is kept: its commit and time are those of the result in the user's folder.
+    """
+    return "dvc_exp" in execution.facts and bool(look_up(execution.project, execution.stage, execution.name, result))

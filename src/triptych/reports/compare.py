@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import chdir
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,28 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
 
 
 def _rows_of_settings(settings: Changes) -> Iterator[tuple[str, ...]]:
-    """Yield one row for each setting whose value in force differs. `settings` has the unchanged ones, too."""
+    """Yield one row for each setting whose value in force differs, and for each entry that only one side has.
+
+    `settings` has the unchanged ones, too.
+    """
     for found in settings.values():
         sides = [{key: each[side] for key, each in found.items() if each[side] is not None} for side in ("old", "new")]
-        for key in sorted(found):
-            before, after = (_in_force(written, key) for written in sides)
-            if before != after:
-                yield key, before, after, ""
+        entries = [{_entry(key) for key in written} for written in sides]
+        for entry, keys in groupby(sorted(found, key=lambda key: (_entry(key), key)), _entry):
+            present = [entry in names for names in entries]
+            if not all(present):
+                yield entry, *("all keys" if here else "-" for here in present), ""
+                continue
+            for key in keys:
+                before, after = (_in_force(written, key) for written in sides)
+                if before != after:
+                    yield key, before, after, ""
+
+
+def _entry(key: str) -> str:
+    """Return the part of a key that names an entry of a section, such as `experiments.vae-20d`; else the whole key."""
+    section, name, *rest = [*key.split("."), ""]
+    return f"{section}.{name}" if rest[:-1] else key
 
 
 def _in_force(written: Mapping[str, Any], key: str) -> str:

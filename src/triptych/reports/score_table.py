@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
+from triptych.evaluation.intervals import plus_minus
 from triptych.reports.page.table import FORMATS
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -40,7 +41,7 @@ def score_table(found: Mapping[str, Rows], manifest: Mapping[str, Any]) -> str:
 
 
 def _cell(measure: str, row: Mapping[str, Any]) -> str:
-    error = f" ± {row['standard_error']:.2g}" if "standard_error" in row else ""
+    error = plus_minus(row.get("standard_error"))
     interval = f" ({_show(measure, row['low'])} to {_show(measure, row['high'])})" if "low" in row else ""
     return _show(measure, row["value"]) + error + interval
 

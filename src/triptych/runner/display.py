@@ -126,6 +126,7 @@ class Display:
                 self.notice(MEMORY)
         elif stage:
             self._finish(stage)
+            self.phase("DVC looks for the next stage" if len(self.finished) < len(self.expected) else "finishing")
         else:
             for line in output.lines[-1:]:  # that there was nothing to do
                 self._print(line)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from triptych.evaluation.fidelity.metric_names import name_of
-from triptych.evaluation.intervals import ERROR, in_words, interval_of, verdict
+from triptych.evaluation.intervals import ERROR, in_words, interval_of, plus_minus, verdict
 from triptych.evaluation.presentation import Chart, Metrics, Presentation
 from triptych.figures.curves import Curve
 
@@ -70,7 +70,7 @@ def _scores(snapshot: Mapping[str, float]) -> str:
     words = []
     for measure in ("fid", "kid", "is"):
         name = name_of(measure, snapshot)
-        error = f" ± {snapshot[name + ERROR]:.2g}" if name + ERROR in snapshot else ""
+        error = plus_minus(snapshot.get(name + ERROR))
         interval = in_words(interval_of(snapshot, name), "{:.4g}") if measure == "fid" else ""
         words.append(f"{name} {snapshot[name]:.4g}{error}{interval}")
     return f"update {snapshot['update']:,}, {', '.join(words)}"

@@ -6,6 +6,7 @@ import re
 
 from triptych.core.errors import TriptychError
 from triptych.evaluation.fidelity.metric_names import name_of
+from triptych.evaluation.intervals import plus_minus
 from triptych.evaluation.results_file import measured
 from triptych.records.headlines import headline_of, likelihoods, title_of
 from triptych.records.mlflow.saved_view import address_of
@@ -77,7 +78,7 @@ def result_of(run: RunFolder) -> str:
         test, fidelity = metrics["test"], metrics[name_of("fid", metrics)]
     except KeyError as missing:
         raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
-    error = f" ± {fidelity['standard_error']:.2g} (standard error)" if "standard_error" in fidelity else ""
+    error = f"{plus_minus(fidelity['standard_error'])} (standard error)" if "standard_error" in fidelity else ""
     return ", ".join(filter(None, [likelihoods(test), f"FID {fidelity['value']:.2f}{error}"]))
 
 
@@ -120,9 +121,8 @@ def _reproduction(run: RunFolder, facts: Json) -> str:
     commit = facts.get("git_commit", "none")
     if commit == "none":
         return f"To reproduce this run: `dvc repro {item}` with these parameters. The git commit is not recorded."
-    sentences = [f"To reproduce this run: `git checkout {commit[:COMMIT_LENGTH]}`, then `dvc repro {item}`."]
-    if "dvc_exp" in facts:
-        sentences.insert(0, f"`dvc exp apply {facts['dvc_exp']}` restores the results that DVC kept.")
+    steps = [f"`git checkout {commit[:COMMIT_LENGTH]}`", f"`dvc repro {item}`"]
     if facts.get("git_dirty"):
-        sentences.append("There were uncommitted changes: compare this run's parameters with those of the commit.")
-    return " ".join(sentences)
+        steps.insert(1, "set this run's parameters, since there were uncommitted changes")
+    kept = f"`dvc exp apply {facts['dvc_exp']}` restores its settings and results. " if "dvc_exp" in facts else ""
+    return f"{kept}To reproduce this run: {', then '.join(steps)}."

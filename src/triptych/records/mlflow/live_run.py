@@ -55,6 +55,11 @@ class LiveRun:
         self.flush()
         self._try(lambda: RunWriter(self.store, self.run_id, run, facts).write_results(model))
 
+    def discard(self) -> None:
+        """Delete the run, because its results are already recorded."""
+        if self.run_id:
+            self._try(lambda: self.store.delete_run(self.store.client.get_run(self.run_id)))
+
     def fail(self) -> None:
         """End the run with status FAILED."""
         self.flush()

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from triptych.core.json_files import flatten
+from triptych.core.settings_types import Profile
 from triptych.evaluation.fidelity.metric_names import FID_LABELS, name_of
-from triptych.evaluation.intervals import in_words, interval_of, overlap, verdict
+from triptych.evaluation.intervals import in_words, interval_of, overlap, plus_minus, verdict
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.presentation import presentation_of
 from triptych.models.common.registry import FAMILIES
@@ -30,7 +31,7 @@ def findings(
     answers = [
         *_of_families(kept, metrics),
         ("What do more layers improve in a planar flow?", _planar_layers(settings, studies)),
-        ("How do the families compare?", _comparison(kept, metrics)),
+        ("How do the families compare?", _comparison(settings, kept, metrics)),
         ("Are the differences larger than those between seeds?", _differences_over_seeds(table)),
     ]
     return [(question, found) for question, sentences in answers if (found := list(sentences))]
@@ -79,10 +80,10 @@ def _depths(configurations: Iterable[str]) -> dict[str, list[int]]:
     return found
 
 
-def _comparison(kept: Mapping[str, Experiment], metrics: Metrics) -> Iterator[str]:
+def _comparison(settings: Settings, kept: Mapping[str, Experiment], metrics: Metrics) -> Iterator[str]:
     for reference in dict.fromkeys(metrics[name]["reference"]["name"] for name in kept):
         names = [name for name in kept if metrics[name]["reference"]["name"] == reference]
-        yield _best_fidelity({name: kept[name].family for name in names}, metrics)
+        yield _best_fidelity({name: kept[name] for name in names}, metrics, settings.profile)
     for dataset in dict.fromkeys(experiment.dataset for experiment in kept.values()):
         names = [name for name in kept if kept[name].dataset == dataset]
         yield from _best_likelihood(dataset, {name: metrics[name]["test"] for name in names})
@@ -91,8 +92,9 @@ def _comparison(kept: Mapping[str, Experiment], metrics: Metrics) -> Iterator[st
         yield f"Without a likelihood: {', '.join(without)} ({metrics[without[0]]['not_defined']['log_likelihood']})."
 
 
-def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
+def _best_fidelity(kept: Mapping[str, Experiment], metrics: Metrics, profile: Profile) -> str:
     """Return the lowest FID of each family, from experiments with the same reference, and whether one is better."""
+    families = {name: experiment.family for name, experiment in kept.items()}
     measure = name_of("fid", metrics[next(iter(families))])
     scores = {name: metrics[name][measure]["value"] for name in families}
     best: dict[str, str] = {}
@@ -103,10 +105,23 @@ def _best_fidelity(families: Mapping[str, str], metrics: Metrics) -> str:
     words = ", ".join(f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}" for name in best.values())
     first = next(iter(best.values()))
     best_is = f" The best is {first}: {verdict(first, intervals)}." if len(scores) > 1 else ""
+    if budgets := _unequal_updates(kept, profile):
+        best_is = f" This is no ranking, because the numbers of updates differ: {budgets}."
     protocol = rows[first]
     which = "the best of each family" if len(best) > 1 else "the best"
     real = f"real images {protocol['real_images']:.2f}"
     return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{best_is}"
+
+
+def _unequal_updates(kept: Mapping[str, Experiment], profile: Profile) -> str:
+    """Return in words how many updates the experiments have, if all set the updates of an epoch and they differ."""
+    names: dict[int, list[str]] = {}
+    for name, experiment in kept.items():
+        training = experiment.at(profile)
+        if training.epoch_updates is None:
+            return ""
+        names.setdefault(training.epochs * training.epoch_updates, []).append(name)
+    return "; ".join(f"{count:,} for {' and '.join(found)}" for count, found in names.items()) if len(names) > 1 else ""
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
@@ -148,6 +163,6 @@ def _differences(measure: str, found: Mapping[str, Spread], best: str) -> str:
     words = [f"significantly different from it: {', '.join(different)}"] if different else []
     words += [f"not significantly different from it: {', '.join(similar)}"] if similar else []
     return (
-        f"{measure}: {best} has the best mean, {spread.mean:.2f} ± {spread.deviation:.2g} over {spread.n} seeds; "
+        f"{measure}: {best} has the best mean, {spread.mean:.2f}{plus_minus(spread.deviation)} over {spread.n} seeds; "
         f"{'; '.join(words)}."
     )

@@ -10,6 +10,7 @@ from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, is_number, read_json
 from triptych.core.json_schemas import read_document
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
+from triptych.evaluation.intervals import plus_minus
 from triptych.evaluation.presentation import presentation_of
 from triptych.evaluation.results_file import Results
 from triptych.models.common.registry import FAMILIES
@@ -20,7 +21,7 @@ from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.recipes import used_settings
-from triptych.reports.page.table import NOT_RECORDED, study_table
+from triptych.reports.page.table import NOT_RECORDED, show_number, study_table
 from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 
@@ -68,8 +69,9 @@ def _published_protocol(metrics: dict[str, Any]) -> list[str]:
     """Return a sentence with the scores by the protocol of published tables, if they were measured."""
     if not (found := metrics.get("published_protocol")):
         return []
-    errors = {name: f" ± {row['standard_error']:.2g}" if "standard_error" in row else "" for name, row in found.items()}
-    words = ", ".join(f"{name} {row['value']:.4g}{errors[name]}" for name, row in found.items())
+    words = ", ".join(
+        f"{name} {show_number(row['value'])}{plus_minus(row.get('standard_error'))}" for name, row in found.items()
+    )
     fid = found[name_of("fid", found)]
     real = f"{fid['reference_images']:,} images of {fid['reference']}"
     protocol = f"{fid['samples']:,} samples against {real}"

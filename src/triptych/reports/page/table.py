@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.core.json_files import flatten, is_number
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES
-from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap
+from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap, plus_minus
 from triptych.evaluation.over_seeds import Spread, differ, spreads
 from triptych.evaluation.results_file import PROTOCOL
 from triptych.models.common.registry import FAMILIES
@@ -169,9 +169,8 @@ def _measured(rows: Sequence[Row], key: str) -> Cell:
         return Cell(", ".join(dict.fromkeys(map(str, values))), str(values[0]))
     spread = Spread.of(values)
     if spread.deviation is not None:
-        return Cell(f"{show_number(spread.mean)} ± {spread.deviation:.2g}", str(spread.mean), _title(spread))
-    error = rows[0].get(key + ERROR)
-    return Cell(show_number(values[0]) + (f" ± {error:.2g}" if is_number(error) else ""), str(values[0]))
+        return Cell(show_number(spread.mean) + plus_minus(spread.deviation), str(spread.mean), _title(spread))
+    return Cell(show_number(values[0]) + plus_minus(rows[0].get(key + ERROR)), str(values[0]))
 
 
 def _title(spread: Spread) -> str:
@@ -179,13 +178,19 @@ def _title(spread: Spread) -> str:
 
 
 def show_number(value: object) -> str:
-    """Return a number with four digits or in scientific notation; return words unchanged."""
+    """Return a number with four digits, or more before the point; return words unchanged.
+
+    >>> [show_number(value) for value in (815824, -111.956, 1.0, 0.00004, "by hand")]
+    ['815,824', '-111.96', '1', '4.00e-05', 'by hand']
+    """
     number = number_in(value)
     if number is None:
         return str(value)
-    if number == 0 or 1e-3 <= abs(number) < 1e5:
-        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
-    return f"{number:.3g}"
+    if str(value).isdecimal():
+        return f"{number:,.0f}"
+    if 100 <= abs(number) < 1e6:
+        return f"{number:,.2f}"
+    return f"{number:.4g}" if number == 0 or 1e-3 <= abs(number) < 100 else f"{number:.2e}"
 
 
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
@@ -208,14 +213,14 @@ def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:
 
 
 def _deviation(key: str, deviation: float) -> str:
-    return f" ± {deviation:.1%}" if "%" in FORMATS[key] else f" ± {deviation:.2g}"
+    return f" ± {deviation:.1%}" if "%" in FORMATS[key] else plus_minus(deviation)
 
 
 def _fidelity(measure: str, row: Row, rows: Sequence[Row]) -> Cell:
     column, over = row["measure_names"][measure], row["over_seeds"]
     spread, error = over[column], over.get(column + ERROR)
     deviation = spread.deviation if spread.n > 1 else error and error.mean
-    text = FORMATS[measure].format(spread.mean) + (f" ± {deviation:.2g}" if deviation is not None else "")
+    text = FORMATS[measure].format(spread.mean) + plus_minus(deviation)
     title = "; ".join(filter(None, [column, _title(spread), _interval(column, row)]))
     rivals = [each["over_seeds"] for each in rows if each["comparison"] is row["comparison"]]
     best = measure in BEST and _is_best(column, over, rivals, BEST[measure])  # precision without recall says nothing

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
+from triptych.reports.page.table import FORMATS
 from triptych.repository.project import Project
 
 Json = dict[str, Any]
@@ -27,10 +28,16 @@ def walls(project: Project, table: Sequence[Json]) -> list[Json]:
     return [
         {
             "title": rows[0]["reference"],
-            "real_fid": f"{rows[0]['comparison']['metrics'][rows[0]['measure_names']['fid']]['real_images']:.4g}",
+            "real_fid": FORMATS["fid"].format(
+                rows[0]["comparison"]["metrics"][rows[0]["measure_names"]["fid"]]["real_images"]
+            ),
             "real": _strip(project.reference(name) / REAL_SHEET),
             "rows": [
-                {"row": row, "fid": f"{_fid(row):.4g}", "picture": _strip(project.plots(row["experiment"]) / SHEET)}
+                {
+                    "row": row,
+                    "fid": FORMATS["fid"].format(_fid(row)),
+                    "picture": _strip(project.plots(row["experiment"]) / SHEET),
+                }
                 for row in sorted(rows, key=_fid)
             ],
         }
