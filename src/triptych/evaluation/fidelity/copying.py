@@ -90,6 +90,6 @@ def draw_nearest(folder: Path, name: str, samples: np.ndarray, training: np.ndar
     chosen = found.distance.argsort(stable=True)[:PAIRS]
     pairs = np.stack([samples[chosen], training[found.index[chosen]]])
     distances = [f"{distance:.3g}" for distance in found.distance[chosen].tolist()]
-    title = f"The samples of {name} that are nearest to a training image, by distance"
+    title = f"The samples of {name} that are nearest to a training image, with the distance of their features"
     figure = image_rows(pairs, distances, title, [("sample", ""), ("training\nimage", "")])
     save_images(figure, folder / PICTURE, colour=samples.ndim == 4)

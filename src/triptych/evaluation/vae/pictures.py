@@ -96,16 +96,16 @@ def _draw_aggregate_posterior(evaluation: Evaluation) -> None:
     figure = new_figure(8.2, 6.2, title)
     axes = figure.subplots()
     for text, colour, points in _classes(None if labels is None else labels[places].numpy(), latents):
-        axes.scatter(points[:, 0], points[:, 1], s=4, color=colour, linewidths=0, label=text)
+        axes.scatter(points[:, 0], points[:, 1], s=10, color=colour, linewidths=0, label=text)
     for radius in (1, 2):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle="--", linewidth=0.8))
     axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     outside = int((abs(latents) > REACH).any(1).sum())
     tidy(axes, "$z_1$ (dashed: one and two standard deviations of the prior)", "$z_2$")
-    note = f"\n{outside} lie outside" if outside else ""
+    note = f"\n({outside} images lie\noutside the axes)" if outside else ""
     own = evaluation.splits["test"].data.has_labels("test")
     heading = "no labels" if labels is None else "label" if own else "classifier's label"
-    figure.legend(title=f"{heading}{note}", loc="outside right center", frameon=False, markerscale=4)
+    figure.legend(title=f"{heading}{note}", loc="outside right center", frameon=False, markerscale=2.5)
     save(figure, evaluation.folder / "U1.15-posterior.png")
 
 
