@@ -121,7 +121,7 @@ def _unequal_updates(kept: Mapping[str, Experiment], profile: Profile) -> str:
         if training.epoch_updates is None:
             return ""
         names.setdefault(training.epochs * training.epoch_updates, []).append(name)
-    return "; ".join(f"{count:,} for {' and '.join(found)}" for count, found in names.items()) if len(names) > 1 else ""
+    return "; ".join(f"{count:,} for {', '.join(found)}" for count, found in names.items()) if len(names) > 1 else ""
 
 
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
