@@ -243,7 +243,11 @@ def test_the_aggregate_posterior_has_the_colours_of_the_classes(
     ]
     assert (axes.get_xlim(), axes.get_ylim(), axes.get_aspect()) == ((-4, 4), (-4, 4), 1)
     [legend] = figure.legends
-    assert legend.get_title().get_text().endswith(f"\n{int((latents.abs() > 4).any(1).sum())} lie outside")
+    assert (
+        legend.get_title()
+        .get_text()
+        .endswith(f"\n({int((latents.abs() > 4).any(1).sum())} images lie\noutside the axes)")
+    )
     assert "$z_1$" in axes.get_xlabel()
     assert axes.get_ylabel() == "$z_2$"
 
