@@ -16,11 +16,12 @@ from triptych.core.json_files import write_json
 from triptych.evaluation.over_seeds import Spread
 from triptych.figures.image_grids import tile
 from triptych.figures.style import COLOURS
+from triptych.reports.numbers import over_seeds
 from triptych.reports.page.build import compared_pictures, provenance
 from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import charts
 from triptych.reports.page.recipes import used_settings
-from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, over_seeds, study_table, tables
+from triptych.reports.page.table import DASH, NOT_RECORDED, Cell, _cell, study_table, tables
 from triptych.reports.page.wall import walls
 from triptych.repository.project import Project
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import Any
 
 from triptych.core.json_files import read_json
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_summary, title_of
-from triptych.reports.page.table import number_in, over_seeds
+from triptych.reports.numbers import Row, number_in, over_seeds
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import read_summary
-
-Row = Mapping[str, Any]
 
 COLUMNS = 100  # the width of the tables
 FIDELITY = {"fid": ("FID", "{:9.2f}"), "kid": ("KID", "{:9.3f}"), "is": ("IS", "{:8.3f}")}

@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.intervals import plus_minus
-from triptych.reports.page.table import FORMATS
+from triptych.reports.numbers import FORMATS
 
 Rows = Mapping[str, Mapping[str, Any]]
 

@@ -20,11 +20,10 @@ from triptych.records.headlines import experiment_headline, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.reports.page.build import is_current
-from triptych.reports.page.recipes import read_written
 from triptych.repository.dvc_cache import content_hash, is_cached
 from triptych.repository.lock_file import read_stages
 from triptych.repository.project import Project
-from triptych.settings.params import Settings
+from triptych.settings.params import Settings, read_written
 from triptych.settings.sections import STAGE_SECTIONS
 from triptych.training.checkpoint import INDEX
 from triptych.training.checkpoint_locks import running_process
@@ -136,7 +135,7 @@ class LockFile:
     @classmethod
     def read(cls, project: Project) -> LockFile:
         """Read `dvc.lock` and `params.yaml`. Raises TriptychError if `dvc.lock` is damaged."""
-        return cls(project.root, read_stages(project.root), read_written(project))
+        return cls(project.root, read_stages(project.root), read_written(project.params))
 
     def state(self, stage: str) -> str:
         """Return `CURRENT`, `NEVER`, or the reason why the stage must run again."""

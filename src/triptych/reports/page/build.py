@@ -16,13 +16,13 @@ from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES
+from triptych.reports.numbers import over_seeds, show_number
 from triptych.reports.page.findings import findings
-from triptych.reports.page.recipes import read_written
 from triptych.reports.page.sections import classifier_section, commit_of, experiment_section, pictures, study_section
-from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, over_seeds, show_number, tables
+from triptych.reports.page.table import BEST, BETTER, DASH, NOT_RECORDED, Table, tables
 from triptych.reports.page.wall import walls
 from triptych.repository.project import Project
-from triptych.settings.params import Settings
+from triptych.settings.params import Settings, read_written
 from triptych.stages.summary import LIKELIHOODS, read_summary
 from triptych.verify.check_views import check_summary
 from triptych.verify.finding import Verdict, first_names
@@ -89,7 +89,7 @@ def _render_page(project: Project, settings: Settings) -> bytes:
     _refuse_differing_summary(project, settings)
     rows = {row["experiment"]: row for row in read_summary(project.summary)}
     groups = settings.seed_groups(among=rows)
-    written = read_written(project)
+    written = read_written(project.params)
     experiments = [
         experiment_section(project, groups[name], settings.experiment(name).family, written) for name in groups
     ]

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from triptych.core.file_names import MANIFEST
-from triptych.core.files import read_bytes
 from triptych.core.json_files import flatten, read_json
 from triptych.core.settings_types import resolve
 from triptych.repository.project import Project
-from triptych.settings.params import LARGEST
 from triptych.settings.recipes import ENTRY_KEYS
 
 NOT_SET = "not set"
@@ -46,18 +44,6 @@ def used_settings(project: Project, name: str, written: dict[str, Any]) -> UsedS
         entry["recipe"],
         [(key, _words(value), _words(recipe.get(key))) for key, value in changed.items()],
     )
-
-
-def read_written(project: Project) -> dict[str, Any]:
-    """Return the content of params.yaml, or an empty mapping without the file.
-
-    The parser in C is fast, and safe for a file that `settings.params.load` has accepted.
-    """
-    from ruamel.yaml import YAML
-
-    if not project.params.exists():
-        return {}
-    return YAML(typ="safe").load(read_bytes(project.params, LARGEST, "restore it").decode())
 
 
 def _words(value: object) -> str:

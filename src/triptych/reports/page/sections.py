@@ -17,11 +17,12 @@ from triptych.models.common.registry import FAMILIES
 from triptych.records.headlines import study_summary
 from triptych.records.journal import look_up
 from triptych.records.run_folder import PICTURES, run_folder_of
+from triptych.reports.numbers import show_number
 from triptych.reports.page.chart_drawing import panels
 from triptych.reports.page.charts import chart_names, charts
 from triptych.reports.page.picture_captions import caption_of
 from triptych.reports.page.recipes import used_settings
-from triptych.reports.page.table import NOT_RECORDED, show_number, study_table
+from triptych.reports.page.table import NOT_RECORDED, study_table
 from triptych.repository.project import Project
 from triptych.studies.kinds import STUDIES
 

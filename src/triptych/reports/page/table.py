@@ -9,32 +9,15 @@ from typing import Any
 from triptych.core.json_files import flatten, is_number
 from triptych.evaluation.fidelity.metric_names import ABSENT, MEASURES
 from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap, plus_minus
-from triptych.evaluation.over_seeds import Spread, differ, spreads
+from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.results_file import PROTOCOL
 from triptych.models.common.registry import FAMILIES
-
-Row = Mapping[str, Any]
+from triptych.reports.numbers import FORMATS, Row, show_number
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
 BEST = {"fid": min, "kid": min, "is": max}
 BETTER = {"test_elbo": max, "test_log_likelihood": max, "test_bits_per_dimension": min}
-FORMATS = {
-    "fid": "{:z,.2f}",
-    "kid": "{:z.3f}",
-    "is": "{:.3f}",
-    "precision": "{:.3f}",
-    "recall": "{:.3f}",
-    "test_elbo": "{:,.2f}",
-    "test_log_likelihood": "{:,.2f}",
-    "test_bits_per_dimension": "{:.3f}",
-    "recognised": "{:.1%}",
-    "classes": "{:.0f}",
-    "parameters": "{:,.0f}",
-    "epochs": "{:.0f}",
-    "train_seconds": "{:,.1f}",
-    "seconds_per_sample": "{:.2g}",
-}
 
 
 @dataclass(frozen=True)
@@ -135,20 +118,6 @@ def _real_images(key: str, members: Sequence[Row]) -> Cell:
     return Cell(FORMATS[key].format(score["real_images"]))
 
 
-def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
-    """Return the spread of each numeric column over the rows of a group, one row per seed."""
-    columns = [key for key in rows[0] if all(number_in(row[key]) is not None for row in rows)]
-    return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
-
-
-def number_in(cell: object) -> float | None:
-    """Return the number in a cell of the summary, or None if it says that there is none."""
-    try:
-        return float(str(cell))
-    except ValueError:
-        return None
-
-
 def study_table(seeds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Return the columns of a study, headline first, and the cells of each configuration.
 
@@ -175,22 +144,6 @@ def _measured(rows: Sequence[Row], key: str) -> Cell:
 
 def _title(spread: Spread) -> str:
     return f"mean and standard deviation over {spread.n} seeds" if spread.n > 1 else ""
-
-
-def show_number(value: object) -> str:
-    """Return a number with four digits, or more before the point; return words unchanged.
-
-    >>> [show_number(value) for value in (815824, -111.956, 1.0, 0.00004, "by hand")]
-    ['815,824', '-111.96', '1', '4.00e-05', 'by hand']
-    """
-    number = number_in(value)
-    if number is None:
-        return str(value)
-    if str(value).isdecimal():
-        return f"{number:,.0f}"
-    if 100 <= abs(number) < 1e6:
-        return f"{number:,.2f}"
-    return f"{number:.4g}" if number == 0 or 1e-3 <= abs(number) < 100 else f"{number:.2e}"
 
 
 def _cell(key: str, row: Row, rows: Sequence[Row]) -> Cell:

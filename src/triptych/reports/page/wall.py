@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from triptych.figures.image_grids import REAL_SHEET, SHEET, read_sheet, strip
-from triptych.reports.page.table import FORMATS
+from triptych.reports.numbers import FORMATS
 from triptych.repository.project import Project
 
 Json = dict[str, Any]

@@ -1,0 +1,57 @@
+"""Numbers of the summary as text, and their means over seeds: for the page and for the tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from triptych.evaluation.over_seeds import Spread, spreads
+
+Row = Mapping[str, Any]
+
+FORMATS = {
+    "fid": "{:z,.2f}",
+    "kid": "{:z.3f}",
+    "is": "{:.3f}",
+    "precision": "{:.3f}",
+    "recall": "{:.3f}",
+    "test_elbo": "{:,.2f}",
+    "test_log_likelihood": "{:,.2f}",
+    "test_bits_per_dimension": "{:.3f}",
+    "recognised": "{:.1%}",
+    "classes": "{:.0f}",
+    "parameters": "{:,.0f}",
+    "epochs": "{:.0f}",
+    "train_seconds": "{:,.1f}",
+    "seconds_per_sample": "{:.2g}",
+}
+
+
+def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
+    """Return the spread of each numeric column over the rows of a group, one row per seed."""
+    columns = [key for key in rows[0] if all(number_in(row[key]) is not None for row in rows)]
+    return dict(spreads([{key: float(row[key]) for key in columns} for row in rows]))
+
+
+def number_in(cell: object) -> float | None:
+    """Return the number in a cell of the summary, or None if it says that there is none."""
+    try:
+        return float(str(cell))
+    except ValueError:
+        return None
+
+
+def show_number(value: object) -> str:
+    """Return a number with four digits, or more before the point; return words unchanged.
+
+    >>> [show_number(value) for value in (815824, -111.956, 1.0, 0.00004, "by hand")]
+    ['815,824', '-111.96', '1', '4.00e-05', 'by hand']
+    """
+    number = number_in(value)
+    if number is None:
+        return str(value)
+    if str(value).isdecimal():
+        return f"{number:,.0f}"
+    if 100 <= abs(number) < 1e6:
+        return f"{number:,.2f}"
+    return f"{number:.4g}" if number == 0 or 1e-3 <= abs(number) < 100 else f"{number:.2e}"
