@@ -23,7 +23,6 @@ def bars(
     families: Mapping[str, str],
     values: Sequence[float],
     errors: Sequence[float],
-    errors_are: str,
     title: str,
     label: str,
     real: float | None,
@@ -36,11 +35,11 @@ def bars(
     places = range(len(names))
     axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, capsize=3, label=errors_are)
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, capsize=3, label="standard error over images")
     for place, value, error in zip(places, values, errors, strict=True):
-        label_point(axes, f"{value:.3g}", (value + error, place), (4, 0), va="center")
+        label_point(axes, f"{value:#.4g}", (value + error, place), (4, 0), va="center")
     if real is not None:
-        axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:.3g}")
+        axes.axvline(real, color=COLOURS["real"], linestyle="--", label=f"real images: {real:z.3f}")
     _add_families(axes, families)
     add_legend(figure)
     axes.margins(x=0.1)
