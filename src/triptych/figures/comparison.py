@@ -35,7 +35,9 @@ def bars(
     places = range(len(names))
     axes.barh(places, values, height=0.6, color=colours)
     if any(errors):
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, capsize=3, label="standard error over images")
+        axes.errorbar(
+            values, places, xerr=errors, fmt="none", ecolor=INK, capsize=3, label="standard error over images"
+        )
     for place, value, error in zip(places, values, errors, strict=True):
         label_point(axes, f"{value:#.4g}", (value + error, place), (4, 0), va="center")
     if real is not None:
