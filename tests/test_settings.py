@@ -330,6 +330,12 @@ def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
     assert names in str(caught.value)
 
 
+def test_a_recipe_of_another_family_is_named(params: dict) -> None:
+    words = r"recipes\.gan-mnist\..*: unknown key; .*, or give experiments\.vae-20d a recipe of its family$"
+    with pytest.raises(TriptychError, match=words):
+        parse(changed(params, "experiments/vae-20d/recipe", "gan-mnist"))
+
+
 @pytest.mark.parametrize("name", ["vae-20d", 2024])
 def test_a_misspelt_recipe_is_an_unknown_key(params: dict, name: object) -> None:
     data = copy.deepcopy(params)

@@ -73,6 +73,9 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
     return data
 
 
+UNKNOWN_KEY = "unknown key; remove it or correct its spelling"
+
+
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
     """Return the key path and the reason of the first error that pydantic found.
 
@@ -85,7 +88,7 @@ def first_problem(error: ValidationError) -> tuple[list[str], str]:
     place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        return place, "unknown key; remove it or correct its spelling"
+        return place, UNKNOWN_KEY
     if kind == "missing":
         return place, "this key is missing"
     if kind == "value_error":

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import read_bytes
-from triptych.core.settings_types import first_problem, key_path
+from triptych.core.settings_types import UNKNOWN_KEY, first_problem, key_path
 from triptych.settings.consistency import check_consistency
 from triptych.settings.recipes import SettingsError, merge_recipes, written_place
 from triptych.settings.sections import Settings
@@ -68,5 +68,8 @@ def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -
         place, words = [], "an anchor contains itself; write its entries out"
     else:
         return settings
-    sentence = f"{origin}: {key_path(written_place(tree, place))}{words}"
+    written = written_place(tree, place)
+    if written != place and words == f": {UNKNOWN_KEY}":
+        words += f", or give {key_path(place[:2])} a recipe of its family"
+    sentence = f"{origin}: {key_path(written)}{words}"
     raise TriptychError(" ".join(sentence.split()))
