@@ -259,13 +259,25 @@ def test_the_lock_holds_the_settings_with_which_a_stage_began(
     assert parallel.begin_planning(project)() == Plan(["a"], {})
 
 
-def test_the_lock_holds_the_code_with_which_a_stage_began(tmp_path: Path) -> None:
-    project = make_project(tmp_path, {"a": "echo new > code; echo 1 > a"})
-    pipeline = tmp_path / "dvc.yaml"
+@pytest.mark.parametrize("run", [partial(run_stages, workers=1), plain_dvc, forced_dvc])
+def test_a_stage_runs_again_after_a_change_of_its_code(tmp_path: Path, run: Callable[[Project], int]) -> None:
+    """The first change comes while the stage runs."""
+    project = make_project(tmp_path, {"a": "cp code a; echo ran >> log; test -e changed || echo b > code"})
+    pipeline, code, result = tmp_path / "dvc.yaml", tmp_path / "code", tmp_path / "a"
     pipeline.write_text(pipeline.read_text().replace("deps: []", "deps: [code]"))
-    (tmp_path / "code").write_text("old\n")
-    assert run_stages(project, workers=1) == 0
+    code.write_text("a\n")
+    assert run(project) == 0
+    (tmp_path / "changed").touch()
+    assert (code.read_text(), result.read_text()) == ("b\n", "a\n")
     assert parallel.begin_planning(project)() == Plan(["a"], {"a": []})
+    assert run(project) == 0
+    assert result.read_text() == "b\n"
+    assert parallel.begin_planning(project)() == Plan(["a"], {})
+    code.write_text("a\n")
+    assert run(project) == 0
+    assert result.read_text() == "a\n"
+    runs = 3 if run is forced_dvc else 2  # the last result is in DVC's cache
+    assert (tmp_path / "log").read_text() == "ran\n" * runs
 
 
 def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
@@ -492,14 +504,14 @@ def test_a_commit_with_new_results_is_not_dirty(tmp_path: Path) -> None:
     assert project.commit() == (commit, True)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug"), PermissionError(1, "a bug")])
 def test_an_interrupt_or_a_bug_restores_the_earlier_results(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     """Also before click handles Ctrl-C, while the command waits for the fork server."""
     restored = []
     monkeypatch.setattr(end_of_command, "_restore_earlier_results", lambda: restored.append(True))
-    with pytest.raises((SystemExit, RuntimeError)), errors_in_one_sentence():
+    with pytest.raises((SystemExit, RuntimeError, PermissionError)), errors_in_one_sentence():
         raise error
     assert restored
 

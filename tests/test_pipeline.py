@@ -28,7 +28,7 @@ from test_page import Outline
 from triptych.core.settings_types import Section
 from triptych.models.common.registry import FAMILIES
 from triptych.records.mlflow.store import import_client
-from triptych.reports.status import CURRENT, LockFile
+from triptych.reports.status import CURRENT, DvcLock
 from triptych.repository.code_hash import PACKAGE, closure
 from triptych.repository.project import Project
 from triptych.runner import parallel
@@ -409,7 +409,7 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     project, loop = Project(fresh.root), fresh.root / "src" / "triptych" / "training" / "loop.py"
 
     def stale() -> set[str]:
-        plan, lock = parallel.begin_planning(project)(), LockFile.read(project)
+        plan, lock = parallel.begin_planning(project)(), DvcLock.read(project)
         assert plan
         found = {stage for stage in plan.order if lock.state(stage) != CURRENT}
         assert found == set(plan.waits)

@@ -26,7 +26,7 @@ from triptych.core.progress import Progress
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
-from triptych.reports.status import NEVER, RUNNING, LockFile, _state_of_training
+from triptych.reports.status import NEVER, RUNNING, DvcLock, _state_of_training
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.train import train
@@ -203,7 +203,7 @@ def test_random_numbers_need_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_status_says_which_trainings_run(tmp_path: Path) -> None:
-    project, lock = Project(tmp_path), LockFile(tmp_path, {}, {})
+    project, lock = Project(tmp_path), DvcLock(tmp_path, {}, {})
     model = project.model("vae-20d")
     with checkpoint_folder(project.checkpoints, "vae-20d", "key", model, pytest.fail):
         state = _state_of_training(project, lock, "train@vae-20d")
@@ -212,7 +212,7 @@ def test_status_says_which_trainings_run(tmp_path: Path) -> None:
     (project.checkpoints / "vae-20d@old").mkdir()
     write_json(project.checkpoints / "vae-20d@old" / "index.json", {"step": 1200})
     assert _state_of_training(project, lock, "train@vae-20d").reason.startswith("a run stopped after step 1,200; with")
-    stale = LockFile(tmp_path, {}, {}, {"train@vae-20d": "seed was 1, is 2"})
+    stale = DvcLock(tmp_path, {}, {}, {"train@vae-20d": "seed was 1, is 2"})
     assert _state_of_training(project, stale, "train@vae-20d").reason.startswith("seed was 1, is 2; a run stopped")
 
 

@@ -24,7 +24,8 @@ def errors_in_one_sentence() -> Iterator[None]:
     except TriptychError as error:
         _end(str(error), 1)
     except PermissionError as error:
-        if error.filename is None:
+        if error.filename is None:  # a bug of ours
+            _restore_earlier_results()
             raise
         _end(f"{error.filename} cannot be read or written: change its permissions", 1)
     except click.ClickException as error:

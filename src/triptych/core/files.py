@@ -71,13 +71,18 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename and not Path(os.fsdecode(error.filename)).absolute().is_relative_to(path.parent.absolute()):
+        if _is_elsewhere(error.filename, path.parent):
             raise
         if error.errno in DISK_FULL:
             raise TriptychError(f"no space left on the disk while writing {path}: free some and run again") from error
         if advice := NOT_WRITABLE.get(error.errno):
             raise TriptychError(f"{path} cannot be written ({error.strerror}): {advice} and run again") from error
         raise
+
+
+def _is_elsewhere(name: object, folder: Path) -> bool:
+    """Return whether the file that an error names, by its absolute path, is outside the folder."""
+    return isinstance(name, str) and Path(name).is_absolute() and not Path(name).is_relative_to(folder.absolute())
 
 
 @contextmanager

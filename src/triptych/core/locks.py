@@ -1,4 +1,4 @@
-"""A lock file that says who holds it."""
+"""A lock file with the id of the process that holds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMINDER = 60.0  # seconds between two messages about a lock that another proces
 def locked(path: Path, name: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock file `path`, and name this process in a `.pid` file beside it.
 
-    If another process holds the lock, wait, and report by `say` that `name` is already run by it.
+    If another process holds the lock, wait, and report by `say` that this process already runs `name`.
     """
     lock, pid_file, timeout = FileLock(path), path.with_suffix(".pid"), 0.0
     with disk_errors(path):

@@ -9,7 +9,8 @@ LONGEST = 200  # characters
 
 def warn(text: str) -> None:
     """Print one line of warning to stderr."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    clear = "\r\033[K" if sys.stderr.isatty() else ""  # a line of progress may stand there
+    print(f"{clear}warning: {text}", file=sys.stderr, flush=True)
 
 
 def one_line(error: Exception) -> str:

@@ -23,8 +23,10 @@ def is_alive(pid: int, since: float = math.inf) -> bool:
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < since + CLOCK_ERROR
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError):  # ValueError: no process can have this id
         return False
+    except psutil.AccessDenied:
+        return True
 
 
 def end_with_parent(parent: int) -> None:

@@ -28,12 +28,12 @@ def interval_of(numbers: Mapping[str, Any], key: str) -> Interval | None:
 def plus_minus(error: float | None) -> str:
     """Return a standard error or deviation with two digits, after " ± "; an empty string without one.
 
-    >>> plus_minus(8.0), plus_minus(0.0055), plus_minus(12.3), plus_minus(None)
-    (' ± 8.0', ' ± 0.0055', ' ± 12', '')
+    >>> plus_minus(8.0), plus_minus(0.0055), plus_minus(99.7), plus_minus(None)
+    (' ± 8.0', ' ± 0.0055', ' ± 100', '')
     """
     if error is None:
         return ""
-    return f" ± {error:,.0f}" if error >= 100 else f" ± {error:#.2g}".rstrip(".")
+    return f" ± {error:,.0f}" if error >= 99.5 else f" ± {error:#.2g}".rstrip(".")
 
 
 def overlap(one: Interval | None, other: Interval | None) -> bool:

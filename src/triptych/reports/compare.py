@@ -66,7 +66,7 @@ def _rows_of_settings(settings: Changes) -> Iterator[tuple[str, ...]]:
         entries = [{_entry(key) for key in written} for written in sides]
         for entry, keys in groupby(sorted(found, key=lambda key: (_entry(key), key)), _entry):
             present = [entry in names for names in entries]
-            if not all(present):
+            if entry not in found and not all(present):
                 yield entry, *("all keys" if here else "-" for here in present), ""
                 continue
             for key in keys:

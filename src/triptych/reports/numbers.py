@@ -42,7 +42,7 @@ def number_in(cell: object) -> float | None:
 
 
 def show_number(value: object) -> str:
-    """Return a number with four digits, or more before the point; return words unchanged.
+    """Return a number with four digits, from 100 on with two decimals; return integers and words in full.
 
     >>> [show_number(value) for value in (815824, -111.956, 1.0, 0.00004, "by hand")]
     ['815,824', '-111.96', '1', '4.00e-05', 'by hand']
@@ -50,7 +50,7 @@ def show_number(value: object) -> str:
     number = number_in(value)
     if number is None:
         return str(value)
-    if str(value).isdecimal():
+    if str(value).lstrip("-").isdecimal():
         return f"{number:,.0f}"
     if 100 <= abs(number) < 1e6:
         return f"{number:,.2f}"

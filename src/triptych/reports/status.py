@@ -48,7 +48,7 @@ def status(project: Project, settings: Settings) -> str:
 
     A last line says if `report.html` is missing or stale. Raises TriptychError if `dvc.lock` is damaged.
     """
-    lock, states = LockFile.read(project), []
+    lock, states = DvcLock.read(project), []
     lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
     for name in (*settings.experiments, *settings.studies):
         facts, headline = ("", "", ""), ""
@@ -80,7 +80,7 @@ def _warning_of_page(project: Project, settings: Settings) -> Iterator[str]:
         yield f"report.html is {state}, and cannot be built: {error}"
 
 
-def _state(project: Project, settings: Settings, lock: LockFile, name: str) -> State:
+def _state(project: Project, settings: Settings, lock: DvcLock, name: str) -> State:
     if name in settings.studies:
         return _state_of_training(project, lock, f"study@{name}")
     trained = _state_of_training(project, lock, f"train@{name}")
@@ -90,7 +90,7 @@ def _state(project: Project, settings: Settings, lock: LockFile, name: str) -> S
     return State("not evaluated") if evaluated == NEVER else State("evaluation is stale", evaluated)
 
 
-def _state_of_training(project: Project, lock: LockFile, stage: str) -> State:
+def _state_of_training(project: Project, lock: DvcLock, stage: str) -> State:
     state, name = lock.state(stage), stage.partition("@")[2]
     if state == CURRENT:
         return State(CURRENT)
@@ -124,7 +124,7 @@ def _training(project: Project, name: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True)
-class LockFile:
+class DvcLock:
     """The stages as `dvc.lock` recorded them, compared with the present settings and code."""
 
     root: Path
@@ -133,7 +133,7 @@ class LockFile:
     known: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, project: Project) -> LockFile:
+    def read(cls, project: Project) -> DvcLock:
         """Read `dvc.lock` and `params.yaml`. Raises TriptychError if `dvc.lock` is damaged."""
         return cls(project.root, read_stages(project.root), read_written(project.params))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import RESULTS
 
-NOT_WRITTEN_BY_STAGES = (":!dvc.lock", ":!metrics", ":!plots")  # pathspecs of git
+NOT_WRITTEN_BY_STAGES = (":!dvc.lock", ":!metrics", ":!plots")  # pathspecs of git that exclude the results of stages
 CHECKPOINTS_VARIABLE = "TRIPTYCH_CHECKPOINTS"  # a job on a cluster sets it: its checkout is gone when its node dies
 
 
@@ -99,14 +99,16 @@ class Project:
         return Path(named) if named else self.private / "checkpoints"
 
     def commit(self) -> tuple[str, bool]:
-        """Return the git commit, and whether code or settings differ from it; ("none", False) outside git."""
+        """Return the git commit, and whether files differ from it that no stage writes; ("none", False) outside git."""
         head = self._git("rev-parse", "HEAD")
         return head or "none", bool(head and self.changed(".", *NOT_WRITTEN_BY_STAGES))
 
     def require_commit(self) -> None:
         """Raise TriptychError, with the reason that git gives, if there is no commit to compare with."""
+        english = {**os.environ, "LC_ALL": "C"}
+        command = ["git", "log", "-1"]
         try:
-            subprocess.run(["git", "log", "-1"], cwd=self.root, check=True, capture_output=True, text=True)  # noqa: S607
+            subprocess.run(command, cwd=self.root, env=english, check=True, capture_output=True, text=True)  # noqa: S603
         except FileNotFoundError:
             raise TriptychError("there is no git commit to compare with, since git is missing: install it") from None
         except subprocess.CalledProcessError as error:

@@ -1,6 +1,6 @@
-"""What `triptych repro` shows: in a terminal one live display, in a pipe or under CI lines.
+"""What `triptych repro` shows: in a terminal one live display, in a pipe or under CI single lines.
 
-In a pipe there is one line per finished stage and, while none finishes, one line from time to time about the others.
+A pipe gets one line per finished stage and, while none finishes, one line from time to time about the running ones.
 
 In a terminal, the lines of finished stages scroll by above a line with the stages done and the time left, and one line
 per running stage. With `--verbose`, the output of DVC and of the stages is shown instead.
@@ -126,7 +126,7 @@ class Display:
                 self.notice(MEMORY)
         elif stage:
             self._finish(stage)
-            self.phase("DVC looks for the next stage" if len(self.finished) < len(self.expected) else "finishing")
+            self.phase("no stage is running")
         else:
             for line in output.lines[-1:]:  # that there was nothing to do
                 self._print(line)

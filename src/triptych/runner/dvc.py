@@ -24,8 +24,8 @@ import sys
 from triptych.core.process_ids import end_with_parent
 end_with_parent(int(sys.argv.pop(1)))
 sys.argv[0] = "dvc"
-from triptych.runner.dvc_inputs import record_inputs_at_start
 if sys.argv[1] == "repro":
+    from triptych.runner.dvc_inputs import record_inputs_at_start
     record_inputs_at_start()
 from dvc.cli import main
 sys.exit(main())

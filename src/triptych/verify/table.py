@@ -35,7 +35,7 @@ def verify(project: Project, settings: Settings) -> tuple[str, bool]:
         notable += [finding for finding in found if finding.verdict is not Verdict.EQUAL]
     rows += [f"{found.verdict.value}: {found.item} (with {found.compared_with}): {found.detail}" for found in notable]
     problems = sum(finding.verdict in PROBLEMS for finding in notable)
-    rows.append(f"problems, listed above: {problems}" if problems else "no problems")
+    rows.append(f"number of problems: {problems} (listed above)" if problems else "no problems")
     return "\n".join(rows), not problems
 
 

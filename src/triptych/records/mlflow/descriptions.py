@@ -123,6 +123,6 @@ def _reproduction(run: RunFolder, facts: Json) -> str:
         return f"To reproduce this run: `dvc repro {item}` with these parameters. The git commit is not recorded."
     steps = [f"`git checkout {commit[:COMMIT_LENGTH]}`", f"`dvc repro {item}`"]
     if facts.get("git_dirty"):
-        steps.insert(1, "set this run's parameters, since there were uncommitted changes")
+        steps.insert(1, "set this run's parameters (there were uncommitted changes, perhaps also in the code)")
     kept = f"`dvc exp apply {facts['dvc_exp']}` restores its settings and results. " if "dvc_exp" in facts else ""
     return f"{kept}To reproduce this run: {', then '.join(steps)}."

@@ -57,7 +57,7 @@ def _copy_results(project: Project, settings: Settings) -> None:
 
 @contextmanager
 def _warning(what: str) -> Iterator[None]:
-    """Leave something out with a warning if its files are damaged."""
+    """End the block with a warning if it finds damaged files."""
     try:
         yield
     except TriptychError as error:
