@@ -31,6 +31,6 @@ def rows(name: str) -> Iterator[dict[str, object]]:
 
 if __name__ == "__main__":
     found = [row for name in sys.argv[1:] or sys.exit("name one or more trained VAEs or flows") for row in rows(name)]
-    writer = csv.DictWriter(sys.stdout, list(found[0]))
+    writer = csv.DictWriter(sys.stdout, list(found[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(found)

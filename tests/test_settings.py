@@ -331,7 +331,7 @@ def test_a_missing_key_is_named(params: dict, key: str, names: str) -> None:
 
 
 def test_a_recipe_of_another_family_is_named(params: dict) -> None:
-    words = r"recipes\.gan-mnist\..*: unknown key; .*, or give experiments\.vae-20d a recipe of its family$"
+    words = r"recipes\.gan-mnist\..*: unknown key; .*; if the recipe is of another family, change experiments\.vae-20d"
     with pytest.raises(TriptychError, match=words):
         parse(changed(params, "experiments/vae-20d/recipe", "gan-mnist"))
 

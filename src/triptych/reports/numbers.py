@@ -42,7 +42,9 @@ def number_in(cell: object) -> float | None:
 
 
 def show_number(value: object) -> str:
-    """Return a number with four digits, from 100 on with two decimals; return integers and words in full.
+    """Return a number with four digits; return integers and words in full.
+
+    From 100 on, it has two decimals; below 0.001 and from a million on, three digits and an exponent.
 
     >>> [show_number(value) for value in (815824, -111.956, 1.0, 0.00004, "by hand")]
     ['815,824', '-111.96', '1', '4.00e-05', 'by hand']
@@ -54,4 +56,4 @@ def show_number(value: object) -> str:
         return f"{number:,.0f}"
     if 100 <= abs(number) < 1e6:
         return f"{number:,.2f}"
-    return f"{number:.4g}" if number == 0 or 1e-3 <= abs(number) < 100 else f"{number:.2e}"
+    return f"{number:z.4g}" if number == 0 or 1e-3 <= abs(number) < 100 else f"{number:.2e}"

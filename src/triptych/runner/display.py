@@ -126,7 +126,7 @@ class Display:
                 self.notice(MEMORY)
         elif stage:
             self._finish(stage)
-            self.phase("no stage is running")
+            self.phase("finishing" if len(self.finished) == len(self.expected) else "no stage is running")
         else:
             for line in output.lines[-1:]:  # that there was nothing to do
                 self._print(line)

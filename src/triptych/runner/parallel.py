@@ -11,7 +11,8 @@ Private or undocumented parts of DVC that this module uses:
 - `Repo(_wait_for_lock=True)`, `Repo.index`, `Repo.scm_context`, `Repo.state`, `dvc.repo.lock_repo`
 - `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`
 - `dvc.stage.run.prepare_kwargs` (extended)
-- `dvc.stage.run.cmd_run` (extended), `Dependency.save`, `Dependency.get_hash` (replaced): in `dvc_inputs.py`
+- `dvc.stage.run.cmd_run`, `Stage.save` (extended), `Dependency.save`, `Dependency.get_hash` (replaced): in
+  `dvc_inputs.py`
 - `Stage.reproduce`, `Stage.changed`, `Stage.addressing`, `Stage.dump`, `Stage.dvcfile._lockfile`
 - `ParamsDependency.read_params` (replaced), `dvc.dependency.param.read_param_file`: in `dvc_params.py`
 - the modules in `DVC_MODULES`; and in `repository/lock_file.py` `to_lockfile` and `dumps_yaml`

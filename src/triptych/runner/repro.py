@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @contextmanager
 def only_one(project: Project, display: Display) -> Iterator[None]:
     """Wait until no other `triptych repro` runs in this project, and let others wait until the block ends."""
-    display.phase("waiting until no other `triptych repro` runs")
+    display.phase("looking for another `triptych repro`")
     with locked(project.private / "repro.lock", "`triptych repro`", display.notice):
         yield
 

@@ -70,6 +70,6 @@ def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -
         return settings
     written = written_place(tree, place)
     if written != place and words == f": {UNKNOWN_KEY}":
-        words += f", or give {key_path(place[:2])} a recipe of its family"
+        words += f"; if the recipe is of another family, change {key_path([*place[:2], 'recipe'])}"
     sentence = f"{origin}: {key_path(written)}{words}"
     raise TriptychError(" ".join(sentence.split()))
