@@ -389,7 +389,7 @@ def sentences_on_flows(flow: str) -> Iterator[str]:
     assert name == f"{flow}-multiscale"
     (low, second), *_, (high, last) = others
     differ = f"8 draws make a difference of {low:.3f} (`{second}`) to {high:.3f} (`{last}`)."
-    yield f"On these 300 images, 8 draws lower its bits per dimension by {least:.3f}."
+    yield f"On these 300 images, 8 draws lower the bits per dimension of `{name}` by {least:.3f}."
     whole = result(name)[BITS]
     yield f"gained as much, {whole:.3f} would become {whole - least:.3f}, which is above 1.08."
     yield f"For the other flows, {differ}"

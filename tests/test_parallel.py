@@ -22,6 +22,7 @@ from types import MappingProxyType, SimpleNamespace
 
 import dvc.stage.run
 import pytest
+from dvc.stage import Stage
 from ruamel.yaml import YAML
 
 from conftest import ROOT, environment, is_gone, wait_until
@@ -278,6 +279,22 @@ def test_a_stage_runs_again_after_a_change_of_its_code(tmp_path: Path, run: Call
     assert result.read_text() == "a\n"
     runs = 3 if run is forced_dvc else 2  # the last result is in DVC's cache
     assert (tmp_path / "log").read_text() == "ran\n" * runs
+
+
+def test_an_edit_while_dvc_restores_a_result_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "PROCESSES", multiprocessing.get_context("fork"))
+    project = make_project(tmp_path, {"a": "cp code a"})
+    pipeline, code = tmp_path / "dvc.yaml", tmp_path / "code"
+    pipeline.write_text(pipeline.read_text().replace("deps: []", "deps: [code]"))
+    for text in ("a\n", "b\n"):
+        code.write_text(text)
+        assert run_stages(project, workers=1) == 0
+    restore = Stage.checkout
+    monkeypatch.setattr(Stage, "checkout", lambda stage, **options: (restore(stage, **options), code.write_text("c\n")))
+    code.write_text("a\n")
+    assert run_stages(project, workers=1) == 0
+    assert ((tmp_path / "a").read_text(), code.read_text()) == ("a\n", "c\n")
+    assert parallel.begin_planning(project)() == Plan(["a"], {"a": []})
 
 
 def test_without_help_of_the_system_a_process_ends_with_its_parent(tmp_path: Path) -> None:
