@@ -46,6 +46,16 @@ def test_all_metrics_fit_into_one_table(folder: Path, capsys: pytest.CaptureFixt
     assert max(map(len, lines)) <= COLUMNS
 
 
+def test_compare_names_a_revision_that_dvc_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("profile: quick\n")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    for command in ("git init -q", "dvc init -q", "git add .", "git commit -q -m before"):
+        subprocess.run(command.split(), cwd=tmp_path, env=environment(), check=True)
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    with pytest.raises(TriptychError, match=r"^DVC cannot read params\.yaml or dvc\.yaml of workspace: "):
+        compare(Project(tmp_path), "HEAD", None)
+
+
 def test_the_difference_after_a_changed_recipe_is_short(params: dict) -> None:
     metrics = metrics_of(KEPT / "quick")
     assert set(params["experiments"] | params["studies"]) <= set(metrics), KEEP

@@ -380,11 +380,10 @@ def test_a_killed_triptych_repro_takes_its_stages_with_it(
     assert (project.root / "a").exists()
 
 
-def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:
-    commands = {name: f"echo $$ > {name}-pid; exec sleep 3600" for name in "abcd"}
-    project = make_project(tmp_path / "p", commands, tiny_params)
+def interrupted(project: Project, *arguments: str, stages: int) -> tuple[str, str]:
+    """Press Ctrl-C when so many stages of `triptych repro` run; return what it prints to stdout and stderr."""
     command = subprocess.Popen(
-        ["triptych", "repro", "--jobs", "2"],
+        ["triptych", "repro", *arguments],
         cwd=project.root,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -392,31 +391,27 @@ def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_par
         text=True,
         start_new_session=True,
     )
-    wait_until(lambda: len(started(project)) == 2)
+    wait_until(lambda: len(started(project)) == stages)
     os.killpg(command.pid, signal.SIGINT)
-    said, errors = command.communicate()
+    printed = command.communicate()
     assert command.returncode == INTERRUPTED
+    assert all(is_gone(pid) for pid in started(project))
+    return printed
+
+
+def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_params: dict) -> None:
+    commands = {name: f"echo $$ > {name}-pid; exec sleep 3600" for name in "abcd"}
+    project = make_project(tmp_path / "p", commands, tiny_params)
+    said, errors = interrupted(project, "--jobs", "2", stages=2)
     assert re.fullmatch(r"stopped: ([ab] \(.+\)), ([ab] \(.+\)); 0 of 4 stages done\n", said)
     assert errors.strip() == "triptych: stopped; run the command again to continue from the last checkpoint"
-    assert all(is_gone(pid) for pid in started(project))
     assert len(started(project)) == 2
 
 
 def test_ctrl_c_ends_a_single_stage_with_its_output_shown(tmp_path: Path, tiny_params: dict) -> None:
     project = make_project(tmp_path / "p", {"a": "echo $$ > a-pid; exec sleep 3600"}, tiny_params)
-    command = subprocess.Popen(
-        ["triptych", "repro", "--verbose", "a"],
-        cwd=project.root,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    wait_until(lambda: len(started(project)) == 1)
-    os.killpg(command.pid, signal.SIGINT)
-    _, said = command.communicate()
-    assert command.returncode == INTERRUPTED
-    assert said.endswith("triptych: stopped; run the command again to continue from the last checkpoint\n")
+    _, errors = interrupted(project, "--verbose", "a", stages=1)
+    assert errors.endswith("triptych: stopped; run the command again to continue from the last checkpoint\n")
 
 
 def test_an_untested_version_of_dvc_gets_plain_dvc_repro(

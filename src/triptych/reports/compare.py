@@ -47,8 +47,12 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
     if broken := found[0].get("errors"):
-        raise TriptychError(f"DVC cannot read params.yaml of {' and '.join(broken)}: `dvc params diff` shows the error")
+        raise TriptychError(
+            f"DVC cannot read params.yaml or dvc.yaml of {' and '.join(broken)}: `dvc params diff` shows the error"
+        )
     for revision, files in found[1].get("errors", {}).items():
+        if isinstance(files, Exception):
+            raise TriptychError(f"DVC cannot read the numbers of {revision}: {one_line(files)}") from files
         for path, error in files.items():
             if not isinstance(error, FileNotFoundError):  # a stage that has not run
                 warn(f"{path} of {revision} is left out, since DVC cannot read it: {one_line(error)}")
