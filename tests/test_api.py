@@ -24,6 +24,7 @@ from triptych.cli.main import cli
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import read_json
 from triptych.data.prepared import PreparedData
+from triptych.evaluation.settings import Fidelity
 from triptych.models.common.load import load_family
 from triptych.records.mlflow.model_registry import download_version
 from triptych.records.mlflow.store import import_client
@@ -377,6 +378,20 @@ def test_scores_equal_those_of_the_command(project: Path, digits: np.ndarray, tm
     assert "holds int64" in refused(lambda: triptych.score(digits.astype(int), "mnist"))
 
 
+@pytest.mark.usefixtures("project")
+def test_scores_without_resamplings_have_no_errors(digits: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = importlib.import_module("triptych.api.scores")
+    measure = scores.measure
+
+    def without_errors(images: np.ndarray, folder: Path, protocol: Fidelity, *others: object) -> object:
+        return measure(images, folder, protocol.model_copy(update={"resamplings": 0}), *others)
+
+    monkeypatch.setattr(scores, "measure", without_errors)
+    table = triptych.score(digits, "mnist")
+    assert table["value"].notna().all()
+    assert table[["standard_error", "low", "high"]].isna().all(axis=None)
+
+
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_training_again_gives_a_model_of_the_same_settings(name: str, project: Path, tmp_path: Path) -> None:
     """The images, their split and the thread are those of the stage, so the weights are, too."""
@@ -449,6 +464,7 @@ def test_wrong_settings_are_refused_in_one_sentence(change: dict, words: str) ->
         ({"images": np.full((200, 28, 28), 0.4)}, "holds shades of grey"),
         ({"images": np.zeros((200, 3, 28, 28), bool)}, "colour images of 28 by 28, but a VAE models grey images"),
         ({"valid": np.zeros((1, 28, 28))}, "1 held-out images are too few"),
+        ({"images": np.eye(28)[None].repeat(3, 0)}, "1 training images are too few"),
         ({"valid": np.zeros((9, 20, 20))}, r"the array of held-out images has the shape \(9, 20, 20\)"),
         ({"settings": ["vae"]}, "use a mapping"),
         ({"profile": "fast"}, "profile is 'fast'; use quick or full"),

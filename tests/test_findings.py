@@ -120,7 +120,7 @@ def test_models_with_overlapping_intervals_are_not_ranked(settings: Settings) ->
     assert "The best is gan-mnist: its 95 % interval overlaps that of vae-20d, so their order is uncertain." in fidelity
     del metrics["vae-2d"]["fid_classifier"]["low"]
     fidelity, *_ = answer(settings, "families", metrics)
-    assert "The best is gan-mnist: there are no intervals, so the order of the models is uncertain." in fidelity
+    assert "The best is gan-mnist: there are no intervals, so their order is uncertain." in fidelity
 
 
 def test_models_with_different_numbers_of_updates_are_not_ranked(settings: Settings) -> None:

@@ -439,9 +439,10 @@ def test_the_samples_of_all_experiments_name_their_source_without_its_checksum(
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(sheet)
     monkeypatch.setattr(report, "image_panels", lambda _, title: titles.append(title))
     monkeypatch.setattr(report, "save_images", lambda *_, **__: None)
-    metrics = {"profile": "full", "data": {"source": "the user's folder, mnist.npz (sha256 5dde5c27)"}}
+    sources = [f"the user's folder, {name} (sha256 5dde5c27)" for name in ("binary.npz", "mnist.npz", "mnist.npz")]
+    metrics = [{"profile": "full", "data": {"source": source}} for source in sources]
     report._save_samples(tmp_path / "X2-samples.png", {"vae": sheet}, metrics)
-    assert titles == ["Samples after training, profile full, images: the user's folder, mnist.npz"]
+    assert titles == ["Samples after training, profile full, from binary.npz and mnist.npz"]
 
 
 def test_curves_begin_at_the_lowest_value_and_none_hides_another() -> None:

@@ -99,6 +99,29 @@ def test_ten_images_in_random_order_are_a_training_set() -> None:
         assert len(pieces["train"][0]) == 10
 
 
+@pytest.mark.parametrize("names", [("train",), ("train", "valid", "test")])
+def test_the_first_own_images_of_a_split_have_all_classes(names: tuple[str, ...]) -> None:
+    """Some measurements use the first images of a split, and own images may be sorted by class."""
+    labels = np.repeat(np.arange(4, dtype=np.uint8), 250)
+    arrays = {f"{kind}_{split}": labels for kind in "xy" for split in names}
+    for images, found in split_images(arrays, None, "own.npz", seed=0, own=True).values():
+        assert set(found[:40]) == {0, 1, 2, 3}
+        assert np.array_equal(images, found)
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({"train": 3}, "own.npz has too few images for the train split: use 1 or more"),
+        ({"train": 50, "test": 3}, "own.npz has too few images for the test split: use 4 or more"),
+    ],
+)
+def test_too_few_images_for_a_split_are_refused(counts: dict[str, int], problem: str) -> None:
+    arrays = {f"x_{split}": np.zeros(count, np.uint8) for split, count in counts.items()}
+    with pytest.raises(TriptychError, match=problem):
+        split_images(arrays, None, "own.npz", seed=0)
+
+
 def test_dequantised_images_stay_in_their_levels_and_repeat(tmp_path: Path) -> None:
     raw_file(tmp_path / "raw.npz", train=80, test=30)
     data = run(tmp_path, dataset(dequantization="uniform"))

@@ -168,7 +168,7 @@ def test_a_damaged_database_costs_one_warning(
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run")
-    with pytest.raises(TriptychError, match=r"No result is lost\. .* delete .*mlflow\.db"):
+    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*delete the file .*no result is lost"):
         sync(project, settings)
     database(project).unlink()
     assert_complete(project, settings)
@@ -707,7 +707,7 @@ def test_the_ui_command_refuses_a_damaged_or_read_only_database(
 ) -> None:
     database(project).write_bytes(b"no database" * 1000)
     with pytest.raises(
-        TriptychError, match=r"mlflow\.db \(.*not a database.*\): try again .* delete it, and `triptych sync`"
+        TriptychError, match=r"mlflow\.db \(.*not a database.*\): try again .* delete the file and run `triptych sync`"
     ):
         ui.serve(project, 5000)
     monkeypatch.setattr(os, "access", lambda path, _: path != database(project))  # root may write to all files

@@ -238,7 +238,8 @@ def test_the_command_compares_sets_side_by_side(
     assert of_part["value"] > of_part["standard_error"] > 0
     table, said = run_score(real, more, "--reference", "mnist")
     assert f"{more}: 300 images, of which a random 150 are measured" in said
-    heading, fid, *_, counts, _, compared, protocol, _ = table.splitlines()
+    heading, fid, *_, counts, _, compared, protocol, errors, _ = table.splitlines()
+    assert errors.startswith("± is the standard error")
     assert heading.split() == [str(real), str(more), "real", "validation", "images"]
     measured = read_json(project / "data" / "reference" / "mnist" / "manifest.json")["real_validation_images"]
     name, own, *_ = fid.split()

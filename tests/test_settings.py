@@ -191,6 +191,7 @@ def test_documents_settings(params: dict) -> None:
             "mnist-v1",
             "references.cifar10: classes is cifar10-v1, but",
         ),
+        ("references/cifar10/classes", "cifar10-v1", "references.cifar10.classes: the embedded images for cifar10 are"),
         ("references/cifar10/classes", None, "references.cifar10: inception does not know the classes"),
         ("references/cifar10/classes", "none", "references.cifar10: inception does not know the classes"),
         ("references/mnist/dataset", "binarized_mnist", "references.mnist.dataset: binarized_mnist is binarised"),
@@ -359,6 +360,21 @@ def test_an_experiment_is_its_recipe_with_its_own_settings(params: dict) -> None
 def test_null_turns_an_option_of_the_recipe_off(params: dict) -> None:
     assert parse(params).experiment("vae-100d-tuned").ema == 0.999
     assert parse(changed(params, "experiments/vae-100d-tuned/ema", None)).experiment("vae-100d-tuned").ema is None
+    without_dropout = parse(changed(params, "experiments/gan-mnist/model/dropout", None))
+    assert without_dropout.experiment("gan-mnist").model.dropout == 0.0
+    off = {"reg_type": None, "reg_cf": None, "spectral_normalization": None, "generator_loss": None}
+    data = copy.deepcopy(params)
+    data["recipes"]["sngan"]["model"] |= {"reg_type": "r1gp", "reg_cf": 1.0, "spectral_normalization": True}
+    data["experiments"]["cifar10-jsd-1"] |= {"players": None, "model": {"loss_type": "jsd", **off}}
+    assert parse(params).experiment("cifar10-jsd-1").players
+    found = parse(data).experiment("cifar10-jsd-1")
+    assert found.players == {}
+    assert [getattr(found.model, key) for key in off] == ["none", 0.0, False, "metric"]
+
+
+def test_null_for_a_key_that_the_recipe_lacks_is_refused(params: dict) -> None:
+    with pytest.raises(TriptychError, match=r"experiments\.vae-20d\.emaa: unknown key"):
+        parse(changed(params, "experiments/vae-20d/emaa", None))
 
 
 def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:

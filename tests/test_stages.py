@@ -20,12 +20,13 @@ from triptych.core.json_files import Document, read_json, write_json
 from triptych.core.tracker import Console
 from triptych.data.image_files import read_images
 from triptych.data.prepared import PreparedData
-from triptych.evaluation.context import Evaluation
+from triptych.evaluation.context import Evaluation, ends
 from triptych.evaluation.fidelity import extractors
 from triptych.evaluation.fidelity.extractors import Extractor
 from triptych.evaluation.fidelity.frechet import Gaussian, square_root, squared_distance
+from triptych.evaluation.flow import latent_traversal
 from triptych.evaluation.gan import pictures
-from triptych.evaluation.gan.pictures import POINTS, ROWS, ends
+from triptych.evaluation.gan.pictures import POINTS, ROWS
 from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.inference.sampling import write_samples
@@ -581,7 +582,7 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     before = contents(tmp_path / "copy" / "plots")
-    with pytest.raises(TriptychError, match="missing or damaged"):
+    with pytest.raises(TriptychError, match=r"is damaged: run `dvc checkout"):
         run_evaluate(tiny, prepared, tmp_path / "copy", "vae-20d")
     shutil.rmtree(weights.parent)
     with pytest.raises(TriptychError, match="does not exist: run the stage"):
@@ -618,10 +619,20 @@ def test_a_classifier_with_a_batch_that_is_larger_than_the_training_set_is_refus
         run_classifier(settings, prepared, tmp_path, "mnist")
 
 
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_the_ends_of_traversals_have_different_classes(count: int) -> None:
+    labels = torch.arange(1000) % count
+    found = latent_traversal._pairs(1000, labels)
+    assert len({index for pair in found for index in pair}) == 2 * latent_traversal.PAIRS
+    assert all(labels[left] != labels[right] for left, right in found)
+    spread = [index for pair in latent_traversal._pairs(1000, None) for index in pair]
+    assert spread == [0, 200, 400, 599, 799, 999]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 10])
 def test_interpolations_connect_different_classes(count: int) -> None:
     labels = torch.arange(40) % count
-    found = ends(labels)
+    found = ends(labels, ROWS)
     assert len(found) == ROWS
     told = [(int(labels[left]), int(labels[right])) for left, right in found]
     assert all((left != right) == (count > 1) for left, right in told)

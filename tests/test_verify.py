@@ -391,7 +391,8 @@ def test_a_damaged_database_of_mlflow_is_a_problem_and_a_busy_one_is_none(
     monkeypatch.setattr(check_views, "_check_run", fail)
     [found] = check_mlflow(project, ["vae"])
     assert found.verdict is verdict
-    assert problem in found.detail or "run `triptych sync`" in found.detail
+    assert problem in found.detail
+    assert "run `triptych sync`" in found.detail
 
 
 def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:

@@ -27,7 +27,8 @@ def score(images: Images, reference: str, *, project: str | Path | None = None) 
     default that of the working directory. Raises TriptychError, one sentence, for other images.
 
     Columns: `low` and `high` are the ends of the 95 % interval, from as many resamplings of the images as
-    `resamplings` says; `real_images` is the value of real images in place of `images`, the best that a model can reach.
+    `resamplings` says. They and `standard_error` are NaN if it is 0. `real_images` is the value of real images in place
+    of `images`, the best that a model can reach.
 
     >>> table = triptych.score(triptych.load("vae-20d").sample(1000), "mnist")
     >>> float(table.loc["fid_classifier", "value"]) > 0
@@ -39,4 +40,4 @@ def score(images: Images, reference: str, *, project: str | Path | None = None) 
     folder = reference_folder(found, settings, reference)
     rows = measure(to_levels(images, LABEL), folder, settings.active.fidelity, settings.runtime, LABEL)
     table = pd.DataFrame.from_dict(dict(rows), orient="index").rename_axis("measure")
-    return table[[*FIRST, *table.columns.difference(FIRST, sort=False)]]
+    return table.reindex(columns=[*FIRST, *table.columns.difference(FIRST, sort=False)])

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DATA = "images"  # the name of data in memory
 BUDGETS = ("epochs", "epoch_updates", "snapshot_epochs")  # keys that params.yaml has by profile
 HELD_OUT = 10  # one of so many images is held out
+LEAST = 2  # images for training and for validation, which have standard deviations
 
 
 def train(
@@ -157,8 +158,9 @@ def _pieces(images: Images, valid: Images | None, experiment: Experiment) -> dic
         held_out = model_pixels(valid, "the array of held-out images", shape, binary=binary)
     else:
         order = np.random.default_rng(experiment.seed).permutation(len(pixels))
-        count = max(2, len(pixels) // HELD_OUT)
+        count = max(LEAST, len(pixels) // HELD_OUT)
         held_out, pixels = pixels[np.sort(order[:count])], pixels[np.sort(order[count:])]
-    if len(held_out) < 2:
-        raise TriptychError(f"{len(held_out)} held-out images are too few: use 2 or more")
+    for kind, part in (("training", pixels), ("held-out", held_out)):
+        if len(part) < LEAST:
+            raise TriptychError(f"{len(part)} {kind} images are too few: use {LEAST} or more")
     return {"train": pixels, "valid": held_out, "test": held_out[:0]}

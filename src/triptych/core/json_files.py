@@ -26,7 +26,7 @@ class Document(dict[str, Any]):
 
 def read_json(path: Path) -> Document:
     """Return the JSON object of a file. Raises TriptychError if the file is missing or damaged."""
-    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `dvc repro`")
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `triptych repro`")
     try:
         data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

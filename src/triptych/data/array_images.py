@@ -24,7 +24,7 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
     [0, 128, 255]
     """
     try:
-        array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+        array = np.asarray(_float32(images.detach().cpu()) if hasattr(images, "detach") else images)
     except (TypeError, ValueError):
         raise TriptychError(f"{label} is no array: give images of equal shape, as NumPy or PyTorch arrays") from None
     if array.dtype == bool:
@@ -38,6 +38,11 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
     if array.dtype != np.uint8:
         raise TriptychError(f"{label} holds {array.dtype}: use uint8 from 0 to 255, floats from 0 to 1, or bool")
     return array
+
+
+def _float32(tensor: Any) -> Any:  # noqa: ANN401 (a tensor of PyTorch)
+    """Return a tensor of floats in float32, since NumPy lacks some of PyTorch's types; others unchanged."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool) -> np.ndarray:  # noqa: ANN401

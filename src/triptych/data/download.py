@@ -13,6 +13,8 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
+from filelock import FileLock
+
 from triptych.core.errors import TriptychError
 from triptych.core.files import CHUNK, atomic_file, atomic_folder
 from triptych.core.messages import one_line
@@ -35,9 +37,15 @@ MOST_BYTES = 1 << 30  # of a download, and of one file in an archive
 def download(images: str, downloads: Path) -> tuple[Path, str]:
     """Download an image set unless it is there; return the folder of its files and a description for the records.
 
-    Raises TriptychError if the network is missing or a checksum differs.
+    Another process that needs the same images waits. Raises TriptychError if the network is missing or a checksum
+    differs.
     """
-    folder = downloads / images
+    downloads.mkdir(parents=True, exist_ok=True)
+    with FileLock(downloads / f"{images}.lock"):
+        return _download(images, downloads / images)
+
+
+def _download(images: str, folder: Path) -> tuple[Path, str]:
     if images == "binarized_mnist":
         download_amat(folder)
         return folder, "binarised MNIST (Larochelle), the published .amat files"

@@ -11,6 +11,7 @@ from triptych.data.raw_images import ImageSet
 
 FILE = Path(__file__).parent / "embedded" / "mnist-12000.npz"
 EMBEDDED = ("mnist", "binarized_mnist", "cifar10")  # the data sets that these images stand for
+COLOURED = "cifar10"  # coloured digits stand for it
 MARGIN = 2  # pixels around a coloured digit
 COLOUR_SEED = 0
 
@@ -22,7 +23,7 @@ def embedded_images(images: str) -> ImageSet:
     coloured digits (n, 3, 32, 32).
     """
     digits = read_npz(FILE)
-    if images != "cifar10":
+    if images != COLOURED:
         return ImageSet(digits, "12,000 digits of MNIST", "embedded")
     rng = np.random.default_rng(COLOUR_SEED)
     coloured = {name: _coloured(array, rng) if name.startswith("x_") else array for name, array in digits.items()}

@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.hashing import sha256_of_file
+from triptych.core.hashing import require_sha256
 from triptych.core.json_schemas import Count, JsonSchema, JsonShape, read_document
 
 ADVICE = "run the prepare stage of this data set again"
@@ -70,7 +70,7 @@ class PreparedData:
         return self._load(f"y_{split}")
 
     def continuous(self, split: str) -> np.ndarray:
-        """Return the dequantised images of a split, float32 (n, ...) in [0, 1); every model is evaluated on them."""
+        """Return the dequantised images of a split, float32 (n, ...) in [0, 1): those of the evaluation."""
         return self._load(f"continuous_{split}")
 
     def _load(self, name: str) -> np.ndarray:
@@ -78,8 +78,7 @@ class PreparedData:
         expected = self.manifest["files"].get(path.name)
         if expected is None:
             raise TriptychError(f"{path} is missing: {ADVICE}")
-        if sha256_of_file(path) != expected:
-            raise TriptychError(f"{path} is damaged: {ADVICE}")
+        require_sha256(path, expected, ADVICE)
         return np.load(path, allow_pickle=False)
 
     @property

@@ -14,7 +14,8 @@ from triptych.data.image_shapes import IMAGE_SHAPES
 from triptych.data.own_images import OwnImages, describe_own
 
 OWN = re.compile(r"own/[A-Za-z0-9][A-Za-z0-9._-]*")  # below `data/`
-Several = Annotated[int, Field(ge=2, le=2_000_000)]  # a standard error needs two or more
+LEAST = 4  # images of validation and test: precision and recall use the third nearest other image
+Several = Annotated[int, Field(ge=LEAST, le=2_000_000)]
 
 
 class Splits(Section):

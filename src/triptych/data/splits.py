@@ -8,11 +8,10 @@ import numpy as np
 
 from triptych.core.errors import TriptychError
 from triptych.data.image_shapes import SPLITS
-from triptych.data.settings import Splits
+from triptych.data.settings import LEAST, Splits
 
 Piece = tuple[np.ndarray, np.ndarray | None]
 SHARE = 10  # of the training images: one of so many goes into each missing split
-LEAST = 2  # images in a split
 
 
 def split_images(
@@ -22,12 +21,13 @@ def split_images(
 
     Without a published validation split, the end of the training images is taken. Missing splits of own images, or
     without `splits`, are drawn from the training images. If a split has more images than `splits` asks for, a random
-    subset is kept, because some files are sorted by class.
+    subset is kept, because some files are sorted by class. Own images are shuffled, because the first ones of a split
+    stand for all in some measurements.
     Raises TriptychError if there are too few images, or if the training images are sorted by class.
     """
     missing = [split for split in SPLITS if f"x_{split}" not in arrays]
     drawn = own or not splits
-    sizes = splits or default_sizes({name[2:]: len(array) for name, array in arrays.items() if name[0] == "x"})
+    sizes = splits or default_sizes({name[2:]: len(array) for name, array in arrays.items() if name[0] == "x"}, origin)
     if missing:
         arrays = _with_missing(arrays, sizes, missing, origin, np.random.default_rng(seed) if drawn else None)
         if "valid" in missing and not drawn:
@@ -40,15 +40,18 @@ def split_images(
                 f"{origin} has {len(images):,} {split} images, fewer than splits.{split} = {size:,}: "
                 "lower it in params.yaml"
             )
-        if len(images) > size:
-            kept = np.sort(np.random.default_rng(seed).permutation(len(images))[:size])
+        if own or len(images) > size:
+            kept = np.random.default_rng(seed).permutation(len(images))[:size]
+            kept = kept if own else np.sort(kept)
             images, labels = images[kept], None if labels is None else labels[kept]
         pieces[split] = (images, labels)
     return pieces
 
 
-def default_sizes(counts: Mapping[str, int]) -> Splits:
+def default_sizes(counts: Mapping[str, int], origin: str = "the data set") -> Splits:
     """Return all images of each split; a missing split has a tenth of the training images.
+
+    Raises TriptychError, which names `origin`, if a split has too few images.
 
     >>> default_sizes({"train": 300})
     Splits(train=240, valid=30, test=30)
@@ -56,7 +59,11 @@ def default_sizes(counts: Mapping[str, int]) -> Splits:
     tenth = max(LEAST, counts["train"] // SHARE)
     missing = [split for split in SPLITS if split not in counts]
     sizes = dict.fromkeys(missing, tenth) | counts
-    return Splits.model_validate(sizes | {"train": counts["train"] - tenth * len(missing)})
+    sizes["train"] -= tenth * len(missing)
+    for split, least in (("train", 1), ("valid", LEAST), ("test", LEAST)):
+        if sizes[split] < least:
+            raise TriptychError(f"{origin} has too few images for the {split} split: use {least} or more")
+    return Splits.model_validate(sizes)
 
 
 def _with_missing(

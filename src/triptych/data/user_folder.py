@@ -15,6 +15,7 @@ from triptych.data.npz_files import read_npz
 from triptych.data.published_formats import FORMATS
 
 FOLDER_VARIABLE = "TRIPTYCH_DATA"
+USER_FOLDER = "the user's folder, "  # the descriptions of its files begin with these words
 
 
 def read_user_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
@@ -23,7 +24,7 @@ def read_user_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     is_npz = files[0].suffix == ".npz"
     arrays = read_npz(files[0]) if is_npz else FORMATS[images].read(files[0].parent)
     name = files[0].name if len(files) == 1 else images
-    description = f"the user's folder, {name} (sha256 {folder_checksum(images)})"
+    description = f"{USER_FOLDER}{name} (sha256 {folder_checksum(images)})"
     return arrays, str(files[0] if is_npz else files[0].parent), description
 
 

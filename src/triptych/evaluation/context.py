@@ -29,6 +29,18 @@ def at_epoch(epoch: int) -> str:
     return f"after epoch {epoch}" if epoch else "before training"
 
 
+def ends(labels: Tensor, rows: int) -> list[tuple[int, int]]:
+    """Return the indices of the first and the last image of each row, from the labels (n,) of images.
+
+    The two are of different classes, and all classes are used in turn. If there is only one class, both are of it.
+    """
+    classes = labels.unique().tolist()
+    members = {label: (labels == label).nonzero().squeeze(1).tolist() for label in classes}
+    turns = [classes[turn % len(classes)] for turn in range(2 * rows)]
+    found = [members[label][turns[:turn].count(label) % len(members[label])] for turn, label in enumerate(turns)]
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
 def label_texts(labels: Tensor | None, pair: tuple[int, int]) -> tuple[str, str]:
     """Return the labels of two images, or empty texts if no labels are known."""
     return ("", "") if labels is None else (str(int(labels[pair[0]])), str(int(labels[pair[1]])))

@@ -54,7 +54,7 @@ def verdict(best: str, intervals: Mapping[str, Interval | None]) -> str:
     """Return whether the intervals support that `best` is better than the others, which are named if not."""
     others = {name: interval for name, interval in intervals.items() if name != best}
     if None in intervals.values():
-        return "there are no intervals, so the order of the models is uncertain"
+        return "there are no intervals, so their order is uncertain"
     similar = [name for name, interval in others.items() if overlap(interval, intervals[best])]
     if similar:
         return f"its 95 % interval overlaps that of {' and '.join(similar)}, so their order is uncertain"

@@ -42,7 +42,7 @@ STYLE = {f"{part}.color": INK for part in ("text", "xtick", "ytick")} | {
     "figure.facecolor": "none",
 }
 LINE_COLOURS = 128  # in a figure of lines, bars or points
-SHADES, PHOTOGRAPH_COLOURS = 16, 64  # of the images in a figure: grey, or coloured
+SHADES, PHOTOGRAPH_COLOURS = 16, 240  # of the images in a figure: grey, or coloured
 LEVELS = 16  # of transparency of the text around images
 WIDTH, HEIGHT, DPI = 7.0, 4.2, 120  # inches, inches, pixels per inch
 

@@ -147,7 +147,7 @@ def non_saturating(cq: Tensor) -> Tensor:
 
 
 METRICS = {"jsd": jsd, "w1": w1, "JSD": jsd, "W1": w1}
-"""By our names and by those of the course's code, as the penalties."""
+"""By Triptych's names and by those of the course's code; `PENALTIES` has both, too."""
 PENALTIES = {None: None, "ogp": ogp, "r1gp": r1gp, "GP": ogp, "R1": r1gp}
 GENERATOR_LOSSES = {
     jsd: {"metric": jsd_of_generated, "non_saturating": non_saturating},

@@ -13,6 +13,7 @@ from triptych.reports.numbers import FORMATS
 Rows = Mapping[str, Mapping[str, Any]]
 
 REAL = "real validation images"
+ERRORS = "± is the standard error over images, and the 95 % interval follows."
 ORIGIN = ("dataset", "split", "images", "source", "data_sha256", "extractor", "weights_sha256", "key")
 """Keys of the manifest of reference statistics that say what images were compared with."""
 
@@ -57,6 +58,6 @@ def _protocol(names: Mapping[str, str], rows: Rows, manifest: Mapping[str, Any])
         f"{manifest['source']}.",
         f"Features of {manifest['extractor']}; KID over {kid['subsets']} subsets of {kid['subset_size']:,} images, IS "
         f"over {parts} parts, precision and recall with {rows[names['recall']]['neighbours']} neighbours.",
-        "± is the standard error over images, and the 95 % interval follows. Lower is better for FID and KID, higher "
-        "for the others. Compare FIDs of equal numbers of images only.",
+        *([ERRORS] if "standard_error" in kid else []),
+        "Lower is better for FID and KID, higher for the others. Compare FIDs of equal numbers of images only.",
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.settings_types import Profile
+from triptych.data.embedded_images import COLOURED
 from triptych.data.image_shapes import IMAGE_SHAPES, Shape, colours, in_words
 from triptych.data.settings import Dataset
 from triptych.data.splits import default_sizes
@@ -107,7 +108,11 @@ def _check_reference(settings: Settings, name: str, facts: Mapping[str, Facts]) 
     if settings.datasets[reference.dataset].binarization != "none":
         words = f": {reference.dataset} is binarised, and an extractor is for 8-bit images; name a data set that is not"
         raise SettingsError([*place, "dataset"], words)
+    images = settings.datasets[reference.dataset].images
     for profile, values in settings.profiles.items():
+        if values.source == "embedded" and images == COLOURED and reference.names_classes_at(profile, images):
+            words = f": the embedded images for {images} are digits, which have other classes; use none for {profile}"
+            raise SettingsError([*place, "classes"], words)
         count, subset = reference.published_at(profile), values.fidelity.kid_subset_size
         if 0 < count < subset:
             words = f" is {count}, fewer than the {subset} of profiles.{profile}.fidelity.kid_subset_size; raise it"
@@ -167,7 +172,7 @@ def check_training(place: list[str], experiment: Experiment, profile: Profile, t
             raise SettingsError([*place, "players", player], f": the players are {' and '.join(model.players)}")
     if batch_size < model.least_batch:
         raise SettingsError([*place, "batch_size"], f" is {batch_size}; this model needs {model.least_batch} or more")
-    if train_images:
+    if train_images is not None:
         _check_batch(place, batch_size, train_images, profile, model.batches_per_step)
 
 

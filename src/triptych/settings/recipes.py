@@ -25,8 +25,9 @@ class SettingsError(ValueError):
 def merge_recipes(data: Json) -> Json:
     """Return the settings with each experiment and study merged over its recipe, without the key `recipe`.
 
-    Mappings merge key by key; every other value of the entry replaces that of the recipe. Parts of a wrong type stay
-    as they are, so that validation refuses them. Raises SettingsError if a recipe is missing or unusable.
+    Mappings merge key by key; every other value of the entry replaces that of the recipe, and null removes it. Parts
+    of a wrong type stay as they are, so that validation refuses them. Raises SettingsError if a recipe is missing or
+    unusable.
     """
     recipes = data.get("recipes")
     if not isinstance(recipes, dict):
@@ -63,8 +64,11 @@ def _merged_entry(entry: Any, recipes: Json, place: tuple[str, str]) -> Any:  # 
 def _merged(base: Json, changes: Json) -> Json:
     merged = dict(base)
     for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
+        if key in base and value is None:
+            del merged[key]
+        else:
+            both = isinstance(value, dict) and isinstance(base.get(key), dict)
+            merged[key] = _merged(base[key], value) if both else value
     return merged
 
 

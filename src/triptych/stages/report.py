@@ -10,7 +10,7 @@ from triptych.core.files import atomic_file, atomic_folder
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import read_document
 from triptych.core.tracker import Tracker
-from triptych.data.user_folder import without_checksum
+from triptych.data.user_folder import USER_FOLDER, without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.over_seeds import spreads
 from triptych.evaluation.results_file import Results, measured
@@ -83,7 +83,7 @@ def report(
                 figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
             sheets = {_with_updates(name, compared[name]): samples[name] for name in compared}
-            _save_samples(folder / f"X2-samples-{reference}.png", sheets, next(iter(compared.values())))
+            _save_samples(folder / f"X2-samples-{reference}.png", sheets, list(compared.values()))
         if panels := [panel(name, path) for name, path in snapshots.items() if path.exists() and name in first]:
             figure = metric_and_fid(panels, "What each critic estimates, and FID")
             save(figure, folder / "M2.7c-progress.png")
@@ -141,22 +141,23 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
     highest_first = measure.startswith("is")
     compared = dict(sorted(compared.items(), key=lambda item: item[1][measure]["value"], reverse=highest_first))
     rows, words = [found[measure] for found in compared.values()], SHOWN[measure]
-    protocol = next(found[name_of("fid", found)] for found in compared.values())
+    reference = rows[0]["reference"]  # "none" for the inception score
+    against = "" if reference == "none" else f", reference {reference}"
     return bars(
         names=list(compared),
         **_colours(compared, families),
         values=[row["value"] for row in rows],
         errors=[row.get("standard_error", 0.0) for row in rows],
-        title=f"{words.split(' (')[0]}, {protocol['samples']:,} samples, reference {protocol['reference']}",
+        title=f"{words.split(' (')[0]}, {rows[0]['samples']:,} samples{against}",
         label=words,
         real=rows[0]["real_images"],
     )
 
 
-def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Numbers) -> None:
+def _save_samples(path: Path, samples: Mapping[str, Path], metrics: Sequence[Numbers]) -> None:
     found = [(name, read_sheet(sheet)) for name, sheet in samples.items()]
-    source = without_checksum(metrics["data"]["source"])
-    title = f"Samples after training, profile {metrics['profile']}, images: {source}"
+    sources = [without_checksum(each["data"]["source"]).removeprefix(USER_FOLDER) for each in metrics]
+    title = f"Samples after training, profile {metrics[0]['profile']}, from {' and '.join(dict.fromkeys(sources))}"
     save_images(image_panels(found, title), path, colour=any(sheet.ndim == 3 for _, sheet in found))
 
 

@@ -36,7 +36,7 @@ def write_history(path: Path, history: History) -> None:
 
 def read_history(path: Path) -> History:
     """Return the rows of a history file, without its empty cells. Raises TriptychError if it is missing or damaged."""
-    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, `dvc repro` does")
+    content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `triptych repro`")
     try:
         header, *lines = content.decode().splitlines()
         columns = header.split(",")

@@ -32,8 +32,8 @@ def fit(
     """Train to the last epoch, from the last checkpoint if there is one. Return the history, one row per epoch.
 
     Row 0 describes the untrained model. Snapshots are saved in the checkpoint folder. If several processes train the
-    model, rank 0 writes all files. Raises DivergenceError, with the place, if a loss or a validation number is not
-    finite.
+    model, rank 0 writes all files. Raises DivergenceError, with the place, if a loss is not finite, too large
+    or constant, or if a validation number is not finite.
     """
     epochs, snapshots = trainer.duration.epochs, trainer.duration.snapshots(trainer.family.first_snapshot)
     is_writer = distributed.rank() == 0

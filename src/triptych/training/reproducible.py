@@ -58,6 +58,7 @@ def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     device = pick_device(runtime.device)
     keep_freed_memory()
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(runtime.threads)
     torch.set_deterministic_debug_mode("error")  # like use_deterministic_algorithms, without importing the compiler
@@ -67,9 +68,11 @@ def deterministic(runtime: Runtime) -> Iterator[torch.device]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or OUT_OF_MEMORY.search(str(error)):
             raise TriptychError(
-                f"the memory of {describe_device(device)} is not enough: lower batch_size, or the widths of the model"
+                f"the memory of {describe_device(device)} is not enough: lower batch_size or the widths of the "
+                "model, or measure fewer images"
             ) from None
         raise
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fills

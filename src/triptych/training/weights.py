@@ -28,7 +28,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    with readable(path, "run the stage that makes it, `dvc repro` does"):
+    with readable(path, "run the stage that makes it, for example with `triptych repro`"):
         try:
             return load_file(path)
         except SafetensorError as error:

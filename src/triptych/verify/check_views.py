@@ -9,7 +9,6 @@ from pathlib import Path
 
 from triptych.core.file_names import MANIFEST, RESULTS
 from triptych.core.json_files import flatten, is_number, read_json
-from triptych.core.messages import one_line
 from triptych.records.mlflow.store import Store, expected_errors
 from triptych.records.run_folder import RunFolder, run_folder_of
 from triptych.repository.project import Project
@@ -18,7 +17,7 @@ from triptych.stages.summary import extractors_of, read_summary, summarise
 from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
-BROKEN = ("malformed", "not a database")  # SQLite's words about a damaged file
+DAMAGED = ("malformed", "not a database")  # SQLite's words about a damaged file
 
 
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
@@ -89,11 +88,9 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         try:
             yield _check_run(store, run, project.results(name))
         except expected_errors() as error:
-            if store.is_local and any(words in str(error) for words in BROKEN):
-                advice = "the database is broken: delete it and run `triptych sync`"
-                yield Finding("MLflow", str(store.database), Verdict.DAMAGED, advice)
-            else:
-                yield Finding("MLflow", store.uri, Verdict.NOT_COMPARED, f"MLflow does not answer ({one_line(error)})")
+            is_damaged = store.is_local and any(words in str(error) for words in DAMAGED)
+            verdict = Verdict.DAMAGED if is_damaged else Verdict.NOT_COMPARED
+            yield Finding("MLflow", store.uri, verdict, store.problem(error))
             return
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.hashing import sha256_of_file, sha256_of_json
+from triptych.core.hashing import require_sha256, sha256_of_file, sha256_of_json
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import Count, JsonSchema, JsonShape, read_document
 from triptych.evaluation.fidelity.extractors import CLASS_LOGITS, FEATURES, Extractors, Features, Kind
@@ -128,8 +128,8 @@ class ReferenceStatistics:
     def load(cls, folder: Path) -> Self:
         """Read a folder that the stage `reference` wrote. Raises TriptychError if it is missing or damaged."""
         manifest = read_document(folder / MANIFEST, ReferenceManifest)
-        if sha256_of_file(folder / STATISTICS) != manifest["statistics_sha256"]:
-            raise TriptychError(f"{folder / STATISTICS} is damaged: delete {folder} and run its stage again")
+        advice = f"delete {folder} and run its stage again"
+        require_sha256(folder / STATISTICS, manifest["statistics_sha256"], advice)
         tensors = load_tensors(folder / STATISTICS)
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
         origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})

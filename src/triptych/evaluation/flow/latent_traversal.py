@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.dequantization import LEVELS
-from triptych.evaluation.context import Evaluation, label_texts
+from triptych.evaluation.context import Evaluation, ends, label_texts
 from triptych.evaluation.flow.inference import encode
 
 PAIRS, POINTS = 3, 10
@@ -31,7 +31,7 @@ class Traversals:
 
 @torch.no_grad()
 def traversals(evaluation: Evaluation) -> Traversals:
-    """Return lines between the latents of pairs of test images, of different classes if enough classes are known."""
+    """Return lines between the latents of pairs of test images, of different classes if classes are known."""
     test = evaluation.splits["test"].pixels
     labels = evaluation.labels("test")
     pairs = _pairs(len(test), labels)
@@ -48,13 +48,16 @@ def traversals(evaluation: Evaluation) -> Traversals:
 def _pairs(count: int, labels: Tensor | None) -> list[tuple[int, int]]:
     """Return pairs of image indices, spread over the split, such that no class occurs twice.
 
-    If there are too few classes, or no labels, the pairs are at equal distances.
+    With fewer classes, the two of a pair are of different classes. Without labels, the pairs are at equal distances.
     """
-    order = torch.linspace(0, count - 1, min(count, 20 * PAIRS)).round().long().tolist()
+    if labels is None:
+        chosen = torch.linspace(0, count - 1, 2 * PAIRS).round().long().tolist()
+        return list(zip(chosen[::2], chosen[1::2], strict=True))
+    order = torch.linspace(0, count - 1, min(count, 20 * PAIRS)).round().long()
     first_of_class: dict[int, int] = {}
-    for index in order if labels is not None else ():
+    for index in order.tolist():
         first_of_class.setdefault(int(labels[index]), index)
     chosen = list(first_of_class.values())[: 2 * PAIRS]
-    if len(chosen) < 2 * PAIRS:
-        chosen = torch.linspace(0, count - 1, 2 * PAIRS).round().long().tolist()
-    return list(zip(chosen[::2], chosen[1::2], strict=True))
+    if len(chosen) == 2 * PAIRS:
+        return list(zip(chosen[::2], chosen[1::2], strict=True))
+    return [(int(order[one]), int(order[other])) for one, other in ends(labels[order], PAIRS)]

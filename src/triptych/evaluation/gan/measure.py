@@ -68,7 +68,7 @@ def _critic_progress(evaluation: Evaluation) -> dict[str, Any]:
 
 def _scores(evaluation: Evaluation) -> dict[int, dict[str, Any]]:
     """Return the scores by epoch. Finished scores are kept in files, and a second call reads them."""
-    epochs = sorted(set(evaluation.snapshots) - {0})  # the critic of the untrained model estimates nothing
+    epochs = sorted(set(evaluation.snapshots) - {0, evaluation.last})  # an untrained critic estimates nothing
     paths = {epoch: evaluation.partial_results / f"scores-{epoch:04d}.json" for epoch in epochs}
     progress = Progress(evaluation.name, len(paths), sum(path.exists() for path in paths.values()), "snapshots")
     for done, (epoch, path) in enumerate(paths.items(), start=1):
@@ -117,8 +117,9 @@ def sentence(found: RankCorrelation | None, snapshots: int) -> str:
     """Return the conclusion that the permutation test of the correlation supports."""
     fewest = fewest_for_test()
     if snapshots < fewest:
+        count = "1 trained snapshot is" if snapshots == 1 else f"{snapshots} trained snapshots are"
         return (
-            f"{snapshots} trained snapshots are too few to test whether the critic's estimate follows FID: p cannot be "
+            f"{count} too few to test whether the critic's estimate follows FID: p cannot be "
             f"below {smallest_p(snapshots):.2g}, and p < {SIGNIFICANCE:g} needs {fewest} or more"
         )
     if found is None:

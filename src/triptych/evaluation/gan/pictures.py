@@ -1,9 +1,8 @@
 """The pictures of a GAN: its losses, its samples, interpolations, and the critic's estimate over training."""
 
 import torch
-from torch import Tensor
 
-from triptych.evaluation.context import Evaluation, at_epoch, label_texts
+from triptych.evaluation.context import Evaluation, at_epoch, ends, label_texts
 from triptych.evaluation.gan.presentation import CHARTS
 from triptych.evaluation.snapshot_scores import SNAPSHOTS, panel
 from triptych.evaluation.uint8_images import to_uint8
@@ -63,7 +62,7 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
     labels = None
     if evaluation.classify:
         labels = evaluation.classify(to_uint8(evaluation.family.sample(latents), "samples").to(latents.device)).cpu()
-    chosen = ends(torch.zeros(CANDIDATES) if labels is None else labels)
+    chosen = ends(torch.zeros(CANDIDATES) if labels is None else labels, ROWS)
     first, last = (latents[list(side)][:, None] for side in zip(*chosen, strict=True))
     points = torch.lerp(first, last, torch.linspace(0, 1, POINTS, device=latents.device)[:, None])
     images = to_uint8(evaluation.family.sample(points.flatten(0, 1)), "interpolations")
@@ -76,15 +75,3 @@ def _draw_interpolations(evaluation: Evaluation) -> None:
         [label_texts(labels, pair) for pair in chosen],
     )
     save_images(figure, evaluation.folder / "U2.7-interpolations.png", colour=images.ndim == 4)
-
-
-def ends(labels: Tensor) -> list[tuple[int, int]]:
-    """Return the indices of the first and the last sample of each row, from the labels (n,) of samples.
-
-    The two are of different classes, and all classes are used in turn. If there is only one class, both are of it.
-    """
-    classes = labels.unique().tolist()
-    members = {label: (labels == label).nonzero().squeeze(1).tolist() for label in classes}
-    turns = [classes[turn % len(classes)] for turn in range(2 * ROWS)]
-    found = [members[label][turns[:turn].count(label) % len(members[label])] for turn, label in enumerate(turns)]
-    return list(zip(found[::2], found[1::2], strict=True))

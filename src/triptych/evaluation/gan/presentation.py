@@ -53,10 +53,11 @@ def notes(metrics: Metrics) -> Iterator[str]:
     yield f"{_capital(found['correlation']['sentence'])} (M2.7d)."
     if any(each.get("jsd", 0.0) < 0.0 for each in (best, last)):
         yield NEGATIVE
+    label = "± standard error, M2.7b" if any(key.endswith(ERROR) for key in last) else "M2.7b"
     if best["update"] == last["update"]:
-        yield f"The last snapshot has the lowest FID: {_scores(last)} (± standard error, M2.7b)."
+        yield f"The last snapshot has the lowest FID: {_scores(last)} ({label})."
     else:
-        yield f"Snapshot of the lowest FID: {_scores(best)}. Last snapshot: {_scores(last)} (± standard error, M2.7b)."
+        yield f"Snapshot of the lowest FID: {_scores(best)}. Last snapshot: {_scores(last)} ({label})."
         intervals = {f"update {each['update']:,}": interval_of(each, name_of("fid", each)) for each in (best, last)}
         first, other = intervals
         yield f"FID of {first} beside that of {other}: {verdict(first, intervals)}."

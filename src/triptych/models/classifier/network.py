@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
-from triptych.core.hashing import sha256_of_file
+from triptych.core.hashing import require_sha256
 from triptych.core.json_files import MAKE_AGAIN
 from triptych.core.json_schemas import JsonSchema, read_document
 from triptych.data.image_shapes import CLASSES
@@ -164,7 +164,6 @@ def load_classifier(folder: Path, device: torch.device) -> ClassifierNetwork:
         raise TriptychError(f"{path} is damaged: settings.model is not valid; {MAKE_AGAIN}") from None
     with seeded(0, "overwritten by the weights"):
         network = build_classifier(settings)
-    if sha256_of_file(folder / WEIGHTS) != manifest["weights_sha256"]:
-        raise TriptychError(f"{folder / WEIGHTS} is damaged: {MAKE_AGAIN}")
+    require_sha256(folder / WEIGHTS, manifest["weights_sha256"], MAKE_AGAIN)
     load_into(network, folder / WEIGHTS, device)
     return network.eval()

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST, WEIGHTS
-from triptych.core.hashing import sha256_of_file
+from triptych.core.hashing import require_sha256
 from triptych.core.json_files import Document
 from triptych.core.json_schemas import read_document
 from triptych.models.common.manifest import ModelManifest
@@ -24,7 +24,7 @@ def verified_manifest(folder: Path) -> Document:
     """
     manifest = read_document(folder / MANIFEST, ModelManifest)
     for name, expected in manifest["files"].items():
-        _verify(folder / name, expected)
+        require_sha256(folder / name, expected, _advice(folder))
     return manifest
 
 
@@ -35,7 +35,7 @@ def load_family(folder: Path, device: torch.device) -> Family:
     """
     path = folder / MANIFEST
     manifest = read_document(path, ModelManifest)
-    _verify(folder / WEIGHTS, manifest["weights_sha256"])
+    require_sha256(folder / WEIGHTS, manifest["weights_sha256"], _advice(folder))
     name = manifest["settings"]["family"]
     if name not in FAMILIES:
         raise TriptychError(f"{path} is damaged: settings.family is {name}, which is no family; train the model again")
@@ -51,6 +51,5 @@ def load_family(folder: Path, device: torch.device) -> Family:
     return family
 
 
-def _verify(path: Path, expected: str) -> None:
-    if not path.exists() or sha256_of_file(path) != expected:
-        raise TriptychError(f"{path} is missing or damaged: run `dvc checkout {path.parent}` or train the model again")
+def _advice(folder: Path) -> str:
+    return f"run `dvc checkout {folder}` or train the model again"

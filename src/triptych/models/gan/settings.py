@@ -87,7 +87,7 @@ class Model(FamilySettings):
     def _options_are_off(cls, data: Any) -> Any:  # noqa: ANN401 (any YAML value)
         if not isinstance(data, dict) or data.get("architecture") not in tuple(OFF):
             return data
-        return OFF[data["architecture"]] | data
+        return OFF[data["architecture"]] | {key: value for key, value in data.items() if value is not None}
 
     def misfit(self, shape: Shape) -> str:
         fits = self.architecture == "mlp" or shape[-1] in SIDES

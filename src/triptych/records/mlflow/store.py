@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from triptych.core.json_files import flatten
+from triptych.core.messages import one_line
 from triptych.core.process_ids import is_alive
 from triptych.records.mlflow.descriptions import NOTE, experiment_note, refreshed_note
 from triptych.records.mlflow.saved_view import interface_tags, refreshed_tag
@@ -109,6 +110,15 @@ class Store:
             if self.is_local:
                 client.search_experiments(max_results=1)
             return client
+
+    def problem(self, error: Exception) -> str:
+        """Return a sentence about one of the `expected_errors`, with advice."""
+        if not self.is_local:
+            return f"MLflow at {self.uri} does not answer ({one_line(error)}): try again later"
+        return (
+            f"MLflow cannot use {self.database} ({one_line(error)}): try again when no stage runs, or delete the file "
+            "and run `triptych sync`, which rebuilds its runs"
+        )
 
     @property
     def _lock(self) -> FileLock:

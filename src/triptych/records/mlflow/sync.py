@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
-from triptych.core.messages import one_line, warn
+from triptych.core.messages import warn
 from triptych.records.journal import look_up
 from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
 from triptych.records.mlflow.run_writer import bring_up_to_date
@@ -40,10 +40,7 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
                 rebuilt.append(_sync_run(store, run))
         delete_unknown_files(store)
     except expected_errors() as error:
-        advice = f"Sync again later, or first delete {store.database}" if store.is_local else "Sync again later"
-        raise TriptychError(
-            f"MLflow at {store.uri} does not answer ({one_line(error)}). No result is lost. {advice}."
-        ) from None
+        raise TriptychError(f"{store.problem(error)}; no result is lost") from None
     return len(rebuilt), sum(rebuilt)
 
 

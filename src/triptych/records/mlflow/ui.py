@@ -15,7 +15,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from triptych.core.errors import TriptychError
-from triptych.core.messages import one_line
 from triptych.records.headlines import title_of
 from triptych.records.mlflow.saved_view import address_of
 from triptych.records.mlflow.store import ENVIRONMENT, Store, expected_errors
@@ -70,10 +69,7 @@ def _experiments(store: Store, address: str) -> str:
     try:
         return experiment_lines(store, address)
     except expected_errors() as error:
-        raise TriptychError(
-            f"MLflow cannot use {database} ({one_line(error)}): try again when no stage runs; if it is damaged, "
-            "delete it, and `triptych sync` rebuilds its runs"
-        ) from None
+        raise TriptychError(store.problem(error)) from None
 
 
 def experiment_lines(store: Store, address: str) -> str:
