@@ -168,7 +168,7 @@ def test_a_damaged_database_costs_one_warning(
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run")
-    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*delete the file .*no result is lost"):
+    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*delete the file and run `triptych sync`"):
         sync(project, settings)
     database(project).unlink()
     assert_complete(project, settings)

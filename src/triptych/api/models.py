@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from triptych.api.projects import open_project
+from triptych.api.projects import find_project, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, read_json
@@ -46,7 +46,7 @@ def load(
     name, folder = str(experiment), Path(experiment)
     if name.startswith(REGISTRY):
         return _from_registry(name, project, str(device))
-    if isinstance(experiment, Path) or len(folder.parts) > 1 or (folder / MANIFEST).is_file():
+    if isinstance(experiment, Path) or os.sep in name or (folder / MANIFEST).is_file():
         return _from_folder(folder.resolve(), str(device))
     found, settings = open_project(project)
     if name not in settings.experiments and folder.is_dir():
@@ -82,7 +82,7 @@ def _from_registry(uri: str, project: str | Path | None, device: str) -> Trained
 
 
 def _local_store(project: str | Path | None) -> str:
-    store = Store(Project.find(Path(project or ".").resolve()))
+    store = Store(find_project(project))
     if not store.database.exists():  # MLflow would create it
         raise TriptychError(f"{store.database} does not exist: run `triptych sync`, or set {URI_VARIABLE}")
     return store.uri

@@ -19,8 +19,16 @@ def open_project(folder: str | Path | None = None) -> tuple[Project, Settings]:
 
     Raises TriptychError if there is no project, or if its params.yaml is invalid.
     """
-    project = Project.find(Path(folder or ".").resolve())
+    project = find_project(folder)
     return project, load(project.params)
+
+
+def find_project(folder: str | Path | None) -> Project:
+    """Return the project around `folder`, by default the working directory. Raises TriptychError if there is none."""
+    start = Path(folder or ".").resolve()
+    if not start.is_dir():
+        raise TriptychError(f"{start} is not a folder: name that of a project")
+    return Project.find(start)
 
 
 def reference_folder(project: Project, settings: Settings, name: str) -> Path:

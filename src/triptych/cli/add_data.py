@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.stages import open_project
+from triptych.cli.common import open_project
 from triptych.core.errors import TriptychError
 
 

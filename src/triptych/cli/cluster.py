@@ -6,25 +6,33 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.stages import open_project
+from triptych.cli.common import MOST_SEEDS, open_project, sync_records
+
+OWN_OPTIONS = {"time": "use --hours", "cpus-per-task": "use --cores", "array": "use --at-a-time"} | dict.fromkeys(
+    ("dependency", "error", "job-name", "open-mode", "output", "requeue", "signal"), "Triptych sets it"
+)
+"""Options of sbatch that the command sets itself, and what to do instead."""
 
 
-def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
-    """Split NAME=VALUE."""
-    pairs = [word.partition("=") for word in words]
-    for name, sign, value in pairs:
-        if not (name and sign and value) or name.startswith("-"):
-            raise click.BadParameter(f"{name}: write NAME=VALUE, such as partition=gpu")
-        if name == "time":
-            raise click.BadParameter("time: use --hours")
-    return {name: value for name, _, value in pairs}
+def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict[str, str | bool]:
+    """Split NAME=VALUE; a NAME alone is an option without a value."""
+    options: dict[str, str | bool] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = name.replace("_", "-")
+        if not name or name.startswith("-") or (sign and not value):
+            raise click.BadParameter(f"{word}: write NAME=VALUE or NAME, such as partition=gpu or exclusive")
+        if name in OWN_OPTIONS:
+            raise click.BadParameter(f"{name}: {OWN_OPTIONS[name]}")
+        options[name] = value if sign else True
+    return options
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_SEEDS),
     help="first set in params.yaml how many seeds each experiment, or each of NAMES, has",
 )
 @click.option(
@@ -43,9 +51,9 @@ def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]
 @click.option(
     "--slurm",
     multiple=True,
-    metavar="NAME=VALUE",
+    metavar="NAME[=VALUE]",
     callback=_slurm_options,
-    help="any other option of sbatch, such as partition=gpu or gpus-per-node=1",
+    help="another option of sbatch, such as partition=gpu, gpus-per-node=1 or exclusive",
 )
 @click.option(
     "--scratch",
@@ -59,7 +67,7 @@ def submit(
     hours: float,
     cores: int | None,
     at_a_time: int,
-    slurm: dict[str, str],
+    slurm: dict[str, str | bool],
     scratch: Path | None,
 ) -> None:
     """Submit experiments and studies NAMES with their seeds, or all, that are not up to date: one SLURM job each."""
@@ -81,7 +89,7 @@ def submit(
     options = SlurmOptions(max(1, round(hours * 60)), cores or runtime.threads * runtime.processes, at_a_time, slurm)
     groups = settings.seed_groups()
     with_further_seeds = [each for name in names for each in groups.get(name, [name])]
-    submission = run(project, settings, with_further_seeds, options, scratch)
+    submission = run(project, settings, with_further_seeds, options, scratch and scratch.absolute())
     if SHARED in submission.jobs:
         click.echo(f"job {submission.jobs[SHARED]}: stages that the other jobs need; they start after it")
     for name, number in submission.jobs.items():
@@ -94,7 +102,6 @@ def submit(
 def collect() -> None:
     """Take the finished results of `triptych submit` into the project, and show the state of the other jobs."""
     from triptych.cluster.collect import collect as run
-    from triptych.records.mlflow.sync import sync
 
     project, settings = open_project()
     found = run(project, settings)
@@ -103,8 +110,7 @@ def collect() -> None:
     click.echo(f"collected: {', '.join(found.collected) or 'nothing yet'}")
     if found.missing:
         click.echo(f"not up to date: {', '.join(found.missing)}")
-    total, rebuilt = sync(project, settings)
-    click.echo(f"MLflow shows {total} runs, of which {rebuilt} were rebuilt now")
+    click.echo(sync_records(project, settings))
 
 
 COMMANDS = (submit, collect)

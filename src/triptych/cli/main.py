@@ -14,10 +14,11 @@ import click
 
 from triptych.cli.add_data import add_data
 from triptych.cli.cluster import COMMANDS
+from triptych.cli.common import MOST_SEEDS, open_project, sync_records
 from triptych.cli.errors import INTERRUPTED, errors_in_one_sentence
 from triptych.cli.help import Commands
 from triptych.cli.score import score
-from triptych.cli.stages import STAGES, open_project
+from triptych.cli.stages import STAGES
 from triptych.core.errors import TriptychError
 from triptych.core.process_ids import STAGE_VARIABLE, end_with_parent
 from triptych.core.progress import heartbeat
@@ -29,9 +30,8 @@ from triptych.runner import fork_server
 SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
 # The first three start programs that belong to the user's terminal; the others need neither PyTorch nor MLflow.
 NEVER_FORKED = ("repro", "ui", fork_server.COMMAND, "fetch", "prepare")
-MOST_SEEDS = 1000  # of one experiment
 MOST_SAMPLES = 100_000  # in one file: they are in memory together
-DVC_SPEAKS = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # options that are about DVC's output
+SHOWS_DVC_OUTPUT = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-Z]*")  # of options of `dvc repro`
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,7 +63,7 @@ def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> Non
     project = Project.find(Path.cwd())
     sys.stdout.reconfigure(errors="replace")  # the encoding of the terminal may lack a character of the display
     with (
-        Display(project.root, verbose=verbose or any(map(DVC_SPEAKS.fullmatch, arguments))) as display,
+        Display(project.root, verbose=verbose or any(map(SHOWS_DVC_OUTPUT.fullmatch, arguments))) as display,
         repro.only_one(project, display),
     ):
         planning = repro.begin_planning(project, arguments, display)
@@ -179,12 +179,7 @@ def status() -> None:
 @cli.command()
 def sync() -> None:
     """Rebuild MLflow's records from the files of the results."""
-    from triptych.records.mlflow.sync import sync as run
-
-    project, settings = open_project()
-    with heartbeat("comparing MLflow with the results"):
-        total, rebuilt = run(project, settings)
-    click.echo(f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now")
+    click.echo(sync_records(*open_project()))
 
 
 @cli.command()
@@ -205,7 +200,7 @@ def verify() -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=".png for a grid; for `triptych score`, .npy or .npz (array images)  [default: samples/EXPERIMENT.png]",
+    help=".png: a grid; .npy or .npz (array images): for `triptych score`  [default: samples/EXPERIMENT.png]",
 )
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.stages import open_project
+from triptych.cli.common import open_project
 from triptych.core.file_names import MANIFEST
 
 

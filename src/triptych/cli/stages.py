@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from triptych.cli.common import open_project
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 
 if TYPE_CHECKING:
     from triptych.repository.project import Project
     from triptych.settings.params import Settings
-
-
-def open_project() -> tuple[Project, Settings]:
-    """Return the project around the working directory, and its settings. Raises TriptychError if one is invalid."""
-    from triptych.api import projects
-
-    return projects.open_project()
 
 
 def item(name: str, shown: str | None = None) -> Callable[[Callable], Callable]:

@@ -21,7 +21,7 @@ class SlurmOptions:
     minutes: int
     cores: int
     at_a_time: int
-    more: Mapping[str, str]
+    more: Mapping[str, str | bool]
     """Other options of `sbatch`, by their long names."""
 
     def executor(self, folder: Path) -> Executor:

@@ -95,5 +95,5 @@ def stages_of(settings: Settings, name: str) -> list[str]:
     """Return the stages of an experiment or a study, in order. Raises TriptychError if there is no such name."""
     if name in settings.studies:
         return [f"study@{name}"]
-    settings.experiment(name)
+    settings.entry(name)
     return [f"train@{name}", f"evaluate@{name}"]

@@ -179,7 +179,8 @@ class TrainedModel:
         >>> triptych.load("gan-mnist").sample(16, seed=0).shape
         (16, 28, 28)
         """
-        _require_count("sample: n", n)
+        _require_whole("sample: n", n, 1)
+        _require_whole("sample: seed", seed, 0)
         return draw(self.family, n, seed)
 
     def decode(self, latents: ArrayLike | torch.Tensor) -> NDArray[np.uint8]:
@@ -194,7 +195,10 @@ class TrainedModel:
 
         try:
             array = latents if isinstance(latents, torch.Tensor) else np.ascontiguousarray(latents)
-            points = torch.as_tensor(array, dtype=torch.float32, device=self._device)
+            points = torch.as_tensor(array)
+            if points.is_complex():
+                raise TypeError("complex")
+            points = points.to(self._device, torch.float32)
         except (TypeError, ValueError):
             raise TriptychError(f"latents are no array of numbers: give an array (n, {self.latent})") from None
         if points.dim() != 2 or points.shape[1] != self.latent or not len(points):
@@ -236,8 +240,9 @@ class TrainedModel:
         >>> model.log_likelihood(model.sample(3) > 127, draws=50).shape
         (3,)
         """
+        _require_whole("log_likelihood: seed", seed, 0)
         if draws is not None:
-            _require_count("log_likelihood: draws", draws)
+            _require_whole("log_likelihood: draws", draws, 1)
         function, pixels = self._inference("log_likelihood").log_likelihood, self._pixels(images)
         nats = function(self.family, pixels, seed, *([] if draws is None else [draws]))
         if not nats.isfinite().all():
@@ -263,6 +268,6 @@ class TrainedModel:
         return torch.from_numpy(pixels).to(self._device)
 
 
-def _require_count(label: str, value: object) -> None:
-    if not isinstance(value, Integral) or value < 1:
-        raise TriptychError(f"{label} is {value!r}; use a whole number of 1 or more")
+def _require_whole(label: str, value: object, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise TriptychError(f"{label} is {value!r}; use a whole number of {least} or more")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import chdir
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from triptych.core.errors import TriptychError
+from triptych.core.json_files import flatten
 from triptych.core.messages import one_line, warn
 from triptych.core.settings_types import PROFILES
 from triptych.repository.project import Project
@@ -27,8 +28,8 @@ def compare(project: Project, revision: str, other: str | None) -> str:
     revision, or no commit at all.
     """
     project.require_commit()
-    settings, numbers = _differences(project, revision, other or WORKSPACE)
-    rows = [*_rows_of_settings(settings), *_rows_of_numbers(numbers)]
+    settings, nulls, numbers = _differences(project, revision, other or WORKSPACE)
+    rows = [*_rows_of_settings(settings, nulls), *_rows_of_numbers(numbers)]
     if not rows:
         return "No setting and no headline number differs."
     lines = [("", revision, other or "working tree", "change"), *rows]
@@ -36,7 +37,8 @@ def compare(project: Project, revision: str, other: str | None) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
+def _differences(project: Project, *revisions: str) -> tuple[Changes, list[set[str]], Changes]:
+    """Return the differences in settings, the settings that are null in each revision, and those in numbers."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -44,6 +46,7 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
     try:
         with chdir(project.root), Repo() as repo:
             found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions)]
+            shown = repo.params.show(revs=list(revisions))
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
     if broken := found[0].get("errors"):
@@ -57,20 +60,31 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, Changes]:
             if not isinstance(error, FileNotFoundError):  # a stage that has not run
                 warn(f"{path} of {revision} is left out, since DVC cannot read it: {one_line(error)}")
     settings, numbers = (each.get("diff", {}) for each in found)
-    return settings, numbers
+    return settings, [_nulls(shown[revision]) for revision in revisions], numbers
 
 
-def _rows_of_settings(settings: Changes) -> Iterator[tuple[str, ...]]:
+def _nulls(shown: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the settings that are null in a revision. In the differences of DVC, such a key is missing."""
+    files = [flatten(file.get("data", {})) for file in shown["data"].values()]
+    return {key for values in files for key, value in values.items() if value is None}
+
+
+def _rows_of_settings(settings: Changes, nulls: Sequence[Collection[str]]) -> Iterator[tuple[str, ...]]:
     """Yield one row for each setting whose value in force differs, and for each entry that only one side has.
 
-    `settings` has the unchanged ones, too.
+    A value by profile is in force under its profile only, so a difference in the other one has a row, too. `settings`
+    has the unchanged settings, too, and `nulls` the keys that are null on each side.
     """
     for found in settings.values():
-        sides = [{key: each[side] for key, each in found.items() if each[side] is not None} for side in ("old", "new")]
+        sides = [
+            {key: each[side] for key, each in found.items() if each[side] is not None} | dict.fromkeys(off, "off")
+            for side, off in zip(("old", "new"), nulls, strict=True)
+        ]
+        every = {**found, **sides[0], **sides[1]}
         entries = [{_entry(key) for key in written} for written in sides]
-        for entry, keys in groupby(sorted(found, key=lambda key: (_entry(key), key)), _entry):
+        for entry, keys in groupby(sorted(every, key=lambda key: (_entry(key), key)), _entry):
             present = [entry in names for names in entries]
-            if entry not in found and not all(present):
+            if entry not in every and not all(present):
                 yield entry, *("all keys" if here else "-" for here in present), ""
                 continue
             for key in keys:

@@ -1,7 +1,8 @@
 """`triptych status`: which experiments and studies are trained, how good they are, and what is stale.
 
-Within a second, this module compares `dvc.lock` with the present settings and code, and with the hashes that earlier
-stages have recorded. DVC also checks the data files, and decides what `triptych repro` runs.
+This module compares `dvc.lock` with the present settings and code, and with the hashes that earlier stages have
+recorded. It imports no PyTorch, which takes seconds. DVC also checks the data files, and decides what `triptych repro`
+runs.
 """
 
 from __future__ import annotations
@@ -25,15 +26,14 @@ from triptych.repository.lock_file import read_stages
 from triptych.repository.project import Project
 from triptych.settings.params import Settings, read_written
 from triptych.settings.sections import STAGE_SECTIONS
-from triptych.training.checkpoint import INDEX
-from triptych.training.checkpoint_locks import running_process
+from triptych.training.running import INDEX, running_process
 
 Json = dict[str, Any]
 
 CURRENT, NEVER, RUNNING = "up to date", "not run", "running"
 CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
-LINE = "{:<28} {:<19} {:<8} {:<16} {:>9}  {}"
+LINE = "{:<%d} {:<19} {:<8} {:<16} {:>9}  {}"  # with the width of the names
 
 
 class State(NamedTuple):
@@ -48,9 +48,11 @@ def status(project: Project, settings: Settings) -> str:
 
     A last line says if `report.html` is missing or stale. Raises TriptychError if `dvc.lock` is damaged.
     """
-    lock, states = DvcLock.read(project), []
-    lines = [f"profile {settings.profile}", LINE.format("experiment", "state", "profile", "trained", "in", "test set")]
-    for name in (*settings.experiments, *settings.studies):
+    lock, states, names = DvcLock.read(project), [], [*settings.experiments, *settings.studies]
+    line = LINE % max(map(len, ["experiment", *names]))
+    heads = line.format("experiment", "state", "profile", "trained (UTC)", "in", "test set")
+    lines = [f"profile {settings.profile}", heads]
+    for name in names:
         facts, headline = ("", "", ""), ""
         try:
             state = _state(project, settings, lock, name)
@@ -58,7 +60,7 @@ def status(project: Project, settings: Settings) -> str:
         except TriptychError as error:
             state = State("damaged", str(error))
         states.append(state)
-        lines.append(LINE.format(name, state.word, *facts, headline).rstrip())
+        lines.append(line.format(name, state.word, *facts, headline).rstrip())
         if state.reason:
             lines.append(f"    {state.reason}")
     if stale := [state for state in states if state.word not in (CURRENT, RUNNING)]:
@@ -87,6 +89,8 @@ def _state(project: Project, settings: Settings, lock: DvcLock, name: str) -> St
     evaluated = lock.state(f"evaluate@{name}")
     if trained.word != CURRENT or evaluated == CURRENT:
         return trained
+    if pid := running_process(project.checkpoints, f"evaluate-{name}", project.metrics(name)):
+        return State(RUNNING, f"process {pid} evaluates it")
     return State("not evaluated") if evaluated == NEVER else State("evaluation is stale", evaluated)
 
 

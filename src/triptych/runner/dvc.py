@@ -24,7 +24,7 @@ import sys
 from triptych.core.process_ids import end_with_parent
 end_with_parent(int(sys.argv.pop(1)))
 sys.argv[0] = "dvc"
-if sys.argv[1] == "repro":
+if "repro" in sys.argv[1:3]:  # after --wait-for-lock, too
     from triptych.runner.dvc_inputs import record_inputs_at_start
     record_inputs_at_start()
 from dvc.cli import main

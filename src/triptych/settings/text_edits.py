@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def write_edits(params: Path, text: str, edits: Sequence[Edit]) -> None:
     parse_text(changed, params.name)
     with atomic_file(params) as draft:
         draft.write_bytes(changed)
+        shutil.copymode(params, draft)
 
 
 def _edited(text: str, edits: Sequence[Edit]) -> str:

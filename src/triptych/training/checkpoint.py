@@ -18,12 +18,13 @@ from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import Count, JsonSchema, read_document
 from triptych.training.history import History
+from triptych.training.running import INDEX
 from triptych.training.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STATE, INDEX = "state.safetensors", "index.json"
+STATE = "state.safetensors"
 
 
 class CheckpointIndex(JsonSchema):

@@ -12,11 +12,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from triptych.core.files import disk_errors, remove
-from triptych.core.hashing import sha256_of_json
 from triptych.core.locks import locked
-from triptych.core.process_ids import is_alive
 from triptych.training import distributed
-from triptych.training.checkpoint import INDEX, CheckpointFolder
+from triptych.training.checkpoint import CheckpointFolder
+from triptych.training.running import INDEX, output_lock
 
 KEPT_SECONDS = 30 * 24 * 3600.0  # how long the folder of another unfinished run is kept
 
@@ -49,21 +48,6 @@ def checkpoint_folder(
         yield CheckpointFolder(folder)
         with disk_errors(root):
             _remove(folder)
-
-
-def output_lock(root: Path, name: str, output: Path) -> Path:
-    """Return the lock file of the process that writes `output`. It lies beside the checkpoint folders in `root`."""
-    return root / f"{name}.{sha256_of_json(str(output.resolve()))[:16]}.lock"
-
-
-def running_process(root: Path, name: str, output: Path) -> int | None:
-    """Return the id of the process of this machine that writes `output`, or None."""
-    path = output_lock(root, name, output).with_suffix(".pid")
-    try:
-        pid, written = int(path.read_text(encoding="utf-8")), path.stat().st_mtime
-    except (FileNotFoundError, ValueError):  # none runs, or it has not written its id yet
-        return None
-    return pid if is_alive(pid, written) else None
 
 
 def _folder_lock(folder: Path) -> Path:

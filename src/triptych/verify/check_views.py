@@ -79,7 +79,7 @@ class _PageNumbers(HTMLParser):
 
 def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
     """Compare every point of each model's run in MLflow with the model's history and results."""
-    store = Store(project)
+    store, expected = Store(project), expected_errors()
     for name in names:
         manifest = project.model(name) / MANIFEST
         if not manifest.exists():
@@ -87,7 +87,7 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         run = run_folder_of(project, name, read_json(manifest)["fingerprint"])
         try:
             yield _check_run(store, run, project.results(name))
-        except expected_errors() as error:
+        except expected as error:
             is_damaged = store.is_local and any(words in str(error) for words in DAMAGED)
             verdict = Verdict.DAMAGED if is_damaged else Verdict.NOT_COMPARED
             yield Finding("MLflow", store.uri, verdict, store.problem(error))

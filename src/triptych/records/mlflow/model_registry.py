@@ -84,7 +84,7 @@ def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, d
     Raises TriptychError if the URI is none of `models:/NAME/VERSION`, `models:/NAME/latest` and `models:/NAME@ALIAS`,
     or if MLflow does not answer or has no such version.
     """
-    client_class = import_client()
+    client_class, expected = import_client(), expected_errors()
     from mlflow.artifacts import download_artifacts
 
     try:
@@ -92,7 +92,7 @@ def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, d
         version = _version_of(client, uri)
         path = download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking_uri)
         metrics = client.get_run(version.run_id).data.metrics
-    except expected_errors() as error:
+    except expected as error:
         problem = f"MLflow at {tracking_uri} does not give {uri} ({one_line(error).rstrip('.')})"
         raise TriptychError(f"{problem}: check {URI_VARIABLE} and the name of the model") from None
     return Path(path) / MODEL_DATA, numbers_of_evaluation(metrics)

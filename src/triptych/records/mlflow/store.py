@@ -11,13 +11,15 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
+from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten
 from triptych.core.messages import one_line
 from triptych.core.process_ids import is_alive
@@ -84,7 +86,7 @@ class Store:
 
     @property
     def uri(self) -> str:
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}"
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{quote(str(self.database))}"
 
     @property
     def database(self) -> Path:
@@ -110,6 +112,17 @@ class Store:
             if self.is_local:
                 client.search_experiments(max_results=1)
             return client
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """End the block with a TriptychError at one of the `expected_errors`. A PermissionError names its own file."""
+        expected = expected_errors()  # imports MLflow, which Ctrl-C must not interrupt within an `except` clause
+        try:
+            yield
+        except PermissionError:
+            raise
+        except expected as error:
+            raise TriptychError(self.problem(error)) from None
 
     def problem(self, error: Exception) -> str:
         """Return a sentence about one of the `expected_errors`, with advice."""

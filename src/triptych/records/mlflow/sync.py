@@ -12,7 +12,7 @@ from triptych.core.messages import warn
 from triptych.records.journal import look_up
 from triptych.records.mlflow.artifact_cleanup import delete_unknown_files
 from triptych.records.mlflow.run_writer import bring_up_to_date
-from triptych.records.mlflow.store import Store, expected_errors
+from triptych.records.mlflow.store import Store
 from triptych.records.run_folder import (
     RunFolder,
     all_run_folders,
@@ -33,14 +33,12 @@ def sync(project: Project, settings: Settings) -> tuple[int, int]:
     """
     _copy_results(project, settings)
     store, rebuilt = Store(project, settings.seed_groups()), []
-    try:
+    with store.reported():
         store.mark_dead_runs()
         for run in all_run_folders(project):
             with _warning(f"the run folder {run.path}"):
                 rebuilt.append(_sync_run(store, run))
         delete_unknown_files(store)
-    except expected_errors() as error:
-        raise TriptychError(f"{store.problem(error)}; no result is lost") from None
     return len(rebuilt), sum(rebuilt)
 
 

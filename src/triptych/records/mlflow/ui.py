@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from urllib.request import urlopen
 from triptych.core.errors import TriptychError
 from triptych.records.headlines import title_of
 from triptych.records.mlflow.saved_view import address_of
-from triptych.records.mlflow.store import ENVIRONMENT, Store, expected_errors
+from triptych.records.mlflow.store import ENVIRONMENT, Store
 from triptych.repository.project import Project
 
 HOST = "127.0.0.1"
@@ -66,10 +67,8 @@ def _experiments(store: Store, address: str) -> str:
     for place in (database.parent, database):  # SQLite writes a journal beside the database
         if place.exists() and not os.access(place, os.W_OK):
             raise TriptychError(f"{place} is read-only, and MLflow writes to it: make it writable")
-    try:
+    with store.reported():
         return experiment_lines(store, address)
-    except expected_errors() as error:
-        raise TriptychError(store.problem(error)) from None
 
 
 def experiment_lines(store: Store, address: str) -> str:
@@ -84,8 +83,9 @@ def _refuse_port_in_use(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
-            raise TriptychError(f"port {port} is in use: free it, or choose another one with --port") from None
+        except OSError as error:
+            problem = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise TriptychError(f"port {port} {problem}: choose another one with --port") from None
 
 
 def _start_server(store: Store, port: int, errors: IO[bytes]) -> subprocess.Popen:

@@ -35,6 +35,7 @@ OF_SAMPLES = {
 OF_DENSITY = {
     "loss": "mean of log q + u in nats over fresh samples of the flow, with its standard error; u is the energy",
     "kl": "KL(q || p) in nats, with its standard error: the loss plus the log normaliser, by quadrature",
+    "log_normaliser": "log of the integral of exp(-u), by quadrature",
     "share_on_left_arc": "share of these samples with z1 < 0; half of the density lies there",
 }
 

@@ -141,6 +141,7 @@ def _draw_divergences(evaluation: StudyEvaluation) -> None:
         for name in settings.densities
     }
     mark = (1 - settings.annealing.start) * settings.annealing.ramp * last if settings.annealing else None
-    title = "Divergence of the flow from the density, while the annealed loss is trained"
+    title = "Divergence of the flow from the density during training"
+    title += ", with an annealed loss" if settings.annealing else ""
     figure = curves_over_iterations(lines, title=title, label="KL(q || p), nats", mark=mark)
     save(figure, evaluation.folder / "M3.9-kl.png")
