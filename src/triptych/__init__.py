@@ -7,8 +7,8 @@
 | `score` | measure FID, KID, IS, precision and recall of images of any origin |
 | `train` | train a model on images in memory, outside any pipeline |
 | `objectives` | the package of the documents' functions |
-| `TrainedModel` | the class of what `load` and `train` return |
-| `TriptychError` | the exception, one sentence, of everything that a user can correct |
+| `TrainedModel` | the class of the models that `load` and `train` return |
+| `TriptychError` | the error for everything that a user can correct; its message is one sentence |
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DATA = "images"  # the name of data in memory
 BUDGETS = ("epochs", "epoch_updates", "snapshot_epochs")  # keys that params.yaml has by profile
-HELD_OUT = 10  # one of so many images is held out
+HELD_OUT = 10  # every tenth image is held out
 LEAST = 2  # images for training and for validation, which have standard deviations
 
 

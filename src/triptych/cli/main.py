@@ -39,8 +39,8 @@ SHOWS_DVC_OUTPUT = re.compile(r"--dry|--quiet|--interactive|-[a-zA-Z]*[qi][a-zA-
 def cli() -> None:
     """Train, evaluate and compare VAEs, GANs and normalizing flows.
 
-    `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, reference, train, evaluate, study and
-    report; DVC runs them. All settings are in params.yaml.
+    `triptych repro` runs the whole pipeline. Its stages are fetch, prepare, classifier, reference, train,
+    evaluate, study and report; DVC runs them. All settings are in params.yaml.
     `triptych COMMAND --help` describes a command.
     """
 

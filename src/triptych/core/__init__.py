@@ -1,1 +1,1 @@
-"""Shared foundations: errors, files, hashes, project paths and progress."""
+"""Shared foundations: errors, files, hashes, locks and progress."""

@@ -26,5 +26,5 @@ def to_uint8(intensities: Tensor, name: str) -> Tensor:
     low, high = float(intensities.min()), float(intensities.max())
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         words = f"intensities from {low:.3g} to {high:.3g}, but they must lie in [0, 1]"
-        raise TriptychError(f"{name}: {words}: correct the family's `sample`")
+        raise TriptychError(f"{name}: {words}: correct the family's `decode`")
     return (intensities.clamp(0, 1) * 255).round().to(torch.uint8)

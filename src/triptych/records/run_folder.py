@@ -39,11 +39,11 @@ from triptych.training.history import STEPS, History, read_history, step_name
 Json = dict[str, Any]
 
 CURVES = ("train_", "valid_", "snapshot_")
-"""In MLflow, the last part of the name of every curve begins with one of these; no measured number's does."""
+"""In MLflow, the last part of the name of every curve begins with one of these, and that of no other number."""
 RENAMED = "measured."  # before a measured number that has the name of a curve
 SPEEDS = ("train_seconds", "seconds_per_update", "images_per_second", "iterations_per_second")
 """Facts of the journal that MLflow shows as metrics."""
-PICTURES = "[A-Z][0-9]*.png"  # named by the deliverable that they show, such as U1.13-elbo.png
+PICTURES = "[A-Z][0-9]*.png"  # U1.13-elbo.png answers question U1.13: docs/questions.md
 MLFLOW_LINK = "mlflow.json"
 LAYOUT_VERSION = 5
 """The version of the layout in which MLflow shows a run. After an increase, `triptych sync` rebuilds every run once."""

@@ -7,7 +7,7 @@ To add a kind, write its modules and add one entry to `STUDIES`. A kind is a pac
 | --- | --- |
 | `settings` | `Settings`, which validates an entry under `studies:` |
 | `training` | `build`, which returns the study in training |
-| `measure` | `measure`, which returns the numbers, and `headline_numbers`, which sums them up for DVC's tables |
+| `measure` | `measure`, which returns the numbers, and `headline_numbers`, which returns the few of DVC's tables |
 | `pictures` | `draw_pictures` |
 
 Kinds and model families share one set of names in MLflow, so a kind must not have the name of a family.

@@ -56,7 +56,7 @@ class Family(ABC):
     def step(self, pixels: Tensor, update: Update) -> dict[str, Tensor]:
         """Make one step from images uint8 (n, ...), `batches_per_step` batches: call `update(player, loss)` per player.
 
-        Returns detached scalars by name, the loss first. Each becomes a column of the history.
+        Returns detached scalars by name. Each becomes a column of the history, and the progress line shows the first.
         """
 
     @abstractmethod

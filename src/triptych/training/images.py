@@ -55,7 +55,7 @@ class TrainingImages:
 
 
 def require_batch(key: str, images_per_update: int, data: PreparedData) -> None:
-    """Raise TriptychError unless an update needs at most the training images; `key` is that of its batch size."""
+    """Raise TriptychError, which names the setting `key`, if an update needs more images than the training has."""
     if images_per_update > (known := data.size("train")):
         needs = f"{key} needs {images_per_update:,} images per update"
         raise TriptychError(f"{needs}, more than the {known:,} training images of {data.name}: lower it")

@@ -36,8 +36,8 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def gpu_count() -> int:
-    """Return the number of CUDA GPUs that can be used."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0  # it also counts GPUs with too old a driver
+    """Return the number of CUDA GPUs that can be used; `device_count` also counts those with too old a driver."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def describe_device(device: torch.device) -> str:

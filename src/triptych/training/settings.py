@@ -22,7 +22,8 @@ Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Runtime(Section):
-    """Where and how the computation runs. Results depend on these keys, except the last three.
+    """Where and how the computation runs. Results depend on these keys, except on `data_on_device`, `cuda_graphs` and
+    `checkpoint_seconds`.
 
     runtime:
       device: cuda

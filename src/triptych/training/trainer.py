@@ -36,7 +36,7 @@ class Duration:
     def snapshots(self, first: int) -> list[int]:
         """Return the epochs after which snapshots are taken. `first` is the family's epoch of the first snapshot.
 
-        The last epoch needs no snapshot: its weights are the result. With one epoch or none, it may have one, too.
+        The last epoch needs no snapshot: its weights are the result. A training of one epoch or none may have one, too.
 
         >>> Duration(epochs=40).snapshots(first=1), Duration(epochs=8, snapshot_epochs=2).snapshots(first=0)
         ([1, 20], [0, 2, 4, 6])

@@ -81,7 +81,10 @@ class Classifier(Section):
 
     epochs: ByProfile[Epochs] = Field(description="number of epochs")
     batch_size: Images = Field(description="images per update")
-    optimizer: Literal["adam", "sgd"] = Field(description="`sgd`: with Nesterov momentum")
+    optimizer: Literal["adam", "sgd"] = Field(
+        description="`sgd`: with Nesterov momentum. The momentum, or the first beta of `adam`, falls from 0.95 to 0.85 "
+        "and rises again"
+    )
     learning_rate: Rate = Field(description="the largest learning rate of the one-cycle schedule")
     weight_decay: Weight = Field(default=0.0, description="weight decay")
     augmentation: Literal["shift", "shift_and_mirror"] = Field(

@@ -142,7 +142,10 @@ def _optimizer(settings: Classifier, network: ClassifierNetwork) -> torch.optim.
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True)
+    momentum = 0.95  # `OneCycleLR` sets it, too; without one, SGD refuses `nesterov`
+    return torch.optim.SGD(
+        network.parameters(), lr=rate, weight_decay=decay, momentum=momentum, nesterov=True, fused=True
+    )
 
 
 def _augmented(pixels: Tensor, settings: Classifier) -> Tensor:

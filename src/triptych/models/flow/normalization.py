@@ -28,9 +28,9 @@ class Scaling(Transform):
 
 
 class ActNorm(Transform):
-    """z = (x + b) exp(s), with one learned b and s in all, per dimension or per channel.
+    """z = (x + b) exp(s), with learned b and s: one pair for all values, per dimension or per channel.
 
-    Source: Kingma and Dhariwal 2018, section 3.1.
+    Kingma and Dhariwal (2018, section 3.1) have s * x + b.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:

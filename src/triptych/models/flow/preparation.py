@@ -9,7 +9,7 @@ from triptych.models.flow.transform import Transform
 
 
 class Logit(Transform):
-    """z = logit((1 - alpha) y + alpha / 2) (Dinh et al. 2017, section 4.1).
+    """z = logit((1 - alpha) y + alpha / 2). Dinh et al. (2017, section 4.1) have alpha instead of alpha / 2.
 
     `alpha` keeps the logit finite at 0 and 1. The log determinant and the inverse include the factor 1 - alpha.
     """

@@ -55,7 +55,8 @@ class Model(FamilySettings):
         default=None,
         gt=0.0,
         lt=0.5,
-        description="with `preparation: logit`, required there: the margin that keeps pixels away from 0 and 1",
+        description="with `preparation: logit`, required there: half of it is the margin that keeps pixels "
+        "away from 0 and 1",
     )
     couplings: PerProfile[Depth] = Field(
         description="number of coupling layers; `multiscale`: in each of the three groups; `gated`: this number at "

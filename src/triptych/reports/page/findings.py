@@ -58,7 +58,7 @@ def _planar_layers(settings: Settings, studies: Metrics) -> Iterator[str]:
 
 
 def _course(numbers: Mapping[int, Mapping[str, Any]], headline: str) -> str:
-    """Return the headline by number of layers, and the steps that are no improvement that intervals support."""
+    """Return the headline by number of layers, and the steps whose improvement the intervals do not support."""
     course = ", ".join(f"{found[headline]:.3f} with {k} layers" for k, found in numbers.items())
     worse = [
         str(after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triptych.evaluation.presentation import presentations
 
-CAPTIONS = {  # of comparisons and studies; families have their own in `evaluation/<family>/presentation.py`
+CAPTIONS = {  # of pictures that no family has alone; families have their own in `evaluation/<family>/presentation.py`
     "M3.10-bounds": "From the ELBO to the log-likelihood of each VAE. The length of a line is the mean divergence of "
     "the encoder's posterior from the true posterior, as far as importance sampling estimates it.",
     "M3.2-transformation": "A planar layer moves points along u, by an amount that depends on w'z + b. If w'u is below "

@@ -66,7 +66,9 @@ COLUMNS = (  # each table shows the first ones that have numbers
     Column("classes", "classes", "number of classes that a classifier finds among the samples"),
     Column("epochs", "epochs", "epochs of training"),
     Column("s per sample", "seconds_per_sample", "seconds per sample, drawn in large batches"),
-    Column("seeds", "seeds", "number of seeds; with several, numbers are mean ± standard deviation"),
+    Column(
+        "seeds", "seeds", "number of seeds; with several, numbers are mean ± standard deviation; times are of the first"
+    ),
 )
 
 
