@@ -447,7 +447,7 @@ def sentences_on_pythae(ours: str) -> Iterator[str]:
     assert len(epochs) == result(ours)["epochs"]
     below = -89.78 - result(ours)["test.log_likelihood"]  # pythae's number, in the table of published numbers
     yield f"`{ours}` has log p {below:.1f} nats below the published number."
-    yield f"with the settings of its own script, has log p {float(last['test_log_likelihood']):.2f} here"
+    yield f"as we copied them, has log p {float(last['test_log_likelihood']):.2f} here"
     best = min(float(row["valid_negative_elbo"]) for row in epochs)
     yield f"The validation ELBO is {-best:.2f} with pythae and {at(ours, 'valid.elbo', 2)} with Triptych."
 

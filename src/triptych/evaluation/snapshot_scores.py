@@ -1,5 +1,6 @@
 """The file `snapshots.csv` among an experiment's plots: the scores of each snapshot of a GAN with a critic."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from triptych.training.history import read_history
 
 SNAPSHOTS = "snapshots.csv"
 METRIC_LABELS = {"jsd": "JSD, the critic's estimate (nats)", "w1": "W1, the critic's estimate"}
+METRIC_RANGES = {"jsd": (0.0, math.log(2)), "w1": None}
 
 
 def columns(names: Iterable[str]) -> tuple[str, str]:
@@ -31,4 +33,6 @@ def panel(heading: str, path: Path) -> ScoresOverTraining:
         updates, estimates, distances = ([row[name] for row in rows] for name in ("update", metric, fid))
     except (KeyError, ValueError):  # columns or cells are missing
         raise TriptychError(f"{path} is damaged: run the evaluation that writes it again") from None
-    return ScoresOverTraining(heading, updates, estimates, METRIC_LABELS[metric], distances, FID_LABELS[fid])
+    return ScoresOverTraining(
+        heading, updates, estimates, METRIC_LABELS[metric], METRIC_RANGES[metric], distances, FID_LABELS[fid]
+    )

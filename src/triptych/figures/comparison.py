@@ -63,7 +63,7 @@ def bounds(
     axes.plot(elbos, places, "o", color=COLOURS["elbo"], label="ELBO")
     axes.errorbar(
         log_likelihoods, places, xerr=errors, fmt="s", color=COLOURS["likelihood"], capsize=3,
-        label="log-likelihood, importance-sampled",
+        label="log-likelihood, importance-sampled, ± standard error",
     )  # fmt: skip
     for place, elbo, value in zip(places, elbos, log_likelihoods, strict=True):
         label_point(axes, f"{elbo:.2f}", (elbo, place), (-7, 0), va="center", ha="right")

@@ -147,31 +147,40 @@ class ScoresOverTraining:
     updates: Sequence[float]
     metric: Sequence[float]
     metric_label: str
+    metric_range: tuple[float, float] | None
+    """The range of the metric's true values, which the axis shows at least; None if they have no bounds."""
     fid: Sequence[float]
     fid_label: str
 
 
 def metric_and_fid(experiments: Sequence[ScoresOverTraining], title: str) -> Figure:
-    """Return one panel per experiment, with the metric on the left axis and the FID on the right axis."""
+    """Return one panel per experiment, with the metric on the left axis and the FID on the right axis.
+
+    All right axes have the same range.
+    """
     columns = min(len(experiments), PANELS_PER_ROW)
     rows = -(-len(experiments) // columns)
     figure = new_figure(4.4 * max(columns, 1.4), 3.2 * rows + 0.6, title)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in panels[len(experiments) :]:
         unused.set_visible(False)
+    highest = max(value for scores in experiments for value in scores.fid)
     for axes, scores in zip(panels, experiments, strict=False):
-        _draw_scores(axes, scores)
+        _draw_scores(axes, scores, highest)
     return figure
 
 
-def _draw_scores(left: Axes, scores: ScoresOverTraining) -> None:
+def _draw_scores(left: Axes, scores: ScoresOverTraining, highest_fid: float) -> None:
     right, markers = left.twinx(), _markers(len(scores.updates))
     left.plot(scores.updates, scores.metric, color=COLOURS["metric"], **markers)
     right.plot(scores.updates, scores.fid, color=COLOURS["fid"], linestyle="--", **markers)
     tidy(left, "updates of the generator", scores.metric_label)
     right.set_ylabel(scores.fid_label)
     right.spines["top"].set_visible(False)
-    right.set_ylim(0, HEADROOM * max(scores.fid))
+    right.set_ylim(0, HEADROOM * highest_fid)
+    if scores.metric_range:
+        low, high = scores.metric_range
+        left.set_ylim(min(low, *scores.metric), HEADROOM * max(high, *scores.metric))
     for axes, colour in ((left, COLOURS["metric"]), (right, COLOURS["fid"])):
         axes.yaxis.label.set_color(colour)
         axes.tick_params(axis="y", colors=colour)

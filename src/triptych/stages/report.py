@@ -74,13 +74,14 @@ def report(
         pd.DataFrame(seed_rows(numbers | of_studies, groups), columns=SEEDS).to_csv(draft, index=False)
     first = {name: numbers[name] for name in groups if name in numbers}
     repeated = {name: [numbers[each] for each in groups[name]] for name in first if len(groups[name]) > 1}
+    note = ", first seed" if repeated else ""
     with atomic_folder(plots) as folder:
         for name, figure in _seed_figures(repeated, families):
             save(figure, folder / f"X2-seeds-{name}.png")
         for reference in dict.fromkeys(found["reference"]["name"] for found in first.values()):
             compared = {name: found for name, found in first.items() if found["reference"]["name"] == reference}
             for measure in INTERVALS:
-                figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families)
+                figure = _bars(name_of(measure, next(iter(compared.values()))), compared, families, note)
                 save(figure, folder / f"X2-{measure}-{reference}.png")
             sheets = {_with_updates(name, compared[name]): samples[name] for name in compared}
             _save_samples(folder / f"X2-samples-{reference}.png", sheets, list(compared.values()))
@@ -136,8 +137,8 @@ def _colours(names: Collection[str], families: Mapping[str, str]) -> dict[str, A
     }
 
 
-def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, str]) -> Figure:
-    """Return one bar per experiment, the best at the top."""
+def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, str], note: str) -> Figure:
+    """Return one bar per experiment, the best at the top; the title ends with `note`."""
     highest_first = measure.startswith("is")
     compared = dict(sorted(compared.items(), key=lambda item: item[1][measure]["value"], reverse=highest_first))
     rows, words = [found[measure] for found in compared.values()], SHOWN[measure]
@@ -148,7 +149,7 @@ def _bars(measure: str, compared: Mapping[str, Numbers], families: Mapping[str, 
         **_colours(compared, families),
         values=[row["value"] for row in rows],
         errors=[row.get("standard_error", 0.0) for row in rows],
-        title=f"{words.split(' (')[0]}, {rows[0]['samples']:,} samples{against}",
+        title=f"{words.split(' (')[0]}, {rows[0]['samples']:,} samples{against}{note}",
         label=words,
         real=rows[0]["real_images"],
     )
