@@ -256,6 +256,14 @@ def test_latents_lead_back_to_images(project: Path, digits: np.ndarray, binary_d
         ("gan-mnist", lambda model, images: model.sample(0), "n is 0"),
         ("gan-mnist", lambda model, images: model.sample(2.5), "n is 2.5; use a whole number"),
         ("gan-mnist", lambda model, images: model.sample("4"), "n is '4'; use a whole number"),
+        ("gan-mnist", lambda model, images: model.sample(True), "n is True; use a whole number"),
+        (
+            "gan-mnist",
+            lambda model, images: model.sample(2, seed=None),
+            "seed is None; use a whole number of 0 or more",
+        ),
+        ("gan-mnist", lambda model, images: model.sample(2, seed=1.0), "seed is 1.0; use a whole number of 0 or more"),
+        ("gan-mnist", lambda model, images: model.decode(np.zeros((1, 2), complex)), "latents are no array of numbers"),
         ("gan-mnist", lambda model, images: model.images("tset"), "split is 'tset'; use train, valid, test"),
         ("gan-mnist", lambda model, images: model.decode(np.full((1, 8), np.nan)), "latents hold NaN"),
         ("gan-mnist", lambda model, images: model.decode(np.zeros((2, 7))), r"\(2, 7\), but gan-mnist needs \(n, 8\)"),
@@ -363,6 +371,14 @@ def test_results_are_the_summary(project: Path) -> None:
     assert averaged.loc["vae-20d", "test_elbo"] == pytest.approx(both.mean())
     assert averaged.loc["vae-20d", "test_elbo_standard_deviation"] == pytest.approx(both.std())
     assert np.isnan(averaged.loc["realnvp-mnist", "test_log_likelihood_standard_deviation"])
+
+
+def test_a_folder_that_does_not_exist_is_no_project(project: Path) -> None:
+    """The folder around it may be another project."""
+    for call in (triptych.results, lambda project: triptych.load("vae-20d", project=project)):
+        assert "typo is not a folder: name that of a project" in refused(
+            lambda call=call: call(project=project / "typo")
+        )
 
 
 def test_scores_equal_those_of_the_command(project: Path, digits: np.ndarray, tmp_path: Path) -> None:

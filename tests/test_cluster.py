@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from typing import ClassVar, NoReturn
 
 import pytest
+from click import BadParameter
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 from submitit import LocalExecutor, LocalJob
 from submitit.core.utils import FailedJobError
 
 from conftest import ONE_A_FAMILY, ONE_STUDY, copy_project, environment, shrink, wait_until
+from triptych.cli.cluster import _slurm_options
 from triptych.cli.main import cli
 from triptych.cluster import collect as collecting
 from triptych.cluster.collect import OUTDATED, collect
@@ -112,6 +114,27 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("time=3", "time: use --hours"),
+        ("cpus_per_task=3", "cpus-per-task: use --cores"),
+        ("job-name=mine", "job-name: Triptych sets it"),
+        ("=x", "=x: write NAME=VALUE or NAME"),
+        ("partition=", "partition=: write NAME=VALUE or NAME"),
+        ("--partition=gpu", "--partition=gpu: write NAME=VALUE or NAME"),
+    ],
+)
+def test_an_option_of_sbatch_that_triptych_sets_is_refused(word: str, words: str) -> None:
+    with pytest.raises(BadParameter, match=f"^{words}"):
+        _slurm_options(None, None, (word,))
+
+
+def test_an_option_of_sbatch_may_have_no_value() -> None:
+    found = _slurm_options(None, None, ("partition=gpu", "exclusive", "gpus_per_node=1"))
+    assert found == {"partition": "gpu", "exclusive": True, "gpus-per-node": "1"}
 
 
 def test_stages_of_experiments_and_studies(project: Project) -> None:

@@ -162,6 +162,18 @@ def test_mlflow_shows_an_undisturbed_run_completely(world: Project, project: Pro
     assert_complete(project, settings)
 
 
+def test_the_name_of_the_project_may_have_characters_of_addresses(tmp_path: Path) -> None:
+    store = Store(Project(tmp_path / "why?a=1 100%20"))
+    store.project.root.mkdir()
+    assert store.client.search_experiments()
+    assert store.database.exists()
+
+
+def test_a_file_that_the_system_protects_is_no_problem_of_mlflow(project: Project, settings: Settings) -> None:
+    with pytest.raises(PermissionError), Store(project).reported():
+        raise PermissionError("run folder")
+
+
 def test_a_damaged_database_costs_one_warning(
     world: Project, project: Project, settings: Settings, capsys: pytest.CaptureFixture
 ) -> None:

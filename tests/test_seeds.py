@@ -70,6 +70,12 @@ def test_seeds_are_added_after_their_experiment_and_removed_again(path: Path) ->
     assert set_seeds(path, 1) == ([], [])
 
 
+def test_the_file_keeps_its_permissions(path: Path) -> None:
+    path.chmod(0o664)
+    set_seeds(path, 2, ["vae-2d"])
+    assert path.stat().st_mode & 0o777 == 0o664
+
+
 def test_every_experiment_and_study_gets_seeds(path: Path) -> None:
     before = load(path)
     added, removed = set_seeds(path, 2)

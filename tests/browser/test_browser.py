@@ -290,7 +290,7 @@ def test_the_keyboard_reaches_the_table_by_a_visible_link(report: Open) -> None:
     expect(skip).to_be_in_viewport()
     assert skip.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
+    assert page.url.endswith("#page:samples")
 
 
 @pytest.fixture(scope="session")

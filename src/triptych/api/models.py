@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from triptych.api.projects import find_project, open_project
+from triptych.api.projects import find_project, model_folder, open_project
 from triptych.core.errors import TriptychError
 from triptych.core.file_names import MANIFEST
 from triptych.core.json_files import flatten, read_json
@@ -51,10 +51,7 @@ def load(
     found, settings = open_project(project)
     if name not in settings.experiments and folder.is_dir():
         return _from_folder(folder.resolve(), str(device))
-    settings.experiment(name)
-    if not (found.model(name) / MANIFEST).exists():
-        raise TriptychError(f"{name} is not trained: run `triptych repro train@{name}`")
-    return _from_folder(found.model(name), str(device))
+    return _from_folder(model_folder(found, settings, name), str(device))
 
 
 def _from_folder(folder: Path, device: str) -> TrainedModel:

@@ -31,6 +31,18 @@ def find_project(folder: str | Path | None) -> Project:
     return Project.find(start)
 
 
+def model_folder(project: Project, settings: Settings, name: str) -> Path:
+    """Return the folder of a trained experiment.
+
+    Raises TriptychError if params.yaml has no such experiment, or if it is not trained.
+    """
+    settings.experiment(name)
+    folder = project.model(name)
+    if not (folder / MANIFEST).exists():
+        raise TriptychError(f"{name} is not trained: run `triptych repro train@{name}`")
+    return folder
+
+
 def reference_folder(project: Project, settings: Settings, name: str) -> Path:
     """Return the folder with the statistics of a reference.
 

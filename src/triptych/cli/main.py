@@ -204,12 +204,13 @@ def verify() -> None:
 )
 def sample(experiment: str, count: int, seed: int, output: Path | None) -> None:
     """Draw images from the trained EXPERIMENT."""
+    from triptych.api.projects import model_folder
     from triptych.inference.sampling import write_samples
 
     project, settings = open_project()
-    settings.experiment(experiment)
+    folder = model_folder(project, settings, experiment)
     place = output or project.root / "samples" / f"{experiment}.png"
-    write_samples(project.model(experiment), count, seed, settings.runtime.device, place)
+    write_samples(folder, count, seed, settings.runtime.device, place)
     click.echo(f"wrote {count} samples of {experiment} to {place}")
 
 

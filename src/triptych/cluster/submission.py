@@ -50,7 +50,7 @@ class Submission:
 
     @cached_property
     def _index(self) -> dict[str, Any]:
-        return read_json(self.folder / INDEX)
+        return read_json(self.folder / INDEX, f"delete {self.folder} and submit again")
 
     @property
     def jobs(self) -> dict[str, str]:

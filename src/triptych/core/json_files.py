@@ -24,15 +24,15 @@ class Document(dict[str, Any]):
         raise TriptychError(f"{self.path} is damaged: it has no {key}; {MAKE_AGAIN}")
 
 
-def read_json(path: Path) -> Document:
-    """Return the JSON object of a file. Raises TriptychError if the file is missing or damaged."""
+def read_json(path: Path, advice: str = MAKE_AGAIN) -> Document:
+    """Return the JSON object of a file. Raises TriptychError if the file is missing, or damaged: then with `advice`."""
     content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `triptych repro`")
     try:
         data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, Document):
-        raise TriptychError(f"{path} is damaged: {MAKE_AGAIN}")
+        raise TriptychError(f"{path} is damaged: {advice}")
     return data
 
 

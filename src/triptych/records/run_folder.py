@@ -278,7 +278,7 @@ class RunFolder:
     def mlflow_run_id(self) -> str | None:
         """The MLflow run that shows these results; None if there is no such run."""
         path = self.path / MLFLOW_LINK
-        return read_json(path)["run_id"] if path.exists() else None
+        return read_json(path, "delete it and run `triptych sync`")["run_id"] if path.exists() else None
 
 
 def _hashes(paths: Iterable[Path]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlparse
+from urllib.parse import unquote, urlparse
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten
@@ -86,7 +86,8 @@ class Store:
 
     @property
     def uri(self) -> str:
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{quote(str(self.database))}"
+        # Only these two would be read as parts of the address. MLflow also creates the folder of the escaped path.
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}".replace("%", "%25").replace("?", "%3F")
 
     @property
     def database(self) -> Path:
