@@ -9,22 +9,23 @@ from triptych.core.json_files import read_json
 from triptych.data.user_folder import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_summary, title_of
-from triptych.reports.numbers import Row, number_in, over_seeds
+from triptych.reports.numbers import FORMATS, Row, number_in, over_seeds
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import read_summary
 
-COLUMNS = 100  # the width of the tables
-FIDELITY = {"fid": ("FID", "{:9.2f}"), "kid": ("KID", "{:9.3f}"), "is": ("IS", "{:8.3f}")}
+LINE = 100  # the width of the tables
+FIDELITY = {"fid": ("FID", 9), "kid": ("KID", 9), "is": ("IS", 8)}
 LIKELIHOODS = {
-    "test_elbo": ("ELBO", "{:11.2f}"),
-    "test_log_likelihood": ("log p", "{:11.2f}"),
-    "test_bits_per_dimension": ("bits/dim", "{:10.3f}"),
+    "test_elbo": ("ELBO", 11),
+    "test_log_likelihood": ("log p", 11),
+    "test_bits_per_dimension": ("bits/dim", 10),
 }
+"""Heading and width of each column."""
 NEXT = """Where to look next:
   report.html          all numbers, curves and pictures on one page
   triptych ui          the runs side by side in MLflow
-  triptych status      what is trained, and what a change has made stale
+  triptych status      what is trained, and which results are out of date
 """
 OF_HEAD = "  triptych plots HEAD  curves and samples beside those of the last commit"
 ALONE = "  triptych plots       curves and samples on one page"
@@ -81,26 +82,22 @@ def _block(protocol: tuple[str, str], rows: Sequence[Row], width: int) -> Iterat
     """Yield the rows with this protocol, family by family, each with the likelihoods that it has."""
     chosen = [row for row in rows if _protocol(row) == protocol]
     sources, (reference, comparison) = " and ".join(dict.fromkeys(row["source"] for row in chosen)), protocol
-    yield from wrap(f"{reference}, from {sources}", COLUMNS, subsequent_indent="  ")
-    yield from wrap(comparison, COLUMNS, initial_indent="  ", subsequent_indent="  ")
+    yield from wrap(f"{reference}, from {sources}", LINE, subsequent_indent="  ")
+    yield from wrap(comparison, LINE, initial_indent="  ", subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
         columns = {
             key: LIKELIHOODS[key] for key in LIKELIHOODS if any(number_in(row[key]) is not None for row in members)
         }
-        headings = [_aligned(heading, pattern) for heading, pattern in [*FIDELITY.values(), *columns.values()]]
+        headings = [heading.rjust(space) for heading, space in (FIDELITY | columns).values()]
         yield f"{title_of(family):<{width + 2}}{''.join(headings)}"
         for row in members:
-            cells = [pattern.format(float(row[name_of(key, row)])) for key, (_, pattern) in FIDELITY.items()]
-            cells += [_cell(row[key], pattern) for key, (_, pattern) in columns.items()]
+            cells = [_cell(key, row[name_of(key, row)], space) for key, (_, space) in FIDELITY.items()]
+            cells += [_cell(key, row[key], space) for key, (_, space) in columns.items()]
             yield f"  {row['shown']:<{width}}{''.join(cells)}".rstrip()
     yield ""
 
 
-def _aligned(heading: str, pattern: str) -> str:
-    return heading.rjust(len(pattern.format(0.0)))
-
-
-def _cell(value: object, pattern: str) -> str:
+def _cell(key: str, value: object, space: int) -> str:
     number = number_in(value)
-    return pattern.format(number) if number is not None else " " * len(pattern.format(0.0))
+    return ("" if number is None else FORMATS[key].format(number)).rjust(space)
