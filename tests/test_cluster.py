@@ -122,6 +122,8 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ("time=3", "time: use --hours"),
         ("cpus_per_task=3", "cpus-per-task: use --cores"),
         ("job-name=mine", "job-name: Triptych sets it"),
+        ("no-requeue", "no-requeue: Triptych sets it"),
+        ("J=mine", "J=mine: write NAME=VALUE or NAME"),
         ("=x", "=x: write NAME=VALUE or NAME"),
         ("partition=", "partition=: write NAME=VALUE or NAME"),
         ("--partition=gpu", "--partition=gpu: write NAME=VALUE or NAME"),

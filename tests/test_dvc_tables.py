@@ -127,10 +127,16 @@ def test_compare_shows_values_of_the_recipe(tmp_path: Path) -> None:
     assert [line.split() for line in compare(Project(tmp_path), "HEAD", None).splitlines()[1:]] == [
         ["runtime.threads", "-", "2"]
     ]
-    params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, betas: null}"))
-    assert [" ".join(line.split()) for line in compare(Project(tmp_path), "HEAD", None).splitlines()[1:]] == [
-        "experiments.a.betas [0.5, 0.9] off"
-    ]
+    params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, betas: null, ema: null, model: null}"))
+    for revisions in (("HEAD", None), ("HEAD", "workspace")):
+        assert [" ".join(line.split()) for line in compare(Project(tmp_path), *revisions).splitlines()[1:]] == [
+            "experiments.a.betas [0.5, 0.9] default",
+            "experiments.a.model.latent 20 default",
+        ]
+    params.write_text(SETTINGS)
+    subprocess.run(["git", "branch", "same"], cwd=tmp_path, env=environment(), check=True)
+    for revisions in (("same", None), ("HEAD", "same"), ("same", "HEAD")):
+        assert compare(Project(tmp_path), *revisions) == "No setting and no headline number differs."
     params.write_text(SETTINGS.replace("a: {recipe: small}", "a: {recipe: small, batch_size: 50}"))
     assert compare(Project(tmp_path), "HEAD", None) == "No setting and no headline number differs."
 

@@ -112,8 +112,8 @@ def test_the_first_own_images_of_a_split_have_all_classes(names: tuple[str, ...]
 @pytest.mark.parametrize(
     ("counts", "problem"),
     [
-        ({"train": 3}, "own.npz has too few images for the train split: use 1 or more"),
-        ({"train": 50, "test": 3}, "own.npz has too few images for the test split: use 4 or more"),
+        ({"train": 8}, "own.npz has 8 train images, but at least 9 are needed"),
+        ({"train": 50, "test": 3}, "own.npz has 3 test images, but at least 4 are needed"),
     ],
 )
 def test_too_few_images_for_a_split_are_refused(counts: dict[str, int], problem: str) -> None:

@@ -180,7 +180,7 @@ def test_a_damaged_database_costs_one_warning(
     run(project, settings, lambda: database(project).write_bytes(b"no database" * 1000))
     assert model_bytes(project) == model_bytes(world)
     assert_one_warning(capsys.readouterr().err, "MLflow does not show all of this run")
-    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*delete the file and run `triptych sync`"):
+    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*delete it and run `triptych sync`"):
         sync(project, settings)
     database(project).unlink()
     assert_complete(project, settings)
@@ -718,9 +718,7 @@ def test_the_ui_command_refuses_a_damaged_or_read_only_database(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database(project).write_bytes(b"no database" * 1000)
-    with pytest.raises(
-        TriptychError, match=r"mlflow\.db \(.*not a database.*\): try again .* delete the file and run `triptych sync`"
-    ):
+    with pytest.raises(TriptychError, match=r"mlflow\.db \(.*not a database.*\): delete it and run `triptych sync`"):
         ui.serve(project, 5000)
     monkeypatch.setattr(os, "access", lambda path, _: path != database(project))  # root may write to all files
     with pytest.raises(TriptychError, match=r"mlflow\.db is read-only, and MLflow writes to it: make it writable"):

@@ -372,6 +372,21 @@ def test_null_turns_an_option_of_the_recipe_off(params: dict) -> None:
     assert [getattr(found.model, key) for key in off] == ["none", 0.0, False, "metric"]
 
 
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"epochs": None}, "epochs"),
+        ({"model": {"latent": None}}, r"model\.latent"),
+        ({"epochs": {"quick": None}}, r"epochs\.quick"),
+    ],
+)
+def test_null_for_a_required_key_is_refused(params: dict, change: dict, key: str) -> None:
+    data = copy.deepcopy(params)
+    data["experiments"]["vae-20d"] |= change
+    with pytest.raises(TriptychError, match=rf"experiments\.vae-20d\.{key} is null, but this key is required"):
+        parse(data)
+
+
 def test_null_for_a_key_that_the_recipe_lacks_is_refused(params: dict) -> None:
     with pytest.raises(TriptychError, match=r"experiments\.vae-20d\.emaa: unknown key"):
         parse(changed(params, "experiments/vae-20d/emaa", None))

@@ -31,12 +31,13 @@ from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.train import train
 from triptych.training import distributed
-from triptych.training.checkpoint_locks import KEPT_SECONDS, checkpoint_folder, output_lock, running_process
+from triptych.training.checkpoint_locks import KEPT_SECONDS, checkpoint_folder
 from triptych.training.ema import Ema
 from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import run_key, seeded
+from triptych.training.running import output_lock, running_process
 from triptych.training.settings import LearningRateDecay
 from triptych.training.trainer import Duration, Trainer
 from triptych.training.weights import load_tensors

@@ -392,7 +392,7 @@ def test_a_damaged_database_of_mlflow_is_a_problem_and_a_busy_one_is_none(
     [found] = check_mlflow(project, ["vae"])
     assert found.verdict is verdict
     assert problem in found.detail
-    assert "run `triptych sync`" in found.detail
+    assert ("run `triptych sync`" in found.detail) == (verdict is Verdict.DAMAGED)
 
 
 def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from triptych.cli.common import MOST_SEEDS, open_project, sync_records
 
+LONG_OPTION = re.compile("[a-z][a-z-]+")
 OWN_OPTIONS = {"time": "use --hours", "cpus-per-task": "use --cores", "array": "use --at-a-time"} | dict.fromkeys(
-    ("dependency", "error", "job-name", "open-mode", "output", "requeue", "signal"), "Triptych sets it"
+    (
+        "dependency",
+        "error",
+        "job-name",
+        "kill-on-invalid-dep",
+        "no-requeue",
+        "open-mode",
+        "output",
+        "requeue",
+        "signal",
+    ),
+    "Triptych sets it",
 )
 """Options of sbatch that the command sets itself, and what to do instead."""
 
@@ -20,7 +33,7 @@ def _slurm_options(_: click.Context, __: click.Parameter, words: tuple[str, ...]
     for word in words:
         name, sign, value = word.partition("=")
         name = name.replace("_", "-")
-        if not name or name.startswith("-") or (sign and not value):
+        if not LONG_OPTION.fullmatch(name) or (sign and not value):
             raise click.BadParameter(f"{word}: write NAME=VALUE or NAME, such as partition=gpu or exclusive")
         if name in OWN_OPTIONS:
             raise click.BadParameter(f"{name}: {OWN_OPTIONS[name]}")

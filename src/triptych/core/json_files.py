@@ -16,19 +16,21 @@ MAKE_AGAIN = "delete it and run the stage that makes it again"
 class Document(dict[str, Any]):
     """A JSON object of a file. A missing key raises TriptychError, because it means that the file is damaged."""
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+    def __init__(self, path: Path, data: dict[str, Any], advice: str = MAKE_AGAIN) -> None:
         super().__init__(data)
-        self.path = path
+        self.path, self.advice = path, advice
 
     def __missing__(self, key: str) -> Any:  # noqa: ANN401 (never returns)
-        raise TriptychError(f"{self.path} is damaged: it has no {key}; {MAKE_AGAIN}")
+        raise TriptychError(f"{self.path} is damaged: it has no {key}; {self.advice}")
 
 
 def read_json(path: Path, advice: str = MAKE_AGAIN) -> Document:
     """Return the JSON object of a file. Raises TriptychError if the file is missing, or damaged: then with `advice`."""
     content = read_bytes(path, MOST_TEXT, "run the stage that makes it, for example with `triptych repro`")
     try:
-        data = json.loads(content.decode(), object_hook=partial(Document, path), parse_constant=_refuse_constant)
+        data = json.loads(
+            content.decode(), object_hook=partial(Document, path, advice=advice), parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, Document):

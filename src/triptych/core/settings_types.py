@@ -73,6 +73,7 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
     return data
 
 
+MISSING_KEY = "this key is missing"
 UNKNOWN_KEY = "unknown key; remove it or correct its spelling"
 
 
@@ -90,7 +91,7 @@ def first_problem(error: ValidationError) -> tuple[list[str], str]:
     if kind == "extra_forbidden":
         return place, UNKNOWN_KEY
     if kind == "missing":
-        return place, "this key is missing"
+        return place, MISSING_KEY
     if kind == "value_error":
         return place, str(problem["ctx"]["error"])
     if kind == "model_type":

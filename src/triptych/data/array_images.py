@@ -41,8 +41,8 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
 
 
 def _float32(tensor: Any) -> Any:  # noqa: ANN401 (a tensor of PyTorch)
-    """Return a tensor of floats in float32, since NumPy lacks some of PyTorch's types; others unchanged."""
-    return tensor.float() if tensor.is_floating_point() else tensor
+    """Return a tensor of short floats in float32, since NumPy lacks some of PyTorch's types; others unchanged."""
+    return tensor.float() if tensor.is_floating_point() and tensor.itemsize < 4 else tensor
 
 
 def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool) -> np.ndarray:  # noqa: ANN401

@@ -16,7 +16,7 @@ from urllib.error import URLError
 from filelock import FileLock
 
 from triptych.core.errors import TriptychError
-from triptych.core.files import CHUNK, atomic_file, atomic_folder
+from triptych.core.files import CHUNK, atomic_file, atomic_folder, disk_errors
 from triptych.core.messages import one_line
 from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER, FORMATS
 from triptych.data.user_folder import FOLDER_VARIABLE, accepted_files
@@ -37,24 +37,38 @@ MOST_BYTES = 1 << 30  # of a download, and of one file in an archive
 def download(images: str, downloads: Path) -> tuple[Path, str]:
     """Download an image set unless it is there; return the folder of its files and a description for the records.
 
-    Another process that needs the same images waits. Raises TriptychError if the network is missing or a checksum
-    differs.
+    Another process that downloads the same images at the same time waits. Raises TriptychError if the network is
+    missing, if a checksum differs, or if the folder cannot be written.
     """
-    downloads.mkdir(parents=True, exist_ok=True)
-    with FileLock(downloads / f"{images}.lock"):
-        return _download(images, downloads / images)
-
-
-def _download(images: str, folder: Path) -> tuple[Path, str]:
+    folder, lock = downloads / images, FileLock(downloads / f"{images}.lock")
+    if not _is_complete(images, folder):
+        with disk_errors(downloads):
+            downloads.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            _download(images, folder)
+        finally:
+            lock.release()
     if images == "binarized_mnist":
-        download_amat(folder)
         return folder, "binarised MNIST (Larochelle), the published .amat files"
-    if not folder.exists():
-        with atomic_folder(folder) as draft:
-            _download_cifar(draft) if images == "cifar10" else _download_mnist(draft, images)
     if images == "cifar10":
         return folder / CIFAR_FOLDER, "CIFAR-10, the published binary version"
     return folder / FORMATS[images].folder, f"{TORCHVISION[images]}, as torchvision downloads it"
+
+
+def _is_complete(images: str, folder: Path) -> bool:
+    if images == "binarized_mnist":  # its files are downloaded one by one
+        return all((folder / AMAT_NAME.format(split)).exists() for split in AMAT_MD5)
+    return folder.exists()
+
+
+def _download(images: str, folder: Path) -> None:
+    """Download what is missing, unless another process has done so meanwhile."""
+    if images == "binarized_mnist":
+        download_amat(folder)
+    elif not folder.exists():
+        with atomic_folder(folder) as draft:
+            _download_cifar(draft) if images == "cifar10" else _download_mnist(draft, images)
 
 
 def download_amat(folder: Path) -> None:

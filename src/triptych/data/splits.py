@@ -60,9 +60,10 @@ def default_sizes(counts: Mapping[str, int], origin: str = "the data set") -> Sp
     missing = [split for split in SPLITS if split not in counts]
     sizes = dict.fromkeys(missing, tenth) | counts
     sizes["train"] -= tenth * len(missing)
-    for split, least in (("train", 1), ("valid", LEAST), ("test", LEAST)):
-        if sizes[split] < least:
-            raise TriptychError(f"{origin} has too few images for the {split} split: use {least} or more")
+    needed = {"train": 1 + LEAST * len(missing), "valid": LEAST, "test": LEAST}
+    for split, count in counts.items():
+        if count < needed[split]:
+            raise TriptychError(f"{origin} has {count} {split} images, but at least {needed[split]} are needed")
     return Splits.model_validate(sizes)
 
 

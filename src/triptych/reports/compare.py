@@ -16,6 +16,7 @@ from triptych.repository.project import Project
 from triptych.settings.recipes import SECTIONS
 
 WORKSPACE = "workspace"  # DVC's name of the working tree
+DEFAULT = "default"  # the value of a key that is null, in the table
 
 Changes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """The differences that DVC found, by file and key: the value before (`old`), after (`new`), and their difference."""
@@ -46,7 +47,7 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, list[set[s
     try:
         with chdir(project.root), Repo() as repo:
             found = [repo.params.diff(*revisions, all=True), repo.metrics.diff(*revisions)]
-            shown = repo.params.show(revs=list(revisions))
+            nulls = [_nulls(repo.params.show(revs=[revision], hide_workspace=False)) for revision in revisions]
     except (DvcException, SCMError) as error:
         raise TriptychError(f"DVC cannot compare these revisions: {one_line(error)}") from None
     if broken := found[0].get("errors"):
@@ -60,27 +61,29 @@ def _differences(project: Project, *revisions: str) -> tuple[Changes, list[set[s
             if not isinstance(error, FileNotFoundError):  # a stage that has not run
                 warn(f"{path} of {revision} is left out, since DVC cannot read it: {one_line(error)}")
     settings, numbers = (each.get("diff", {}) for each in found)
-    return settings, [_nulls(shown[revision]) for revision in revisions], numbers
+    return settings, nulls, numbers
 
 
 def _nulls(shown: Mapping[str, Any]) -> set[str]:
     """Return the keys of the settings that are null in a revision. In the differences of DVC, such a key is missing."""
-    files = [flatten(file.get("data", {})) for file in shown["data"].values()]
+    revision = [*shown.values()][-1]  # after the working tree, which is there unless it was asked for
+    files = [flatten(file.get("data", {})) for file in revision.get("data", {}).values()]
     return {key for values in files for key, value in values.items() if value is None}
 
 
 def _rows_of_settings(settings: Changes, nulls: Sequence[Collection[str]]) -> Iterator[tuple[str, ...]]:
     """Yield one row for each setting whose value in force differs, and for each entry that only one side has.
 
-    A value by profile is in force under its profile only, so a difference in the other one has a row, too. `settings`
-    has the unchanged settings, too, and `nulls` the keys that are null on each side.
+    A value by profile has a row if it differs in any profile. `settings` has the unchanged settings, too, and `nulls`
+    the keys that are null on each side.
     """
     for found in settings.values():
-        sides = [
-            {key: each[side] for key, each in found.items() if each[side] is not None} | dict.fromkeys(off, "off")
-            for side, off in zip(("old", "new"), nulls, strict=True)
+        sides = [{key: each[side] for key, each in found.items() if each[side] is not None} for side in ("old", "new")]
+        removed = [
+            {key for null in each for key in _of_recipe(written, null)}
+            for written, each in zip(sides, nulls, strict=True)
         ]
-        every = {**found, **sides[0], **sides[1]}
+        every = {*found, *removed[0], *removed[1]}
         entries = [{_entry(key) for key in written} for written in sides]
         for entry, keys in groupby(sorted(every, key=lambda key: (_entry(key), key)), _entry):
             present = [entry in names for names in entries]
@@ -88,7 +91,10 @@ def _rows_of_settings(settings: Changes, nulls: Sequence[Collection[str]]) -> It
                 yield entry, *("all keys" if here else "-" for here in present), ""
                 continue
             for key in keys:
-                before, after = (_in_force(written, key) for written in sides)
+                before, after = (
+                    DEFAULT if key in off else _in_force(written, key)
+                    for written, off in zip(sides, removed, strict=True)
+                )
                 if before != after:
                     yield key, before, after, ""
 
@@ -99,12 +105,25 @@ def _entry(key: str) -> str:
     return f"{section}.{name}" if rest[:-1] else key
 
 
-def _in_force(written: Mapping[str, Any], key: str) -> str:
-    """Return the value of a setting under the profile: that of its entry, or else that of the entry's recipe."""
+def _of_recipe(written: Mapping[str, Any], null: str) -> Iterator[str]:
+    """Yield the keys of an entry that a null in it removes from its recipe."""
+    place = _place_in_recipe(written, null)
+    for key in written:
+        if place and (key == place or key.startswith(f"{place}.")):
+            yield null + key.removeprefix(place)
+
+
+def _place_in_recipe(written: Mapping[str, Any], key: str) -> str:
+    """Return the key of the recipe for a key of an entry; an empty string for other keys."""
     section, _, rest = key.partition(".")
     name, _, path = rest.partition(".")
     recipe = written.get(f"{section}.{name}.recipe") if section in SECTIONS else None
-    for place in (key, f"recipes.{recipe}.{path}"):
+    return f"recipes.{recipe}.{path}" if recipe else ""
+
+
+def _in_force(written: Mapping[str, Any], key: str) -> str:
+    """Return the value of a setting under the profile: that of its entry, or else that of the entry's recipe."""
+    for place in filter(None, (key, _place_in_recipe(written, key))):
         common, _, last = place.rpartition(".")
         for spelling in (place, f"{place}.{written.get('profile')}", common if last in PROFILES else place):
             if spelling in written:

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import read_bytes
-from triptych.core.settings_types import UNKNOWN_KEY, first_problem, key_path
+from triptych.core.settings_types import MISSING_KEY, UNKNOWN_KEY, first_problem, key_path
 from triptych.settings.consistency import check_consistency
-from triptych.settings.recipes import SettingsError, merge_recipes, written_place
+from triptych.settings.recipes import SettingsError, holds, merge_recipes, written_place
 from triptych.settings.sections import Settings
 
 LARGEST = 1 << 20  # bytes of a settings file
@@ -71,5 +71,7 @@ def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -
     written = written_place(tree, place)
     if written != place and words == f": {UNKNOWN_KEY}":
         words += f"; if the recipe is of another family, change {key_path([*place[:2], 'recipe'])}"
+    if words == f": {MISSING_KEY}" and holds(tree, written):
+        words = " is null, but this key is required"
     sentence = f"{origin}: {key_path(written)}{words}"
     raise TriptychError(" ".join(sentence.split()))

@@ -81,12 +81,12 @@ def written_place(data: Any, place: Sequence[str]) -> Sequence[str]:  # noqa: AN
         return place
     section, name, *path = place
     entry = {str(key): value for key, value in data[section].items()}[name]  # YAML reads the name 2024 as a number
-    if _holds(entry, path) or not _holds(data["recipes"][entry["recipe"]], path[:-1]):
+    if holds(entry, path) or not holds(data["recipes"][entry["recipe"]], path[:-1]):
         return place
     return ["recipes", str(entry["recipe"]), *path]
 
 
-def _holds(tree: Any, path: Sequence[str]) -> bool:  # noqa: ANN401 (any YAML value)
+def holds(tree: Any, path: Sequence[str]) -> bool:  # noqa: ANN401 (any YAML value)
     """Return whether the path exists. Places inside a list count as existing."""
     for key in path:
         if isinstance(tree, list):

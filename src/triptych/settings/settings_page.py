@@ -28,8 +28,8 @@ those of the file.
 `triptych settings` prints this page from the classes that check the file.
 
 - A key whose default is *required* must be present. An unknown key is an error.
-- *off* means that the option is not used. `key: null` in an experiment turns off an option of its
-  recipe.
+- *off* means that the option is not used. `key: null` in an experiment removes the key of its
+  recipe, so that the default applies.
 - The entry of an experiment or a study names its recipe, and has the keys that are marked *in the
   entry*. It also has the settings that differ from the recipe, or that the recipe lacks.
 - Mappings merge key by key: `model: {latent: 2}` changes one key of the `model` of the recipe.

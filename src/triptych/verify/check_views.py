@@ -17,8 +17,6 @@ from triptych.stages.summary import extractors_of, read_summary, summarise
 from triptych.training.history import step_name
 from triptych.verify.finding import Finding, Verdict, finding_of
 
-DAMAGED = ("malformed", "not a database")  # SQLite's words about a damaged file
-
 
 def check_summary(project: Project, settings: Settings) -> Iterator[Finding]:
     """Compare each row of `metrics/summary.csv` with the results of its experiment."""
@@ -88,8 +86,7 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         try:
             yield _check_run(store, run, project.results(name))
         except expected as error:
-            is_damaged = store.is_local and any(words in str(error) for words in DAMAGED)
-            verdict = Verdict.DAMAGED if is_damaged else Verdict.NOT_COMPARED
+            verdict = Verdict.DAMAGED if store.is_damaged(error) else Verdict.NOT_COMPARED
             yield Finding("MLflow", store.uri, verdict, store.problem(error))
             return
 

@@ -46,9 +46,9 @@ def traversals(evaluation: Evaluation) -> Traversals:
 
 
 def _pairs(count: int, labels: Tensor | None) -> list[tuple[int, int]]:
-    """Return pairs of image indices, spread over the split, such that no class occurs twice.
+    """Return pairs of image indices such that no class occurs twice.
 
-    With fewer classes, the two of a pair are of different classes. Without labels, the pairs are at equal distances.
+    With fewer classes, the two of a pair are of different classes. Without labels, the images are at equal distances.
     """
     if labels is None:
         chosen = torch.linspace(0, count - 1, 2 * PAIRS).round().long().tolist()

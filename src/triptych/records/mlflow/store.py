@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ Clock = Callable[[int], int]
 """The time of a step, in milliseconds since 1970."""
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+ESCAPE = re.compile("%(?=[0-9a-fA-F]{2})")
+DAMAGED = ("malformed", "not a database", "Can't locate revision")  # SQLite's and Alembic's words
 ENVIRONMENT = {  # with these timeouts, a server that does not answer delays a run by seconds, not by minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -86,8 +89,9 @@ class Store:
 
     @property
     def uri(self) -> str:
-        # Only these two would be read as parts of the address. MLflow also creates the folder of the escaped path.
-        return os.environ.get(URI_VARIABLE) or f"sqlite:///{self.database}".replace("%", "%25").replace("?", "%3F")
+        # Escaped are only the characters that would be read as a part of the address: MLflow also creates the folder
+        # of the escaped path.
+        return os.environ.get(URI_VARIABLE) or f"sqlite:///{ESCAPE.sub('%25', str(self.database)).replace('?', '%3F')}"
 
     @property
     def database(self) -> Path:
@@ -129,10 +133,14 @@ class Store:
         """Return a sentence about one of the `expected_errors`, with advice."""
         if not self.is_local:
             return f"MLflow at {self.uri} does not answer ({one_line(error)}): try again later"
-        return (
-            f"MLflow cannot use {self.database} ({one_line(error)}): try again when no stage runs, or delete the file "
-            "and run `triptych sync`, which rebuilds its runs"
-        )
+        if self.is_damaged(error):
+            words = "delete it and run `triptych sync`, which rebuilds its runs"
+            return f"MLflow cannot read {self.database} ({one_line(error)}): {words}"
+        return f"MLflow cannot use {self.database} ({one_line(error)}): try again when no stage runs"
+
+    def is_damaged(self, error: Exception) -> bool:
+        """Return whether the error says that the database is damaged, or of a newer version of MLflow."""
+        return self.is_local and any(words in str(error) for words in DAMAGED)
 
     @property
     def _lock(self) -> FileLock:
