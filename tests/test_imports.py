@@ -15,6 +15,12 @@ def test_imports_point_down_and_form_no_circle() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_status_imports_no_pytorch() -> None:
+    """Its import takes seconds."""
+    program = "import sys, triptych.reports.status; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_no_module_stands_beside_the_packages() -> None:
     loose = {path.name for path in (ROOT / "src" / "triptych").glob("*.py")}
     assert loose == {"__init__.py", "__main__.py"}

@@ -7,12 +7,14 @@ import hashlib
 import os
 import struct
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
@@ -335,6 +337,19 @@ def test_the_error_without_a_network_names_the_alternative(
         with pytest.raises(TriptychError, match="could not be downloaded.*TRIPTYCH_DATA"):
             run(tiny, name, "auto", tmp_path / "raw.npz")
     assert not (tmp_path / "raw.npz").exists()
+
+
+def test_a_second_process_waits_for_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It then finds the images, and downloads nothing."""
+    monkeypatch.setattr(download, "_download_mnist", lambda *_: pytest.fail("the other process has done it"))
+    lock = FileLock(tmp_path / "mnist.lock")
+    with lock, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(download.download, "mnist", tmp_path)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        (tmp_path / "mnist").mkdir()
+        lock.release()
+        assert waiting.result()[0].is_relative_to(tmp_path / "mnist")
 
 
 def test_downloads_are_verified(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from triptych.core.progress import Progress
 from triptych.core.tracker import Console
 from triptych.data.prepared import PreparedData
 from triptych.models.common.registry import build
-from triptych.reports.status import NEVER, RUNNING, DvcLock, _state_of_training
+from triptych.reports.status import CURRENT, NEVER, RUNNING, DvcLock, _state, _state_of_training
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.train import train
@@ -215,6 +215,14 @@ def test_status_says_which_trainings_run(tmp_path: Path) -> None:
     assert _state_of_training(project, lock, "train@vae-20d").reason.startswith("a run stopped after step 1,200; with")
     stale = DvcLock(tmp_path, {}, {}, {"train@vae-20d": "seed was 1, is 2"})
     assert _state_of_training(project, stale, "train@vae-20d").reason.startswith("seed was 1, is 2; a run stopped")
+
+
+def test_status_says_which_evaluations_run(tmp_path: Path, tiny: Settings) -> None:
+    project, metrics = Project(tmp_path), Project(tmp_path).metrics("vae-20d")
+    lock = DvcLock(tmp_path, {}, {}, {"train@vae-20d": CURRENT, "evaluate@vae-20d": NEVER})
+    with checkpoint_folder(project.checkpoints, "evaluate-vae-20d", "key", metrics, pytest.fail):
+        assert _state(project, tiny, lock, "vae-20d") == (RUNNING, f"process {os.getpid()} evaluates it")
+    assert _state(project, tiny, lock, "vae-20d").word == "not evaluated"
 
 
 def test_runs_with_the_same_name_and_other_outputs_do_not_wait(tmp_path: Path) -> None:
