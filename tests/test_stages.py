@@ -430,7 +430,7 @@ def test_inception_and_classifier_features_in_one_report(
     assert html.count("are computed by torch-fidelity") == 3
     assert html.count(f"<li>Copies of training images: {metrics['copying']['sentence']}. ") == 1
     lines = closing_table(project, mixed).splitlines()
-    assert any(line.startswith("  gan-mnist ") and f"{metrics['fid']['value']:.2f}" in line for line in lines)
+    assert any(line.startswith("  gan-mnist ") and f"{metrics['fid']['value']:,.2f}" in line for line in lines)
     protocols = " ".join(" ".join(lines).split())
     assert f"features of {inception.name}" in protocols
     assert "features of classifier-mnist (" in protocols
