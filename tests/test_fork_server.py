@@ -221,7 +221,7 @@ def test_an_interrupted_command_releases_its_lock(project: Path, tiny_params: di
     command.send_signal(signal.SIGINT)
     _, errors = command.communicate()
     assert command.returncode == INTERRUPTED
-    assert errors.splitlines()[-1] == "triptych: stopped; run the command again to continue from the last checkpoint"
+    assert errors.splitlines()[-1] == "triptych: stopped; a training continues when you run the command again"
     assert is_gone(worker)
     assert not list((project / ".triptych" / "checkpoints").glob("*.pid"))
 
