@@ -66,6 +66,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "constraint": ("constraint",),
 }
 BITS, FID = "test.bits_per_dimension", "fid.value"
+UNSETTLED = ("vae-100d-tuned", "vae-100d-tuned-planar", "vae-100d-iwae")  # VAEs that differ between processors
 FOLLOWS = "the mean FID does not follow the mean bits per dimension:"
 WORDS = {  # columns of words, and the words for each value
     "estimate": {"jsd": "JSD", "w1": "W1"},
@@ -330,10 +331,9 @@ def sentences() -> Iterator[str]:
     yield f"of the other families are {best}, also of three seeds."
     yield f"Of the real test images, it is {at(vae, 'recognised.real_images', 1, 100)} %."
     deep = f"{vae}-planar-k16"
-    gains = {shown(result(deep)[key] - result(vae)[key], 1) for key in ("test.elbo", "test.log_likelihood")}
+    gains = [shown(result(deep)[key] - result(vae)[key], 1) for key in ("test.elbo", "test.log_likelihood")]
     few, many = (shown(more_draws()[deep][key] - more_draws()[vae][key], 2) for key in ("200.log_p", "5000.log_p"))
-    yield f"Sixteen layers gain {gains.pop()} nats of the ELBO and of log p."
-    assert not gains
+    yield f"Sixteen layers gain {gains[0]} nats of the ELBO and {gains[1]} of log p."
     yield f"they gain {few} nats of log p with 200 draws, and {many} with 5,000."
     yield f"Real validation images have FID {at(vae, 'fid.real_images', 1)}."
     fid, inception, precision, recall = (
@@ -494,18 +494,25 @@ def sentences_on_the_published_flow(name: str) -> Iterator[str]:
 def sentences_on_processors() -> Iterator[str]:
     with (ROOT / "benchmarks" / "histories" / "processors.csv").open(encoding="utf-8") as file:
         again = {row["model"]: row for row in csv.DictReader(file) if row["elbo"]}  # the VAEs
-    keys = {"elbo": "test.elbo", "log_p": "test.log_likelihood", "fid": "fid.value"}
-    differ = {
-        name: {column: abs(float(row[column]) - result(name)[key]) for column, key in keys.items()}
-        for name, row in again.items()
-    }
-    near, far = differ["vae-20d"], differ["vae-100d-tuned"]
-    yield f"`vae-20d` differs by {near['elbo']:.5f} nats of the ELBO and {near['fid']:.4f} of FID."
-    assert f"{near['log_p']:.5f}" == f"{near['elbo']:.5f}"
-    yield f"`vae-100d-tuned` differs by {far['elbo']:.2f} nats and {far['fid']:.1f}: less than seeds do."
-    assert f"{far['log_p']:.2f}" == f"{far['elbo']:.2f}"
-    for column, key in keys.items():
-        assert far[column] < Spread.of([result(name)[key] for name in GROUPS["vae-100d-tuned"]]).deviation
+    nats, fid = (
+        {
+            experiment: max(
+                abs(float(again[name][column]) - result(name)[key])
+                for name in GROUPS[experiment]
+                for column, key in keys
+            )
+            for experiment in ("vae-20d", "vae-20d-tuned", "vae-2d", "vae-100d", "vae-100d-planar", *UNSETTLED)
+        }
+        for keys in ((("elbo", "test.elbo"), ("log_p", "test.log_likelihood")), (("fid", "fid.value"),))
+    )
+    assert set(again) == {name for experiment in nats for name in GROUPS[experiment]}
+    small = [max(value for name, value in found.items() if name not in UNSETTLED) for found in (nats, fid)]
+    yield f"no run differs by more than {small[0]:.3f} nats and {small[1]:.3f} of FID."
+    tuned, planar, iwae = UNSETTLED
+    last = f"{nats[iwae]:.2f} nats and {fid[iwae]:.1f} of FID (`{iwae}`)."
+    yield f"by up to {nats[tuned]:.2f} nats (`{tuned}`), {nats[planar]:.2f} nats (`{planar}`), and {last}"
+    for key, found in (("test.elbo", nats), ("fid.value", fid)):
+        assert found[iwae] > Spread.of([result(name)[key] for name in GROUPS[iwae]]).deviation
 
 
 def sentences_on_planar_flows() -> Iterator[str]:
