@@ -438,7 +438,7 @@ def sentences_on_commits() -> Iterator[str]:
     studies = [name for name in NAMES if name.startswith(("planar-", "dirac"))]
     [of_studies] = {trained("experiment", name) for name in studies}
     commit, processor = of_studies.split(", ")
-    yield f"All studies were run at commit {commit} on an Intel {processor}."
+    yield f"All studies were run at commit {commit} on an AMD {processor}."
 
 
 def sentences_on_pythae(ours: str) -> Iterator[str]:
