@@ -16,8 +16,8 @@ INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor i
 CLASSIFIER = Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",))
 CLASSIFIER_TITLE = "Classifiers, whose features FID, KID and IS can use"
 LIKELIHOODS = {
-    "elbo": "ELBO {:.2f}",
-    "log_likelihood": "log p {:.2f} nats",
+    "elbo": "ELBO {:,.2f}",
+    "log_likelihood": "log p {:,.2f} nats",
     "bits_per_dimension": "{:.3f} bits per dimension",
 }
 IN_TRAINING = {
@@ -51,7 +51,7 @@ def likelihoods(test: Mapping[str, float]) -> str:
 
 def experiment_headline(metrics: Mapping[str, Any]) -> str:
     """Return the FID and the likelihoods in the metrics of an experiment, in words."""
-    fid = f"FID {metrics[name_of('fid', metrics)]['value']:.2f}"
+    fid = f"FID {metrics[name_of('fid', metrics)]['value']:,.2f}"
     return ", ".join(filter(None, [fid, likelihoods(metrics["test"])]))
 
 
