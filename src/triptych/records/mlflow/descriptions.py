@@ -79,7 +79,7 @@ def result_of(run: RunFolder) -> str:
     except KeyError as missing:
         raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
     error = f"{plus_minus(fidelity['standard_error'])} (standard error)" if "standard_error" in fidelity else ""
-    return ", ".join(filter(None, [likelihoods(test), f"FID {fidelity['value']:.2f}{error}"]))
+    return ", ".join(filter(None, [likelihoods(test), f"FID {fidelity['value']:,.2f}{error}"]))
 
 
 def _result_of_study(run: RunFolder) -> str:
