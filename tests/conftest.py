@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from triptych.training.history import step_name
 
 ROOT = Path(__file__).parents[1]
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests record nothing on the user's server
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores Ctrl-C, and commands inherit it
 NOTES = tuple(f"data/{name}" for name in IMAGE_SHAPES)  # on published images, in place of the user's own
 COPIED = (*NOTES, "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "src", ".dvc/config", ".dvc/plots")
 

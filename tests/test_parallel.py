@@ -346,6 +346,39 @@ def test_after_a_failure_running_stages_finish_and_no_further_stage_starts(
     assert set(plan.waits) == {"b", "c", "d"}
 
 
+def test_named_stages_run_with_those_that_they_depend_on(tmp_path: Path, tiny: Settings) -> None:
+    """The entries of `dvc.lock` keep the order of the pipeline, although `d` runs first."""
+    project = make_project(tmp_path / "p", SLOW)
+    for targets in (["d"], ["b", "c"]):
+        with Display(project.root, verbose=False) as display:
+            planning = repro.begin_planning(project, targets, display)
+            assert repro.repro(project, tiny, planning, targets, display=display, jobs=2) == 0
+            planning = repro.begin_planning(project, targets, display)
+            assert repro.repro(project, tiny, planning, targets, display=display) is None
+        written = [name for name in "abcd" if (project.root / name).exists()]
+        assert written == (["d"] if targets == ["d"] else ["a", "b", "c", "d"])
+    named = (project.root / "dvc.lock").read_bytes()
+    assert run_stages(project, 1) == 0
+    assert (project.root / "dvc.lock").read_bytes() == named
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), True), (("evaluate@vae-20d", "report"), True), (("--force", "report"), False), (("dvc.yaml",), False),
+        (("other/dvc.yaml:a",), False), (("--glob", "evaluate@vae*"), False), (("evaluate@vae*",), False),
+    ],
+)  # fmt: skip
+def test_only_stages_run_in_parallel(arguments: tuple[str, ...], expected: bool) -> None:
+    assert repro.are_stages(arguments) is expected
+
+
+def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
+    planning = parallel.begin_planning(make_project(tmp_path, SLOW), targets=["a", "nothing"])
+    with pytest.raises(TriptychError, match=r"'nothing' .*: `dvc repro --dry a nothing` shows the error$"):
+        planning()
+
+
 def test_an_invalid_pipeline_has_no_plan(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", SLOW)
     (project.root / "dvc.yaml").write_text("stages: 1\n")

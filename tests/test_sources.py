@@ -366,5 +366,6 @@ def test_downloads_are_verified(tiny: Settings, tmp_path: Path, monkeypatch: pyt
 def test_changed_user_data_change_the_checksum(folder: Path) -> None:
     np.savez(folder / "mnist.npz", **GREY)
     before = user_folder.folder_checksum("mnist")
+    assert before == hashlib.sha256((folder / "mnist.npz").read_bytes()).hexdigest()
     broken_npz(folder, x_test=GREY["x_test"][::-1])
     assert user_folder.folder_checksum("mnist") != before

@@ -54,12 +54,16 @@ def cli() -> None:
 )
 @click.option("--verbose", "-v", is_flag=True, help="show the output of DVC and of all stages instead of the display")
 def repro(arguments: tuple[str, ...], jobs: int | None, *, verbose: bool) -> None:
-    """Bring all results up to date, independent stages in parallel. With ARGUMENTS, run `dvc repro ARGUMENTS`."""
+    """Bring all results up to date, independent stages in parallel.
+
+    If ARGUMENTS are stages such as evaluate@vae-20d, run only these and the stages that they depend on. With other
+    arguments, such as --force, run `dvc repro ARGUMENTS`, one stage at a time.
+    """
     from triptych.runner import repro
     from triptych.runner.display import Display
 
-    if arguments and jobs:
-        raise click.UsageError("--jobs is for the whole pipeline: with ARGUMENTS, DVC runs one stage at a time")
+    if jobs and not repro.are_stages(arguments):
+        raise click.UsageError("with --jobs, ARGUMENTS can only be stages: with others, DVC runs one stage at a time")
     project = Project.find(Path.cwd())
     sys.stdout.reconfigure(errors="replace")  # the encoding of the terminal may lack a character of the display
     with (

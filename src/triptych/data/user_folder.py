@@ -38,8 +38,9 @@ def without_checksum(source: str) -> str:
 
 
 def folder_checksum(images: str) -> str:
-    """Return one SHA-256 over the files that `read_user_folder` reads; it changes whenever the user's data changes."""
-    return hashlib.sha256("".join(map(sha256_of_file, folder_files(images))).encode()).hexdigest()
+    """Return the SHA-256 of the file that `read_user_folder` reads; of several files, that of their joined SHA-256."""
+    first, *others = map(sha256_of_file, folder_files(images))
+    return hashlib.sha256("".join([first, *others]).encode()).hexdigest() if others else first
 
 
 def folder_files(images: str) -> list[Path]:

@@ -9,7 +9,7 @@ no stage waits while DVC parses and rewrites the whole file, which takes seconds
 Private or undocumented parts of DVC that this module uses:
 
 - `Repo(_wait_for_lock=True)`, `Repo.index`, `Repo.scm_context`, `Repo.state`, `dvc.repo.lock_repo`
-- `dvc.repo.reproduce`: `get_active_graph`, `plan_repro`
+- `dvc.repo.reproduce`: `collect_stages`, `get_active_graph`, `plan_repro`
 - `dvc.stage.run.prepare_kwargs` (extended)
 - `dvc.stage.run.cmd_run`, `Stage.save` (extended), `Dependency.save`, `Dependency.get_hash` (replaced): in
   `dvc_inputs.py`
@@ -72,10 +72,13 @@ class Outcome(NamedTuple):
     error: str | None = None
 
 
-def begin_planning(project: Project, display: Display | None = None) -> Planning:
-    """Start a process that finds out which stages to run. Its output is dropped, except for a verbose display."""
+def begin_planning(project: Project, display: Display | None = None, targets: Sequence[str] = ()) -> Planning:
+    """Start a process that finds out which stages to run for these targets of `dvc repro`, by default for all stages.
+
+    Its output is dropped, except for a verbose display.
+    """
     output = None if display and display.verbose else os.devnull
-    connection = _start_worker(_plan, project.root, {}, output, daemon=True)
+    connection = _start_worker(_plan, project.root, {}, list(targets), output, daemon=True)
 
     def plan() -> Plan:
         while display and not connection.poll(REFRESH_SECONDS):
@@ -85,7 +88,8 @@ def begin_planning(project: Project, display: Display | None = None) -> Planning
             raise TriptychError("the process that asks DVC which stages to run was killed: run the command again")
         if outcome.error is not None:
             reason = " ".join(outcome.error.split())
-            raise TriptychError(f"DVC cannot read the pipeline ({reason}): `dvc repro --dry` shows the error")
+            command = " ".join(["dvc repro --dry", *targets])
+            raise TriptychError(f"DVC cannot read the pipeline ({reason}): `{command}` shows the error")
         return Plan(**outcome.result)
 
     return plan
@@ -184,11 +188,11 @@ def _redirect(output: str | None) -> None:
         os.dup2(descriptor, 2)
 
 
-def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
+def _plan(repo: Repo, targets: list[str], output: str | None) -> dict[str, Any]:
     """Return the fields of a `Plan`, found as `dvc repro` does; stages that depend on a change are not examined."""
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo import lock_repo
-    from dvc.repo.reproduce import get_active_graph, plan_repro
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
     _redirect(output)
     logging.disable()
@@ -197,10 +201,11 @@ def _plan(repo: Repo, output: str | None) -> dict[str, Any]:
         pipeline = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
         stages = [stage for stage in plan_repro(graph, pipeline) if stage in pipeline]
         share_params(stages)
+        wanted = plan_repro(graph, collect_stages(repo, targets)) if targets else stages
         waits: dict[str, list[str]] = {}
         for stage in stages:
             changed = [other.addressing for other in graph.successors(stage) if other.addressing in waits]
-            if changed or stage.changed():
+            if stage in wanted and (changed or stage.changed()):
                 waits[stage.addressing] = changed
     return {"order": [stage.name for stage in stages], "waits": waits}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from triptych.runner.time_left import expected_seconds
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
 
+STAGE = re.compile(r"\w+(@[\w-]+)?")
+
 
 @contextmanager
 def only_one(project: Project, display: Display) -> Iterator[None]:
@@ -30,22 +33,27 @@ def only_one(project: Project, display: Display) -> Iterator[None]:
         yield
 
 
+def are_stages(arguments: Sequence[str]) -> bool:
+    """Return whether all arguments of `dvc repro` look like stages of `dvc.yaml`, and none like an option or a file."""
+    return all(STAGE.fullmatch(argument) for argument in arguments)
+
+
 def begin_planning(project: Project, arguments: Sequence[str], display: Display) -> parallel.Planning | None:
     """Start a process that finds out which stages to run, so that the caller can import modules meanwhile.
 
-    Return None if plain `dvc repro` runs the stages: because it gets these arguments, or because the tests of
-    `runner/parallel.py` did not run with the installed version of DVC.
+    Return None if plain `dvc repro` runs the stages: because it gets arguments that are no stages, or because the tests
+    of `runner/parallel.py` did not run with the installed version of DVC.
     """
     display.phase("planning: DVC compares all files with dvc.lock")
     _configure_scm(project)
     wait_for_other_dvc(project.root, say=display.notice)
-    if arguments:
+    if not are_stages(arguments):
         return None
     if not dvc.is_tested():
         version, tested = importlib.metadata.version("dvc"), ", ".join(dvc.TESTED_VERSIONS)
         display.notice(f"running plain `dvc repro`, one stage at a time: DVC is {version}, tested are {tested}")
         return None
-    return parallel.begin_planning(project, display)
+    return parallel.begin_planning(project, display, arguments)
 
 
 def _configure_scm(project: Project) -> None:
@@ -81,7 +89,7 @@ def repro(
     display: Display,
     jobs: int | None = None,
 ) -> int | None:
-    """Bring all results up to date; return the exit status, or None if they were up to date.
+    """Bring the results up to date; return the exit status, or None if they were up to date.
 
     Data sets are fetched again first if the user's images have changed. With a planning process, run `jobs` stages at a
     time, by default as many as the machine allows. Without, run `dvc repro` with the arguments.
@@ -95,7 +103,7 @@ def repro(
         status = dvc.run_stages(project, display, "--force", "--single-item", *stale)
         if status:
             return status
-        planning = planning and parallel.begin_planning(project, display)
+        planning = planning and parallel.begin_planning(project, display, arguments)
     plan = planning and planning()
     if plan and not plan.order:
         raise TriptychError(
@@ -112,7 +120,7 @@ def repro(
         warning = overload_warning(workers, settings.runtime.threads * settings.runtime.processes)
         if warning:
             display.notice(warning)
-        if len(plan.waits) < len(plan.order):
+        if len(plan.waits) < len(plan.order) and not arguments:
             display.say(f"{len(plan.order) - len(plan.waits)} of {len(plan.order)} stages are up to date")
         seconds = expected_seconds(project, settings, plan.waits)
         display.begin(seconds, workers)
