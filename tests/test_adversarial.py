@@ -235,7 +235,8 @@ def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, genera
     critic, generator = nn.Linear(1, 1, bias=False), PointGenerator()
     critic.weight.data.fill_(0.5)
     judged = copy.deepcopy(generator)
-    batches = (torch.full((4, 1), 2.0) for _ in count())
+    numbers = count()
+    batches = (torch.full((4, 1), 2.0) for _ in numbers)
     optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in (critic, generator)]
     step = make_train_step(loss_type, inner, "r1gp", 0.05, alpha_ema=0.75, generator_loss=generator_loss)
     found = step(batches, critic, optimizers[0], generator, judged, optimizers[1])
@@ -252,6 +253,7 @@ def test_a_step_updates_the_critic_and_then_the_generator(loss_type: str, genera
     assert generator.theta.item() == pytest.approx(theta + 0.1 * pull, rel=1e-6)
     assert judged.theta.item() == pytest.approx(0.75 * theta + 0.25 * generator.theta.item(), rel=1e-6)
     assert generator.calls == inner + 1
+    assert next(numbers) == inner, "each update of the critic takes the next batch"
     assert set(found) == {"metric", "critic_loss", "generator_loss"}
     assert not any(value.requires_grad for value in found.values())
 

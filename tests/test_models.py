@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -234,3 +235,33 @@ def test_a_classifier_repeats_the_random_numbers_of_an_epoch_only(
         trainer.train_epoch(epoch, Progress("c", 24, 0))
     assert numbers[:2] == numbers[4:]
     assert len({*numbers}) == 4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_optimiser_of_a_classifier_has_its_settings(tiny: Settings, optimizer: str) -> None:
+    changes = {"optimizer": optimizer, "weight_decay": 0.125}
+    settings = tiny.classifier("mnist").model_copy(update=changes)
+    images = LabelledImages(torch.zeros(8, 28, 28, dtype=torch.uint8), torch.arange(8))
+    trainer = ClassifierTrainer(build_classifier(settings.model), settings, 3, images, "float32")
+    (group,) = trainer.optimizer.param_groups
+    assert group["weight_decay"] == 0.125
+    assert isinstance(trainer.optimizer, {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer])
+
+
+def test_label_noise_reaches_the_loss_of_the_discriminator(tiny: Settings) -> None:
+    pixels = torch.randint(256, (200, 28, 28), dtype=torch.uint8)
+    losses = set()
+    for noise in (0.0, 0.0, 0.4):
+        settings = tiny.experiment("gan-mnist").model.model_copy(update={"label_noise": noise, "dropout": 0.0})
+        torch.manual_seed(0)
+        losses.add(float(build("gan", settings, (28, 28)).step(pixels, lambda *_: None)["discriminator_loss"]))
+    assert len(losses) == 2
+
+
+@pytest.mark.parametrize("logit", [-1.0, 1.0])
+def test_the_accuracy_of_a_discriminator_counts_real_and_generated_images(tiny: Settings, logit: float) -> None:
+    """One that calls all images real, or all generated, is right for a half."""
+    family = build("gan", tiny.experiment("gan-mnist").model, (28, 28))
+    family.discriminator = lambda pixels: torch.full((len(pixels), 1), logit)
+    images = SimpleNamespace(pixels=torch.zeros(6, 28, 28, dtype=torch.uint8))
+    assert family.validate(images)["discriminator_accuracy"] == 0.5

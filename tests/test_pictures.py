@@ -30,7 +30,13 @@ from triptych.training.weights import save_tensors
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EPOCHS = {0: 0.0, 2: 0.25, 3: 0.5, 6: 1.0}  # brightness of the samples by epoch; the last epoch is the end of training
+EPOCHS = {0: 0.0, 2: 0.25, 3: 0.5, 5: 0.75, 6: 1.0}  # brightness of the samples by epoch; the last one ends training
+    0: 0.0,
+    2: 0.25,
+    3: 0.5,
+    5: 0.75,
+    6: 1.0,
+}  # brightness of the samples by epoch; the last epoch is the end of training
 SHAPE = (2, 3)
 TEST = torch.arange(50)[:, None, None].expand(50, *SHAPE).div(50).round().to(torch.uint8)  # the second half is white
 QUANTITIES = (
@@ -89,7 +95,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
         splits={"test": images},
         training=None,
         history=HISTORY,
-        snapshots={epoch: paths[epoch] for epoch in (0, 2, 3)},
+        snapshots={epoch: paths[epoch] for epoch in (0, 2, 3, 5)},
         weights=paths[6],
         shown=context.shown_latents(family, 4),
         classify=lambda pixels: torch.arange(len(pixels)) % 10,

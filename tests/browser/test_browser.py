@@ -315,6 +315,7 @@ def tab(browser: Browser, interface: str) -> Iterator[Page]:
     """Return a tab on MLflow's interface. At the end, assert that all requests stay on this machine and succeed."""
     context = browser.new_context(viewport={"width": 1800, "height": 1000}, base_url=interface)
     context.set_default_timeout(TIMEOUT)
+    expect.set_options(timeout=TIMEOUT)
     recorder = Recorder(context)
     yield context.new_page()
     outside = [url for url in recorder.requested if not url.startswith((interface, "data:", "blob:"))]
@@ -349,7 +350,7 @@ def test_the_list_of_an_experiment_shows_its_runs(tab: Page, vaes: tuple[str, di
     assert {"vae-20d", "vae-2d"} <= set(runs)
     tab.goto(f"/#/experiments/{experiment}/runs")
     for name in runs:  # the list also has links to the models, which have the same names
-        expect(tab.locator("a[href*='/runs/']").get_by_text(name, exact=True)).to_be_visible(timeout=TIMEOUT)
+        expect(tab.locator("a[href*='/runs/']").get_by_text(name, exact=True)).to_be_visible()
 
 
 def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]) -> None:
@@ -359,7 +360,7 @@ def test_the_comparison_of_two_runs_shows_both(tab: Page, vaes: tuple[str, dict]
         link = tab.get_by_role("link", name=name, exact=True)
         tab.get_by_role("row").filter(has=link).get_by_role("checkbox").first.check()
     tab.get_by_role("button", name="Compare", exact=True).click()
-    expect(tab.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible(timeout=TIMEOUT)
+    expect(tab.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible()
     for name in ("vae-20d", "vae-2d"):
         expect(tab.get_by_text(name, exact=True).first).to_be_visible()
     expect(tab.get_by_text("fid_classifier", exact=True)).to_be_visible()
