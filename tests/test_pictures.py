@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EPOCHS = {0: 0.0, 2: 0.25, 3: 0.5, 5: 0.75, 6: 1.0}  # brightness of the samples by epoch; the last one ends training
-    0: 0.0,
-    2: 0.25,
-    3: 0.5,
-    5: 0.75,
-    6: 1.0,
-}  # brightness of the samples by epoch; the last epoch is the end of training
 SHAPE = (2, 3)
 TEST = torch.arange(50)[:, None, None].expand(50, *SHAPE).div(50).round().to(torch.uint8)  # the second half is white
 QUANTITIES = (
