@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -26,17 +27,19 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from mutations import Tree, mutate_place, npy
 from torture.fuzz import DAMAGE, Outcome, PipelineResults, fuzz_settings, small_settings, try_settings, try_text
+from triptych.core import downloads
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import Document, read_json
-from triptych.data import download, image_shapes, published_formats
+from triptych.data import image_shapes
 from triptych.data.image_shapes import MOST_IMAGES
 from triptych.data.npz_files import read_npz
-from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
-from triptych.data.user_folder import FOLDER_VARIABLE, folder_files, read_user_folder
 from triptych.models.common.load import load_family
 from triptych.runner.restore import restore_outputs
 from triptych.settings.params import load, parse
+from triptych.sources import download, published_formats
+from triptych.sources.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, read_amat, read_idx
+from triptych.sources.user_folder import FOLDER_VARIABLE, folder_files, read_user_folder
 from triptych.training.reproducible import deterministic
 from triptych.training.weights import load_tensors
 
@@ -374,11 +377,13 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
 
 def test_an_endless_download_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless(io.RawIOBase):
+        headers = MappingProxyType({})
+
         def read(self, size: int = -1) -> bytes:
             return bytes(size)
 
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Endless())
-    monkeypatch.setattr(download, "MOST_BYTES", 1 << 22)
+    monkeypatch.setattr(downloads, "MOST_BYTES", 1 << 22)
     with pytest.raises(TriptychError, match="published MD5"):
         download.download_amat(tmp_path / "amat")
     assert not list((tmp_path / "amat").iterdir())

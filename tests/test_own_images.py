@@ -26,9 +26,9 @@ from triptych.data.greyscale import to_grey
 from triptych.data.own_images import OwnImages, describe_own
 from triptych.data.prepared import PreparedData
 from triptych.data.settings import Dataset
-from triptych.data.sources import load_own
 from triptych.data.splits import default_sizes
 from triptych.settings.own_data import own_entries
+from triptych.sources.load import load_own
 from triptych.stages.fetch import fetch
 from triptych.stages.prepare import prepare
 

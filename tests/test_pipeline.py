@@ -783,7 +783,7 @@ def test_a_stage_declares_the_code_that_it_imports(stage: str, item: dict, loade
     used = set(closure([f"triptych.stages.{stage}", *loaded]))
     covered = set().union(*declared.values())
     assert used - covered == set(), f"{stage} uses code that dvc.yaml does not declare"
-    # One entry serves all kinds of studies, of which only some use a normalizing flow.
+    # One entry serves all kinds of studies, of which only some use the objectives.
     kinds = closure([module for kind in STUDIES for module in study_modules(kind)]) if stage == "study" else ()
     unused = [path for path, modules in declared.items() if not modules & (used | set(kinds))]
     assert unused == [], f"dvc.yaml declares code that {stage} does not use"

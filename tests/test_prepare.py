@@ -12,12 +12,12 @@ from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
 from triptych.data.binarization import stochastic_binarize, threshold_binarize
 from triptych.data.dequantization import dequantize, quantize
-from triptych.data.embedded_images import embedded_images
 from triptych.data.prepared import PreparedData
 from triptych.data.raw_images import ImageSet, write_raw
 from triptych.data.settings import Dataset, Splits
 from triptych.data.splits import _refuse_sorted, split_images
 from triptych.settings.params import Settings
+from triptych.sources.embedded_images import embedded_images
 from triptych.stages.prepare import prepare
 
 RNG = np.random.default_rng(1)

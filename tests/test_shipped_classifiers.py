@@ -12,12 +12,12 @@ import torch
 from triptych.core.file_names import WEIGHTS
 from triptych.core.hashing import sha256_of_file
 from triptych.core.json_files import read_json
-from triptych.data.embedded_images import embedded_images
 from triptych.evaluation.settings import Shipped
 from triptych.models.classifier import shipped
 from triptych.models.classifier.network import load_classifier
 from triptych.models.classifier.settings import SHIPPED
 from triptych.models.classifier.shipped import FOLDER, ship_classifier, shipped_folder
+from triptych.sources.embedded_images import embedded_images
 from triptych.training.weights import load_tensors
 
 LARGEST = {"mnist-v1": 2_000_000, "cifar10-v1": 4_000_000}  # bytes of weights

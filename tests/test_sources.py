@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import socket
 import struct
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +16,16 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 from filelock import FileLock
+from torchvision import datasets
 
+from triptych.core import downloads
 from triptych.core.errors import TriptychError
 from triptych.core.tracker import Console
-from triptych.data import download, embedded_images, user_folder
 from triptych.data.npz_files import read_npz
-from triptych.data.published_formats import IDX_NAMES
-from triptych.data.sources import load_images
 from triptych.settings.params import Settings
+from triptych.sources import download, embedded_images, user_folder
+from triptych.sources.load import load_images
+from triptych.sources.published_formats import IDX_NAMES
 from triptych.stages.fetch import fetch
 
 RNG = np.random.default_rng(0)
@@ -110,7 +113,7 @@ def test_images_that_are_not_embedded_come_from_the_folder_or_the_network(
     def refuse(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
-    monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
     with pytest.raises(TriptychError, match=f"{images} could not be downloaded.*TRIPTYCH_DATA.*{images}.npz"):
         load_images(images, "embedded", tmp_path)
     np.savez(tmp_path / f"{images}.npz", **GREY)
@@ -229,7 +232,8 @@ def cifar_archive() -> bytes:
 
 def test_the_public_cifar_archive(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = cifar_archive()
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: BytesIO(archive))
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive)
+    monkeypatch.setattr(download, "CIFAR_ADDRESS", (tmp_path / "cifar-10-binary.tar.gz").as_uri())
     with pytest.raises(TriptychError, match="cifar-10-binary.*published MD5"):
         run(tiny, "cifar10", "public", tmp_path / "raw.npz")
     assert not list(tmp_path.rglob("*.bin"))
@@ -332,7 +336,6 @@ def test_the_error_without_a_network_names_the_alternative(
         raise URLError("no route to host")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", refuse)
     for name in tiny.datasets:
         with pytest.raises(TriptychError, match="could not be downloaded.*TRIPTYCH_DATA"):
             run(tiny, name, "auto", tmp_path / "raw.npz")
@@ -353,14 +356,42 @@ def test_a_second_process_waits_for_a_download(tmp_path: Path, monkeypatch: pyte
 
 
 def test_downloads_are_verified(tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: BytesIO(amat(BINARY["x_test"])))
+    write_amats(tmp_path)
+    monkeypatch.setattr(download, "AMAT_ADDRESS", f"{(tmp_path / 'binarized_mnist').as_uri()}/")
     with pytest.raises(TriptychError, match="published MD5"):
         run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")
-    assert not list(tmp_path.rglob("*.amat"))
-    published = {split: hashlib.md5(amat(BINARY["x_test"])).hexdigest() for split in ("train", "valid", "test")}
+    assert not list((tmp_path / "downloads").rglob("*.amat"))
+    published = {split: hashlib.md5(amat(BINARY[f"x_{split}"])).hexdigest() for split in ("train", "valid", "test")}
     monkeypatch.setattr(download, "AMAT_MD5", published)
-    found = run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz")
-    assert np.array_equal(found["x_train"], BINARY["x_test"])
+    assert_holds(run(tiny, "binarized_mnist", "public", tmp_path / "raw.npz"), BINARY)
+
+
+@pytest.mark.parametrize("images", ["mnist", "fashion_mnist", "kmnist"])
+def test_the_archives_of_torchvision_come_from_the_first_address_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str
+) -> None:
+    published = []
+    for name, file_name in IDX_NAMES.items():
+        path = tmp_path / "there" / f"{file_name}.gz"
+        write_idx(path, GREY[name], packed=True)
+        published.append((path.name, hashlib.md5(path.read_bytes()).hexdigest()))
+    torchvisions = getattr(datasets, download.TORCHVISION[images])
+    monkeypatch.setattr(torchvisions, "mirrors", [f"{(tmp_path / name).as_uri()}/" for name in ("gone", "there")])
+    monkeypatch.setattr(torchvisions, "resources", published)
+    assert_holds(load_images(images, "public", tmp_path / "downloads").arrays, GREY)
+    monkeypatch.setattr(torchvisions, "resources", [(name, "0" * 32) for name, _ in published])
+    with pytest.raises(TriptychError, match="train-images.* does not have its published MD5"):
+        load_images(images, "public", tmp_path / "others")
+    assert not (tmp_path / "others" / images).exists()
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
+        with pytest.raises(TriptychError, match="mnist could not be downloaded .*timed out"):
+            load_images("mnist", "public", tmp_path)
 
 
 def test_changed_user_data_change_the_checksum(folder: Path) -> None:

@@ -28,18 +28,18 @@ from triptych.core.errors import TriptychError
 from triptych.core.json_schemas import read_document
 from triptych.core.settings_types import value_at
 from triptych.core.tracker import Console
-from triptych.data.download import unpack_cifar
 from triptych.data.prepared import PreparedData
-from triptych.data.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, IDX_NAMES
 from triptych.data.raw_images import read_origin
-from triptych.data.sources import load_images
-from triptych.data.user_folder import FOLDER_VARIABLE
 from triptych.evaluation.fidelity.reference_statistics import ReferenceStatistics
 from triptych.evaluation.results_file import Results
 from triptych.evaluation.snapshot_scores import panel
 from triptych.models.classifier.network import load_classifier
 from triptych.models.common.load import load_family, verified_manifest
 from triptych.settings.params import Settings, load, parse
+from triptych.sources.download import unpack_cifar
+from triptych.sources.load import load_images
+from triptych.sources.published_formats import CIFAR_BATCHES, CIFAR_FOLDER, IDX_NAMES
+from triptych.sources.user_folder import FOLDER_VARIABLE
 from triptych.stages.classifier import train_classifier
 from triptych.stages.evaluate import evaluate
 from triptych.stages.fetch import fetch

@@ -29,10 +29,10 @@ def add_data(name: str, file: Path, wanted: str) -> None:
     from triptych.data.image_shapes import in_words
     from triptych.data.own_images import describe_own
     from triptych.data.settings import OWN
-    from triptych.data.sources import load_own
     from triptych.data.splits import default_sizes
     from triptych.settings.own_data import RECIPES, add_own_data
     from triptych.settings.sections import NAME
+    from triptych.sources.load import load_own
 
     families = [family.strip() for family in wanted.split(",") if family.strip()]
     for family in families:

@@ -1,6 +1,6 @@
-"""Images: sources, checks, preparation.
+"""Images: files, checks, preparation.
 
-`sources` chooses between `own_images`, `embedded_images`, `user_folder` and `download`; `npz_files`, `image_files` and
-`published_formats` read files; `raw_images` checks and stores the result. `splits`, `greyscale`, `binarization` and
-`dequantization` prepare it, and `prepared` opens it for later stages. `augmentation` changes images during training.
+`npz_files` and `image_files` read files, and `own_images` the user's own images; `raw_images` checks and stores the
+images of any source. `splits`, `greyscale`, `binarization` and `dequantization` prepare them, and `prepared` opens them
+for later stages. `augmentation` changes images during training.
 """

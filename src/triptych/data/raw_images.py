@@ -10,6 +10,8 @@ from triptych.core.errors import TriptychError
 from triptych.data.image_shapes import CLASSES, IMAGE_SHAPES, MOST_CLASSES, image_shape
 from triptych.data.npz_files import TEXTS, read_npz
 
+USER_FOLDER = "the user's folder, "  # the descriptions of its files begin with these words
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -118,3 +120,12 @@ def _origin(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, str]:
         if name not in arrays:
             raise TriptychError(f"{path} does not say where its images come from: delete it and fetch again")
     return str(arrays["kind"]), str(arrays["source"])
+
+
+def without_checksum(source: str) -> str:
+    """Return the description of a source without the checksum of the user's files.
+
+    >>> without_checksum("the user's folder, mnist.npz (sha256 5dde5c27)")
+    "the user's folder, mnist.npz"
+    """
+    return source.partition(" (sha256")[0]

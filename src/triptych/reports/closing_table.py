@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from triptych.core.json_files import read_json
-from triptych.data.user_folder import without_checksum
+from triptych.data.raw_images import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_summary, title_of
 from triptych.reports.numbers import FORMATS, Row, number_in, over_seeds

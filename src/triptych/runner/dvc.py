@@ -89,8 +89,8 @@ def stale_sources(project: Project, settings: Settings, targets: Sequence[str]) 
     missing.
     """
     from triptych.data.raw_images import read_origin
-    from triptych.data.sources import resolve_source
-    from triptych.data.user_folder import folder_checksum
+    from triptych.sources.load import resolve_source
+    from triptych.sources.user_folder import folder_checksum
 
     stale = []
     for name in settings.datasets_of(targets):

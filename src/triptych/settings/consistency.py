@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.settings_types import Profile
-from triptych.data.embedded_images import COLOURED
 from triptych.data.image_shapes import IMAGE_SHAPES, Shape, colours, in_words
 from triptych.data.settings import Dataset
 from triptych.data.splits import default_sizes
@@ -16,6 +15,7 @@ from triptych.models.common.registry import load_settings_model
 from triptych.settings.experiment import Experiment
 from triptych.settings.recipes import SettingsError
 from triptych.settings.sections import Settings
+from triptych.sources.embedded_images import COLOURED
 
 RESERVED = ("baseline", "comparison", "summary")  # files and folders beside those of the experiments
 RESERVED_STARTS = ("classifier-", "evaluate-")

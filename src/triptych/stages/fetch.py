@@ -6,10 +6,9 @@ from pathlib import Path
 
 from triptych.core.files import atomic_file
 from triptych.core.tracker import Tracker
-from triptych.data.raw_images import write_raw
+from triptych.data.raw_images import without_checksum, write_raw
 from triptych.data.settings import Dataset
-from triptych.data.sources import load_images, load_own
-from triptych.data.user_folder import without_checksum
+from triptych.sources.load import load_images, load_own
 
 
 def fetch(*, dataset: Dataset, source: str | Path, downloads: Path, output: Path, tracker: Tracker) -> None:

@@ -10,7 +10,7 @@ from triptych.core.files import atomic_file, atomic_folder
 from triptych.core.json_files import flatten, read_json
 from triptych.core.json_schemas import read_document
 from triptych.core.tracker import Tracker
-from triptych.data.user_folder import USER_FOLDER, without_checksum
+from triptych.data.raw_images import USER_FOLDER, without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.over_seeds import spreads
 from triptych.evaluation.results_file import Results, measured

@@ -7,17 +7,16 @@ published file name, and that only tensors are loaded.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
-from ssl import SSLError
-from urllib.error import URLError
 
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
+from triptych.core.downloads import NETWORK_ERRORS, download_file
 from triptych.core.errors import TriptychError
-from triptych.core.files import disk_errors, expanded, is_file
+from triptych.core.files import atomic_file, expanded, is_file
 from triptych.core.hashing import sha256_of_file
+from triptych.core.messages import one_line
 from triptych.training.reproducible import seeded
 
 NAME = "inception-v3-compat"
@@ -50,13 +49,13 @@ def find_weights(reference: str) -> Path:
 
 def _download(path: Path, reference: str) -> None:
     """Download the published file to torch-fidelity's folder. It appears there only after its hash was checked."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as draft:
         try:
-            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=DIGITS, progress=False)
-        except (URLError, HTTPException, ConnectionError, TimeoutError, SSLError, RuntimeError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TriptychError(f"{FILE} could not be downloaded ({reason}): {_advice(reference)}") from None
+            checksum = download_file(URL_INCEPTION_V3, draft, "sha256")
+        except NETWORK_ERRORS as error:
+            raise TriptychError(f"{FILE} could not be downloaded ({one_line(error)}): {_advice(reference)}") from None
+        if not checksum.startswith(DIGITS):
+            raise TriptychError(f"the download of {FILE} does not have its published SHA-256: {_advice(reference)}")
 
 
 def _advice(reference: str) -> str:

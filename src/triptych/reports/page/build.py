@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_file
 from triptych.core.messages import one_line
-from triptych.data.user_folder import without_checksum
+from triptych.data.raw_images import without_checksum
 from triptych.evaluation.fidelity.metric_names import ABSENT
 from triptych.evaluation.over_seeds import CONFIDENCE
 from triptych.models.common.registry import FAMILIES

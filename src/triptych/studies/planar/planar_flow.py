@@ -1,14 +1,13 @@
-"""One trained planar flow: a transform with a numerical inverse, loaded from disk."""
+"""One trained planar flow with a numerical inverse, loaded from disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core.errors import TriptychError
-from triptych.models.flow.transform import Transform
 from triptych.objectives.planar import get_logdet, planar_flow
 from triptych.training.weights import load_tensors
 
@@ -17,7 +16,7 @@ MOST_ITERATIONS = 200  # of the root search, which ends long before
 TOLERANCE = 1e-15  # relative, in float64
 
 
-class PlanarFlow(Transform):
+class PlanarFlow(nn.Module):
     """k planar layers, u and w (k, d), b (k, 1), each with w'u > -1: `invertible` is already applied to u."""
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor) -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import hashlib
 import itertools
-import ssl
 import tarfile
 import zlib
-from http.client import HTTPException
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 from filelock import FileLock
 
+from triptych.core.downloads import MOST_BYTES, NETWORK_ERRORS, download_file
 from triptych.core.errors import TriptychError
-from triptych.core.files import CHUNK, atomic_file, atomic_folder, disk_errors
+from triptych.core.files import atomic_file, atomic_folder, disk_errors
 from triptych.core.messages import one_line
-from triptych.data.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER, FORMATS
-from triptych.data.user_folder import FOLDER_VARIABLE, accepted_files
+from triptych.sources.published_formats import AMAT_NAME, CIFAR_BATCHES, CIFAR_FOLDER, FORMATS
+from triptych.sources.user_folder import FOLDER_VARIABLE, accepted_files
 
 AMAT_ADDRESS = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 AMAT_MD5 = {
@@ -30,8 +27,6 @@ AMAT_MD5 = {
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # names of its classes
-NETWORK_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-MOST_BYTES = 1 << 30  # of a download, and of one file in an archive
 
 
 def download(images: str, downloads: Path) -> tuple[Path, str]:
@@ -77,23 +72,23 @@ def download_amat(folder: Path) -> None:
         name = AMAT_NAME.format(split)
         if not (folder / name).exists():
             with atomic_file(folder / name) as draft:
-                _download_file(AMAT_ADDRESS + name, draft, expected, "binarized_mnist")
+                _download_first([AMAT_ADDRESS + name], draft, expected, "binarized_mnist")
 
 
 def _download_mnist(folder: Path, images: str) -> None:
-    """Download MNIST or a relative by torchvision, which verifies each archive's published MD5 before unpacking it."""
+    """Download the archives of MNIST or a relative, from the addresses and with the MD5 sums that torchvision knows."""
     from torchvision import datasets
 
-    try:
-        getattr(datasets, TORCHVISION[images])(str(folder), train=True, download=True)
-    except (*NETWORK_ERRORS, RuntimeError) as error:
-        raise TriptychError(_no_network(images, error)) from None
+    published, place = getattr(datasets, TORCHVISION[images]), folder / FORMATS[images].folder
+    place.mkdir(parents=True)
+    for name, md5 in published.resources:
+        _download_first([mirror + name for mirror in published.mirrors], place / name, md5, images)
 
 
 def _download_cifar(folder: Path) -> None:
     """Download the archive of CIFAR-10's binary version; it is opened only after its MD5 is verified."""
     archive = folder / "archive.tar.gz"
-    _download_file(CIFAR_ADDRESS, archive, CIFAR_MD5, "cifar10")
+    _download_first([CIFAR_ADDRESS], archive, CIFAR_MD5, "cifar10")
     unpack_cifar(archive, folder / CIFAR_FOLDER)
     archive.unlink()
 
@@ -117,21 +112,18 @@ def _file_in(packed: tarfile.TarFile, name: str) -> bytes:
     return packed.extractfile(member).read()
 
 
-def _download_file(address: str, path: Path, md5: str, images: str) -> None:
-    from urllib.request import urlopen
-
-    digest = hashlib.md5(usedforsecurity=False)
-    try:
-        response = urlopen(address, timeout=60)  # noqa: S310 (an address of this module)
-        with contextlib.closing(response), path.open("wb") as file:
-            while (chunk := response.read(CHUNK)) and file.tell() < MOST_BYTES:
-                digest.update(chunk)
-                file.write(chunk)
-    except NETWORK_ERRORS as error:
-        raise TriptychError(_no_network(images, error)) from None
-    if digest.hexdigest() != md5:
-        name = address.rsplit("/", 1)[1]
-        raise TriptychError(f"the download of {name} does not have its published MD5: try again later")
+def _download_first(addresses: Sequence[str], path: Path, md5: str, images: str) -> None:
+    """Write the file of the first address that delivers it with this MD5 sum. Raises TriptychError if none does."""
+    for address in addresses:
+        try:
+            if download_file(address, path, "md5") == md5:
+                return
+        except NETWORK_ERRORS as error:
+            problem = _no_network(images, error)
+        else:
+            name = address.rsplit("/", 1)[1]
+            problem = f"the download of {name} does not have its published MD5: try again later"
+    raise TriptychError(problem)
 
 
 def _no_network(images: str, error: Exception) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from triptych.data.download import download
-from triptych.data.embedded_images import EMBEDDED, embedded_images
 from triptych.data.own_images import read_own
-from triptych.data.published_formats import FORMATS
 from triptych.data.raw_images import ImageSet, check_images
-from triptych.data.user_folder import FOLDER_VARIABLE, read_user_folder
+from triptych.sources.download import download
+from triptych.sources.embedded_images import EMBEDDED, embedded_images
+from triptych.sources.published_formats import FORMATS
+from triptych.sources.user_folder import FOLDER_VARIABLE, read_user_folder
 
 
 def load_own(path: Path) -> ImageSet:

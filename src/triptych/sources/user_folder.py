@@ -12,10 +12,10 @@ from triptych.core.errors import TriptychError
 from triptych.core.files import expanded
 from triptych.core.hashing import sha256_of_file
 from triptych.data.npz_files import read_npz
-from triptych.data.published_formats import FORMATS
+from triptych.data.raw_images import USER_FOLDER
+from triptych.sources.published_formats import FORMATS
 
 FOLDER_VARIABLE = "TRIPTYCH_DATA"
-USER_FOLDER = "the user's folder, "  # the descriptions of its files begin with these words
 
 
 def read_user_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
@@ -26,15 +26,6 @@ def read_user_folder(images: str) -> tuple[dict[str, np.ndarray], str, str]:
     name = files[0].name if len(files) == 1 else images
     description = f"{USER_FOLDER}{name} (sha256 {folder_checksum(images)})"
     return arrays, str(files[0] if is_npz else files[0].parent), description
-
-
-def without_checksum(source: str) -> str:
-    """Return the description of a source without the checksum of the user's files.
-
-    >>> without_checksum("the user's folder, mnist.npz (sha256 5dde5c27)")
-    "the user's folder, mnist.npz"
-    """
-    return source.partition(" (sha256")[0]
 
 
 def folder_checksum(images: str) -> str:
