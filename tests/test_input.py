@@ -412,7 +412,7 @@ def test_a_model_with_changed_weights_is_refused(results: PipelineResults, tmp_p
     content = bytearray((tmp_path / "weights.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "weights.safetensors").write_bytes(content)
-    with pytest.raises(TriptychError, match=r"weights\.safetensors is damaged: run `dvc checkout"):
+    with pytest.raises(TriptychError, match=r"weights\.safetensors is damaged: run `triptych repro`"):
         load_family(tmp_path, torch.device("cpu"))
 
 

@@ -445,13 +445,33 @@ def test_status_agrees_with_dvc_and_gives_the_reasons(fresh: Clone) -> None:
     assert "dvc.lock is damaged" in fresh.refuse("triptych", "status")
 
 
-def test_status_advises_to_restore_deleted_models(fresh: Clone) -> None:
-    shutil.rmtree(fresh.root / "models")
+def test_status_names_missing_and_damaged_results(fresh: Clone) -> None:
+    shutil.rmtree(fresh.root / "models" / "vae-20d")
+    (fresh.root / "metrics" / "gan-mnist.json").unlink()
+    history = fresh.root / "models" / "planar-samples" / "history.csv"
+    text = history.read_text()
+    history.unlink()  # a link into DVC's cache
+    history.write_text(text[:-10])
     lines = fresh.succeed("triptych", "status").splitlines()
-    assert "    models/vae-20d is missing: run `dvc checkout`" in lines
-    assert "4 of 4 are not up to date: run `dvc checkout`" in lines
-    fresh.succeed("dvc", "checkout", "--quiet")
+    assert "    models/vae-20d is missing" in lines
+    assert "    metrics/gan-mnist.json is missing" in lines
+    assert "    models/planar-samples was changed or damaged" in lines
+    assert "3 of 4 are not up to date: run `triptych repro`" in lines
+    said = fresh.succeed("triptych", "repro")
+    for stage in ("train@vae-20d", "evaluate@gan-mnist", "study@planar-samples"):
+        assert re.search(rf"{stage} .* from DVC's cache", said)
     assert "All are up to date" in fresh.succeed("triptych", "status")
+
+
+def test_a_command_runs_the_code_of_its_project(tmp_path: Path) -> None:
+    """DVC runs a queued experiment in a checkout of its own; the installed package is another checkout."""
+    clone = make_clone(tmp_path / "checkout", environment())
+    main = clone.root / "src" / "triptych" / "cli" / "main.py"
+    main.write_text(main.read_text().replace("Train, evaluate and compare VAEs", "The code of the checkout"))
+    for folder in (clone.root, clone.root / "data"):
+        assert "The code of the checkout" in Clone(folder, clone.environment).succeed("triptych", "--help")
+    elsewhere = Clone(tmp_path, clone.environment).succeed("triptych", "--help")
+    assert "Train, evaluate and compare VAEs" in elsewhere
 
 
 def test_outside_a_project_there_is_one_sentence() -> None:

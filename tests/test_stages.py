@@ -582,7 +582,7 @@ def test_damaged_or_missing_models_are_refused(tiny: Settings, prepared: Path, r
     weights = tmp_path / "copy" / "models" / "vae-20d" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     before = contents(tmp_path / "copy" / "plots")
-    with pytest.raises(TriptychError, match=r"is damaged: run `dvc checkout"):
+    with pytest.raises(TriptychError, match=r"is damaged: run `triptych repro`"):
         run_evaluate(tiny, prepared, tmp_path / "copy", "vae-20d")
     shutil.rmtree(weights.parent)
     with pytest.raises(TriptychError, match="does not exist: run the stage"):

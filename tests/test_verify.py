@@ -294,7 +294,7 @@ def test_outputs_are_compared_with_the_lock_file(tmp_path: Path) -> None:
     assert [*check_outputs(Project(tmp_path), settings)] == [
         Finding("equal.csv", "dvc.lock", Verdict.EQUAL),
         Finding("other.csv", "dvc.lock", Verdict.DAMAGED, f"other.csv {afterwards}"),
-        Finding("gone.csv", "dvc.lock", Verdict.MISSING, "run `dvc checkout` or `triptych repro`"),
+        Finding("gone.csv", "dvc.lock", Verdict.MISSING, "run `triptych repro`"),
         Finding("plots", "dvc.lock", Verdict.DAMAGED, f"changed, deleted, new {afterwards}"),
         *(
             Finding(stage, "dvc.lock", Verdict.MISSING, "the stage has not run under DVC: run `triptych repro`")

@@ -21,7 +21,7 @@ from triptych.records.headlines import experiment_headline, study_headline
 from triptych.records.journal import look_up
 from triptych.records.run_folder import stage_of
 from triptych.reports.page.build import is_current
-from triptych.repository.dvc_cache import content_hash, is_cached
+from triptych.repository.dvc_cache import content_hash, size_on_disk
 from triptych.repository.lock_file import read_stages
 from triptych.repository.project import Project
 from triptych.settings.params import Settings, read_written
@@ -31,7 +31,6 @@ from triptych.training.running import INDEX, running_process
 Json = dict[str, Any]
 
 CURRENT, NEVER, RUNNING = "up to date", "not run", "running"
-CHECKOUT = "run `dvc checkout`"  # brings files back from DVC's cache
 MISSING = object()
 LINE = "{:<%d} {:<19} {:<8} {:<16} {:>9}  {}"  # with the width of the names
 
@@ -64,8 +63,7 @@ def status(project: Project, settings: Settings) -> str:
         if state.reason:
             lines.append(f"    {state.reason}")
     if stale := [state for state in states if state.word not in (CURRENT, RUNNING)]:
-        advice = CHECKOUT if all(state.reason.endswith(CHECKOUT) for state in stale) else "run `triptych repro`"
-        lines.append(f"{len(stale)} of {len(states)} are not up to date: {advice}")
+        lines.append(f"{len(stale)} of {len(states)} are not up to date: run `triptych repro`")
     elif RUNNING not in (state.word for state in states):
         lines.append("All are up to date by settings, code and dvc.lock; `triptych repro` also checks the data files.")
     return "\n".join([*lines, *_warning_of_page(project, settings)])
@@ -155,9 +153,11 @@ class DvcLock:
         for dependency in entry["deps"]:
             yield from self._reasons_of_dependency(dependency["path"], dependency["md5"])
         for output in entry["outs"]:
-            if not (self.root / output["path"]).exists():
-                advice = f": {CHECKOUT}" if is_cached(self.root, output["md5"]) else ""
-                yield f"{output['path']} is missing{advice}"
+            size = size_on_disk(self.root / output["path"])
+            if size is None:
+                yield f"{output['path']} is missing"
+            elif size != output.get("size", size):
+                yield f"{output['path']} was changed or damaged"
 
     def _reasons_of_dependency(self, path: str, md5: str) -> Iterator[str]:
         if path in self._writers:

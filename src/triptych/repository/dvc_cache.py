@@ -71,7 +71,19 @@ def content_hash(path: Path) -> str | None:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if not path.is_dir():
         return None
-    files = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
-    tracked = {name.as_posix(): file for name, file in files.items() if IGNORED.isdisjoint(name.parts)}
+    tracked = _tracked_files(path)
     listing = [{"md5": content_hash(tracked[name]), "relpath": name} for name in sorted(tracked)]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def size_on_disk(path: Path) -> int | None:
+    """Return the bytes of a file, or of all files in a folder that DVC tracks; None if the path does not exist."""
+    if not path.exists():
+        return None
+    return sum(file.stat().st_size for file in (_tracked_files(path).values() if path.is_dir() else [path]))
+
+
+def _tracked_files(folder: Path) -> dict[str, Path]:
+    """Return the files in a folder that DVC does not ignore, by relative path."""
+    files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
+    return {name.as_posix(): file for name, file in files.items() if IGNORED.isdisjoint(name.parts)}

@@ -37,7 +37,7 @@ def _stages_of(settings: Settings) -> list[str]:
 def _check_output(root: Path, name: str, md5: str) -> Finding:
     path = root / name
     if not path.exists():
-        return Finding(name, LOCK, Verdict.MISSING, "run `dvc checkout` or `triptych repro`")
+        return Finding(name, LOCK, Verdict.MISSING, "run `triptych repro`")
     if content_hash(path) == md5:
         return Finding(name, LOCK, Verdict.EQUAL)
     changed = ", ".join(_changed_files(root, path, md5)) or path.name

@@ -52,4 +52,4 @@ def load_family(folder: Path, device: torch.device) -> Family:
 
 
 def _advice(folder: Path) -> str:
-    return f"run `dvc checkout {folder}` or train the model again"
+    return f"run `triptych repro`, which restores {folder} from DVC's cache, or trains the model again"

@@ -1,0 +1,30 @@
+"""Run the code of the project that a command works on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from triptych.core.errors import TriptychError
+from triptych.repository.code_hash import PACKAGE
+from triptych.repository.project import Project
+
+
+def run_code_of_project() -> None:
+    """Start this command again with the code in the project's `src`, if this process has imported another copy.
+
+    DVC runs each point of a sweep in a checkout of its own. The code there is that of the commit, but the installed
+    package is the user's working tree. Raises TriptychError if Python still imports another copy.
+    """
+    try:
+        code = Project.find(Path.cwd()).root / "src"
+    except TriptychError:
+        return
+    if not (code / PACKAGE.name / "__main__.py").exists() or (code / PACKAGE.name).samefile(PACKAGE):
+        return
+    first, *others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if first == str(code):
+        raise TriptychError(f"Python imports {PACKAGE}, although PYTHONPATH begins with {code}: install Triptych there")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(code), first, *others)))
+    os.execv(sys.executable, [sys.executable, "-P", "-m", PACKAGE.name, *sys.argv[1:]])  # noqa: S606
