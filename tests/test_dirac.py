@@ -18,6 +18,7 @@ from triptych.objectives import make_train_step
 from triptych.settings.params import Settings, parse
 from triptych.studies.dirac.game import Games
 from triptych.studies.dirac.measure import theory, verdict
+from triptych.studies.dirac.settings import Penalty
 from triptych.studies.dirac.training import build, configurations
 from triptych.training.weights import load_tensors
 from triptych.verify.baseline import LARGEST
@@ -174,6 +175,22 @@ def test_the_unpenalised_jsd_game_keeps_an_ellipse_near_the_equilibrium(settings
     psi0, _, theta, _ = training.trajectories[:, :, 0].T
     kept = psi0.square() + theta.square() - RATE / 4 * psi0 * theta
     assert float(kept.max() / kept.min()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_history_shows_the_distance_of_the_generator_that_is_judged(settings: Settings) -> None:
+    """W1 without a penalty: psi <- psi - r theta, then theta <- theta + r psi. The averaged game comes second."""
+    changes = {"losses": ["w1"], "penalties": [Penalty(reg_type="none")], "learning_rate": RATE, "ema": 0.8}
+    training = build(settings.study("dirac").model_copy(update=changes), 50)
+    psi0, _, theta, average = training.trajectories[0, :, 0].tolist()
+    assert average == theta
+    wanted = []
+    for _ in range(50):
+        psi0 -= RATE * theta
+        theta += RATE * psi0
+        average = 0.8 * average + 0.2 * theta
+        wanted.append([math.hypot(psi0, theta), math.hypot(psi0, average)])
+    found = training.advance(range(50))["distance"]
+    assert torch.allclose(found, torch.tensor(wanted, dtype=torch.float64), atol=1e-12)
 
 
 def test_verdicts() -> None:
