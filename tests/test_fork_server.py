@@ -228,7 +228,9 @@ def test_an_interrupted_command_releases_its_lock(project: Path, tiny_params: di
     command.send_signal(signal.SIGINT)
     _, errors = command.communicate()
     assert command.returncode == INTERRUPTED
-    assert errors.splitlines()[-1] == "triptych: stopped; a training continues when you run the command again"
+    assert (
+        errors.splitlines()[-1] == "triptych: stopped; the same command continues a training from its last checkpoint"
+    )
     assert is_gone(worker)
     assert not list((project / ".triptych" / "checkpoints").glob("*.pid"))
 

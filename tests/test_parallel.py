@@ -437,14 +437,14 @@ def test_ctrl_c_ends_all_stages_and_prints_one_sentence(tmp_path: Path, tiny_par
     project = make_project(tmp_path / "p", commands, tiny_params)
     said, errors = interrupted(project, "--jobs", "2", stages=2)
     assert re.fullmatch(r"stopped: ([ab] \(.+\)), ([ab] \(.+\)); 0 of 4 stages done\n", said)
-    assert errors.strip() == "triptych: stopped; a training continues when you run the command again"
+    assert errors.strip() == "triptych: stopped; the same command continues a training from its last checkpoint"
     assert len(started(project)) == 2
 
 
 def test_ctrl_c_ends_a_single_stage_with_its_output_shown(tmp_path: Path, tiny_params: dict) -> None:
     project = make_project(tmp_path / "p", {"a": "echo $$ > a-pid; exec sleep 3600"}, tiny_params)
     _, errors = interrupted(project, "--verbose", "a", stages=1)
-    assert errors.endswith("triptych: stopped; a training continues when you run the command again\n")
+    assert errors.endswith("triptych: stopped; the same command continues a training from its last checkpoint\n")
 
 
 def test_an_untested_version_of_dvc_gets_plain_dvc_repro(

@@ -154,7 +154,7 @@ def test_all_processes_end_together_and_resume_together(project: Path) -> None:
     command.send_signal(signal.SIGINT)
     assert sentences(command) == [
         f"cifar10-jsd-2: resuming after epoch {done} of 1000000",
-        "triptych: stopped; a training continues when you run the command again",
+        "triptych: stopped; the same command continues a training from its last checkpoint",
     ]
     assert command.returncode == INTERRUPTED
     assert all(is_gone(process.pid) for process in processes)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -30,17 +32,19 @@ from triptych.reports.status import CURRENT, NEVER, RUNNING, DvcLock, _state, _s
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.train import train
-from triptych.training import distributed
+from triptych.training import checkpoint, distributed, resume
+from triptych.training.checkpoint import CheckpointFolder
 from triptych.training.checkpoint_locks import KEPT_SECONDS, checkpoint_folder
 from triptych.training.ema import Ema
 from triptych.training.history import read_history, write_history
 from triptych.training.images import HeldOutImages, TrainingImages
 from triptych.training.optimizers import Adam, clipping_divisor
 from triptych.training.reproducible import run_key, seeded
+from triptych.training.resume import ResumableRun
 from triptych.training.running import output_lock, running_process
 from triptych.training.settings import LearningRateDecay
 from triptych.training.trainer import Duration, Trainer
-from triptych.training.weights import load_tensors
+from triptych.training.weights import load_tensors, save_tensors
 
 NAMES = ["vae-20d", "gan-mnist", "cifar10-jsd-2", "realnvp-mnist"]
 GANS = ["gan-mnist", "cifar10-jsd-2"]
@@ -675,3 +679,38 @@ def test_epochs_of_snapshots() -> None:
     assert Duration(0).snapshots(1) == [0]
     assert Duration(8, 10, 2).snapshots(0) == [0, 2, 4, 6]
     assert Duration(0, 10, 2).snapshots(0) == [0]
+
+
+def test_ctrl_c_waits_until_a_checkpoint_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes between the two files of the first checkpoint."""
+    folder, history = CheckpointFolder(tmp_path), [{"epoch": 3.0}]
+
+    def interrupted(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+        save_tensors(path, tensors)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(checkpoint, "save_tensors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(3, {"x": torch.ones(2)}, history, 5.0)
+    step, tensors, found, seconds = folder.load()
+    assert (step, tensors["x"].tolist(), found, seconds) == (3, [1.0, 1.0], history, 5.0)
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.undo()
+        pool.submit(folder.save, 4, {"x": torch.ones(2)}, history, 6.0).result()
+    assert folder.load()[0] == 4
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_checkpoint_is_due_after_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    saved: list[int] = []
+    monkeypatch.setattr(CheckpointFolder, "save", lambda folder, step, *_: saved.append(step))
+    settings = {"unit": "epoch", "total": 9, "interval": 25.0, "began": 0.0, "saved": 0.0}
+    run = ResumableRun("r", CheckpointFolder(tmp_path), Recorder(), **settings)
+    for epoch in range(10):
+        now[0] = 10.0 * epoch
+        run.log({"epoch": epoch})
+        run.save_if_due(dict)
+    assert saved == [3, 6], "and not after the last epoch, 30 s later"

@@ -32,7 +32,7 @@ def errors_in_one_sentence() -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        stopped = "stopped; a training continues when you run the command again"
+        stopped = "stopped; the same command continues a training from its last checkpoint"
         _end("" if WORKERS_VARIABLE in os.environ else stopped, INTERRUPTED)  # `triptych repro` prints it once
     except Exception:  # a bug of ours
         _restore_earlier_results()

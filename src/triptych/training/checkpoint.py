@@ -15,6 +15,7 @@ from pydantic import Field
 
 from triptych.core.errors import TriptychError
 from triptych.core.hashing import sha256_of_file
+from triptych.core.interrupts import delayed_interrupt
 from triptych.core.json_files import write_json
 from triptych.core.json_schemas import Count, JsonSchema, read_document
 from triptych.training.history import History
@@ -66,14 +67,16 @@ class CheckpointFolder:
     def save(self, step: int, tensors: dict[str, Tensor], history: History, seconds: float) -> None:
         """Replace the checkpoint by the state after `step` epochs or iterations, and `seconds` of training.
 
-        The index is written last and holds the checksum of the state file. So an interrupted write is detected.
+        The index is written last and holds the checksum of the state file. So an interrupted write is detected. Ctrl-C
+        waits until the checkpoint is complete.
         """
         state = self.folder / f"{step:06d}.{STATE}"
-        save_tensors(state, tensors)
         index = {"step": step, "history": history, "seconds": seconds}
-        write_json(self.folder / INDEX, index | {"state": state.name, "sha256": sha256_of_file(state)})
-        for older in {*self.folder.glob(f"*.{STATE}")} - {state}:
-            older.unlink()
+        with delayed_interrupt():
+            save_tensors(state, tensors)
+            write_json(self.folder / INDEX, index | {"state": state.name, "sha256": sha256_of_file(state)})
+            for older in {*self.folder.glob(f"*.{STATE}")} - {state}:
+                older.unlink()
 
     def load(self) -> tuple[int, dict[str, Tensor], History, float] | None:
         """Return step, tensors, history and seconds of the checkpoint, or None if there is none.
