@@ -428,10 +428,7 @@ def test_training_images_of_a_data_set(redraws: bool) -> None:
     assert (found.device, found.redraws, found.max_shift) == (device, redraws, 2)
 
 
-def test_held_out_training_images_are_the_same_every_time(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
-
-    from triptych.core.json_files import write_json
-
+def test_held_out_training_images_are_the_same_every_time(prepared: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared / "mnist", tmp_path / "mnist")
     manifest = read_json(folder / "manifest.json")
     write_json(folder / "manifest.json", {**manifest, "binarization": "stochastic"})
