@@ -210,8 +210,9 @@ def test_status_says_which_trainings_run(tmp_path: Path) -> None:
         state = _state_of_training(project, lock, "train@vae-20d")
     assert state == (RUNNING, f"process {os.getpid()} trains it")
     assert _state_of_training(project, lock, "train@vae-20d").word == NEVER
-    (project.checkpoints / "vae-20d@old").mkdir()
-    write_json(project.checkpoints / "vae-20d@old" / "index.json", {"step": 1200})
+    for key, step in (("old", 300), ("newer", 1200), ("another", 600)):
+        (project.checkpoints / f"vae-20d@{key}").mkdir()
+        write_json(project.checkpoints / f"vae-20d@{key}" / "index.json", {"step": step})
     assert _state_of_training(project, lock, "train@vae-20d").reason.startswith("a run stopped after step 1,200; with")
     stale = DvcLock(tmp_path, {}, {}, {"train@vae-20d": "seed was 1, is 2"})
     assert _state_of_training(project, stale, "train@vae-20d").reason.startswith("seed was 1, is 2; a run stopped")
