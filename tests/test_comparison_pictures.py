@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MEASURES = ("fid", "kid", "is", "elbo", "log_likelihood")
-VALUES = {  # the order by ELBO is another than that by log-likelihood
+VALUES = {  # FID, KID, IS, ELBO and log-likelihood; the orders by ELBO and by log-likelihood differ
     "poor": (50.0, 6.0, 3.0, -112.0, -110.0),
     "good": (20.0, 2.0, 7.0, -95.0, -90.0),
     "good-seed-1": (10.0, 1.0, 9.0, -85.0, -80.0),
@@ -29,7 +28,7 @@ VALUES = {  # the order by ELBO is another than that by log-likelihood
 }
 FAMILIES = dict.fromkeys(VALUES, "vae") | {"critic": "gan"}
 GROUPS = {"poor": ["poor"], "good": ["good", "good-seed-1"], "fair": ["fair"], "critic": ["critic"]}
-ERRORS = {  # standard errors, each exact in binary
+ERRORS = {  # standard errors of FID, KID, IS and log-likelihood, each exact in binary
     "poor": (2.0, 0.5, 0.25, 0.75),
     "good": (1.0, 0.125, 0.5, 0.5),
     "good-seed-1": (0.5, 0.25, 1.0, 0.25),
@@ -41,24 +40,23 @@ REAL = {"fid": 4.0, "kid": 0.125, "is": 9.5}
 
 def results(name: str) -> dict:
     """Return the content of `results.json` of an experiment."""
-    values, errors = dict(zip(MEASURES, VALUES[name], strict=True)), ERRORS[name]
+    fid, kid, inception_score, elbo, log_likelihood = VALUES[name]
+    *errors, error_of_likelihood = ERRORS[name]
     protocol = {"samples": 1000, "reference": "mnist/test", "reference_images": 500, "extractor": "classifier-mnist"}
+    scores = zip(REAL, (fid, kid, inception_score), errors, strict=True)
     found = {
-        f"{measure}_classifier": {"value": values[measure], "standard_error": error, "real_images": REAL[measure]}
-        for measure, error in zip(REAL, errors[:3], strict=True)
-    }
-    test = {
-        "elbo": values["elbo"],
-        "elbo_standard_error": 99.0,
-        "log_likelihood": values["log_likelihood"],
-        "log_likelihood_standard_error": errors[3],
-    }
-    absent = ("bits_per_dimension",) if name != "critic" else ("elbo", "log_likelihood", "bits_per_dimension")
-    return {
-        **{measure: numbers | protocol for measure, numbers in found.items()},
+        **{
+            f"{measure}_classifier": protocol | {"value": value, "standard_error": error, "real_images": REAL[measure]}
+            for measure, value, error in scores
+        },
         **{key: {"value": 0.5} for key in ("precision_classifier", "recall_classifier", "recognised", "classes")},
-        "test": {} if name == "critic" else test,
-        "not_defined": dict.fromkeys(absent, "a reason"),
+        "test": {
+            "elbo": elbo,
+            "elbo_standard_error": 99.0,
+            "log_likelihood": log_likelihood,
+            "log_likelihood_standard_error": error_of_likelihood,
+        },
+        "not_defined": {"bits_per_dimension": "the pixels are binary"},
         "samples_are": "images",
         "copying": protocol | {"value": 0.5, "z_score": 0.0, "sentence": "s", "test_images": 1, "training_images": 1},
         "parameters": 7,
@@ -68,8 +66,12 @@ def results(name: str) -> dict:
         "data": {"dataset": "mnist", "source": "digits", "sha256": "d"},
         "fingerprint": "f",
         "weights_sha256": "w",
-        **({"over_training": {"best": {"update": 400}, "last": {"update": 1200}}} if name == "critic" else {}),
     }
+    if name == "critic":
+        found["test"] = {}
+        found["not_defined"] = dict.fromkeys(("elbo", "log_likelihood", "bits_per_dimension"), "a GAN has no density")
+        found["over_training"] = {"best": {"update": 400}, "last": {"update": 1200}}
+    return found
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_bars_show_the_scores_of_the_first_seeds_the_best_at_the_top(figures: di
     """The best experiment has the lowest FID and KID and the highest IS."""
     order = ["good", "fair", "poor", "critic"]
     [axes] = figures[f"X2-{measure}-mnist.png"].axes
-    column = MEASURES.index(measure)
+    column = list(REAL).index(measure)
     values, errors = ([numbers[name][column] for name in order] for numbers in (VALUES, ERRORS))
     assert rows_from_the_top(axes) == order
     [bars] = [each for each in axes.containers if isinstance(each, BarContainer)]
