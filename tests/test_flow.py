@@ -410,7 +410,7 @@ def test_nice_without_data_initialisation_starts_as_built() -> None:
     assert all(torch.equal(value, before[name]) for name, value in family.networks.state_dict().items())
 
 
-def test_data_initialisation_of_nice(params: dict) -> None:
+def test_data_initialisation_of_nice() -> None:
     """Every dimension of z has mean 0 and standard deviation 1."""
     torch.manual_seed(0)
     model = Model(architecture="nice", alpha=1e-3, couplings=4, hidden=[8], data_initialisation=True)

@@ -172,7 +172,22 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         "experiments: {'a\\nb': {}}\n",
         "profile: 'a\\nb'\n",
     ],
-    ids=range(14),
+    ids=[
+        "a key twice",
+        "an object of Python",
+        "an impossible date",
+        "a list in itself",
+        "a mapping in itself",
+        "a bomb",
+        "a bomb before a key",
+        "deep nesting",
+        "a long number",
+        "a number as key",
+        "a list as key",
+        "two documents",
+        "a name of two lines",
+        "a value of two lines",
+    ],
 )
 def test_malicious_yaml_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
@@ -223,7 +238,18 @@ def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
         (b"", "not a readable"),
         (b"\x93NUMPY\3\0" + bytes(20), "version 3.0"),
     ],
-    ids=range(10),
+    ids=[
+        "many images",
+        "negative size",
+        "floats",
+        "objects",
+        "short",
+        "long",
+        "one image too many",
+        "one large image",
+        "empty",
+        "other version",
+    ],
 )
 def test_headers_are_checked_before_memory_is_allocated(tmp_path: Path, member: bytes, words: str) -> None:
     path = tmp_path / "mnist.npz"
@@ -427,9 +453,7 @@ def test_a_model_with_changed_weights_is_refused(results: PipelineResults, tmp_p
         ("stages: 3", "", "damaged"),
     ],
 )
-def test_restored_results_stay_in_the_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock: str, listing: str, words: str
-) -> None:
+def test_restored_results_stay_in_the_project(tmp_path: Path, lock: str, listing: str, words: str) -> None:
     root = tmp_path / "a" / "b"
     cache = root / ".dvc" / "cache" / "files" / "md5"
     for place, text in (("aa/.dir", listing), ("bb/cc", "content")):

@@ -144,6 +144,26 @@ def test_cells_sort_by_their_numbers_and_the_best_cells_are_marked() -> None:
     assert elbos == [False, True, False, False, True], "the only model of a data set is not marked"
 
 
+@pytest.mark.parametrize(
+    ("heading", "key", "best"),
+    [
+        ("FID", "fid_classifier", "low"),
+        ("KID", "kid_classifier", "low"),
+        ("IS", "is_classifier", "high"),
+        ("log-likelihood", "test_log_likelihood", "high"),
+        ("bits per dimension", "test_bits_per_dimension", "low"),
+        ("ELBO", "test_elbo", "high"),
+    ],
+)
+def test_the_best_is_the_lowest_distance_and_the_highest_likelihood(heading: str, key: str, best: str) -> None:
+    rows = []
+    for name, value in {"low": "2.0", "middle": "2.5", "high": "3.0"}.items():
+        numbers = _row(name, "mnist", "-90.0", "40") | {key: value, f"{key}_low": value, f"{key}_high": value}
+        shared = {"over_seeds": over_seeds([numbers]), "comparison": COMPARISONS["mnist"], "family": "vae"}
+        rows.append(numbers | shared)
+    assert [name for name, cells in cells_of(rows).items() if cells[heading].best] == [best]
+
+
 def test_models_of_binary_and_of_8_bit_pixels_share_the_table_of_their_reference() -> None:
     """Their FIDs have one reference. Their likelihoods cannot be compared, so each data set has its own best."""
     binary, other = row("vae", "mnist", "-90.5", "40"), row("vae-2d", "mnist", "-110.5", "60")
@@ -312,11 +332,11 @@ def test_a_studys_table_begins_with_its_headline() -> None:
 )
 def test_the_page_names_commits_machines_and_times(last: str, said: str) -> None:
     facts = {"git_commit": "abc", "git_dirty": False, "machine": "m", "started": "2026-11-26T01:56:10+00:00"}
-    later = facts | {"git_dirty": True, "started": last}
+    later = facts | {"git_dirty": True, "started": last, "machine": "another"}
     found = provenance([{"name": "it", "train": facts, "evaluate": later}, {"name": "lost", "train": {}}])
     assert found == {
         "commits": ["abc", "abc (with uncommitted changes)"],
-        "machines": ["m"],
+        "machines": ["m", "another"],
         "times": said,
         "forgotten": ["lost"],
     }

@@ -20,19 +20,23 @@ from triptych.settings.params import Settings
 from triptych.sources.embedded_images import embedded_images
 from triptych.stages.prepare import prepare
 
-RNG = np.random.default_rng(1)
 SIZES = Splits(train=60, valid=20, test=30)
 
 
-def grey(count: int) -> dict[str, np.ndarray]:
+def grey(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    source = np.random.default_rng(seed)
     return {
-        "x": RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8),
-        "y": RNG.permutation(count).astype(np.uint8) % 10,
+        "x": source.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+        "y": source.permutation(count).astype(np.uint8) % 10,
     }
 
 
 def raw_file(path: Path, **counts: int) -> dict[str, np.ndarray]:
-    arrays = {f"{kind}_{split}": array for split, count in counts.items() for kind, array in grey(count).items()}
+    arrays = {
+        f"{kind}_{split}": array
+        for seed, (split, count) in enumerate(counts.items())
+        for kind, array in grey(count, seed).items()
+    }
     write_raw(path, ImageSet(arrays, "a test", "folder"))
     return arrays
 
@@ -151,8 +155,9 @@ def test_binarisations(tmp_path: Path) -> None:
 
 
 def test_published_binary_images_are_not_changed(tmp_path: Path) -> None:
+    source = np.random.default_rng(0)
     arrays = {
-        f"x_{split}": RNG.integers(0, 2, (size, 28, 28), dtype=np.uint8)
+        f"x_{split}": source.integers(0, 2, (size, 28, 28), dtype=np.uint8)
         for split, size in (("train", 60), ("valid", 20), ("test", 30))
     }
     write_raw(tmp_path / "raw.npz", ImageSet(arrays, "published", "folder"))

@@ -155,7 +155,7 @@ def assert_survived(world: Project, project: Project, settings: Settings, capsys
     assert_complete(project, settings)
 
 
-def test_mlflow_shows_an_undisturbed_run_completely(world: Project, project: Project, settings: Settings) -> None:
+def test_mlflow_shows_an_undisturbed_run_completely(project: Project, settings: Settings) -> None:
     run(project, settings)
     [finding] = check_mlflow(project, [NAME])
     assert finding.verdict is Verdict.EQUAL, finding
@@ -169,7 +169,7 @@ def test_the_name_of_the_project_may_have_characters_of_addresses(tmp_path: Path
     assert store.database.exists()
 
 
-def test_a_file_that_the_system_protects_is_no_problem_of_mlflow(project: Project, settings: Settings) -> None:
+def test_a_file_that_the_system_protects_is_no_problem_of_mlflow(project: Project) -> None:
     with pytest.raises(PermissionError), Store(project).reported():
         raise PermissionError("run folder")
 
@@ -659,7 +659,7 @@ def test_links_in_descriptions_survive_a_rebuild(project: Project, settings: Set
         assert shown(project)["experiment"] == (text if kept else expected)
 
 
-def test_an_old_saved_view_is_replaced_unless_the_user_edited_it(project: Project, settings: Settings) -> None:
+def test_an_old_saved_view_is_replaced_unless_the_user_edited_it(project: Project) -> None:
     store = Store(project)
     number = store.prepare_experiment("vae")
 

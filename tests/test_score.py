@@ -86,7 +86,20 @@ def write_broken_link(path: Path) -> Path:
         (lambda folder: write_png(folder / "x", COLOUR, "RGB"), COLOUR),
         (lambda folder: write_png(folder / "x", 255 * (GREY > 99).astype(np.uint8), "1"), 255 * (GREY > 99)),
     ],
-    ids=range(12),
+    ids=[
+        "npy",
+        "npy with a channel first",
+        "npy with a channel last",
+        "npy in colour",
+        "npy in colour, channels last",
+        "npz with one array",
+        "npz with splits and labels",
+        "npz without names",
+        "folder",
+        "folder of grey images in RGB",
+        "folder in colour",
+        "folder of binary images",
+    ],
 )  # fmt: skip
 def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], Path], images: np.ndarray) -> None:
     found = read_images(write(tmp_path), images.shape[1:])
@@ -116,7 +129,26 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
         (lambda folder: write_png(folder / "x", COLOUR[..., 2:30, 2:30], "RGB"), "is in colour"),
         (lambda folder: write_png(folder / "x", GREY) / "00.PNG", "00.PNG is one picture: name a folder"),
     ],
-    ids=range(18),
+    ids=[
+        "no npy",
+        "no npz",
+        "no folder",
+        "broken link",
+        "empty folder",
+        "two arrays",
+        "no array",
+        "floats",
+        "integers",
+        "objects",
+        "nothing above 1",
+        "no image",
+        "wrong height",
+        "colour for grey",
+        "wrong width",
+        "transparent",
+        "a folder in colour",
+        "one file of a folder",
+    ],
 )  # fmt: skip
 def test_other_images_are_refused_in_one_sentence(tmp_path: Path, write: Callable[[Path], Path], words: str) -> None:
     path = write(tmp_path)

@@ -180,6 +180,7 @@ def test_documents_settings(params: dict) -> None:
         ("experiments/realnvp-mnist-variational/model/variational_dequantization", {"couplings": 2}, "hidden"),
         ("datasets/mnist/binarization", "threshold", "threshold"),
         ("datasets/binarized_mnist/binarization", "stochastic", "binarization"),
+        ("datasets/binarized_mnist/dequantization", "uniform", "dequantization is for 8-bit images, binarization"),
         ("references/mnist/dataset", "fashion", "references.mnist.dataset"),
         (
             "references/mnist/dataset",
