@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.core.tracker import Silent
+from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.data.raw_images import ImageSet, read_raw, write_raw
 from triptych.stages.fetch import fetch
@@ -36,11 +36,11 @@ def prepared(settings: Settings, name: str, folder: Path) -> PreparedData:
             source="folder" if os.environ.get("TRIPTYCH_DATA") else "embedded",
             downloads=folder,
             output=raw,
-            tracker=Silent(),
+            tracker=Tracker(),
         )
         found, sizes = read_raw(raw, dataset.images), dataset.sizes("full")
         write_raw(raw, ImageSet(_repeated(found, sizes), found.source, found.kind))
-        prepare(name=name, dataset=dataset, splits=sizes, raw=raw, output=output, tracker=Silent())
+        prepare(name=name, dataset=dataset, splits=sizes, raw=raw, output=output, tracker=Tracker())
     return PreparedData.open(output)
 
 

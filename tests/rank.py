@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from triptych.core.tracker import Silent
+from triptych.core.tracker import Tracker
 from triptych.settings.params import Settings, parse
 from triptych.stages import train as stage
 from triptych.training import distributed
@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
 RESUMED = "w1 ogp"
 
 
-class Stopper(Silent):
+class Stopper(Tracker):
     """Stop the run after one epoch."""
 
     def log(self, row: Mapping[str, float]) -> None:
@@ -41,7 +41,7 @@ class Stopper(Silent):
             raise KeyboardInterrupt
 
 
-def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], tracker: Silent | None = None) -> None:
+def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], tracker: Tracker | None = None) -> None:
     """Train to `folder/model` with one update per epoch, and save the trainer's final state in `folder`."""
     experiment = settings.experiment(NAME)
     budget = experiment.epochs.model_copy(update={"quick": UPDATES})
@@ -65,7 +65,7 @@ def run(settings: Settings, data: Path, folder: Path, model: Mapping[str, Any], 
             output=folder / "model",
             checkpoints=folder / "checkpoints",
             code="code",
-            tracker=tracker or Silent(),
+            tracker=tracker or Tracker(),
         )
     finally:
         stage.fit = original

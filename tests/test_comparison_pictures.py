@@ -11,7 +11,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from PIL import Image
 
 from triptych.core.json_files import write_json
-from triptych.core.tracker import Silent
+from triptych.core.tracker import Tracker
 from triptych.stages import report
 from triptych.training.history import write_history
 
@@ -100,7 +100,7 @@ def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure
         summary=tmp_path / "summary.csv",
         seeds=tmp_path / "seeds.csv",
         plots=tmp_path / "plots",
-        tracker=Silent(),
+        tracker=Tracker(),
     )
     return found
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from test_training import run
-from triptych.core.tracker import Silent
+from triptych.core.tracker import Tracker
 from triptych.settings.params import Settings
 from triptych.stages import evaluate
 from triptych.training.resume import ResumableRun
 
 
-class Notes(Silent):
+class Notes(Tracker):
     """A tracker that keeps the noted facts."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Notes(Silent):
 
 def test_the_seconds_of_a_continued_run_include_those_of_earlier_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     run = ResumableRun(
-        "it", None, Silent(), unit="epoch", total=9, interval=1.0, earlier_seconds=5.0, began=100.0, saved=100.0
+        "it", None, Tracker(), unit="epoch", total=9, interval=1.0, earlier_seconds=5.0, began=100.0, saved=100.0
     )
     monkeypatch.setattr(time, "monotonic", lambda: 103.0)
     assert run.seconds() == 8.0

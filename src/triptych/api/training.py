@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.settings_types import PROFILES, Profile, first_problem, key_path, resolve, shown
-from triptych.core.tracker import Silent
+from triptych.core.tracker import Tracker
 from triptych.data.array_images import LABEL, model_pixels, to_levels
 from triptych.data.image_shapes import image_shape, in_words
 from triptych.inference.trained_model import TrainedModel
@@ -113,7 +113,7 @@ def _run(
             output=output,
             checkpoints=temporary / "checkpoints",
             code="in memory",
-            tracker=Silent(),
+            tracker=Tracker(),
         )
     except DivergenceError as error:
         problem, _, _ = str(error).partition("; ")  # the rest names params.yaml, and files that are deleted

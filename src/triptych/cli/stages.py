@@ -136,7 +136,7 @@ def train(experiment: str) -> None:
 
 def _train_here(project: Project, settings: Settings, experiment: str) -> None:
     """Train in this process. If several processes share the training, the process of rank 0 records it."""
-    from triptych.core.tracker import Silent
+    from triptych.core.tracker import Tracker
     from triptych.models.common.registry import FAMILIES
     from triptych.records.stage_tracker import training
 
@@ -149,7 +149,7 @@ def _train_here(project: Project, settings: Settings, experiment: str) -> None:
     groups = settings.seed_groups()
     with (
         process_group(settings.runtime, settings.runtime.processes_for(chosen.model)),
-        nullcontext(Silent()) if rank() else training(project, "train", experiment, groups) as tracker,
+        nullcontext(Tracker()) if rank() else training(project, "train", experiment, groups) as tracker,
     ):
         run(name=experiment, experiment=chosen, data=data, output=model, **resumable, tracker=tracker)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 
-class Tracker(Protocol):
-    """A receiver of the reports of a stage. No result of a stage depends on its tracker."""
+class Tracker:
+    """Receives the reports of a stage, and ignores them. No result of a stage depends on its tracker."""
 
     def start(self, inputs: dict[str, Any]) -> None:
         """Note that a training run begins; `inputs` are its inputs, its family and its fingerprint."""
@@ -26,11 +26,7 @@ class Tracker(Protocol):
         """Record in the journal facts that do not follow from the inputs: device, seconds, samples per second."""
 
 
-class Silent(Tracker):
-    """A tracker that ignores every report: of training in memory, and of all but the first of several processes."""
-
-
-class Console(Silent):
+class Console(Tracker):
     """A tracker that prints lines and records nothing: for tests, notebooks and stages without records."""
 
     def say(self, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 Interval = tuple[float, float]
 
 ERROR = "_standard_error"
-NORMAL = 1.96  # standard errors on each side of a mean
+NORMAL = 1.959963984540054  # standard errors on each side of a mean: the 97.5 % quantile of the normal distribution
 
 
 def interval_of(numbers: Mapping[str, Any], key: str) -> Interval | None:

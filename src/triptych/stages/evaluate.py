@@ -76,7 +76,7 @@ def evaluate(
     inputs = [manifest["fingerprint"], manifest["weights_sha256"], prepared.checksum, experiment.seed]
     real = ReferenceStatistics.load(reference)
     inputs += [
-        real.origin.key,
+        real.origin.checksum,
         real.published_samples,
         protocol.model_dump(),
         likelihood.model_dump(),
@@ -138,7 +138,7 @@ def evaluate(
             "parameters": manifest["parameters"],
             "epochs": manifest["settings"]["epochs"],
             "profile": manifest["profile"],
-            "reference": {"name": experiment.reference, "key": real.origin.key},
+            "reference": {"name": experiment.reference, "key": real.origin.checksum},
             "data": {key: prepared.manifest[key] for key in ("dataset", "source", "sha256")},
             "fingerprint": manifest["fingerprint"],
             "weights_sha256": manifest["weights_sha256"],

@@ -10,9 +10,9 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -29,35 +29,13 @@ STATISTICS, CLASSIFIER, PUBLISHED = "statistics.safetensors", "classifier", "pub
 SPLIT_FEATURES = "splits.safetensors"
 
 
-class ReferenceManifest(JsonSchema):
-    """The manifest of reference statistics."""
+class Origin(JsonSchema):
+    """Everything that reference statistics depend on."""
 
     dataset: str
     split: str
     images: Count
     image_shape: JsonShape
-    data_sha256: str
-    kind: Literal["classifier", "inception"]
-    extractor: str
-    weights_sha256: str
-    classifier: str
-    classifier_sha256: str
-    key: str
-    source: str
-    real_validation_images: dict[str, dict[str, Any]]
-    published_samples: Count
-    names_classes: bool
-    statistics_sha256: str
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Everything that reference statistics depend on."""
-
-    dataset: str
-    split: str
-    images: int
-    image_shape: list[int]
     data_sha256: str
     kind: Kind
     extractor: str
@@ -68,9 +46,20 @@ class Origin:
     classifier_sha256: str
 
     @property
-    def key(self) -> str:
+    def checksum(self) -> str:
         """The SHA-256 of the origin: other data, another split or other weights give another key."""
-        return sha256_of_json(asdict(self))
+        return sha256_of_json(self.model_dump())
+
+
+class ReferenceManifest(Origin):
+    """The manifest of reference statistics."""
+
+    key: str
+    source: str
+    real_validation_images: dict[str, dict[str, Any]]
+    published_samples: Count
+    names_classes: bool
+    statistics_sha256: str
 
 
 @dataclass(frozen=True)
@@ -114,8 +103,8 @@ class ReferenceStatistics:
         tensors = {"features": self.features, "classes": self.classes, "root": self.root, **vars(self.gaussian)}
         save_tensors(folder / STATISTICS, tensors)
         manifest = {
-            **asdict(self.origin),
-            "key": self.origin.key,
+            **self.origin.model_dump(),
+            "key": self.origin.checksum,
             "source": self.source,
             "published_samples": self.published_samples,
             "names_classes": self.names_classes,
@@ -132,7 +121,7 @@ class ReferenceStatistics:
         require_sha256(folder / STATISTICS, manifest["statistics_sha256"], advice)
         tensors = load_tensors(folder / STATISTICS)
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"))
-        origin = Origin(**{name: manifest[name] for name in Origin.__dataclass_fields__})
+        origin = Origin(**{name: manifest[name] for name in Origin.model_fields})
         facts = {key: manifest[key] for key in ("source", "published_samples", "names_classes")}
         return cls(**tensors, gaussian=gaussian, origin=origin, validation=manifest["real_validation_images"], **facts)
 

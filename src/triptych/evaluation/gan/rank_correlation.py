@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from triptych.evaluation.intervals import NORMAL
+
 if TYPE_CHECKING:
     import numpy as np
 
-QUANTILE = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 ROUNDING = 1e-12  # of a correlation
 FEWEST = 4  # pairs for an interval
 SIGNIFICANCE = 0.05  # of the test
@@ -84,5 +85,5 @@ def _permutation_test(ranks: np.ndarray, others: np.ndarray) -> float:
 
 
 def _interval(rho: float, pairs: int) -> tuple[float, float]:
-    error = QUANTILE * math.sqrt((1 + rho**2 / 2) / (pairs - 3))
+    error = NORMAL * math.sqrt((1 + rho**2 / 2) / (pairs - 3))
     return math.tanh(math.atanh(rho) - error), math.tanh(math.atanh(rho) + error)
