@@ -511,9 +511,9 @@ def sentences_on_processors(nice: str) -> Iterator[str]:
     small = [max(value for name, value in found.items() if name not in (*UNSETTLED, nice)) for found in (nats, fid)]
     yield f"no run differs by more than {small[0]:.3f} nats and {small[1]:.3f} of FID."
     tuned, planar, iwae = UNSETTLED
-    last = f"{nats[iwae]:.2f} nats and {fid[iwae]:.1f} of FID (`{iwae}`), and those of `{nice}`"
+    last = f"{nats[iwae]:.2f} nats and {fid[iwae]:.1f} of FID (`{iwae}`)."
     yield f"by up to {nats[tuned]:.2f} nats (`{tuned}`), {nats[planar]:.2f} nats (`{planar}`), and {last}"
-    yield f"by up to {nats[nice]:.2f} nats and {fid[nice]:.1f} of FID."
+    yield f"Those of `{nice}` differ by up to {nats[nice]:.2f} nats and {fid[nice]:.1f} of FID."
     for name, likelihood in ((iwae, "test.elbo"), (nice, "test.log_likelihood")):
         for key, found in ((likelihood, nats), ("fid.value", fid)):
             seeds = Spread.of([result(seed)[key] for seed in GROUPS[name]]).deviation
