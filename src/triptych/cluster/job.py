@@ -97,7 +97,7 @@ class Job:
     def _run(self, project: Project, stage: str, checkpoints: Path) -> None:
         command = [*IGNORE_SIGNALS, sys.executable, "-m", "dvc", "repro", "--single-item", stage]
         self._process = subprocess.Popen(  # noqa: S603 (the command and the names of our stages)
-            command, cwd=project.root, env=stage_environment(project, checkpoints), start_new_session=True
+            command, cwd=project.root, env=stage_environment(checkpoints), start_new_session=True
         )
         if self._process.wait():
             raise TriptychError(f"{stage} failed: the message above says why")
@@ -118,20 +118,15 @@ def check_out(home: Project, commit: str, folder: Path) -> Project:
     return project
 
 
-def stage_environment(project: Project, checkpoints: Path) -> dict[str, str]:
+def stage_environment(checkpoints: Path) -> dict[str, str]:
     """Return the environment of a stage in a job.
 
-    The stage runs the code of the checkout and writes its checkpoints to a folder that all nodes see. Its MLflow
-    records stay in the checkout, because SQLite on a network file system does not support many writers.
-    `triptych collect` rebuilds the records.
+    The stage writes its checkpoints to a folder that all nodes see. Its MLflow records stay in the checkout, because
+    SQLite on a network file system does not support many writers. `triptych collect` rebuilds the records.
     """
-    paths = {
-        "PATH": (str(Path(sys.executable).parent), os.environ["PATH"]),
-        "PYTHONPATH": (str(project.root / "src"), os.environ.get("PYTHONPATH", "")),
-    }
     inherited = {name: value for name, value in os.environ.items() if name != URI_VARIABLE}
-    extended = {name: os.pathsep.join(filter(None, parts)) for name, parts in paths.items()}
-    return inherited | NO_TELEMETRY | extended | {CHECKPOINTS_VARIABLE: str(checkpoints)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return inherited | NO_TELEMETRY | {"PATH": path, CHECKPOINTS_VARIABLE: str(checkpoints)}
 
 
 def _git(folder: Path, *words: str) -> str:
