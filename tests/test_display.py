@@ -149,12 +149,40 @@ def test_no_line_of_the_live_display_is_wider_than_the_terminal(
     [first, *_] = [line for line in lines if "epoch 3/8" in line]
     assert first.startswith("train@vae-20d ")
     assert re.search(r"loss 0\.693 .*1:\d\d left$", first)
-    assert ("11,204 images/s" in first) == (columns >= 100)
+    assert ("11,204 images/s" in first) == (columns == 200)
     assert any("storing the results" in line for line in lines)
     done = next(number for number, line in enumerate(lines) if line.startswith("1/3  train@vae-20d"))
     assert lines[done].endswith("ELBO -130.21")
     assert not any(line.startswith("train@vae-20d ") and "0:0" in line for line in lines[done + 1 :])
     assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l"), "the cursor is visible"
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "number", "speed"),
+    [
+        (120, ["train@realnvp-mnist-multiscale", "train@realnvp-mnist-variational"], True, True),
+        (100, ["train@realnvp-mnist-multiscale", "train@realnvp-mnist-variational"], True, False),
+        (80, ["train@rea…ultiscale", "train@rea…riational"], True, False),
+        (60, ["train@realnv…st-multiscale", "train@realnv…t-variational"], False, False),
+    ],
+)
+def test_a_narrow_terminal_shows_every_epoch_and_time_left(
+    columns: int, names: list[str], number: bool, speed: bool, tmp_path: Path, terminal: Callable[[int], Terminal]
+) -> None:
+    shown = terminal(columns)
+    stages = ["train@realnvp-mnist-multiscale", "train@realnvp-mnist-variational"]
+    with Display(tmp_path, verbose=False) as display:
+        display.begin(dict.fromkeys(stages, 100.0), 2)
+        outputs = [display.started(stage) for stage in stages]
+        write(outputs[0], **EPOCH | {"doing": "epoch 15/60", "headline": "validation 1.554 bits/dim"})
+        write(outputs[1], **EPOCH)
+        display.refresh()
+        lines = shown.lines()[-2:]
+    for line, name, words in zip(lines, names, ("epoch 15/60", "epoch 3/8"), strict=True):
+        assert re.match(rf"{name} +\d:\d\d  {words}  ", line)
+        assert re.search(r"  1:\d\d left$", line)
+        assert ("11,204 images/s" in line) == speed
+    assert ["1.554 bits/dim" in lines[0], "loss 0.693" in lines[1]] == [number, number]
 
 
 def test_a_ci_with_a_terminal_gets_lines(
@@ -269,6 +297,23 @@ def test_expected_seconds_come_from_the_journal_or_from_the_baseline_and_the_bud
     assert found["train@vae-20d"] == OVERHEAD + 6.0, "three epochs in place of six"
     assert found["train@gan-mnist"] == OVERHEAD + 6.0, "as the others"
     assert found["evaluate@vae-20d"] > OVERHEAD
+
+
+def test_recorded_stages_show_the_pace_of_this_machine(tiny: Settings, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for name in ("vae-20d", "gan-mnist"):  # tiny has half of the epochs: 6 and 6 seconds
+        path = tmp_path / f"metrics/baseline/quick/{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"epochs": 6, "run": {"train_seconds": 12.0}}')
+    before = expected_seconds(project, tiny, ["train@gan-mnist", "evaluate@vae-20d"])
+    for stage, seconds in {"train@vae-20d": 18.0, "evaluate@gan-mnist": 900.0, "train@deleted": 900.0}.items():
+        path = project.private / f"journal/{stage}/1.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"dvc_stage": stage, "seconds": seconds}))
+    after = expected_seconds(project, tiny, ["train@gan-mnist", "train@realnvp-mnist", "evaluate@vae-20d"])
+    assert before["train@gan-mnist"] == OVERHEAD + 6.0
+    assert after["train@gan-mnist"] == after["train@realnvp-mnist"] == OVERHEAD + 18.0
+    assert after["evaluate@vae-20d"] - OVERHEAD == 3 * (before["evaluate@vae-20d"] - OVERHEAD)
 
 
 def test_headlines_in_words() -> None:

@@ -22,6 +22,7 @@ from types import MappingProxyType, SimpleNamespace
 
 import dvc.stage.run
 import pytest
+import torch
 from dvc.stage import Stage
 from ruamel.yaml import YAML
 
@@ -37,6 +38,7 @@ from triptych.runner.display import Display
 from triptych.runner.schedule import Plan
 from triptych.runner.time_left import durations
 from triptych.settings.params import Settings, load
+from triptych.training.machine import pick_device
 
 # Stage a is slow and b is fast; c depends on both; d depends on none.
 SLOW = {"a": "sleep 1; echo 1 > a", "b": "echo 2 > b", "c": "cat a b > c", "d": "echo 4 > d"}
@@ -164,6 +166,25 @@ def test_one_worker_per_gpu_that_the_user_allows(
     on_cpu = tiny.runtime.model_copy(update={"device": "cpu"})
     assert gpus.gpu_groups(on_cpu) == []
     assert schedule.default_workers(on_cpu) == 4
+
+
+def test_cuda_without_a_gpu_is_refused_before_a_stage_starts(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.delenv(gpus.VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = tiny.model_copy(update={"runtime": tiny.runtime.model_copy(update={"device": "cuda"})})
+    stages = ["prepare@mnist", "train@vae-20d"]
+    plan = Plan(stages, {stage: [] for stage in stages})
+    with pytest.raises(TriptychError) as of_stage:
+        pick_device("cuda")
+    with Display(tmp_path, verbose=False) as display, pytest.raises(TriptychError) as of_repro:
+        repro.repro(Project(tmp_path), settings, lambda: plan, stages, display=display)
+    assert str(of_repro.value) == str(of_stage.value)
+    repro._check_device(settings.runtime, ["prepare@mnist", "study@dirac"])
+    (tmp_path / "nvidia0").touch()
+    repro._check_device(settings.runtime, stages)
 
 
 def assigned_gpus(project: Project) -> dict[str, str]:

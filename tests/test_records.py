@@ -401,7 +401,22 @@ def test_sync_rebuilds_a_deleted_database(project: Project, settings: Settings) 
     shutil.rmtree(project.root / "mlartifacts")
     sync(project, settings)
     assert shown(project) == before
-    assert sync(project, settings) == (1, 0)
+    said: list[str] = []
+    assert sync(project, settings, said.append) == (1, 0)
+    assert said == ["1 of 1 runs"]
+
+
+def test_a_missing_database_driver_is_one_sentence(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI_VARIABLE, "postgresql://user:secret@localhost/x")
+
+    def connect(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'psycopg'")
+
+    monkeypatch.setattr(mlflow_store, "import_client", lambda: connect)
+    with pytest.raises(TriptychError) as caught, Store(project).reported():
+        Store(project).client.search_experiments()
+    words = "needs a database driver that is missing (No module named 'psycopg'): install this package"
+    assert str(caught.value) == f"{URI_VARIABLE} {words}"
 
 
 def test_a_rebuilt_run_spreads_its_points_over_its_duration(

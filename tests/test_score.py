@@ -305,5 +305,10 @@ def test_missing_statistics_name_the_stage(project: Path, tiny_params: dict, tmp
 def test_a_long_measurement_is_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.001)
     seen = []
-    with progress.heartbeat("x.npy  FID"):
+    with progress.heartbeat("x.npy  FID") as show:
         wait_until(lambda: seen.append(capsys.readouterr().err) or re.search(r"x\.npy  FID  \d:\d\d\n", "".join(seen)))
+        show("1 of 2")
+        show("2 of 2")
+        wait_until(
+            lambda: seen.append(capsys.readouterr().err) or re.search(r"  FID  2 of 2  \d:\d\d\n", "".join(seen))
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import pickle
+import re
 from functools import reduce
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pages import blocks
 from triptych.core.errors import TriptychError
 from triptych.core.settings_types import PROFILES
 from triptych.settings.experiment import Experiment
-from triptych.settings.params import Settings, load, parse
+from triptych.settings.params import Settings, load, parse, parse_text
 from triptych.settings.settings_page import settings_page
 
 
@@ -215,7 +216,11 @@ def test_documents_settings(params: dict) -> None:
         ("runtime/processes", 3, "recipes.sngan.batch_size is 16, which the 3 of runtime.processes cannot"),
         ("surprise", 1, "surprise"),
         ("recipes/vae-20d/model/latnet", 20, "params.yaml: recipes.vae-20d.model.latnet: unknown key"),
-        ("recipes/vae-20d/learning_rat", 0.1, "params.yaml: recipes.vae-20d.learning_rat: unknown key"),
+        (
+            "recipes/vae-20d/learning_rat",
+            0.1,
+            "recipes.vae-20d.learning_rat: unknown key; write `learning_rate` or remove it; if the recipe is of",
+        ),
         ("recipes/vae-20d/epochs/quick", -1, "params.yaml: recipes.vae-20d.epochs.quick: "),
         (
             "recipes/vae-20d/epochs",
@@ -393,9 +398,51 @@ def test_null_for_a_key_that_the_recipe_lacks_is_refused(params: dict) -> None:
         parse(changed(params, "experiments/vae-20d/emaa", None))
 
 
-def test_a_recipe_without_an_experiment_is_ignored(params: dict) -> None:
-    settings = parse(changed(params, "recipes/spare", {"anything": 1}))
-    assert settings.experiments == parse(params).experiments
+def test_a_recipe_without_an_experiment_changes_no_experiment(params: dict) -> None:
+    for spare in ({}, {"model": {"architecture": "realnvp"}}, {"iterations": {"quick": 1, "full": 2}}):
+        assert parse(changed(params, "recipes/spare", spare)).experiments == parse(params).experiments
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("published-vae/learing_rate", -5, "published-vae.learing_rate: unknown key; write `learning_rate` or"),
+        ("published-vae/learning_rate", -5, "published-vae.learning_rate: input should be greater than 0"),
+        ("published-vae/epochs/ful", 2, "published-vae.epochs.ful: unknown key; write `full`"),
+        ("published-vae/seed", 0, "published-vae.seed: move this key into an experiment or a study"),
+        ("published-flow/model/couplngs", 2, "published-flow.model.couplngs: unknown key; write `couplings`"),
+        ("spare", {"model": {"architecture": "resnet", "loss_typ": "w1"}}, "spare.model.loss_typ: unknown key; write"),
+        ("spare", {"penalties": [], "rates": [-1]}, "spare.rates: unknown key"),
+        ("spare", {"anything": 1}, "spare.anything: unknown key; remove it or correct its spelling"),
+    ],
+)
+def test_a_wrong_key_of_an_unused_recipe_is_named(params: dict, key: str, value: object, words: str) -> None:
+    with pytest.raises(TriptychError, match=rf"^params\.yaml: recipes\.{re.escape(words)}"):
+        parse(changed(params, f"recipes/{key}", value))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 1\nb: {c: 1,\n c: 2}\n", "params.yaml, line 3: the key c stands twice in its mapping; delete one"),
+        (
+            "a:\n  b: 1\n c: 2\n",
+            "params.yaml is not valid YAML: line 3: while parsing a block mapping, expected <block end>, but found "
+            "'<block mapping start>'",
+        ),
+        ("a: *b\n", "params.yaml is not valid YAML: line 1: found undefined alias 'b'"),
+        (
+            "a: \1",
+            "params.yaml is not valid YAML: unacceptable character #x0001: special characters are not allowed at "
+            "position 3",
+        ),
+        ("[" * 5000, "params.yaml is not valid YAML: maximum recursion depth exceeded"),
+    ],
+)
+def test_text_that_is_not_yaml_is_refused_in_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(TriptychError) as caught:
+        parse_text(text.encode())
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(

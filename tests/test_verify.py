@@ -20,6 +20,7 @@ from conftest import ROOT
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten, is_number, read_json, write_json
 from triptych.records.journal import Execution
+from triptych.records.mlflow.store import Store
 from triptych.repository.dvc_cache import cache_folder, content_hash, recorded_outputs
 from triptych.repository.project import Project
 from triptych.settings.sections import STAGE_SECTIONS
@@ -319,7 +320,7 @@ def test_every_point_in_mlflow_is_compared_with_the_run_folder(
     runs = [SimpleNamespace(info=SimpleNamespace(run_id="id"))]
 
     class Shown:
-        uri = "sqlite:///mlflow.db"
+        uri, is_missing = "sqlite:///mlflow.db", False
 
         def __init__(self, given: Project) -> None:
             assert given is project
@@ -361,6 +362,7 @@ def test_a_damaged_database_of_mlflow_is_a_problem_and_a_busy_one_is_none(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     manifest = {"fingerprint": "0123456789abcdef" * 4, "family": "vae"}
     write_json(project.model("vae") / "manifest.json", manifest)
+    Store(project).database.touch()
 
     def fail(*arguments: object) -> None:
         raise OSError(problem)
@@ -370,6 +372,18 @@ def test_a_damaged_database_of_mlflow_is_a_problem_and_a_busy_one_is_none(
     assert found.verdict is verdict
     assert problem in found.detail
     assert ("run `triptych sync`" in found.detail) == (verdict is Verdict.DAMAGED)
+
+
+def test_a_missing_database_of_mlflow_is_one_finding_and_stays_missing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("vae", "gan"):
+        write_json(project.model(name) / "manifest.json", {"fingerprint": "0" * 64, "family": name})
+    [found] = check_mlflow(project, ["vae", "gan"])
+    assert (found.item, found.verdict, found.detail) == ("MLflow", Verdict.MISSING, "run `triptych sync`")
+    assert not Store(project).database.exists()
+    assert list(check_mlflow(project, ["not trained"])) == []
 
 
 def test_weights_are_compared_with_manifest_and_results(project: Project) -> None:

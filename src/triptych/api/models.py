@@ -80,6 +80,6 @@ def _from_registry(uri: str, project: str | Path | None, device: str) -> Trained
 
 def _local_store(project: str | Path | None) -> str:
     store = Store(find_project(project))
-    if not store.database.exists():  # MLflow would create it
+    if store.is_missing:
         raise TriptychError(f"{store.database} does not exist: run `triptych sync`, or set {URI_VARIABLE}")
     return store.uri

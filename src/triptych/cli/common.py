@@ -23,6 +23,6 @@ def sync_records(project: Project, settings: Settings) -> str:
     from triptych.core.progress import heartbeat
     from triptych.records.mlflow.sync import sync
 
-    with heartbeat("comparing MLflow with the results"):
-        total, rebuilt = sync(project, settings)
+    with heartbeat("comparing MLflow with the results") as show:
+        total, rebuilt = sync(project, settings, show)
     return f"MLflow shows {total} runs, {rebuilt} of them rebuilt just now"

@@ -14,5 +14,11 @@ def warn(text: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return the start of an error's message in one line, or the name of its type if it has no message."""
-    return " ".join(str(error).split())[:LONGEST] or type(error).__name__
+    """Return an error's message in one line, or the name of its type if it has no message.
+
+    A long message ends after a word, with an ellipsis.
+    """
+    words = " ".join(str(error).split())
+    if len(words) > LONGEST:
+        words = words[:LONGEST].rsplit(" ", 1)[0] + " ..."
+    return words or type(error).__name__

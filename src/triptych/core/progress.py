@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -65,22 +65,29 @@ class Progress:
 
 
 @contextmanager
-def heartbeat(text: str) -> Iterator[None]:
-    """Report every four seconds that a block is still running, for a command in the foreground."""
-    end = Event()
-    thread = Thread(target=_beat, args=(text, end), daemon=True)
+def heartbeat(text: str) -> Iterator[Callable[[str], None]]:
+    """Report every four seconds that a block is still running, for a command in the foreground.
+
+    The block can call the yielded function with what it has done, such as "3 of 26".
+    """
+    end, words = Event(), [text]
+    thread = Thread(target=_beat, args=(words, end), daemon=True)
     thread.start()
+
+    def show(done: str) -> None:
+        words[1:] = [done]
+
     try:
-        yield
+        yield show
     finally:
         end.set()
         thread.join()
 
 
-def _beat(text: str, end: Event) -> None:
+def _beat(words: list[str], end: Event) -> None:
     began, terminal = time.monotonic(), sys.stderr.isatty()
     while not end.wait(HEARTBEAT_SECONDS):
-        _show(f"{text}  {clock(time.monotonic() - began)}", terminal=terminal)
+        _show("  ".join([*words, clock(time.monotonic() - began)]), terminal=terminal)
     if terminal:
         _show("", terminal=True)
 

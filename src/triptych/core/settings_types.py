@@ -3,11 +3,13 @@
 Every number has an upper bound far above realistic values, so that an extra zero is refused before the run starts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from reprlib import Repr
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 LONGEST = 60  # characters of a key or a value in a message
 PROFILES = ("quick", "full")
@@ -33,6 +35,22 @@ class Section(BaseModel):
     """A part of the settings. Unknown keys are refused, types are not converted, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: Any) -> Any:  # noqa: ANN401 (any YAML value)
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        if unknown:
+            errors = [_unknown_key(str(key), cls.model_fields) for key in unknown]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return data
+
+
+def _unknown_key(key: str, known: Iterable[str]) -> InitErrorDetails:
+    advice = "remove it or correct its spelling"
+    for nearest in get_close_matches(key, known, 1):
+        advice = f"write `{nearest}` or remove it"
+    return {"type": PydanticCustomError(UNKNOWN_KEY, f"unknown key; {advice}"), "loc": (key,), "input": None}
 
 
 class ByProfile(Section, Generic[T]):
@@ -74,22 +92,20 @@ def resolve(data: Any, profile: str) -> Any:  # noqa: ANN401 (settings as plain 
 
 
 MISSING_KEY = "this key is missing"
-UNKNOWN_KEY = "unknown key; remove it or correct its spelling"
+UNKNOWN_KEY = "unknown_key"  # the type of pydantic's error
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """Return the key path and the reason of the first error that pydantic found.
+    """Return the key path and the reason of the first error that pydantic found."""
+    return describe_problem(error.errors(include_url=False)[0])
 
-    An unknown key comes before a missing key of the same mapping, because it may be a misspelling of it.
-    """
-    problem, *others = error.errors(include_url=False)
-    if problem["type"] == "missing":
-        unknown = (other for other in others if other["type"] == "extra_forbidden")
-        problem = next((other for other in unknown if other["loc"][:-1] == problem["loc"][:-1]), problem)
+
+def describe_problem(problem: Mapping[str, Any]) -> tuple[list[str], str]:
+    """Return the key path and the reason of one of pydantic's errors."""
     place = [str(part) for part in problem["loc"] if "[" not in str(part)]  # "list[int]" is a type, not a key
     kind, found = problem["type"], problem.get("input")
-    if kind == "extra_forbidden":
-        return place, UNKNOWN_KEY
+    if kind == UNKNOWN_KEY:
+        return place, problem["msg"]
     if kind == "missing":
         return place, MISSING_KEY
     if kind == "value_error":

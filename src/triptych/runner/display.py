@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 REFRESH_SECONDS = 0.25  # between two calls of `refresh`
-WIDEST, NARROW = 120, 100  # columns of the live display; below NARROW, speeds are left out
+WIDEST, GAP = 120, 2  # columns of the live display, and between its cells
+PLACE, NUMBER, SPEED = 2, 3, 4  # cells of a row: the epoch or the phase, a number such as the loss, the speed
+LONGEST_PLACE, SHORTEST_NAME = 16, 16  # characters that have more room than the number
 WARNING = "warning: "
 KILLED = ("exited with -9", "exited with 137")  # ends of DVC's sentence about a killed stage
 MEMORY = (
@@ -246,21 +248,47 @@ class Display:
         return line
 
     def _table(self, running: list[RunningStage]) -> Table:
-        """Return one row per running stage: seconds, epoch, number, speed, time left."""
+        """Return one row per running stage: name, seconds, epoch, number, speed, time left.
+
+        In a narrow terminal, the speeds are left out, then names shortened, then the numbers left out.
+        """
         from rich.table import Table
 
-        width, with_speed = min(self.console.width, WIDEST), self.console.width >= NARROW
-        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        table.width = width - 4  # room for the terminal's ^C
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=width * 2 // 5, style="bold")
+        width = min(self.console.width, WIDEST) - 4  # room for the terminal's ^C
+        rows = [_cells(stage) for stage in running]
+        longest = max(len(stage.name) for stage in running)
+        for cell, least in ((SPEED, longest), (NUMBER, min(longest, SHORTEST_NAME))):
+            if longest - _excess(rows, width) < least:
+                rows = [[*row[:cell], *row[cell + 1 :]] for row in rows]
+        room = longest - _excess(rows, width)
+        table = Table.grid(padding=(0, GAP, 0, 0), expand=True)
+        table.width = width
+        table.add_column(no_wrap=True, style="bold")
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for _ in range(3 if with_speed else 2):
+        for _ in rows[0][PLACE + 1 :]:
             table.add_column(no_wrap=True, justify="right")
-        for stage in running:
-            speed = [stage.speed] if with_speed else []
-            left = f"{clock(stage.seconds_left)} left" if stage.left else ""
-            number = stage.headline or stage.number if stage.number else ""
-            doing = stage.doing or stage.phase
-            table.add_row(stage.name, clock(stage.seconds), doing, number, *speed, left)
+        for name, *others in rows:
+            table.add_row(_shortened(name, max(room, 3)), *others)
         return table
+
+
+def _cells(stage: RunningStage) -> list[str]:
+    number = stage.headline or stage.number if stage.number else ""
+    left = f"{clock(stage.seconds_left)} left" if stage.left else ""
+    return [stage.name, clock(stage.seconds), stage.doing or stage.phase, number, stage.speed, left]
+
+
+def _excess(rows: list[list[str]], width: int) -> int:
+    """Return how many columns of the terminal the rows lack, if a long place is cut."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[PLACE] = min(widths[PLACE], LONGEST_PLACE)
+    return sum(widths) + GAP * (len(widths) - 1) - width
+
+
+def _shortened(name: str, length: int) -> str:
+    """Return a name of at most this length: its start and its end, since some names differ only at the end."""
+    if len(name) <= length:
+        return name
+    end = length // 2
+    return f"{name[: length - end - 1]}…{name[-end:]}"

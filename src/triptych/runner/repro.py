@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,16 @@ from triptych.repository.project import Project
 from triptych.runner import dvc, fork_server, parallel
 from triptych.runner.display import Display
 from triptych.runner.dvc_locks import wait_for_other_dvc
-from triptych.runner.gpus import gpu_groups
+from triptych.runner.gpus import gpu_groups, has_gpu_driver, visible_gpus
 from triptych.runner.schedule import default_workers, overload_warning
 from triptych.runner.time_left import expected_seconds
 
 if TYPE_CHECKING:
     from triptych.settings.params import Settings
+    from triptych.training.settings import Runtime
 
 STAGE = re.compile(r"\w+(@[\w-]+)?")
+ON_DEVICE = ("classifier", "classifier_reference", "reference", "train", "evaluate")  # other stages use the CPU
 
 
 @contextmanager
@@ -80,6 +82,13 @@ def _check_targets(settings: Settings, arguments: Sequence[str]) -> None:
             raise TriptychError(f"{argument} is a study, not a stage: name the stage study@{argument}")
 
 
+def _check_device(runtime: Runtime, stages: Iterable[str]) -> None:
+    """Raise TriptychError if a stage needs CUDA and this machine has no GPU. The stage itself notices it late."""
+    on_device = any(stage.partition("@")[0] in ON_DEVICE for stage in stages)
+    if on_device and runtime.device == "cuda" and not (visible_gpus() or has_gpu_driver()):
+        raise TriptychError("the device is cuda, which this machine does not have: write auto or cpu")
+
+
 def repro(
     project: Project,
     settings: Settings,
@@ -113,6 +122,8 @@ def repro(
     if plan and not plan.waits:
         display.say("Data and pipelines are up to date.")
         return None
+    if plan:
+        _check_device(settings.runtime, plan.waits)
     with fork_server.running({**os.environ, **dvc.NO_TELEMETRY}) as variables:
         if not plan:
             return dvc.run_stages(project, display, *arguments, **variables)

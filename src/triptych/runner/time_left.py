@@ -18,23 +18,26 @@ if TYPE_CHECKING:
 
 OVERHEAD = 2.0  # seconds of a stage before and after its own work: its start, DVC's hashes
 WITHOUT_BUDGET = {"evaluate": 10.0, "report": 6.0}  # seconds of stages that the journal does not have
+TRAININGS = {"train": "experiments", "study": "studies", "classifier": "classifiers"}  # sections by kind of stage
 PRIOR_SECONDS = 30.0  # after so much work, the measured pace counts as much as the expected one
 
 
 def expected_seconds(project: Project, settings: Settings, stages: Iterable[str]) -> dict[str, float]:
-    """Return about how many seconds each stage takes: as long as the last time, or as its budget suggests."""
-    recorded, trainings = durations(project), _trainings(project, settings)
+    """Return about how many seconds each stage takes: as long as the last time, or as its budget suggests.
+
+    The trainings in the journal show how much slower or faster this machine is than that of the baseline.
+    """
+    recorded = {stage: time for stage, time in durations(project).items() if _has_profile(project, settings, stage)}
+    trainings = _trainings(project, settings)
+    both = recorded.keys() & trainings.keys()
+    estimated = sum(trainings[stage] for stage in both)
+    pace = sum(recorded[stage] for stage in both) / estimated if estimated else 1.0
     usual = mean(trainings.values()) if trainings else 30.0
     found = {}
     for stage in stages:
-        kind, _, name = stage.partition("@")
-        result_name = f"classifier-{name}" if kind == "classifier" else name
-        if stage in recorded and _has_profile(project, result_name, settings.profile):
-            found[stage] = OVERHEAD + recorded[stage]
-        elif kind in ("train", "study", "classifier"):
-            found[stage] = OVERHEAD + trainings.get(result_name, usual)
-        else:
-            found[stage] = OVERHEAD + WITHOUT_BUDGET.get(kind, 1.0)
+        kind = stage.partition("@")[0]
+        guess = WITHOUT_BUDGET.get(kind, usual if kind in TRAININGS else 1.0)
+        found[stage] = OVERHEAD + recorded.get(stage, pace * trainings.get(stage, guess))
     return found
 
 
@@ -51,9 +54,9 @@ def durations(project: Project) -> dict[str, float]:
     return seconds
 
 
-def _has_profile(project: Project, name: str, profile: str) -> bool:
-    """Return whether the last results of an experiment or study, if there are any, are of this profile."""
-    return _numbers(project.results(name)).get("profile", profile) == profile
+def _has_profile(project: Project, settings: Settings, stage: str) -> bool:
+    """Return whether the last results of the model of a stage, if there are any, are of the present profile."""
+    return _numbers(project.results(_result_name(stage))).get("profile", settings.profile) == settings.profile
 
 
 def _trainings(project: Project, settings: Settings) -> dict[str, float]:
@@ -61,14 +64,19 @@ def _trainings(project: Project, settings: Settings) -> dict[str, float]:
     from triptych.verify.baseline import baseline_file
 
     found = {}
-    classifiers = {f"classifier-{name}": entry for name, entry in settings.classifiers.items()}
-    for name, entry in {**settings.experiments, **settings.studies, **classifiers}.items():
-        kept = _numbers(baseline_file(project, name, settings.profile))
-        key = "iterations" if name in settings.studies else "epochs"
-        budget = value_at(getattr(entry, key), settings.profile)
-        if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
-            found[name] = kept["run.train_seconds"] * budget / max(kept[key], 1)
+    for kind, section in TRAININGS.items():
+        for name, entry in getattr(settings, section).items():
+            stage, key = f"{kind}@{name}", "iterations" if kind == "study" else "epochs"
+            kept = _numbers(baseline_file(project, _result_name(stage), settings.profile))
+            budget = value_at(getattr(entry, key), settings.profile)
+            if is_number(kept.get("run.train_seconds")) and is_number(kept.get(key)):
+                found[stage] = kept["run.train_seconds"] * budget / max(kept[key], 1)
     return found
+
+
+def _result_name(stage: str) -> str:
+    kind, _, name = stage.partition("@")
+    return f"classifier-{name}" if kind == "classifier" else name
 
 
 def _numbers(path: Path) -> dict[str, Any]:

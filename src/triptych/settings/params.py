@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ from pydantic import ValidationError
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import read_bytes
-from triptych.core.settings_types import MISSING_KEY, UNKNOWN_KEY, first_problem, key_path
+from triptych.core.messages import one_line
+from triptych.core.settings_types import MISSING_KEY, first_problem, key_path
 from triptych.settings.consistency import check_consistency
 from triptych.settings.recipes import SettingsError, holds, merge_recipes, written_place
 from triptych.settings.sections import Settings
+from triptych.settings.unused_recipes import check_unused_recipes
 
 LARGEST = 1 << 20  # bytes of a settings file
+DUPLICATE = re.compile(r'found duplicate key "(.*?)" with value', re.DOTALL)  # in ruamel's message
 
 
 def load(path: Path) -> Settings:
@@ -47,9 +51,19 @@ def parse_text(text: bytes, origin: str = "params.yaml", data: Path | None = Non
     try:
         tree = YAML(typ="safe", pure=True).load(text.decode())
     except (YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: not UTF-8, or no such date
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise TriptychError(f"{origin} is not valid YAML: {reason}") from None
+        raise TriptychError(_yaml_problem(error, origin)) from None
     return parse(tree, origin, data)
+
+
+def _yaml_problem(error: Exception, origin: str) -> str:
+    """Return a sentence about an error of ruamel, without its advice to programmers."""
+    if not (mark := getattr(error, "problem_mark", None)):
+        reason = one_line(error).replace('in "<unicode string>", ', "at ")
+        return f"{origin} is not valid YAML: {reason}"
+    if found := DUPLICATE.match(error.problem):
+        return f"{origin}, line {mark.line + 1}: the key {key_path([found[1]])} stands twice in its mapping; delete one"
+    reason = ", ".join(filter(None, [error.context, error.problem]))
+    return f"{origin} is not valid YAML: line {mark.line + 1}: {one_line(ValueError(reason))}"
 
 
 def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -> Settings:
@@ -59,6 +73,7 @@ def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -
     try:
         settings = Settings.model_validate(merge_recipes(tree))
         check_consistency(settings, data)
+        check_unused_recipes(tree)
     except ValidationError as error:
         place, reason = first_problem(error)
         words = f": {reason}" if place else reason
@@ -69,7 +84,7 @@ def parse(tree: object, origin: str = "params.yaml", data: Path | None = None) -
     else:
         return settings
     written = written_place(tree, place)
-    if written != place and words == f": {UNKNOWN_KEY}":
+    if written != place and words.startswith(": unknown key"):
         words += f"; if the recipe is of another family, change {key_path([*place[:2], 'recipe'])}"
     if words == f": {MISSING_KEY}" and holds(tree, written):
         words = " is null, but this key is required"

@@ -82,6 +82,9 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         manifest = project.model(name) / MANIFEST
         if not manifest.exists():
             continue
+        if store.is_missing:
+            yield Finding("MLflow", store.uri, Verdict.MISSING, "run `triptych sync`")
+            return
         run = run_folder_of(project, name, read_json(manifest)["fingerprint"])
         try:
             yield _check_run(store, run, project.results(name))

@@ -64,13 +64,13 @@ def import_client() -> type[MlflowClient]:
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of a database or a server that is missing, locked, full or slow."""
+    """Return the errors of a database or a server that is missing, locked, full or slow, or whose driver is missing."""
     import_client()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, RequestException, SQLAlchemyError, OSError
+    return MlflowException, RequestException, SQLAlchemyError, OSError, ModuleNotFoundError
 
 
 @dataclass
@@ -97,6 +97,11 @@ class Store:
     def database(self) -> Path:
         """The database with all records, if there is no server."""
         return self.project.home / "mlflow.db"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the database does not exist yet. MLflow creates it at the first connection."""
+        return self.is_local and not self.database.exists()
 
     @property
     def artifacts(self) -> Path:
@@ -131,6 +136,8 @@ class Store:
 
     def problem(self, error: Exception) -> str:
         """Return a sentence about one of the `expected_errors`, with advice."""
+        if isinstance(error, ModuleNotFoundError):
+            return f"{URI_VARIABLE} needs a database driver that is missing ({one_line(error)}): install this package"
         if not self.is_local:
             return f"MLflow at {self.uri} does not answer ({one_line(error)}): try again later"
         if self.is_damaged(error):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,16 +26,19 @@ from triptych.repository.project import Project
 from triptych.settings.params import Settings
 
 
-def sync(project: Project, settings: Settings) -> tuple[int, int]:
+def sync(project: Project, settings: Settings, show: Callable[[str], None] = lambda _: None) -> tuple[int, int]:
     """Make MLflow show every run folder that is not damaged; return how many they are, and how many were rebuilt.
 
-    Raises TriptychError if the database or the server does not answer.
+    Before each run, call `show` with its number and that of all runs. Raises TriptychError if the database or the
+    server does not answer.
     """
     _copy_results(project, settings)
     store, rebuilt = Store(project, settings.seed_groups()), []
     with store.reported():
         store.mark_dead_runs()
-        for run in all_run_folders(project):
+        runs = list(all_run_folders(project))
+        for number, run in enumerate(runs, 1):
+            show(f"{number} of {len(runs)} runs")
             with _warning(f"the run folder {run.path}"):
                 rebuilt.append(_sync_run(store, run))
         delete_unknown_files(store)
