@@ -843,3 +843,9 @@ def test_a_database_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, mon
     store.database.mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         _ = store.client
+
+
+def test_messages_hide_the_password_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:secret@runs.example/a@b")
+    problem = Store(Project(tmp_path)).problem(OSError("no route"))
+    assert problem == "MLflow at https://runs.example/a@b does not answer (no route): try again later"

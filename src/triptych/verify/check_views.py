@@ -83,14 +83,14 @@ def check_mlflow(project: Project, names: Iterable[str]) -> Iterator[Finding]:
         if not manifest.exists():
             continue
         if store.is_missing:
-            yield Finding("MLflow", store.uri, Verdict.MISSING, "run `triptych sync`")
+            yield Finding("MLflow", store.address, Verdict.MISSING, "run `triptych sync`")
             return
         run = run_folder_of(project, name, read_json(manifest)["fingerprint"])
         try:
             yield _check_run(store, run, project.results(name))
         except expected as error:
             verdict = Verdict.DAMAGED if store.is_damaged(error) else Verdict.NOT_COMPARED
-            yield Finding("MLflow", store.uri, verdict, store.problem(error))
+            yield Finding("MLflow", store.address, verdict, store.problem(error))
             return
 
 

@@ -94,6 +94,11 @@ class Store:
         return os.environ.get(URI_VARIABLE) or f"sqlite:///{ESCAPE.sub('%25', str(self.database)).replace('?', '%3F')}"
 
     @property
+    def address(self) -> str:
+        """The URI for messages, without user and password."""
+        return re.sub("//[^/@]*@", "//", self.uri)
+
+    @property
     def database(self) -> Path:
         """The database with all records, if there is no server."""
         return self.project.home / "mlflow.db"
@@ -139,7 +144,7 @@ class Store:
         if isinstance(error, ModuleNotFoundError):
             return f"{URI_VARIABLE} needs a database driver that is missing ({one_line(error)}): install this package"
         if not self.is_local:
-            return f"MLflow at {self.uri} does not answer ({one_line(error)}): try again later"
+            return f"MLflow at {self.address} does not answer ({one_line(error)}): try again later"
         if self.is_damaged(error):
             words = "delete it and run `triptych sync`, which rebuilds its runs"
             return f"MLflow cannot read {self.database} ({one_line(error)}): {words}"

@@ -35,7 +35,7 @@ def serve(project: Project, port: int) -> None:
     """
     store = Store(project)
     if not store.is_local:
-        raise TriptychError(f"MLFLOW_TRACKING_URI is set: your runs are at {store.uri}; open it in a browser")
+        raise TriptychError(f"MLFLOW_TRACKING_URI is set: your runs are at {store.address}; open it in a browser")
     _refuse_port_in_use(port)
     address = f"http://{HOST}:{port}"
     print(f"MLflow starts at {address}: this takes some seconds", flush=True)
