@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from triptych.core.number_formats import BITS_PER_DIMENSION, FID, NATS
 from triptych.evaluation.over_seeds import Spread, spreads
 
 Row = Mapping[str, Any]
 
 FORMATS = {
-    "fid": "{:z,.2f}",
+    "fid": FID,
     "kid": "{:z.3f}",
     "is": "{:.3f}",
     "precision": "{:.3f}",
     "recall": "{:.3f}",
-    "test_elbo": "{:,.2f}",
-    "test_log_likelihood": "{:,.2f}",
-    "test_bits_per_dimension": "{:.3f}",
+    "test_elbo": NATS,
+    "test_log_likelihood": NATS,
+    "test_bits_per_dimension": BITS_PER_DIMENSION,
     "recognised": "{:.1%}",
     "classes": "{:.0f}",
     "parameters": "{:,.0f}",
