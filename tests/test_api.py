@@ -434,7 +434,7 @@ def test_training_leaves_no_file_and_is_reproducible(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", None)
     images = np.random.default_rng(0).random((200, 28, 28)) > 0.9
     first, second, other = (
-        triptych.train(settings, images, device=torch.device("cpu"))
+        triptych.train(settings, images, device="cpu")
         for settings in (VAE, VAE, {**VAE, "learning_rate": {"quick": 9.0, "full": 0.1}})
     )
     assert np.array_equal(first.sample(3), second.sample(3))
