@@ -270,7 +270,7 @@ def test_the_command_compares_sets_side_by_side(
     assert of_part["value"] > of_part["standard_error"] > 0
     table, said = run_score(real, more, "--reference", "mnist")
     assert f"{more}: 300 images, of which a random 150 are measured" in said
-    heading, fid, *_, counts, _, compared, protocol, errors, _ = table.splitlines()
+    heading, fid, *_, counts, _, compared, note, protocol, errors, _ = table.splitlines()
     assert errors.startswith("± is the standard error")
     assert heading.split() == [str(real), str(more), "real", "validation", "images"]
     measured = read_json(project / "data" / "reference" / "mnist" / "manifest.json")["real_validation_images"]
@@ -280,6 +280,7 @@ def test_the_command_compares_sets_side_by_side(
     assert fid.endswith(f" {measured['fid_classifier']['value']:.2f}")
     assert counts.split() == ["images", "120", "150", "100"]
     assert "120 images of mnist/test: 12,000 digits of MNIST" in compared
+    assert note.startswith("Only 120 real images: ")
     assert "mnist-v1" in protocol
     assert "5 subsets of 50 images" in protocol
     found = json.loads(run_score(real, more, "--reference", "mnist", "--json")[0])

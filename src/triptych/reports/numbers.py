@@ -27,6 +27,8 @@ FORMATS = {
     "seconds_per_sample": "{:.2g}",
 }
 
+FEW_IMAGES = 500  # with fewer real images, their random choice changes FID a lot
+
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
     """Return the spread of each numeric column over the rows of a group, one row per seed."""
@@ -40,6 +42,13 @@ def number_in(cell: object) -> float | None:
         return float(str(cell))
     except ValueError:
         return None
+
+
+def few_images(count: int) -> str:
+    """Return a note for scores against so few real images that they say little; an empty string for more images."""
+    if count >= FEW_IMAGES:
+        return ""
+    return f"Only {count} real images: FID, KID, precision and recall of so few say little."
 
 
 def show_number(value: object) -> str:
