@@ -268,6 +268,7 @@ def test_latents_lead_back_to_images(project: Path, digits: np.ndarray, binary_d
         ("gan-mnist", lambda model, images: model.decode(np.full((1, 8), np.nan)), "latents hold NaN"),
         ("gan-mnist", lambda model, images: model.decode(np.zeros((2, 7))), r"\(2, 7\), but gan-mnist needs \(n, 8\)"),
         ("vae-20d", lambda model, images: model.encode(images), "holds shades of grey.*binarise"),
+        ("vae-20d", lambda model, images: model.encode(images[:, 1:]), r"has the shape \(3, 27, 28\)"),
         ("vae-20d", lambda model, images: model.log_likelihood(images > 9, draws=0), "draws is 0"),
         ("vae-20d", lambda model, images: model.log_likelihood(images > 9, draws=1.5), "draws is 1.5"),
         ("realnvp-mnist", lambda model, images: model.encode(images % 2), "nothing above 1.*multiply them by 255"),
@@ -382,16 +383,18 @@ def test_a_folder_that_does_not_exist_is_no_project(project: Path) -> None:
 
 
 def test_scores_equal_those_of_the_command(project: Path, digits: np.ndarray, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", digits)
-    done = CliRunner().invoke(cli, ["score", str(tmp_path / "x.npy"), "--reference", "mnist", "--json"])
+    path = tmp_path / "x.npy"
+    np.save(path, digits)
+    done = CliRunner().invoke(cli, ["score", str(path), "--reference", "mnist", "--json"])
     [wanted] = json.loads(done.stdout)["sets"].values()
-    for images in (digits, torch.from_numpy(digits), digits / np.float32(255)):
+    for images in (digits, torch.from_numpy(digits), digits / np.float32(255), path, str(path)):
         table = triptych.score(images, "mnist")
         assert table["value"].to_dict() == {key: row["value"] for key, row in wanted.items()}
         assert table.loc["fid_classifier", "low"] == wanted["fid_classifier"]["low"]
     assert "known names: mnist" in refused(lambda: triptych.score(digits, "cifar10"))
     assert refused(lambda: triptych.score(digits[:20], "mnist")).endswith("that IS and KID need: use more images")
     assert "holds int64" in refused(lambda: triptych.score(digits.astype(int), "mnist"))
+    assert refused(lambda: triptych.score("y.npy", "mnist")) == "y.npy does not exist: check the path"
 
 
 @pytest.mark.usefixtures("project")
@@ -434,7 +437,7 @@ def test_training_leaves_no_file_and_is_reproducible(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", None)
     images = np.random.default_rng(0).random((200, 28, 28)) > 0.9
     first, second, other = (
-        triptych.train(settings, images, device=torch.device("cpu"))
+        triptych.train(settings, images, device="cpu")
         for settings in (VAE, VAE, {**VAE, "learning_rate": {"quick": 9.0, "full": 0.1}})
     )
     assert np.array_equal(first.sample(3), second.sample(3))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from triptych.core.json_files import write_json
 from triptych.core.tracker import Tracker
+from triptych.figures.comparison import Bounds, bounds
 from triptych.stages import report
 from triptych.training.history import write_history
 
@@ -164,6 +165,20 @@ def test_bounds_reach_from_the_elbo_to_the_log_likelihood(figures: dict[str, Fig
     assert intervals(axes) == reaching(likelihoods, [0.5, 1.5, 0.75])
     texts = [f"{value:.2f}" for pair in zip(elbos, likelihoods, strict=True) for value in pair]
     assert [text.get_text() for text in axes.texts] == texts
+
+
+def test_each_data_set_has_an_axis_of_its_own_for_bounds() -> None:
+    datasets = {
+        "mnist": [Bounds("vae", -115.0, -110.0, 0.5), Bounds("vae-2d", -140.0, -130.0, 0.5)],
+        "own": [Bounds("vae-own", -1483.0, -1480.0, 5.0)],
+    }
+    digits, own = bounds(datasets, "bounds").axes
+    assert [axes.get_title() for axes in (digits, own)] == ["mnist", "own"]
+    assert [rows_from_the_top(axes) for axes in (digits, own)] == [["vae", "vae-2d"], ["vae-own"]]
+    assert digits.get_xlim()[0] > own.get_xlim()[1]
+    left, right = own.texts
+    assert (left.get_text(), right.get_text()) == ("-1,483.00", "-1,480.00")
+    assert (left.xy, right.xy) == ((-1485.0, 0), (-1475.0, 0)), "labels stand outside of the error bar"
 
 
 def test_the_picture_of_seeds_shows_each_seed_with_mean_and_deviation(figures: dict[str, Figure]) -> None:

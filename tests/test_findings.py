@@ -113,6 +113,32 @@ def test_the_comparison_of_the_families(settings: Settings) -> None:
     assert "gan-mnist (a GAN has no density)" in without
 
 
+def test_numbers_have_the_formats_of_the_table(settings: Settings) -> None:
+    metrics = {
+        "vae-100d": with_likelihood(-1091.5, 0.5, 1004.0),
+        "vae-100d-planar": with_likelihood(-1091.0, 0.5, 1003.0),
+    }
+    metrics["vae-100d"]["fid_classifier"] |= {"value": 1250.0, "low": 1200.0, "high": 1300.0, "real_images": -0.0}
+    (line,) = answer(settings, "posterior", metrics)
+    assert "-1,091.00 nats" in line
+    assert "1,003.00 nats with the layers and 1,004.00 nats without" in line
+    fidelity, likelihood, *_ = answer(settings, "families", {name: metrics[name] for name in sorted(metrics)})
+    assert "vae-100d-planar has the highest log-likelihood, -1,091.00 nats" in likelihood
+    (fidelity,) = answer(settings, "families", {"vae-100d": metrics["vae-100d"]})
+    assert fidelity.endswith("mnist/test: vae-100d 1,250.00 (95 % interval 1,200.00 to 1,300.00); real images 0.00.")
+
+
+def test_the_best_is_chosen_from_several(settings: Settings) -> None:
+    """If every experiment is shown, none was chosen as the best of its family."""
+    metrics = {"vae-20d": evaluated(18.0), "gan-mnist": evaluated(10.0)}
+    fidelity, *_ = answer(settings, "families", metrics)
+    assert "mnist/test: gan-mnist 10.00" in fidelity
+    fidelity, *_ = answer(settings, "families", metrics | {"vae-2d": evaluated(30.0)})
+    assert "mnist/test, the best of each family: gan-mnist 10.00" in fidelity
+    fidelity, *_ = answer(settings, "families", {"vae-20d": metrics["vae-20d"], "vae-2d": evaluated(30.0)})
+    assert "mnist/test, the best: vae-20d 18.00" in fidelity
+
+
 def test_models_with_overlapping_intervals_are_not_ranked(settings: Settings) -> None:
     metrics = {name: evaluated(fid, 5.0) for name, fid in (("vae-20d", 18.0), ("gan-mnist", 10.0), ("vae-2d", 30.0))}
     fidelity, *_ = answer(settings, "families", metrics)

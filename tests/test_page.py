@@ -75,8 +75,10 @@ def test_snapshots_make_a_chart_of_each_measure(project: Project) -> None:
 
 
 REAL = {"value": 1.0, "real_images": 0.5}
+CLASSES = {"value": 7, "real_images": 10, "real_entropy": 2.25}
 COMPARISONS = {
-    dataset: {"name": dataset, "metrics": {"fid_classifier": REAL, "parameters": 7}} for dataset in ("mnist", "cifar10")
+    dataset: {"name": dataset, "metrics": {"fid_classifier": REAL, "classes": CLASSES, "parameters": 7}}
+    for dataset in ("mnist", "cifar10")
 }
 
 
@@ -92,6 +94,7 @@ def _row(name: str, dataset: str, elbo: str, fid: str) -> dict:
         "experiment": name,
         "dataset": dataset,
         "reference": f"{dataset}/test",
+        "reference_images": "500",
         "source": "digits",
         "likelihood_is": "exact",
         "measure_names": {measure: f"{measure}_classifier" for measure in measures},
@@ -191,6 +194,13 @@ def test_a_table_begins_with_its_headline_and_has_no_empty_column() -> None:
     assert not keys & {"test_bits_per_dimension", "train_seconds"}, "no model has them"
     real = dict(zip([column.key for column in of_two[0].columns], of_two[0].real_images, strict=True))
     assert (real["fid"].text, real["test_elbo"].text, real["parameters"].text) == ("0.50", "", "")
+    assert real["classes"].text == "10"
+
+
+def test_a_note_says_that_few_real_images_say_little() -> None:
+    of_few = row("vae", "mnist", "-90.5", "40") | {"reference_images": "499"}
+    assert tables([row("vae", "mnist", "-90.5", "40")])[0].note == ""
+    assert tables([of_few])[0].note == "Only 499 real images: FID, KID, precision and recall of so few say little."
 
 
 def test_several_seeds_give_mean_and_deviation_and_clear_differences_are_marked() -> None:

@@ -176,9 +176,13 @@ def test_a_chart_shows_the_columns_of_the_history(
     presentation_of(family).charts[picture].draw(evaluation, picture, "title")
     figure = saved[f"{picture}.png"]
     assert figure.get_suptitle() == "title"
-    assert len(figure.axes) == (2 if picture == "M2.7-losses" else 1), "only losses without a common scale are apart"
+    whole, later = figure.axes[::2], figure.axes[1::2]
+    assert len(whole) == (2 if picture == "M2.7-losses" else 1), "only losses without a common scale are apart"
+    assert {axes.get_title() for axes in whole} == {"from the untrained model on"}
+    assert {axes.get_title() for axes in later} == {"from epoch 3 on"}
+    assert all(line.get_xdata().tolist() == [3, 6] for axes in later for line in axes.lines)
     assert all(axes.get_xlabel() == "epoch" and unit in axes.get_ylabel() for axes in figure.axes)
-    lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+    lines = {line.get_label(): line for axes in whole for line in axes.lines}
     curves = CURVES[family, picture, unit]
     assert lines.keys() == curves.keys()
     for label, (column, factor, style) in curves.items():
@@ -189,7 +193,7 @@ def test_a_chart_shows_the_columns_of_the_history(
 
 def test_the_colours_of_training_and_validation_differ(evaluation: Evaluation, saved: dict[str, Figure]) -> None:
     presentation_of("vae").charts["U1.13-elbo"].draw(evaluation, "x", "title", "another label")
-    [axes] = saved["x.png"].axes
+    axes, _ = saved["x.png"].axes
     assert axes.get_ylabel() == "another label"
     train, valid, weighted_train, weighted_valid = (line.get_color() for line in axes.lines)
     assert (train, valid) == (weighted_train, weighted_valid)
@@ -384,7 +388,7 @@ def test_pictures_of_a_gan_with_a_critic(
     assert saved.keys() == {f"M2.7{name}.png" for name in ("-losses", "a-samples", "a-stages", "c-progress")}
     for name, figure in saved.items():
         assert_titled(figure, "and FID" if name == "M2.7c-progress.png" else "model-a")
-    losses = [axes.get_ylabel() for axes in saved["M2.7-losses.png"].axes]
+    losses = [axes.get_ylabel() for axes in saved["M2.7-losses.png"].axes[::2]]
     assert losses == [f"{player}'s {unit}" for player in ("critic", "generator")]
     stages = ["before training", "after 3,000 updates", "after 6,000 updates"]
     assert_shows_samples(saved["M2.7a-stages.png"], evaluation.shown, stages)

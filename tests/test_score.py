@@ -78,6 +78,8 @@ def write_broken_link(path: Path) -> Path:
         (lambda folder: write_npy(folder / "x.npy", GREY[..., None]), GREY),
         (lambda folder: write_npy(folder / "x.npy", COLOUR), COLOUR),
         (lambda folder: write_npy(folder / "x.npy", COLOUR.transpose(0, 2, 3, 1)), COLOUR),
+        (lambda folder: write_npy(folder / "x.npy", GREY / 255), GREY),
+        (lambda folder: write_npz(folder / "x.npz", images=GREY > 99), 255 * (GREY > 99)),
         (lambda folder: write_npz(folder / "x.npz", digits=GREY), GREY),
         (lambda folder: write_npz(folder / "x.npz", x_train=GREY[::-1], x_test=GREY, y_test=np.arange(12)), GREY),
         (lambda folder: write_npz(folder / "x.npz", arr_1=np.arange(12), arr_0=GREY), GREY),
@@ -92,6 +94,8 @@ def write_broken_link(path: Path) -> Path:
         "npy with a channel last",
         "npy in colour",
         "npy in colour, channels last",
+        "npy with floats",
+        "npz with booleans",
         "npz with one array",
         "npz with splits and labels",
         "npz without names",
@@ -117,7 +121,7 @@ def test_images_of_any_origin_are_read(tmp_path: Path, write: Callable[[Path], P
         (lambda folder: folder, "holds no PNG or JPEG files"),
         (lambda folder: write_npz(folder / "x.npz", a=GREY, b=GREY), "x.npz holds a, b: rename the array"),
         (lambda folder: write_npz(folder / "x.npz"), "x.npz holds no array"),
-        (lambda folder: write_npy(folder / "x.npy", GREY / 255), r"holds float64.*\(255 \* images\)\.round\(\)"),
+        (lambda folder: write_npy(folder / "x.npy", GREY / 2), "holds float64 from 0 to 127.*divide by 255"),
         (lambda folder: write_npz(folder / "x.npz", images=GREY.astype(int)), "x.npz: images holds int64"),
         (lambda folder: write_npy(folder / "x.npy", np.array([[0]], object)), "Python objects"),
         (lambda folder: write_npy(folder / "x.npy", GREY % 2), "nothing above 1.*multiply them by 255"),
@@ -240,9 +244,9 @@ def test_a_random_subset_of_too_many_images_is_measured(
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (GREY / 255.0, "^images holds float64"),
-        (COLOUR, r"^images has the shape \(12, 3, 32, 32\)"),
-        (GREY, "^images holds 12 images, fewer than the 50 that IS and KID need: use more"),
+        (GREY / 2.0, "^the image array holds float64"),
+        (COLOUR, r"^the image array has the shape \(12, 3, 32, 32\)"),
+        (GREY, "^the image array holds 12 images, fewer than the 50 that IS and KID need: use more"),
     ],
     ids=["floats", "colours", "few"],
 )
@@ -270,7 +274,7 @@ def test_the_command_compares_sets_side_by_side(
     assert of_part["value"] > of_part["standard_error"] > 0
     table, said = run_score(real, more, "--reference", "mnist")
     assert f"{more}: 300 images, of which a random 150 are measured" in said
-    heading, fid, *_, counts, _, compared, protocol, errors, _ = table.splitlines()
+    heading, fid, *_, counts, _, compared, note, protocol, errors, _ = table.splitlines()
     assert errors.startswith("± is the standard error")
     assert heading.split() == [str(real), str(more), "real", "validation", "images"]
     measured = read_json(project / "data" / "reference" / "mnist" / "manifest.json")["real_validation_images"]
@@ -280,6 +284,7 @@ def test_the_command_compares_sets_side_by_side(
     assert fid.endswith(f" {measured['fid_classifier']['value']:.2f}")
     assert counts.split() == ["images", "120", "150", "100"]
     assert "120 images of mnist/test: 12,000 digits of MNIST" in compared
+    assert note.startswith("Only 120 real images: ")
     assert "mnist-v1" in protocol
     assert "5 subsets of 50 images" in protocol
     found = json.loads(run_score(real, more, "--reference", "mnist", "--json")[0])

@@ -432,6 +432,7 @@ def test_inception_and_classifier_features_in_one_report(
     lines = closing_table(project, mixed).splitlines()
     assert any(line.startswith("  gan-mnist ") and f"{metrics['fid']['value']:,.2f}" in line for line in lines)
     protocols = " ".join(" ".join(lines).split())
+    assert protocols.count("Only 120 real images: ") == html.count("Only 120 real images: ") == 3
     assert f"features of {inception.name}" in protocols
     assert "features of classifier-mnist (" in protocols
 

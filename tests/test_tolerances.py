@@ -52,6 +52,7 @@ ERRORS = {  # by the key of its tolerance: the name of a number, its value, and 
     "accuracy": ("test.discriminator_accuracy", 0.75, 0.5),
     "classes": ("classes.value", 10, 7),
     "classes_entropy": ("classes.entropy", 2.3, 1.6),
+    "real_entropy": ("classes.real_entropy", 2.3, 1.6),
     "share_on_left_arc": ("arcs-k8.share_on_left_arc", 0.5, 0.49),
     "active_units_value": ("active_units.value", 20, 18),
     "copying_value": ("copying.value", 0.5, 0.7),

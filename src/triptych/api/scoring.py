@@ -10,7 +10,8 @@ import torch
 
 from triptych.core.errors import TriptychError
 from triptych.core.progress import heartbeat
-from triptych.data.image_files import require_uint8
+from triptych.data.array_images import LABEL, to_levels
+from triptych.data.image_files import read_images
 from triptych.data.raw_images import checked_images
 from triptych.evaluation.fidelity.extractors import Extractors
 from triptych.evaluation.fidelity.measures import PARTS, Rows, precision_and_recall, scores
@@ -20,18 +21,23 @@ from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
     from triptych.evaluation.settings import Fidelity
+    from triptych.inference.trained_model import Images
 
 
-def score(images: np.ndarray, reference: Path, protocol: Fidelity, runtime: Runtime, label: str = "images") -> Rows:
-    """Return FID, KID, IS, precision and recall, each with its protocol, of uint8 images (n, h, w) or (n, 3, h, w).
+def score(
+    images: Images | str | Path, reference: Path, protocol: Fidelity, runtime: Runtime, label: str = LABEL
+) -> Rows:
+    """Return FID, KID, IS, precision and recall, each with its protocol, of images (n, h, w) or (n, 3, h, w).
 
-    `reference` is a folder of the stage `reference`, such as `data/reference/mnist`. Of more images than
-    `protocol.samples`, a random subset is measured, always the same one, since FID depends on the number of images.
-    Raises TriptychError, which names the images by `label`, if they have another shape, type or range, or are too few.
+    `images` are arrays, or the path of a file or a folder. `reference` is a folder of the stage `reference`, such as
+    `data/reference/mnist`. Of more images than `protocol.samples`, a random subset is measured, always the same one,
+    since FID depends on the number of images. Raises TriptychError, which names the images by `label`, if they have
+    another shape, type or range, or are too few.
     """
     real = ReferenceStatistics.load(reference)
-    require_uint8(label, images.shape, images.dtype)
-    images = checked_images(images, label, real.origin.image_shape)
+    if isinstance(images, str | Path):
+        images, label = read_images(Path(images), real.origin.image_shape), str(images)
+    images = checked_images(to_levels(images, label), label, real.origin.image_shape)
     needed = max(PARTS, min(protocol.kid_subset_size, len(real.features)))
     if len(images) < needed:
         raise TriptychError(

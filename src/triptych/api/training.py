@@ -24,8 +24,6 @@ from triptych.stages.train import train as run
 from triptych.training.settings import Runtime
 
 if TYPE_CHECKING:
-    import torch
-
     from triptych.inference.trained_model import Images
 
 DATA = "images"  # the name of data in memory
@@ -40,7 +38,7 @@ def train(
     valid: Images | None = None,
     *,
     profile: Profile = "full",
-    device: str | torch.device = "auto",
+    device: str = "auto",
     threads: int = 1,
     folder: str | Path | None = None,
 ) -> TrainedModel:
@@ -51,7 +49,7 @@ def train(
     needed. `images` are NumPy or PyTorch arrays (n, h, w) or (n, 3, h, w), square, with 8 to 64 pixels per side: uint8
     from 0 to 255, floats from 0 to 1, or bool; a VAE takes only (n, h, w) with black and white pixels. `valid` are
     held-out images for the validation after each epoch; without them, a random tenth of `images` is held out. The same
-    settings, images and `threads` give the same model.
+    settings, images and `threads` give the same model. `device` is `auto`, `cpu`, `cuda` or `mps`.
 
     Without `folder`, no file is left behind, and the model's name is `model`. With it, the model folder is written
     there, for `triptych.load`. In `settings` of the model, `dataset` and `reference` are `images`. Raises
@@ -71,7 +69,7 @@ def train(
     experiment, target = _experiment(settings, profile), Path(folder) if folder else None
     if target and target.exists():
         raise TriptychError(f"{target} exists: choose a folder that does not exist")
-    runtime, pieces = _runtime(str(device), threads), _pieces(images, valid, experiment)
+    runtime, pieces = _runtime(device, threads), _pieces(images, valid, experiment)
     try:
         check_training(["settings"], experiment, profile, len(pieces["train"]))
     except SettingsError as error:
@@ -79,7 +77,7 @@ def train(
     with TemporaryDirectory() as temporary:
         output = target or Path(temporary) / "model"
         _run(experiment, profile, runtime, pieces, output=output, temporary=Path(temporary))
-        return TrainedModel.read(output, str(device), output.name)
+        return TrainedModel.read(output, device, output.name)
 
 
 def _run(

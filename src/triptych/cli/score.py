@@ -18,8 +18,9 @@ def score(images: tuple[Path, ...], reference: str, as_json: bool) -> None:
     """Measure FID, KID, IS, precision and recall of IMAGES of any origin, one or more sets.
 
     A set is a .npy file, a .npz file or a folder of PNG or JPEG files. Of a .npz file, the array images, samples,
-    x_test or arr_0 is read, or else its only array. Images are uint8 from 0 to 255 and have the shape of the
-    reference's images. Of more images than the profile's fidelity.samples, a random subset is measured.
+    x_test or arr_0 is read, or else its only array. Images are uint8 from 0 to 255, floats from 0 to 1, or bool, and
+    have the shape of the reference's images. Of more images than the profile's fidelity.samples, a random subset is
+    measured.
     """
     from triptych.api.projects import reference_folder
     from triptych.core.json_schemas import read_document

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 
 from triptych.core.errors import TriptychError
-from triptych.data.image_files import require_uint8
-from triptych.data.raw_images import checked_images
+from triptych.data.image_shapes import refuse_too_large
+from triptych.data.raw_images import checked_images, in_shape
 
 LABEL = "the image array"  # in messages
 WHITE = 255
+
+
+def require_pixels(label: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise TriptychError, which begins with `label`, unless an array of this shape and type can hold images."""
+    if dtype != np.uint8 and dtype.kind not in "bf":
+        raise TriptychError(f"{label} holds {dtype}: use uint8 from 0 to 255, floats from 0 to 1, or bool")
+    refuse_too_large(label, shape)
 
 
 def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or PyTorch)
@@ -27,6 +34,7 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
         array = np.asarray(_float32(images.detach().cpu()) if hasattr(images, "detach") else images)
     except (TypeError, ValueError):
         raise TriptychError(f"{label} is no array: give images of equal shape, as NumPy or PyTorch arrays") from None
+    require_pixels(label, array.shape, array.dtype)
     if array.dtype == bool:
         return array.astype(np.uint8) * WHITE
     if array.dtype.kind == "f":
@@ -35,8 +43,6 @@ def to_levels(images: Any, label: str) -> np.ndarray:  # noqa: ANN401 (NumPy or 
             values = f"{array.dtype} from {low:g} to {high:g}"
             raise TriptychError(f"{label} holds {values}, but floats go from 0 to 1: divide by 255, or use uint8")
         return (array * WHITE).round().astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise TriptychError(f"{label} holds {array.dtype}: use uint8 from 0 to 255, floats from 0 to 1, or bool")
     return array
 
 
@@ -52,12 +58,11 @@ def model_pixels(images: Any, label: str, shape: Sequence[int], *, binary: bool)
     others, uint8 arrays with a maximum of 1 are refused. Raises TriptychError, which begins with `label`, for other
     images.
     """
-    levels = to_levels(images, label)
+    levels = in_shape(to_levels(images, label), label, shape)
     if binary:
         if not any(np.isin(levels, (0, white)).all() for white in (1, WHITE)):
             words = "but the model is for black and white pixels: binarise them, for example with images > 127"
             raise TriptychError(f"{label} holds shades of grey, {words}")
         levels = levels.clip(0, 1)
-    require_uint8(label, levels.shape, levels.dtype)
     black = not levels.any()  # the same in either scale
     return np.ascontiguousarray(checked_images(levels, label, shape, binary=binary or black))

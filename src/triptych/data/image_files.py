@@ -13,6 +13,7 @@ import numpy as np
 from triptych.core.errors import TriptychError
 from triptych.core.files import readable
 from triptych.core.progress import Progress
+from triptych.data.array_images import require_pixels, to_levels
 from triptych.data.image_shapes import Shape, image_shape, refuse_too_large
 from triptych.data.npz_files import array_names, read_npy, read_npz
 from triptych.data.raw_images import checked_images
@@ -29,15 +30,18 @@ def read_images(path: Path, shape: Sequence[int]) -> np.ndarray:
     """Return uint8 images (n, *shape) of a file or a folder, where `shape` is (h, w) for grey or (3, h, w).
 
     The files of a folder are read in the order of their names. Raises TriptychError if the path is missing or damaged,
-    or if the images have another shape, type or range.
+    or if the images have another shape, type or range. An array has uint8 from 0 to 255, floats from 0 to 1, or bool.
     """
     require_images(path)
+    label = str(path)
     if path.is_dir():
-        return checked_images(read_image_folder(path, shape), str(path), shape)
-    if path.suffix == ".npy":
-        return checked_images(read_npy(path, require_uint8), str(path), shape)
-    name = _name_in(path)
-    return checked_images(read_npz(path, [name], require_uint8)[name], f"{path}: {name}", shape)
+        found = read_image_folder(path, shape)
+    elif path.suffix == ".npy":
+        found = read_npy(path, require_pixels)
+    else:
+        name = _name_in(path)
+        found, label = read_npz(path, [name], require_pixels)[name], f"{path}: {name}"
+    return checked_images(to_levels(found, label), label, shape)
 
 
 def require_images(path: Path) -> None:

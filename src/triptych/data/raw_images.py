@@ -57,10 +57,28 @@ def _required(images: str) -> tuple[str, ...]:
 
 
 def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binary: bool = False) -> np.ndarray:
-    """Return uint8 images as (n, *shape), where `shape` is (h, w) or (3, h, w); the axis of colours may be the last.
+    """Return uint8 images in the shape that `in_shape` describes.
+
+    Raises TriptychError, which begins with `label`, if the array has another shape, is empty, or has a wrong range of
+    values.
+    """
+    array = in_shape(array, label, shape)
+    if len(array) == 0:
+        raise TriptychError(f"{label} is empty; give at least one image")
+    if binary and array.max() > 1:
+        raise TriptychError(f"{label} holds the value {array.max()}; binarised images hold 0 and 1 only: binarise them")
+    if not binary and array.max() == 0:
+        raise TriptychError(f"{label} holds black pixels only: check how the images were made")
+    if not binary and array.max() == 1:
+        raise TriptychError(f"{label} holds nothing above 1, but 8-bit images go from 0 to 255: multiply them by 255")
+    return array
+
+
+def in_shape(array: np.ndarray, label: str, shape: Sequence[int]) -> np.ndarray:
+    """Return images as (n, *shape), where `shape` is (h, w) or (3, h, w); the axis of colours may be the last.
 
     Grey images may also have an axis of length 1 for their channel. Raises TriptychError, which begins with `label`, if
-    the array has another shape, is empty, or has a wrong range of values.
+    the array has another shape.
     """
     channels = (*shape[:-2],) or (1,)
     if array.shape[1:] == (*shape[-2:], *channels):
@@ -70,14 +88,6 @@ def checked_images(array: np.ndarray, label: str, shape: Sequence[int], *, binar
     if array.shape[1:] != (*shape,):
         expected = ", ".join(map(str, shape))
         raise TriptychError(f"{label} has the shape {array.shape}; give images of the shape (n, {expected})")
-    if len(array) == 0:
-        raise TriptychError(f"{label} is empty; give at least one image")
-    if binary and array.max() > 1:
-        raise TriptychError(f"{label} holds the value {array.max()}; binarised images hold 0 and 1 only: binarise them")
-    if not binary and array.max() == 0:
-        raise TriptychError(f"{label} holds black pixels only: check how the images were made")
-    if not binary and array.max() == 1:
-        raise TriptychError(f"{label} holds nothing above 1, but 8-bit images go from 0 to 255: multiply them by 255")
     return array
 
 

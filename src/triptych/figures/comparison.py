@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from triptych.core.number_formats import NATS
 from triptych.figures.style import COLOURS, INK, add_legend, label_point, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, MARGINS = 0.34, 1.5  # inches: height of a row, and of the space above and below all rows
+GAP = 0.8  # inches between panels: axis, its label, and the next title
 
 
 def bars(
@@ -48,29 +50,44 @@ def bars(
     return figure
 
 
-def bounds(
-    *,
-    names: Sequence[str],
-    elbos: Sequence[float],
-    log_likelihoods: Sequence[float],
-    errors: Sequence[float],
-    title: str,
-) -> Figure:
-    """Return a line per experiment from the ELBO to the importance-sampled log-likelihood."""
-    figure, axes = _rows(names, title, "nats per image (further right is better)")
-    places = range(len(names))
+class Bounds(NamedTuple):
+    """The bounds of one experiment in nats, and the standard error of the log-likelihood."""
+
+    name: str
+    elbo: float
+    log_likelihood: float
+    error: float
+
+
+def bounds(datasets: Mapping[str, Sequence[Bounds]], title: str) -> Figure:
+    """Return a line per experiment from the ELBO to the importance-sampled log-likelihood.
+
+    Each data set has a panel and an axis of its own, since likelihoods of different images cannot be compared.
+    """
+    label = "nats per image (further right is better)"
+    figure, panels = _panels([[row.name for row in rows] for rows in datasets.values()], title, label)
+    for axes, (dataset, rows) in zip(panels, datasets.items(), strict=True):
+        _draw_bounds(axes, rows)
+        if len(datasets) > 1:
+            axes.set_title(dataset, fontsize=10)
+    add_legend(figure, *panels[0].get_legend_handles_labels())
+    return figure
+
+
+def _draw_bounds(axes: Axes, rows: Sequence[Bounds]) -> None:
+    places = range(len(rows))
+    _, elbos, log_likelihoods, errors = zip(*rows, strict=True)
     axes.hlines(places, elbos, log_likelihoods, color=COLOURS["real"], linewidth=2)
     axes.plot(elbos, places, "o", color=COLOURS["elbo"], label="ELBO")
     axes.errorbar(
         log_likelihoods, places, xerr=errors, fmt="s", color=COLOURS["likelihood"], capsize=3,
         label="log-likelihood, importance-sampled, ± standard error",
     )  # fmt: skip
-    for place, elbo, value in zip(places, elbos, log_likelihoods, strict=True):
-        label_point(axes, f"{elbo:.2f}", (elbo, place), (-7, 0), va="center", ha="right")
-        label_point(axes, f"{value:.2f}", (value, place), (9, 0), va="center", ha="left")
-    axes.margins(x=0.2)
-    add_legend(figure)
-    return figure
+    for place, (_, elbo, value, error) in enumerate(rows):
+        left, right = min(elbo, value - error), max(elbo, value + error)
+        label_point(axes, NATS.format(elbo), (left, place), (-7, 0), va="center", ha="right")
+        label_point(axes, NATS.format(value), (right, place), (9, 0), va="center", ha="left")
+    axes.margins(x=0.25)
 
 
 def values_per_seed(
@@ -115,10 +132,18 @@ def _add_families(axes: Axes, families: Mapping[str, str]) -> None:
 
 
 def _rows(names: Sequence[str], title: str, x_label: str) -> tuple[Figure, Axes]:
-    figure = new_figure(height=max(3.0, MARGINS + ROW * len(names)), title=title)
-    axes = figure.subplots()
-    tidy(axes, x_label, "")
-    axes.grid(axis="y", visible=False)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    figure, [axes] = _panels([names], title, x_label)
     return figure, axes
+
+
+def _panels(names: Sequence[Sequence[str]], title: str, x_label: str) -> tuple[Figure, list[Axes]]:
+    """Return one panel per list of names, from the top down, with one row per name."""
+    rows = list(map(len, names))
+    figure = new_figure(height=max(3.0, MARGINS + GAP * (len(rows) - 1) + ROW * sum(rows)), title=title)
+    panels = list(figure.subplots(len(rows), squeeze=False, height_ratios=rows).flat)
+    for axes, each in zip(panels, names, strict=True):
+        tidy(axes, x_label, "")
+        axes.grid(axis="y", visible=False)
+        axes.set_yticks(range(len(each)), each)
+        axes.set_ylim(len(each) - 0.4, -0.6)
+    return figure, panels

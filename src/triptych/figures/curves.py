@@ -34,48 +34,40 @@ class Curve:
 def curves_over_epochs(
     history: History, lines: Sequence[Curve], title: str, y_label: str, *, apart: bool = False
 ) -> Figure:
-    """Return a panel over all epochs and, if the first values hide the rest, a second panel without them.
+    """Return a panel over all epochs, and a second panel without the first epochs, whose values may hide the rest.
 
     With `apart`, for values without a common scale, the lines of each colour get a row of panels of their own. The key
     of the colour names them on the axis.
     """
     colours = dict.fromkeys(line.colour for line in lines)
     groups = [[line for line in lines if line.colour == colour] for colour in colours] if apart else [list(lines)]
-    rows = [[(group, first) for first in _first_epochs(history, group)] for group in groups]
-    columns = max(map(len, rows))
-    figure = new_figure(WIDTH if columns == 1 else 5.0 * columns, HEIGHT if len(rows) == 1 else 3.2 * len(rows), title)
+    rows, starts = len(groups), first_steps(len(history))
+    columns = len(starts)
+    figure = new_figure(WIDTH if columns == 1 else 5.0 * columns, HEIGHT if rows == 1 else 3.2 * rows, title)
     handles = {}
-    for panel_row, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for panel in panel_row[len(row) :]:
-            panel.set_visible(False)
-        for panel, (group, first) in zip(panel_row, row, strict=False):
+    for panel_row, group in zip(figure.subplots(rows, columns, squeeze=False), groups, strict=True):
+        for panel, first in zip(panel_row, starts, strict=True):
             for line in group:
                 _draw(panel, history[first:], line)
             tidy(panel, "epoch", f"{group[0].colour}'s {y_label}" if apart else y_label)
             panel.xaxis.get_major_locator().set_params(integer=True)
-            if len(row) > 1:
-                panel.set_title(f"from epoch {first} on" if first else "from the untrained model on", fontsize=10)
+            if columns > 1:
+                words = f"epoch {history[first]['epoch']:g}" if first else "the untrained model"
+                panel.set_title(f"from {words} on", fontsize=10)
             handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     add_legend(figure, handles.values(), handles, columns=len(handles) if len(handles) < 4 else 2)
     return figure
 
 
-def _first_epochs(history: History, lines: Sequence[Curve]) -> tuple[int, ...]:
-    return first_steps([[row[line.column] for line in lines if line.column in row] for row in history])
+def first_steps(count: int) -> tuple[int, ...]:
+    """Return the index at which each panel begins: 0, and a later one if there are more than two steps.
 
+    It does not depend on the values, so that the pictures of several training runs have the same layout.
 
-def first_steps(values: Sequence[Sequence[float]]) -> tuple[int, ...]:
-    """Return the index at which each panel begins: 0, and a later one if the first values hide the changes after it.
-
-    `values` has the known values of all lines at each step.
+    >>> first_steps(2), first_steps(4), first_steps(21)
+    ((0,), (0, 1), (0, 2))
     """
-    start = max(1, len(values) // 10)
-    later = [value for step in values[start:] for value in step]
-    if len(values) < 5 or not later or not values[0]:
-        return (0,)
-    everything = [value for step in values for value in step]
-    dominated = max(everything) - min(everything) > 3 * (max(later) - min(later))
-    return (0, start) if dominated else (0,)
+    return (0, max(1, count // 10)) if count > 2 else (0,)
 
 
 def _draw(panel: Axes, history: History, line: Curve) -> None:

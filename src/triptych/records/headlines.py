@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych.core.headline import Headline
 from triptych.core.json_files import flatten
+from triptych.core.number_formats import BITS_PER_DIMENSION, FID, NATS
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.models.common.registry import FAMILIES, FIDELITY, FamilyEntry
 from triptych.studies.kinds import STUDIES, StudyEntry
@@ -16,13 +17,13 @@ INCEPTION = "fid"  # the metric in place of `fid_classifier`, if the extractor i
 CLASSIFIER = Headline("accuracy.test", "share of correctly labelled test images", True, ("valid_accuracy",))
 CLASSIFIER_TITLE = "Classifiers, whose features FID, KID and IS can use"
 LIKELIHOODS = {
-    "elbo": "ELBO {:,.2f}",
-    "log_likelihood": "log p {:,.2f} nats",
-    "bits_per_dimension": "{:.3f} bits per dimension",
+    "elbo": f"ELBO {NATS}",
+    "log_likelihood": f"log p {NATS} nats",
+    "bits_per_dimension": f"{BITS_PER_DIMENSION} bits per dimension",
 }
 IN_TRAINING = {
-    "valid_negative_elbo": ("validation ELBO {:,.2f}", -1),
-    "valid_bits_per_dimension": ("validation {:.3f} bits/dim", 1),
+    "valid_negative_elbo": (f"validation ELBO {NATS}", -1),
+    "valid_bits_per_dimension": (f"validation {BITS_PER_DIMENSION} bits/dim", 1),
     "valid_accuracy": ("validation accuracy {:.1%}", 1),
 }
 """For the columns of a history that show a headline: the words, and the sign of the number in them."""
@@ -51,7 +52,7 @@ def likelihoods(test: Mapping[str, float]) -> str:
 
 def experiment_headline(metrics: Mapping[str, Any]) -> str:
     """Return the FID and the likelihoods in the metrics of an experiment, in words."""
-    fid = f"FID {metrics[name_of('fid', metrics)]['value']:,.2f}"
+    fid = f"FID {FID.format(metrics[name_of('fid', metrics)]['value'])}"
     return ", ".join(filter(None, [fid, likelihoods(metrics["test"])]))
 
 

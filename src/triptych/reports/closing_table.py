@@ -9,7 +9,7 @@ from triptych.core.json_files import read_json
 from triptych.data.raw_images import without_checksum
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.records.headlines import study_summary, title_of
-from triptych.reports.numbers import FORMATS, Row, number_in, over_seeds
+from triptych.reports.numbers import FORMATS, Row, few_images, number_in, over_seeds
 from triptych.repository.project import Project
 from triptych.settings.params import Settings
 from triptych.stages.summary import read_summary
@@ -83,7 +83,8 @@ def _block(protocol: tuple[str, str], rows: Sequence[Row], width: int) -> Iterat
     chosen = [row for row in rows if _protocol(row) == protocol]
     sources, (reference, comparison) = " and ".join(dict.fromkeys(row["source"] for row in chosen)), protocol
     yield from wrap(f"{reference}, from {sources}", LINE, subsequent_indent="  ")
-    yield from wrap(comparison, LINE, initial_indent="  ", subsequent_indent="  ")
+    for words in (comparison, few_images(int(float(chosen[0]["reference_images"])))):
+        yield from wrap(words, LINE, initial_indent="  ", subsequent_indent="  ")
     for family in dict.fromkeys(row["family"] for row in chosen):
         members = [row for row in chosen if row["family"] == family]
         columns = {

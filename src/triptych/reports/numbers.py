@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from triptych.core.number_formats import BITS_PER_DIMENSION, FID, NATS
 from triptych.evaluation.over_seeds import Spread, spreads
 
 Row = Mapping[str, Any]
 
 FORMATS = {
-    "fid": "{:z,.2f}",
+    "fid": FID,
     "kid": "{:z.3f}",
     "is": "{:.3f}",
     "precision": "{:.3f}",
     "recall": "{:.3f}",
-    "test_elbo": "{:,.2f}",
-    "test_log_likelihood": "{:,.2f}",
-    "test_bits_per_dimension": "{:.3f}",
+    "test_elbo": NATS,
+    "test_log_likelihood": NATS,
+    "test_bits_per_dimension": BITS_PER_DIMENSION,
     "recognised": "{:.1%}",
     "classes": "{:.0f}",
     "parameters": "{:,.0f}",
@@ -25,6 +26,8 @@ FORMATS = {
     "train_seconds": "{:,.1f}",
     "seconds_per_sample": "{:.2g}",
 }
+
+FEW_IMAGES = 500  # with fewer real images, their random choice changes FID a lot
 
 
 def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
@@ -39,6 +42,13 @@ def number_in(cell: object) -> float | None:
         return float(str(cell))
     except ValueError:
         return None
+
+
+def few_images(count: int) -> str:
+    """Return a note for scores against so few real images that they say little; an empty string for more images."""
+    if count >= FEW_IMAGES:
+        return ""
+    return f"Only {count} real images: FID, KID, precision and recall of so few say little."
 
 
 def show_number(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.evaluation.fidelity.metric_names import MEASURES, name_of
 from triptych.evaluation.intervals import plus_minus
-from triptych.reports.numbers import FORMATS
+from triptych.reports.numbers import FORMATS, few_images
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -56,6 +56,7 @@ def _protocol(names: Mapping[str, str], rows: Rows, manifest: Mapping[str, Any])
     return [
         f"Compared with {manifest['images']:,} images of {manifest['dataset']}/{manifest['split']}: "
         f"{manifest['source']}.",
+        *filter(None, [few_images(manifest["images"])]),
         f"Features of {manifest['extractor']}; KID over {kid['subsets']} subsets of {kid['subset_size']:,} images, IS "
         f"over {parts} parts, precision and recall with {rows[names['recall']]['neighbours']} neighbours.",
         *([ERRORS] if "standard_error" in kid else []),

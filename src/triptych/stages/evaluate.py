@@ -14,6 +14,7 @@ from triptych.core.errors import DivergenceError, TriptychError
 from triptych.core.file_names import HISTORY, RESULTS, WEIGHTS
 from triptych.core.files import atomic_folder
 from triptych.core.json_files import write_json
+from triptych.core.number_formats import FID
 from triptych.core.tracker import Tracker
 from triptych.data.binarization import stochastic_binarize
 from triptych.data.prepared import PreparedData
@@ -146,7 +147,7 @@ def evaluate(
         write_json(folder / RESULTS, result)
         write_json(metrics, headline_numbers(result))
     headline = name_of("fid", fidelity)
-    tracker.say(f"{name}: {headline} {fidelity[headline]['value']:.2f}")
+    tracker.say(f"{name}: {headline} {FID.format(fidelity[headline]['value'])}")
 
 
 def _samples(name: str, family: Family, experiment: Experiment, protocol: Fidelity, tracker: Tracker) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import atomic_folder
+from triptych.core.number_formats import FID
 from triptych.core.tracker import Tracker
 from triptych.data.prepared import PreparedData
 from triptych.evaluation.fidelity.extractors import CLASSIFIER_FEATURES, FEATURES, Extractors, Features, Kind
@@ -86,7 +87,7 @@ def measure_reference(
             published.save(folder / PUBLISHED)
     headline = name_of("fid", reference.validation)
     value = reference.validation[headline]["value"]
-    tracker.say(f"{name}: real validation images score {headline} {value:.2f}")
+    tracker.say(f"{name}: real validation images score {headline} {FID.format(value)}")
 
 
 def _save_sheet(images: np.ndarray, path: Path) -> None:
@@ -118,7 +119,7 @@ def _statistics(
         dataset=prepared.name,
         split="+".join(splits),
         images=len(extracted[FEATURES]),
-        image_shape=list(prepared.images(splits[0]).shape[1:]),
+        image_shape=prepared.manifest["image_shape"],
         data_sha256=prepared.checksum,
         kind=extractors.features.kind,
         extractor=extractors.features.name,

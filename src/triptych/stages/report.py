@@ -15,7 +15,7 @@ from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.over_seeds import spreads
 from triptych.evaluation.results_file import Results, measured
 from triptych.evaluation.snapshot_scores import panel
-from triptych.figures.comparison import bars, bounds, values_per_seed
+from triptych.figures.comparison import Bounds, bars, bounds, values_per_seed
 from triptych.figures.curves import metric_and_fid
 from triptych.figures.image_grids import image_panels, read_sheet
 from triptych.figures.style import save, save_images
@@ -170,19 +170,15 @@ def _with_updates(name: str, metrics: Numbers) -> str:
 
 
 def _save_bounds(path: Path, table: pd.DataFrame) -> None:
-    """Draw the ELBO and the log-likelihood of all experiments that have both; without any, write no file."""
+    """Draw the ELBO and the log-likelihood, by data set, of all experiments that have both; without any, no file."""
     import pandas as pd
 
     columns = ["test_elbo", "test_log_likelihood", "test_log_likelihood_standard_error"]
-    bounded = table[["experiment", *columns]].copy()
+    bounded = table[["dataset", "experiment", *columns]].copy()
     bounded[columns] = bounded[columns].apply(pd.to_numeric, errors="coerce")
-    bounded = bounded.dropna().sort_values("test_log_likelihood", ascending=False)
-    if len(bounded):
-        figure = bounds(
-            names=bounded["experiment"],
-            elbos=bounded["test_elbo"],
-            log_likelihoods=bounded["test_log_likelihood"],
-            errors=bounded["test_log_likelihood_standard_error"],
-            title="ELBO and log-likelihood of test images",
-        )
-        save(figure, path)
+    found: dict[str, list[Bounds]] = {}
+    for dataset, *row in bounded.dropna().itertuples(index=False):
+        found.setdefault(dataset, []).append(Bounds(*row))
+    if found:
+        best_first = {key: sorted(rows, key=lambda row: -row.log_likelihood) for key, rows in found.items()}
+        save(bounds(best_first, "ELBO and log-likelihood of test images"), path)

@@ -31,7 +31,7 @@ RELATIVE = {
 }  # fmt: skip
 ABSOLUTE = {
     "precision": 0.1, "recall": 0.1, "recognised": 0.1, "accuracy": 0.1, "classes": 2.0, "classes_entropy": 0.2,
-    "share_on_left_arc": 1e-3, "active_units_value": 1.0, "copying_value": 0.05, "z_score": 3.0,
+    "real_entropy": 0.2, "share_on_left_arc": 1e-3, "active_units_value": 1.0, "copying_value": 0.05, "z_score": 3.0,
 }  # fmt: skip
 OTHERS = 1e-3  # relative tolerance of likelihoods and all other numbers that no classifier influences
 COUNT = 0.5  # tolerance of other whole numbers, such as the number of parameters: they must be equal

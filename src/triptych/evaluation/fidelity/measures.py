@@ -52,7 +52,8 @@ def _classes(extracted: Features, reference: ReferenceStatistics, protocol: Fide
         "real_images": recognised_share(reference.classes, protocol.confidence),
     }
     counted, real = count_classes(logits[:COUNTED]), count_classes(reference.classes)
-    classes = {**counted, **compared, "samples": min(COUNTED, count), "real_images": real["entropy"]}
+    of_real = {"real_images": real["value"], "real_entropy": real["entropy"]}
+    classes = {**counted, **compared, "samples": min(COUNTED, count), **of_real}
     return {"recognised": confident | named, "classes": classes | named}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from triptych.core.number_formats import DIFFERENCE, NATS
 from triptych.evaluation.presentation import Chart, Metrics, Presentation, training_and_validation
 
 CAPTIONS = {
@@ -39,12 +40,15 @@ def _plain(experiment: Any) -> Any:  # noqa: ANN401 (an experiment's settings)
 
 
 def _comparison(name: str, plain: str, layers: int, planar_test: Metrics, plain_test: Metrics) -> str:
-    difference = planar_test["log_likelihood"] - plain_test["log_likelihood"]
+    difference = DIFFERENCE.format(planar_test["log_likelihood"] - plain_test["log_likelihood"])
+    with_layers, without = (
+        {key: NATS.format(test[key]) for key in ("log_likelihood", "gap")} for test in (planar_test, plain_test)
+    )
     return (
-        f"{name} has {layers} planar layers and a log-likelihood of {planar_test['log_likelihood']:.2f} nats. {plain} "
-        f"has no such layers and {plain_test['log_likelihood']:.2f} nats. The difference is {difference:+.2f} nats: "
+        f"{name} has {layers} planar layers and a log-likelihood of {with_layers['log_likelihood']} nats. {plain} "
+        f"has no such layers and {without['log_likelihood']} nats. The difference is {difference} nats: "
         "only several seeds show whether other trainings have it too. The gap between log-likelihood and ELBO is "
-        f"{planar_test['gap']:.2f} nats with the layers and {plain_test['gap']:.2f} nats without them."
+        f"{with_layers['gap']} nats with the layers and {without['gap']} nats without them."
     )
 
 

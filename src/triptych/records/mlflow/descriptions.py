@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from triptych.core.errors import TriptychError
+from triptych.core.number_formats import FID
 from triptych.evaluation.fidelity.metric_names import name_of
 from triptych.evaluation.intervals import plus_minus
 from triptych.evaluation.results_file import measured
@@ -79,7 +80,7 @@ def result_of(run: RunFolder) -> str:
     except KeyError as missing:
         raise TriptychError(f"the metrics of {run.name} have no {missing}: evaluate it again") from None
     error = f"{plus_minus(fidelity['standard_error'])} (standard error)" if "standard_error" in fidelity else ""
-    return ", ".join(filter(None, [likelihoods(test), f"FID {fidelity['value']:,.2f}{error}"]))
+    return ", ".join(filter(None, [likelihoods(test), f"FID {FID.format(fidelity['value'])}{error}"]))
 
 
 def _result_of_study(run: RunFolder) -> str:

@@ -14,9 +14,8 @@ MARGIN = 0.05  # above and below the lines, as a share of their range
 
 
 def panels(chart: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels of a chart: one over all steps and, if the first values hide the rest, one without them."""
-    steps = list(zip(*(line["values"] for line in chart["lines"]), strict=True))
-    return [_panel(chart, first) for first in first_steps([_known(step) for step in steps])]
+    """Return a panel over all steps of a chart, and one without the first steps, whose values may hide the rest."""
+    return [_panel(chart, first) for first in first_steps(len(chart["steps"]))]
 
 
 def _panel(chart: Mapping[str, Any], first: int) -> dict[str, Any]:

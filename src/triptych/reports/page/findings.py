@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from triptych.core.json_files import flatten
+from triptych.core.number_formats import BITS_PER_DIMENSION, FID, NATS
 from triptych.core.settings_types import Profile
 from triptych.evaluation.fidelity.metric_names import FID_LABELS, name_of
 from triptych.evaluation.intervals import in_words, interval_of, overlap, plus_minus, verdict
@@ -102,15 +103,16 @@ def _best_fidelity(kept: Mapping[str, Experiment], metrics: Metrics, profile: Pr
         best.setdefault(families[name], name)
     rows = {name: metrics[name][measure] for name in scores}
     intervals = {name: (row["low"], row["high"]) if "low" in row else None for name, row in rows.items()}
-    words = ", ".join(f"{name} {scores[name]:.2f}{in_words(intervals[name], '{:.2f}')}" for name in best.values())
+    words = ", ".join(f"{name} {FID.format(scores[name])}{in_words(intervals[name], FID)}" for name in best.values())
     first = next(iter(best.values()))
     best_is = f" The best is {first}: {verdict(first, intervals)}." if len(scores) > 1 else ""
     if budgets := _unequal_updates(kept, profile):
         best_is = f" This is no ranking, because the numbers of updates differ: {budgets}."
     protocol = rows[first]
-    which = "the best of each family" if len(best) > 1 else "the best"
-    real = f"real images {protocol['real_images']:.2f}"
-    return f"{FID_LABELS[measure]} against {protocol['reference']}, {which}: {words}; {real}.{best_is}"
+    which = ", the best of each family" if len(best) > 1 else ", the best"
+    chosen = which if len(best) < len(scores) else ""
+    real = f"real images {FID.format(protocol['real_images'])}"
+    return f"{FID_LABELS[measure]} against {protocol['reference']}{chosen}: {words}; {real}.{best_is}"
 
 
 def _unequal_updates(kept: Mapping[str, Experiment], profile: Profile) -> str:
@@ -127,8 +129,8 @@ def _unequal_updates(kept: Mapping[str, Experiment], profile: Profile) -> str:
 def _best_likelihood(dataset: str, test: Metrics) -> Iterator[str]:
     """Yield the best likelihood on a data set. Likelihoods of different data sets cannot be compared."""
     for column, words, best in (
-        ("bits_per_dimension", "the fewest bits per dimension, {:.3f}", min),
-        ("log_likelihood", "the highest log-likelihood, {:.2f} nats", max),
+        ("bits_per_dimension", f"the fewest bits per dimension, {BITS_PER_DIMENSION}", min),
+        ("log_likelihood", f"the highest log-likelihood, {NATS} nats", max),
     ):
         found = {name: numbers[column] for name, numbers in test.items() if column in numbers}
         if len(found) > 1:
@@ -150,19 +152,18 @@ def _differences_over_seeds(table: Sequence[Mapping[str, Any]]) -> Iterator[str]
         likelihood = over.get("test_log_likelihood")
         if likelihood is not None and likelihood.deviation is not None:
             likelihoods.setdefault(f"log-likelihood on {row['dataset']}", {})[name] = likelihood
-    for groups, choose in ((fidelities, min), (likelihoods, max)):
+    for groups, choose, number in ((fidelities, min, FID), (likelihoods, max, NATS)):
         for measure, found in groups.items():
             if len(found) > 1:
-                yield _differences(measure, found, choose(found, key=lambda name: found[name].mean))
+                best = choose(found, key=lambda name: found[name].mean)
+                yield _differences(measure, found, best, number)
 
 
-def _differences(measure: str, found: Mapping[str, Spread], best: str) -> str:
+def _differences(measure: str, found: Mapping[str, Spread], best: str, number: str) -> str:
     spread = found[best]
     different = [name for name in found if name != best and differ(found[name], spread)]
     similar = [name for name in found if name not in (best, *different)]
     words = [f"significantly different from it: {', '.join(different)}"] if different else []
     words += [f"not significantly different from it: {', '.join(similar)}"] if similar else []
-    return (
-        f"{measure}: {best} has the best mean, {spread.mean:.2f}{plus_minus(spread.deviation)} over {spread.n} seeds; "
-        f"{'; '.join(words)}."
-    )
+    value = number.format(spread.mean) + plus_minus(spread.deviation)
+    return f"{measure}: {best} has the best mean, {value} over {spread.n} seeds; {'; '.join(words)}."

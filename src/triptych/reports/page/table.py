@@ -12,7 +12,7 @@ from triptych.evaluation.intervals import ERROR, in_words, interval_of, overlap,
 from triptych.evaluation.over_seeds import Spread, differ
 from triptych.evaluation.results_file import PROTOCOL
 from triptych.models.common.registry import FAMILIES
-from triptych.reports.numbers import FORMATS, Row, show_number
+from triptych.reports.numbers import FORMATS, Row, few_images, show_number
 
 NOT_RECORDED = "not recorded"
 DASH = "–"
@@ -49,6 +49,7 @@ class Table:
     columns: list[Column]
     rows: list[tuple[Row, list[Cell]]]
     real_images: list[Cell]
+    note: str
 
 
 COLUMNS = (  # each table shows the first ones that have numbers
@@ -103,6 +104,7 @@ def _table(members: Sequence[Row], rows: Sequence[Row]) -> Table:
         [columns[index] for index in kept],
         [(row, [found[row["experiment"]][index] for index in kept]) for row in sorted(members, key=place)],
         [_real_images(columns[index].key, members) for index in kept],
+        few_images(int(float(members[0]["reference_images"]))),
     )
 
 
@@ -115,7 +117,7 @@ def _headline(members: Sequence[Row]) -> str:
 def _real_images(key: str, members: Sequence[Row]) -> Cell:
     """Return the score of real validation images."""
     score = members[0]["comparison"]["metrics"].get(members[0]["measure_names"].get(key, key))
-    if not isinstance(score, dict) or key == "classes":
+    if not isinstance(score, dict):
         return Cell("")
     return Cell(FORMATS[key].format(score["real_images"]))
 
