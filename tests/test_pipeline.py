@@ -672,7 +672,7 @@ def test_curves_on_the_page_are_those_of_the_histories(clone: Clone) -> None:
     chart = json.loads(figure.partition('class="curves">')[2].partition("</script>")[0])
     history = read_history(clone.root / "models" / "vae-20d" / "history.csv")
     assert chart["values"] == [[-row[f"{split}_negative_elbo"] for row in history] for split in ("train", "valid")]
-    assert html.count('class="curves"') == 4  # a VAE's bound, a GAN's losses, a flow's bits and nats
+    assert html.count('class="curves"') == 2 * 4  # panels of a VAE's bound, a GAN's losses, a flow's bits and nats
 
 
 def test_the_page_marks_facts_that_are_not_recorded(fresh: Clone) -> None:
