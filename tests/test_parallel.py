@@ -396,7 +396,9 @@ def test_only_stages_run_in_parallel(arguments: tuple[str, ...], expected: bool)
 
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
     planning = parallel.begin_planning(make_project(tmp_path, SLOW), targets=["a", "nothing"])
-    with pytest.raises(TriptychError, match=r"'nothing' .*: `dvc repro --dry a nothing` shows the error$"):
+    with pytest.raises(
+        TriptychError, match=r"^DVC cannot plan a nothing .*: `dvc repro --dry a nothing` shows the error$"
+    ):
         planning()
 
 
@@ -607,6 +609,7 @@ def test_missing_permissions_are_one_sentence(capsys: pytest.CaptureFixture[str]
         ("dirac", "dirac is a study, not a stage: name the stage study@dirac"),
         ("evaluate@vae-20", "vae-20d"),
         ("study@dirak", "dirac"),
+        ("evaluat@vae-20d", "^evaluat@vae-20d is no stage: write evaluate@vae-20d$"),
     ],
 )
 def test_a_target_that_is_no_stage_is_explained(tmp_path: Path, target: str, words: str) -> None:

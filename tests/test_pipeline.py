@@ -463,17 +463,6 @@ def test_status_names_missing_and_damaged_results(fresh: Clone) -> None:
     assert "All are up to date" in fresh.succeed("triptych", "status")
 
 
-def test_a_command_runs_the_code_of_its_project(tmp_path: Path) -> None:
-    """DVC runs a queued experiment in a checkout of its own; the installed package is another checkout."""
-    clone = make_clone(tmp_path / "checkout", environment())
-    main = clone.root / "src" / "triptych" / "cli" / "main.py"
-    main.write_text(main.read_text().replace("Train, evaluate and compare VAEs", "The code of the checkout"))
-    for folder in (clone.root, clone.root / "data"):
-        assert "The code of the checkout" in Clone(folder, clone.environment).succeed("triptych", "--help")
-    elsewhere = Clone(tmp_path, clone.environment).succeed("triptych", "--help")
-    assert "Train, evaluate and compare VAEs" in elsewhere
-
-
 def test_outside_a_project_there_is_one_sentence() -> None:
     root = Clone(Path("/"), {})  # a folder of the test would lie below a stray params.yaml in /tmp
     assert root.refuse("triptych", "status").startswith("triptych: there is no params.yaml in /")

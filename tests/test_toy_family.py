@@ -174,7 +174,7 @@ def project(settings: Settings, prepared: Path, tmp_path_factory: pytest.TempPat
 
 def test_toy_settings_are_validated(settings: Settings, tiny: Settings) -> None:
     assert settings.experiment("toy").model.deviation == 0.5
-    with pytest.raises(ValueError, match=r"model\.deviations\n.*not permitted"):
+    with pytest.raises(ValueError, match=r"model\.deviations\n.*unknown key; write `deviation`"):
         experiment(tiny, {"deviation": 0.5, "deviations": 0.5})
 
 

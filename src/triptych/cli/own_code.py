@@ -14,15 +14,17 @@ from triptych.repository.project import Project
 def run_code_of_project() -> None:
     """Start this command again with the code in the project's `src`, if this process has imported another copy.
 
-    DVC runs each point of a sweep in a checkout of its own. The code there is that of the commit, but the installed
-    package is the user's working tree. Raises TriptychError if Python still imports another copy.
+    DVC runs each point of a sweep in a checkout of its own. The code there is that of the point, but the installed
+    package is the user's working tree. Raises TriptychError if Python cannot import the code.
     """
     try:
         code = Project.find(Path.cwd()).root / "src"
-    except TriptychError:
+    except (FileNotFoundError, TriptychError):  # no project, or a folder that was deleted
         return
     if not (code / PACKAGE.name / "__main__.py").exists() or (code / PACKAGE.name).samefile(PACKAGE):
         return
+    if os.pathsep in str(code):
+        raise TriptychError(f"{code} has a {os.pathsep}, so Python cannot import the code there: rename the folder")
     first, *others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if first == str(code):
         raise TriptychError(f"Python imports {PACKAGE}, although PYTHONPATH begins with {code}: install Triptych there")

@@ -25,11 +25,14 @@ def download_file(address: str, path: Path, algorithm: str) -> str:
 
     digest, name = hashlib.new(algorithm, usedforsecurity=False), address.rsplit("/", 1)[1]
     with urlopen(address, timeout=TIMEOUT) as response, path.open("wb") as file:  # noqa: S310 (a published address)
-        progress = Progress("download", int(response.headers.get("Content-Length", 0)), 0, unit="bytes")
-        while (chunk := response.read(CHUNK)) and file.tell() < MOST_BYTES:
-            digest.update(chunk)
-            file.write(chunk)
-            if progress.due():
-                progress.report(file.tell(), name)
-    progress.finish()
+        size = response.headers.get("Content-Length", "")
+        progress = Progress("download", int(size) if size.isdecimal() else 0, 0, unit="bytes")
+        try:
+            while (chunk := response.read(CHUNK)) and file.tell() < MOST_BYTES:
+                digest.update(chunk)
+                file.write(chunk)
+                if progress.due():
+                    progress.report(file.tell(), name)
+        finally:
+            progress.finish()
     return digest.hexdigest()

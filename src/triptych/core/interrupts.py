@@ -8,8 +8,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def delayed_interrupt() -> Iterator[None]:
-    """Delay Ctrl-C until the block has ended. Only the main thread receives it, so other threads do nothing."""
-    if threading.current_thread() is not threading.main_thread():
+    """Delay Ctrl-C until the block has ended.
+
+    Only the main thread receives it, so other threads do nothing; nor does a Python that another program embeds.
+    """
+    in_python = signal.getsignal(signal.SIGINT) is not None
+    if threading.current_thread() is not threading.main_thread() or not in_python:
         yield
         return
     pressed: list[int] = []

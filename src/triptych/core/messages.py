@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 LONGEST = 200  # characters
@@ -16,9 +17,18 @@ def warn(text: str) -> None:
 def one_line(error: Exception) -> str:
     """Return an error's message in one line, or the name of its type if it has no message.
 
-    A long message ends after a word, with an ellipsis.
+    A long message ends after a word, with an ellipsis. Addresses lose their user and password.
     """
-    words = " ".join(str(error).split())
+    words = without_password(" ".join(str(error).split()))
     if len(words) > LONGEST:
         words = words[:LONGEST].rsplit(" ", 1)[0] + " ..."
     return words or type(error).__name__
+
+
+def without_password(text: str) -> str:
+    """Return the text without user and password in addresses.
+
+    >>> without_password("https://ada:secret@runs.example/a@b does not answer")
+    'https://runs.example/a@b does not answer'
+    """
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -31,7 +31,10 @@ class Progress:
     """Report how far a stage is, its speed and the time left. In a log the first report comes after `LOG_SECONDS`."""
 
     def __init__(self, name: str, total: int, done: int, unit: str = "images", *, silent: bool = False) -> None:
-        """Report on `total` units, of which `done` were processed before this process started."""
+        """Report on `total` units, of which `done` were processed before this process started.
+
+        A total of 0 is unknown.
+        """
         self.name, self.total, self.first, self.unit = name, total, done, unit
         self.began = self.last = time.monotonic()
         self.terminal = sys.stderr.isatty() and os.environ.get(WORKERS_VARIABLE, "1") == "1"
@@ -49,11 +52,11 @@ class Progress:
         """Report, after `seen` units, the place, such as the epoch, and a number, such as the loss."""
         self.last = time.monotonic()
         speed = (seen - self.first) / max(self.last - self.began, 1e-9)
-        left, pace = (self.total - seen) / speed if speed else 0.0, f"{_speed(speed)} {self.unit}/s"
+        left, pace = max(self.total - seen, 0) / speed if speed else 0.0, f"{_speed(speed)} {self.unit}/s"
         if self.displayed:
             tell(doing=place, number=number, speed=pace, left=left)
         else:
-            words = [self.name, place, number, pace, f"{clock(left)} left"]
+            words = [self.name, place, number, pace, f"{clock(left)} left" if self.total else ""]
             _show("  ".join(filter(None, words)), terminal=self.terminal)
 
     def finish(self) -> None:

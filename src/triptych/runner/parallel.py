@@ -88,8 +88,9 @@ def begin_planning(project: Project, display: Display | None = None, targets: Se
             raise TriptychError("the process that asks DVC which stages to run was killed: run the command again")
         if outcome.error is not None:
             reason = " ".join(outcome.error.split())
+            what = f"plan {' '.join(targets)}" if targets else "read the pipeline"
             command = " ".join(["dvc repro --dry", *targets])
-            raise TriptychError(f"DVC cannot read the pipeline ({reason}): `{command}` shows the error")
+            raise TriptychError(f"DVC cannot {what} ({reason}): `{command}` shows the error")
         return Plan(**outcome.result)
 
     return plan

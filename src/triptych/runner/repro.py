@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from triptych.settings.params import Settings
     from triptych.training.settings import Runtime
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # its device files may appear only at the first use
 STAGE = re.compile(r"\w+(@[\w-]+)?")
 ON_DEVICE = ("classifier", "classifier_reference", "reference", "train", "evaluate")  # other stages use the CPU
 
@@ -70,12 +73,16 @@ def _configure_scm(project: Project) -> None:
 
 def _check_targets(settings: Settings, arguments: Sequence[str]) -> None:
     """Raise TriptychError, with the names that are known, if an argument is no stage but looks like one."""
+    from triptych.settings.sections import STAGE_SECTIONS
+
     for argument in arguments if "--glob" not in arguments else ():
-        kind, _, name = argument.partition("@")
-        if kind in ("train", "evaluate"):
+        kind, named, name = argument.partition("@")
+        if named and kind in ("train", "evaluate"):
             settings.experiment(name)
-        elif kind == "study":
+        elif named and kind == "study":
             settings.study(name)
+        elif named and kind not in STAGE_SECTIONS and (nearest := get_close_matches(kind, STAGE_SECTIONS, 1)):
+            raise TriptychError(f"{argument} is no stage: write {nearest[0]}@{name}")
         elif argument in settings.experiments:
             raise TriptychError(f"{argument} is an experiment, not a stage: name the stage evaluate@{argument}")
         elif argument in settings.studies:
@@ -85,7 +92,8 @@ def _check_targets(settings: Settings, arguments: Sequence[str]) -> None:
 def _check_device(runtime: Runtime, stages: Iterable[str]) -> None:
     """Raise TriptychError if a stage needs CUDA and this machine has no GPU. The stage itself notices it late."""
     on_device = any(stage.partition("@")[0] in ON_DEVICE for stage in stages)
-    if on_device and runtime.device == "cuda" and not (visible_gpus() or has_gpu_driver()):
+    has_gpu = visible_gpus() or has_gpu_driver() or NVIDIA_DRIVER.exists()
+    if on_device and runtime.device == "cuda" and not has_gpu:
         raise TriptychError("the device is cuda, which this machine does not have: write auto or cpu")
 
 

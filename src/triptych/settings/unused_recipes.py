@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from triptych.core.settings_types import Section, describe_problem
+from triptych.core.settings_types import UNKNOWN_KEY, Section, describe_problem
 from triptych.models.common.registry import FAMILIES
 from triptych.settings.experiment import Experiment
 from triptych.settings.recipes import ENTRY_KEYS, SECTIONS, Json, SettingsError
@@ -28,9 +28,14 @@ def check_unused_recipes(tree: Json) -> None:
         for key in ENTRY_KEYS:
             if key in recipe:
                 raise SettingsError(("recipes", str(name), key), ": move this key into an experiment or a study")
-        for problem in min(_problems_by_kind(recipe), key=len)[:1]:
+        for problem in min(_problems_by_kind(recipe), key=_misfit)[:1]:
             place, reason = describe_problem(problem)
             raise SettingsError(("recipes", str(name), *place), f": {reason}")
+
+
+def _misfit(problems: list[Any]) -> tuple[int, int]:
+    """Return the numbers of unknown keys and of errors."""
+    return sum(problem["type"] == UNKNOWN_KEY for problem in problems), len(problems)
 
 
 def _problems_by_kind(recipe: Json) -> Iterator[list[Any]]:

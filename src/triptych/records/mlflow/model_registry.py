@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.errors import TriptychError
-from triptych.core.messages import one_line
+from triptych.core.messages import one_line, without_password
 from triptych.records.mlflow.descriptions import model_note, result_of
 from triptych.records.mlflow.pyfunc_model import MODEL_DATA, write_mlflow_model
 from triptych.records.mlflow.saved_view import model_version_tags
@@ -93,7 +93,7 @@ def download_version(uri: str, tracking_uri: str, folder: Path) -> tuple[Path, d
         path = download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking_uri)
         metrics = client.get_run(version.run_id).data.metrics
     except expected as error:
-        problem = f"MLflow at {tracking_uri} does not give {uri} ({one_line(error).rstrip('.')})"
+        problem = f"MLflow at {without_password(tracking_uri)} does not give {uri} ({one_line(error).rstrip('.')})"
         raise TriptychError(f"{problem}: check {URI_VARIABLE} and the name of the model") from None
     return Path(path) / MODEL_DATA, numbers_of_evaluation(metrics)
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlparse
 
 from triptych.core.errors import TriptychError
 from triptych.core.json_files import flatten
-from triptych.core.messages import one_line
+from triptych.core.messages import one_line, without_password
 from triptych.core.process_ids import is_alive
 from triptych.records.mlflow.descriptions import NOTE, experiment_note, refreshed_note
 from triptych.records.mlflow.saved_view import interface_tags, refreshed_tag
@@ -64,7 +64,7 @@ def import_client() -> type[MlflowClient]:
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of a database or a server that is missing, locked, full or slow, or whose driver is missing."""
+    """Return the errors of a database or a server that is missing, locked, full or slow, or needs another package."""
     import_client()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -96,7 +96,7 @@ class Store:
     @property
     def address(self) -> str:
         """The URI for messages, without user and password."""
-        return re.sub("//[^/@]*@", "//", self.uri)
+        return without_password(self.uri)
 
     @property
     def database(self) -> Path:
@@ -142,7 +142,7 @@ class Store:
     def problem(self, error: Exception) -> str:
         """Return a sentence about one of the `expected_errors`, with advice."""
         if isinstance(error, ModuleNotFoundError):
-            return f"{URI_VARIABLE} needs a database driver that is missing ({one_line(error)}): install this package"
+            return f"MLflow needs a package that is missing ({one_line(error)}): install it"
         if not self.is_local:
             return f"MLflow at {self.address} does not answer ({one_line(error)}): try again later"
         if self.is_damaged(error):
