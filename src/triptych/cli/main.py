@@ -17,7 +17,6 @@ from triptych.cli.cluster import COMMANDS
 from triptych.cli.common import MOST_SEEDS, open_project, sync_records
 from triptych.cli.errors import INTERRUPTED, errors_in_one_sentence
 from triptych.cli.help import Commands
-from triptych.cli.own_code import run_code_of_project
 from triptych.cli.score import score
 from triptych.cli.stages import STAGES
 from triptych.core.errors import TriptychError
@@ -270,7 +269,6 @@ def main() -> None:
         if STAGE_VARIABLE in os.environ:
             end_with_parent(os.getppid())
         with errors_in_one_sentence():
-            run_code_of_project()
             status = None if set(sys.argv[1:2]) & set(NEVER_FORKED) else fork_server.run_in_fork()
             sys.exit(cli.main(prog_name="triptych", standalone_mode=False) if status is None else status)
     except KeyboardInterrupt:  # a second Ctrl-C while the command handles the first

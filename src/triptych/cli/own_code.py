@@ -15,7 +15,7 @@ def run_code_of_project() -> None:
     """Start this command again with the code in the project's `src`, if this process has imported another copy.
 
     DVC runs each point of a sweep in a checkout of its own. The code there is that of the point, but the installed
-    package is the user's working tree. Raises TriptychError if Python cannot import the code.
+    package is the user's working tree. Ends with one sentence if Python cannot import the code.
     """
     try:
         code = Project.find(Path.cwd()).root / "src"
@@ -24,9 +24,9 @@ def run_code_of_project() -> None:
     if not (code / PACKAGE.name / "__main__.py").exists() or (code / PACKAGE.name).samefile(PACKAGE):
         return
     if os.pathsep in str(code):
-        raise TriptychError(f"{code} has a {os.pathsep}, so Python cannot import the code there: rename the folder")
+        sys.exit(f"triptych: {code} has a {os.pathsep}, so Python cannot import the code there: rename the folder")
     first, *others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if first == str(code):
-        raise TriptychError(f"Python imports {PACKAGE}, although PYTHONPATH begins with {code}: install Triptych there")
+        sys.exit(f"triptych: Python imports {PACKAGE}, although PYTHONPATH begins with {code}: install Triptych there")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(code), first, *others)))
     os.execv(sys.executable, [sys.executable, "-P", "-m", PACKAGE.name, *sys.argv[1:]])  # noqa: S606
