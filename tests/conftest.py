@@ -179,12 +179,12 @@ def warm_start() -> Iterator[dict[str, str]]:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy the files of the pipeline, without results."""
+    """Copy the files of the pipeline, without results. Compiled modules come along, so that no command compiles them."""
     for name in COPIED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             shutil.copyfile(source, target)
 
