@@ -179,7 +179,7 @@ def warm_start() -> Iterator[dict[str, str]]:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy the files of the pipeline, without results. Compiled modules come along, so that no command compiles them."""
+    """Copy the files of the pipeline, without results, but with compiled modules: commands need not compile them."""
     for name in COPIED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
