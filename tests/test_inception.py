@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -67,7 +66,7 @@ def test_measures_with_inception_equal_those_of_torch_fidelity(published: Path) 
     )  # fmt: skip
     extractor = open_inception("cifar10", CPU)
     found, of_real = extractor.extract(fake), extractor.extract(real)
-    origin = replace(ORIGIN, kind=extractor.kind, extractor=extractor.name)
+    origin = ORIGIN.model_copy(update={"kind": extractor.kind, "extractor": extractor.name})
     reference = ReferenceStatistics.of({**of_real, CLASS_LOGITS: of_real[LOGITS]}, origin)
     ours = scores(found, reference, PROTOCOL) | precision_and_recall(found, reference)
     assert ours["fid"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
