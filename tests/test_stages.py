@@ -30,6 +30,7 @@ from triptych.evaluation.gan.pictures import POINTS, ROWS
 from triptych.evaluation.settings import Reference
 from triptych.evaluation.uint8_images import to_uint8
 from triptych.inference.sampling import write_samples
+from triptych.models.classifier.shipped import shipped_folder
 from triptych.models.common.load import load_family
 from triptych.reports.closing_table import closing_table
 from triptych.reports.page import build
@@ -288,6 +289,13 @@ def test_names_of_pictures_begin_with_their_identifiers(tiny: Settings, results:
     found, headline = results_of(results, name), read_json(results / f"{name}.json")
     assert headline["fid_classifier"] == found["fid_classifier"]["value"]
     assert [key for key in headline if key != "fid_classifier"] == HEADLINES[tiny.experiment(name).family]
+
+
+def test_a_reference_holds_no_file_that_dvc_leaves_out(tiny: Settings, prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(shipped_folder("mnist-v1"), tmp_path / "classifier-mnist")
+    assert (tmp_path / "classifier-mnist" / "README.md").exists()
+    run_reference(tiny, prepared, tmp_path, "mnist")
+    assert not list((tmp_path / "reference").rglob("README.md"))
 
 
 def test_the_classifier_learns_and_real_images_are_measured(tiny: Settings, results: Path) -> None:

@@ -81,7 +81,8 @@ def measure_reference(
         reference.save(folder)
         save_tensors(folder / SPLIT_FEATURES, {split: real[CLASSIFIER_FEATURES], other: of_other})
         _save_sheet(prepared.images(split), folder / REAL_SHEET)
-        shutil.copytree(classifier, folder / CLASSIFIER)
+        card = shutil.ignore_patterns("README.md")  # DVC leaves it out, too
+        shutil.copytree(classifier, folder / CLASSIFIER, ignore=card)
         if published is not None:
             (folder / PUBLISHED).mkdir()
             published.save(folder / PUBLISHED)
