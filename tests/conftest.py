@@ -83,17 +83,19 @@ def shrink(data: dict, kept: tuple[str, ...] = (*ONE_A_FAMILY, *ONE_STUDY)) -> d
     return data
 
 
+DIGITS_CLASSIFIER = {
+    "epochs": {"quick": 10, "full": 10},
+    "batch_size": 20,
+    "optimizer": "adam",
+    "learning_rate": 1.0e-2,
+    "augmentation": "shift",
+    "max_shift": 2,
+    "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
+}
+
+
 def with_classifiers(data: dict) -> dict:
     """Train small classifiers as extractors, in place of those that ship with the package; return the settings."""
-    digits = {
-        "epochs": {"quick": 10, "full": 10},
-        "batch_size": 20,
-        "optimizer": "adam",
-        "learning_rate": 1.0e-2,
-        "augmentation": "shift",
-        "max_shift": 2,
-        "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
-    }
     colour = {
         "epochs": {"quick": 2, "full": 2},
         "batch_size": 50,
@@ -104,7 +106,7 @@ def with_classifiers(data: dict) -> dict:
         "max_shift": 4,
         "model": {"architecture": "residual", "channels": [4, 4, 8, 8]},
     }
-    known = {"mnist": digits, "cifar10": colour}
+    known = {"mnist": DIGITS_CLASSIFIER, "cifar10": colour}
     data["classifiers"] = {name: known[name] for name in data["references"]}
     data["references"] = {}
     return data

@@ -7,18 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import DIGITS_CLASSIFIER
 from triptych.core.errors import TriptychError
 from triptych.settings.params import parse
-
-CLASSIFIER = {
-    "epochs": {"quick": 1, "full": 1},
-    "batch_size": 20,
-    "optimizer": "adam",
-    "learning_rate": 1.0e-2,
-    "augmentation": "shift",
-    "max_shift": 2,
-    "model": {"architecture": "convolutional", "channels": [4, 8], "features": 16, "dropout": 0.0},
-}
 
 
 @pytest.mark.parametrize("name", ["baseline", "comparison", "summary", "classifier-mnist", "evaluate-vae-20d"])
@@ -43,12 +34,14 @@ def test_a_classifier_that_its_data_set_does_not_fit_is_refused(
 ) -> None:
     references = {key: value for key, value in params["references"].items() if key != name}
     with pytest.raises(TriptychError, match=f"^params.yaml: classifiers.{words}"):
-        parse(params | {"references": references, "classifiers": {name: CLASSIFIER | changes}})
+        parse(params | {"references": references, "classifiers": {name: DIGITS_CLASSIFIER | changes}})
 
 
 def test_a_batch_of_all_training_images_is_accepted_for_a_classifier(params: dict) -> None:
     references = {"cifar10": params["references"]["cifar10"]}
-    settings = parse(params | {"references": references, "classifiers": {"mnist": CLASSIFIER | {"batch_size": 10_000}}})
+    settings = parse(
+        params | {"references": references, "classifiers": {"mnist": DIGITS_CLASSIFIER | {"batch_size": 10_000}}}
+    )
     assert settings.classifiers["mnist"].batch_size == 10_000
 
 
@@ -56,7 +49,7 @@ def test_a_classifier_of_own_images_needs_labels(params: dict, tmp_path: Path) -
     path, images = tmp_path / "own" / "shapes.npz", np.zeros((60, 28, 28), np.uint8)
     path.parent.mkdir()
     datasets = params["datasets"] | {"shapes": {"images": "own/shapes.npz"}}
-    tree = params | {"datasets": datasets, "classifiers": {"shapes": CLASSIFIER}}
+    tree = params | {"datasets": datasets, "classifiers": {"shapes": DIGITS_CLASSIFIER}}
     np.savez(path, x_train=images)
     words = r"classifiers\.shapes: own/shapes\.npz has no labels; use an entry of references instead"
     with pytest.raises(TriptychError, match=words):
